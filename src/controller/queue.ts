@@ -1,0 +1,116 @@
+/** Node turns a longer timer into one of a millisecond. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+const BACKOFF_FIRST_MS = 5;
+const BACKOFF_LONGEST_MS = 5 * 60_000;
+
+export interface Queue {
+  /** Has the key handled as soon as a worker is free. A key that waits already is not added twice. */
+  add(key: string): void;
+  /** Has the key handled after a while; of several times the earliest counts. */
+  addAfter(key: string, delayMs: number): void;
+  /** Keys that wait for a worker. */
+  readonly depth: number;
+  /** Keys that workers have now. */
+  readonly busy: number;
+  /** Takes no more keys, drops those that wait, and resolves when no worker is at work any more. */
+  stop(): Promise<void>;
+}
+
+export interface QueueOptions {
+  readonly concurrency: number;
+  /** Handles a key. When it throws, the key comes again after a delay that grows with each failure in a row. */
+  readonly handle: (key: string) => Promise<void>;
+  /** Told of each failure, with the time until the next try. */
+  readonly onFailure: (key: string, error: unknown, retryAfterMs: number) => void;
+}
+
+/**
+ * A queue of keys, after client-go's workqueue: no key is handled twice at once, and a key that is added while it is
+ * being handled is handled once more afterwards.
+ */
+export function createQueue({ concurrency, handle, onFailure }: QueueOptions): Queue {
+  const waiting = new Set<string>();
+  const busy = new Set<string>();
+  const dirty = new Set<string>();
+  const timers = new Map<string, { timer: NodeJS.Timeout; atMs: number }>();
+  const failures = new Map<string, number>();
+  let isStopped = false;
+  let onIdle: (() => void) | undefined;
+
+  const add = (key: string) => {
+    if (isStopped) return;
+    cancelTimer(key);
+    if (busy.has(key)) dirty.add(key);
+    else waiting.add(key);
+    startWorkers();
+  };
+
+  const addAfter = (key: string, delayMs: number) => {
+    if (isStopped || waiting.has(key)) return;
+    const atMs = performance.now() + delayMs;
+    if ((timers.get(key)?.atMs ?? Number.POSITIVE_INFINITY) <= atMs) return;
+    cancelTimer(key);
+    const wake = () => {
+      timers.delete(key);
+      if (atMs - performance.now() > 1) addAfter(key, atMs - performance.now());
+      else add(key);
+    };
+    timers.set(key, { timer: setTimeout(wake, Math.min(delayMs, LONGEST_TIMER_MS)), atMs });
+  };
+
+  const cancelTimer = (key: string) => {
+    clearTimeout(timers.get(key)?.timer);
+    timers.delete(key);
+  };
+
+  const startWorkers = () => {
+    for (const key of waiting) {
+      if (busy.size >= concurrency) return;
+      waiting.delete(key);
+      busy.add(key);
+      void work(key);
+    }
+  };
+
+  const work = async (key: string) => {
+    try {
+      await handle(key);
+      failures.delete(key);
+    } catch (error) {
+      const failed = (failures.get(key) ?? 0) + 1;
+      failures.set(key, failed);
+      const retryAfterMs = backoffMs(failed);
+      onFailure(key, error, retryAfterMs);
+      addAfter(key, retryAfterMs);
+    }
+    busy.delete(key);
+    if (dirty.delete(key)) add(key);
+    if (busy.size === 0) onIdle?.();
+    if (!isStopped) startWorkers();
+  };
+
+  return {
+    add,
+    addAfter,
+    get depth() {
+      return waiting.size;
+    },
+    get busy() {
+      return busy.size;
+    },
+    async stop() {
+      isStopped = true;
+      waiting.clear();
+      dirty.clear();
+      for (const key of [...timers.keys()]) cancelTimer(key);
+      if (busy.size > 0) await new Promise<void>((resolve) => (onIdle = resolve));
+    },
+  };
+}
+
+/** 5 ms · 2ⁿ with up to half of it added at random, to five minutes at most. */
+function backoffMs(failed: number): number {
+  const base = Math.min(BACKOFF_FIRST_MS * 2 ** (failed - 1), BACKOFF_LONGEST_MS / 1.5);
+  return base * (1 + Math.random() / 2);
+}

@@ -1,0 +1,51 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { KubeApiError, KubeUnreachableError } from "../kube/api-error.ts";
+import type { ObjectMeta } from "../kube/resources/group.ts";
+import type { KubeTransport } from "../kube/transport.ts";
+import type { Database } from "../postgres/database.ts";
+import { DatabaseUnavailableError } from "../postgres/errors.ts";
+import { requireSchema } from "../postgres/migrations.ts";
+import { findKeyIds } from "../postgres/tokens.ts";
+import type { Logger } from "../runtime/log.ts";
+import type { Keyring } from "../token/keyring.ts";
+import { type KeyringPlace, loadKeyring } from "./keyring-secret.ts";
+
+/** What must be known before the first look at anything. */
+export interface Identity {
+  readonly keyring: Keyring;
+  /** The UID of the namespace kube-system: several clusters may share one database. */
+  readonly clusterId: string;
+}
+
+/**
+ * Finds out which cluster this is and reads (or, the first time, makes) the keyring. Waits for an API server or a
+ * database that is not there yet; throws what waiting does not mend.
+ */
+export async function identify(
+  transport: KubeTransport,
+  db: Database,
+  place: KeyringPlace,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<Identity> {
+  for (let waitMs = 250; ; waitMs = Math.min(waitMs * 2, 5_000)) {
+    try {
+      const { metadata } = await transport.request<{ metadata: ObjectMeta }>("GET", "/api/v1/namespaces/kube-system");
+      const clusterId = metadata.uid;
+      const hasTokens = async () => {
+        await requireSchema(db);
+        return (await findKeyIds(db, clusterId)).length > 0;
+      };
+      return { clusterId, keyring: await loadKeyring(transport, place, hasTokens) };
+    } catch (error) {
+      if (!isPassing(error) || signal.aborted) throw error;
+      log.warn({ err: error }, "cannot start yet; trying again");
+      await delay(waitMs, undefined, { signal });
+    }
+  }
+}
+
+function isPassing(error: unknown): boolean {
+  if (error instanceof KubeApiError) return error.code === 429 || error.code >= 500;
+  return error instanceof DatabaseUnavailableError || error instanceof KubeUnreachableError;
+}

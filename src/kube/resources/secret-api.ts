@@ -1,0 +1,92 @@
+import type { Decoration, DecorationPatch } from "../../token/decoration.ts";
+import { KubeApiError } from "../api-error.ts";
+import type { KubeTransport } from "../transport.ts";
+import type { OwnerReference } from "./group.ts";
+import type { Secret, SecretView } from "./secret.ts";
+
+/** Where Secrets are listed: in one namespace, or in all. */
+export function secretsPath(namespace?: string): string {
+  return `/api/v1${namespace === undefined ? "" : `/namespaces/${namespace}`}/secrets`;
+}
+
+/** Reads a Secret consistently, past all caches; undefined when there is none. */
+export async function getSecret(
+  transport: KubeTransport,
+  namespace: string,
+  name: string,
+): Promise<Secret | undefined> {
+  try {
+    return await transport.request<Secret>("GET", `${secretsPath(namespace)}/${name}`);
+  } catch (error) {
+    if (error instanceof KubeApiError && error.code === 404) return undefined;
+    throw error;
+  }
+}
+
+/** Creates a Secret. Throws a KubeApiError with code 409 when there is one of that name, whoever's it is. */
+export async function createSecret(
+  transport: KubeTransport,
+  secret: {
+    namespace: string;
+    name: string;
+    owner?: OwnerReference;
+    decoration: Decoration;
+    values: Readonly<Record<string, string>>;
+  },
+): Promise<Secret> {
+  const { namespace, name, owner, decoration, values } = secret;
+  return transport.request<Secret>("POST", secretsPath(namespace), {
+    body: {
+      apiVersion: "v1",
+      kind: "Secret",
+      type: "Opaque",
+      metadata: { namespace, name, ...decoration, ...(owner === undefined ? {} : { ownerReferences: [owner] }) },
+      data: encodeValues(values),
+    },
+  });
+}
+
+/** Makes `values` all that the Secret holds, if it is still as it was seen, in one update. */
+export async function replaceSecretValues(
+  transport: KubeTransport,
+  seen: SecretView,
+  values: Readonly<Record<string, string>>,
+  decoration: DecorationPatch | undefined,
+): Promise<Secret> {
+  const dropped = Object.keys(seen.fingerprints).filter((key) => !Object.hasOwn(values, key));
+  const data = { ...encodeValues(values), ...Object.fromEntries(dropped.map((key) => [key, null])) };
+  return patchSecret(transport, seen, { ...decoration }, { data });
+}
+
+/** Changes labels and annotations only, if the Secret is still as it was seen. */
+export async function decorateSecret(
+  transport: KubeTransport,
+  seen: SecretView,
+  decoration: DecorationPatch,
+): Promise<Secret> {
+  return patchSecret(transport, seen, decoration, {});
+}
+
+/** Deletes the Secret, if it is still as it was seen. It is no error that it has gone already. */
+export async function deleteSecret(transport: KubeTransport, seen: SecretView): Promise<void> {
+  const { namespace, name, uid, resourceVersion } = seen.metadata;
+  try {
+    await transport.request("DELETE", `${secretsPath(namespace)}/${name}`, {
+      body: { apiVersion: "v1", kind: "DeleteOptions", preconditions: { uid, resourceVersion } },
+    });
+  } catch (error) {
+    if (!(error instanceof KubeApiError && error.code === 404)) throw error;
+  }
+}
+
+function patchSecret(transport: KubeTransport, seen: SecretView, metadata: object, rest: object): Promise<Secret> {
+  const { namespace, name, uid, resourceVersion } = seen.metadata;
+  return transport.request<Secret>("PATCH", `${secretsPath(namespace)}/${name}`, {
+    contentType: "application/merge-patch+json",
+    body: { metadata: { uid, resourceVersion, ...metadata }, ...rest },
+  });
+}
+
+function encodeValues(values: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, Buffer.from(value).toString("base64")]));
+}

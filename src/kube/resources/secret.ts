@@ -1,0 +1,47 @@
+import { hashToken, type Keyring } from "../../token/keyring.ts";
+import type { ObjectMeta, OwnerReference } from "./group.ts";
+
+/** A Secret as the API server gives it. */
+export interface Secret {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly metadata: ObjectMeta & { readonly namespace: string };
+  readonly type?: string;
+  /** Values in base64. */
+  readonly data?: Readonly<Record<string, string>>;
+}
+
+/**
+ * What is kept of a Secret: never its values. `fingerprints` has for each key of its data the HMAC of the value under
+ * each pepper, which is what the hash column of the token's row holds too.
+ */
+export interface SecretView {
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace: string;
+    readonly uid: string;
+    readonly resourceVersion: string;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly annotations: Readonly<Record<string, string>>;
+  };
+  /** The controlling owner, if there is one. */
+  readonly owner: OwnerReference | undefined;
+  readonly fingerprints: Readonly<Record<string, Readonly<Record<string, Buffer>>>>;
+}
+
+/** Reduces a Secret on entry, so that no plaintext is cached. */
+export function reduceSecret(raw: unknown, keyring: Keyring): SecretView {
+  const { metadata, data = {} } = raw as Secret;
+  const { name, namespace, uid, resourceVersion, labels = {}, annotations = {}, ownerReferences = [] } = metadata;
+  return {
+    metadata: { name, namespace, uid, resourceVersion, labels, annotations },
+    owner: ownerReferences.find((reference) => reference.controller === true),
+    fingerprints: Object.fromEntries(
+      Object.entries(data).map(([key, value]) => [key, fingerprint(Buffer.from(value, "base64"), keyring)]),
+    ),
+  };
+}
+
+function fingerprint(value: Buffer, keyring: Keyring): Record<string, Buffer> {
+  return Object.fromEntries(keyring.peppers.map((pepper) => [pepper.id, hashToken(value, pepper)]));
+}

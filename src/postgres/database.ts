@@ -1,0 +1,110 @@
+import pg from "pg";
+import { classifyError } from "./errors.ts";
+
+/** The group roles that the migrations create, one for each program. */
+export type DatabaseRole = "apitoken_controller" | "apitoken_cleanup" | "apitoken_verifier";
+
+export interface DatabaseOptions {
+  /** A libpq connection string: postgres://user:password@host:port/database?sslmode=… */
+  readonly url: string;
+  /** The role that every session takes: the login must be a member of it. */
+  readonly role: DatabaseRole;
+  /** Who acts, as it stands in the audit trail and in pg_stat_activity. No spaces. */
+  readonly actor: string;
+  readonly maxConnections: number;
+  readonly connectTimeoutMs?: number;
+  readonly statementTimeoutMs?: number;
+  /** Told of the failure of an idle connection, which no caller waits for. */
+  readonly onIdleError?: (error: unknown) => void;
+}
+
+/** A statement with a name: Postgres plans it once for each connection. */
+export interface Statement {
+  readonly name?: string;
+  readonly text: string;
+  readonly values?: readonly unknown[];
+}
+
+/** What statements run on: the pool, or one connection of it. Errors are those of `classifyError`. */
+export interface Queryable {
+  query<Row extends pg.QueryResultRow>(statement: Statement): Promise<Row[]>;
+}
+
+/** A pool of connections to the database, all in one role. */
+export interface Database extends Queryable {
+  /** Runs `use` on a connection of its own; session state and transactions are the caller's to tidy up. */
+  withConnection<T>(use: (connection: Connection) => Promise<T>): Promise<T>;
+  /** How many connections are open, and how many callers wait for one. */
+  readonly usage: { readonly open: number; readonly waiting: number };
+  close(): Promise<void>;
+}
+
+/** One connection. `onNotification` serves LISTEN, `ended` tells when the connection has gone. */
+export interface Connection extends Queryable {
+  onNotification(handle: (channel: string, payload: string) => void): void;
+  readonly ended: Promise<void>;
+}
+
+/** Opens no connection yet: the first query does. */
+export function openDatabase(options: DatabaseOptions): Database {
+  const pool = new pg.Pool(toPoolConfig(options));
+  pool.on("error", (error) => options.onIdleError?.(error));
+
+  return {
+    query: (statement) => run(pool, statement),
+    async withConnection(use) {
+      const client = await pool.connect().catch((error: unknown) => {
+        throw classifyError(error);
+      });
+      let isBroken = false;
+      const ended = new Promise<void>((resolve) => client.once("end", resolve));
+      const breakOff = () => {
+        isBroken = true;
+      };
+      client.on("error", breakOff);
+      try {
+        return await use({
+          query: (statement) => run(client, statement),
+          onNotification: (handle) =>
+            void client.on("notification", ({ channel, payload }) => handle(channel, payload ?? "")),
+          ended,
+        });
+      } catch (error) {
+        isBroken = true; // what state the session is in is anybody's guess
+        throw error;
+      } finally {
+        client.removeListener("error", breakOff);
+        client.release(isBroken);
+      }
+    },
+    get usage() {
+      return { open: pool.totalCount, waiting: pool.waitingCount };
+    },
+    close: () => pool.end(),
+  };
+}
+
+function toPoolConfig(options: DatabaseOptions): pg.PoolConfig {
+  const { connectTimeoutMs = 5_000, statementTimeoutMs = 10_000 } = options;
+  return {
+    connectionString: options.url,
+    max: options.maxConnections,
+    application_name: options.actor,
+    connectionTimeoutMillis: connectTimeoutMs,
+    // The server ends a statement first; the client's limit is for a server that no longer answers at all.
+    query_timeout: statementTimeoutMs > 0 ? statementTimeoutMs + 2_000 : 0,
+    keepAlive: true,
+    // Set with the connection, not by a statement after it: no session ever runs outside its role.
+    options: `-c role=${options.role} -c apitoken.actor=${options.actor} -c statement_timeout=${statementTimeoutMs}`,
+  };
+}
+
+async function run<Row extends pg.QueryResultRow>(on: pg.Pool | pg.ClientBase, statement: Statement): Promise<Row[]> {
+  const { name, text, values = [] } = statement;
+  try {
+    const result = await on.query<Row>({ ...(name === undefined ? {} : { name }), text, values: [...values] });
+    return result.rows;
+  } catch (error) {
+    throw classifyError(error);
+  }
+}

@@ -1,0 +1,68 @@
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { runner } from "node-pg-migrate";
+import type { Queryable } from "./database.ts";
+import { sqlState } from "./errors.ts";
+
+/** The newest schema that this program knows. */
+export const SCHEMA_VERSION = 1;
+
+/** The database's schema is not one that this program can work with. The message says what to do. */
+export class SchemaMismatchError extends Error {
+  override readonly name = "SchemaMismatchError";
+}
+
+/**
+ * Brings the schema up to SCHEMA_VERSION, in one transaction. Concurrent callers wait for each other.
+ * `url` must be of a login that may create schemas, and roles where they do not exist yet.
+ * Returns the names of the migrations that were run: none when there was nothing to do.
+ */
+export async function migrate(url: string): Promise<string[]> {
+  const quiet = () => {};
+  const migrations = await runner({
+    databaseUrl: { connectionString: url, application_name: "migrate", options: "-c apitoken.actor=migrate" },
+    dir: findMigrationsFolder(),
+    direction: "up",
+    schema: "public",
+    migrationsSchema: "apitoken",
+    migrationsTable: "migrations",
+    createMigrationsSchema: true,
+    advisoryLockMode: "wait",
+    logger: { debug: quiet, info: quiet, warn: quiet, error: quiet },
+  });
+  return migrations.map((migration) => migration.name);
+}
+
+/** From src/postgres in the sources, and from dist in the images. */
+function findMigrationsFolder(): string {
+  const candidates = ["../../migrations", "../migrations", "./migrations"].map((path) =>
+    fileURLToPath(new URL(path, import.meta.url)),
+  );
+  const folder = candidates.find((path) => existsSync(path));
+  if (folder === undefined) throw new Error(`the folder "migrations" is missing; looked for ${candidates.join(", ")}`);
+  return folder;
+}
+
+/** Throws a SchemaMismatchError unless this program can work with the schema that the database has. */
+export async function requireSchema(db: Queryable): Promise<void> {
+  const [schema] = await db
+    .query<{ version: number; compatible_from: number }>({
+      text: "select version, compatible_from from apitoken.schema_version",
+    })
+    .catch((error: unknown) => {
+      if (sqlState(error) === "42P01" || sqlState(error) === "3F000") return [];
+      throw error;
+    });
+  if (schema === undefined || schema.version < SCHEMA_VERSION) {
+    const found = schema === undefined ? "no schema of ours" : `schema version ${schema.version}`;
+    throw new SchemaMismatchError(
+      `the database has ${found}, but this program needs version ${SCHEMA_VERSION}; run "migrate" first`,
+    );
+  }
+  if (schema.compatible_from > SCHEMA_VERSION) {
+    throw new SchemaMismatchError(
+      `the database's schema version ${schema.version} needs a program that knows version ${schema.compatible_from} ` +
+        `or newer, and this one knows version ${SCHEMA_VERSION}; install a newer release`,
+    );
+  }
+}

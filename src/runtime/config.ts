@@ -1,0 +1,80 @@
+import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
+import { z } from "zod";
+import { parseDuration } from "../token/duration.ts";
+
+/** The configuration cannot be used. The message names each setting, its fault and the remedy. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+/** A program's settings: each is an environment variable; the schema says which, with defaults. */
+export function readEnvironment<Schema extends z.ZodObject>(
+  schema: Schema,
+  environment: NodeJS.ProcessEnv,
+): z.infer<Schema> {
+  const present = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ""));
+  const result = schema.safeParse(present);
+  if (result.success) return result.data;
+  const lines = result.error.issues.map((issue) => {
+    const name = issue.path.join(".");
+    return present[name] === undefined
+      ? `${name} is not set: ${issue.message}`
+      : `${name} is ${isSecret(name) ? "set, but" : JSON.stringify(present[name])}: ${issue.message}`;
+  });
+  throw new ConfigError(lines.join("\n"));
+}
+
+function isSecret(name: string): boolean {
+  return /URL|PASSWORD|KEY/.test(name);
+}
+
+/** Command-line options. Throws a ConfigError that names what is unknown. */
+export function readOptions<Options extends ParseArgsOptionsConfig>(args: string[], options: Options) {
+  try {
+    return parseArgs({ args, options, allowPositionals: true, strict: true });
+  } catch (error) {
+    throw new ConfigError(`${(error as Error).message.split(". ")[0]}. See --help.`, { cause: error });
+  }
+}
+
+/** A Go duration such as "15s", as milliseconds. */
+export const durationSetting = z.string().transform((text, context) => {
+  try {
+    return parseDuration(text);
+  } catch (error) {
+    context.addIssue({ code: "custom", message: (error as Error).message });
+    return z.NEVER;
+  }
+});
+
+/** A retention such as "7d" or a Go duration such as "168h", as milliseconds. */
+export const retentionSetting = z.string().transform((text, context) => {
+  const days = /^(\d+)d$/.exec(text)?.[1];
+  const result = durationSetting.safeParse(days === undefined ? text : `${Number(days) * 24}h`);
+  if (result.success) return result.data;
+  context.addIssue({ code: "custom", message: 'must be a number of days such as "7d", or a duration such as "168h"' });
+  return z.NEVER;
+});
+
+/** A whole number from `minimum` to `maximum`. */
+export function integerSetting(minimum: number, maximum: number) {
+  const message = `must be a whole number from ${minimum} to ${maximum}`;
+  return z
+    .string()
+    .regex(/^\d+$/, message)
+    .transform(Number)
+    .refine((value) => value >= minimum && value <= maximum, message);
+}
+
+/** A comma-separated list; blanks around items are dropped. */
+export const listSetting = z.string().transform((text) =>
+  text
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== ""),
+);
+
+/** Where the database is. The password may stand in a file of libpq's format (PGPASSFILE) instead of the URL. */
+export const databaseUrlSetting = z
+  .string({ error: "say where the database is, as postgres://user:password@host:5432/database" })
+  .regex(/^postgres(ql)?:\/\//, 'must begin with "postgres://"');

@@ -1,0 +1,53 @@
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Registry } from "prom-client";
+
+/** What a probe answers: undefined when all is well, else what is not. */
+export type Probe = () => string | undefined;
+
+export interface HealthServer {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/** Serves `/healthz`, `/readyz` and `/metrics` (Prometheus' text format). Port 0 takes a free one. */
+export async function startHealthServer(options: {
+  port: number;
+  host?: string;
+  isHealthy: Probe;
+  isReady: Probe;
+  metrics: Registry;
+}): Promise<HealthServer> {
+  const probes: Readonly<Record<string, Probe>> = { "/healthz": options.isHealthy, "/readyz": options.isReady };
+  const server = createServer(async (request, response) => {
+    const path = (request.url ?? "/").split("?")[0] ?? "/";
+    const probe = probes[path];
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      response.writeHead(405, { allow: "GET, HEAD" }).end();
+    } else if (probe) {
+      const fault = probe();
+      response.writeHead(fault === undefined ? 200 : 503, { "content-type": "text/plain" }).end(`${fault ?? "ok"}\n`);
+    } else if (path === "/metrics") {
+      const text = await options.metrics.metrics();
+      response.writeHead(200, { "content-type": options.metrics.contentType }).end(text);
+    } else {
+      response.writeHead(404).end();
+    }
+  });
+  await listen(server, options.port, options.host);
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function listen(server: Server, port: number, host: string | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error) => reject(new Error(`cannot listen on port ${port}`, { cause: error })));
+    server.listen(port, host, resolve);
+  });
+}

@@ -1,0 +1,44 @@
+import { destination, type Logger, pino } from "pino";
+
+export type { Logger };
+
+export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+
+/**
+ * A logger that writes JSON lines to standard error, so that standard output stays free for a program's results.
+ * Messages are constants; what varies goes into fields. Errors go into the field `err`.
+ */
+export function createLogger(program: string, level: (typeof LOG_LEVELS)[number]): Logger {
+  return pino(
+    {
+      level,
+      base: { program },
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: describeError },
+    },
+    destination({ fd: 2, sync: true }),
+  );
+}
+
+/**
+ * An error's name, message, code and causes, and nothing else of it: the errors of clients carry requests and answers,
+ * and these may carry secrets.
+ */
+export function describeError(error: unknown): Record<string, unknown> {
+  if (!(error instanceof Error)) return { message: String(error) };
+  return {
+    name: error.name,
+    message: error.message,
+    ...("code" in error && error.code !== undefined ? { code: error.code } : {}),
+    ...(error.stack === undefined
+      ? {}
+      : {
+          at: error.stack
+            .split("\n")
+            .slice(1, 6)
+            .map((line) => line.trim()),
+        }),
+    ...(error.cause === undefined ? {} : { cause: describeError(error.cause) }),
+  };
+}

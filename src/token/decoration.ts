@@ -1,0 +1,69 @@
+import type { DesiredToken } from "./model.ts";
+import { formatTime } from "./status.ts";
+
+/** Labels and annotations, of a Secret or wanted on one. */
+export interface Decoration {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+/** A JSON merge patch (RFC 7386) of a Decoration: null removes a key. */
+export interface DecorationPatch {
+  readonly labels: Readonly<Record<string, string | null>>;
+  readonly annotations: Readonly<Record<string, string | null>>;
+}
+
+/** Which keys the spec asked for last time, so that those it no longer asks for can be told from somebody else's. */
+const APPLIED_ANNOTATION = "apitoken.dev/applied-keys";
+
+/** What a Secret that holds the token is to carry. */
+export function wantDecoration(
+  desired: DesiredToken,
+  managedLabel: string,
+  token: { readonly id: string; readonly expiresAt: Date },
+): Decoration {
+  const { labels, annotations } = desired.secret;
+  const applied = JSON.stringify({ labels: Object.keys(labels).sort(), annotations: Object.keys(annotations).sort() });
+  return {
+    labels: { ...labels, [managedLabel]: "true" },
+    annotations: {
+      ...annotations,
+      "apitoken.dev/token-id": token.id,
+      "apitoken.dev/expires-at": formatTime(token.expiresAt),
+      [APPLIED_ANNOTATION]: applied,
+    },
+  };
+}
+
+/** What makes `current` carry all of `wanted`, and no key that was wanted earlier only; undefined when it does. */
+export function diffDecoration(current: Decoration, wanted: Decoration): DecorationPatch | undefined {
+  const applied = readApplied(current.annotations[APPLIED_ANNOTATION]);
+  const labels = diffKeys(current.labels, wanted.labels, applied.labels);
+  const annotations = diffKeys(current.annotations, wanted.annotations, applied.annotations);
+  const isSame = Object.keys(labels).length === 0 && Object.keys(annotations).length === 0;
+  return isSame ? undefined : { labels, annotations };
+}
+
+function diffKeys(
+  current: Readonly<Record<string, string>>,
+  wanted: Readonly<Record<string, string>>,
+  applied: readonly string[],
+): Record<string, string | null> {
+  const changed = Object.entries(wanted).filter(([key, value]) => current[key] !== value);
+  const dropped = applied.filter((key) => !Object.hasOwn(wanted, key) && Object.hasOwn(current, key));
+  return Object.fromEntries([...changed, ...dropped.map((key): [string, null] => [key, null])]);
+}
+
+/** The annotation can be edited by anybody: what does not read as ours names no keys. */
+function readApplied(text: string | undefined): { labels: readonly string[]; annotations: readonly string[] } {
+  try {
+    const value = JSON.parse(text ?? "{}") as Record<string, unknown>;
+    return { labels: readKeys(value.labels), annotations: readKeys(value.annotations) };
+  } catch {
+    return { labels: [], annotations: [] };
+  }
+}
+
+function readKeys(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((key) => typeof key === "string") : [];
+}

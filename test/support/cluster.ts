@@ -1,0 +1,80 @@
+import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { inject } from "vitest";
+import { KubeApiError } from "../../src/kube/api-error.ts";
+import type { ApiToken } from "../../src/kube/resources/api-token.ts";
+import { apiTokensPath } from "../../src/kube/resources/api-token-api.ts";
+import type { Secret } from "../../src/kube/resources/secret.ts";
+import { secretsPath } from "../../src/kube/resources/secret-api.ts";
+import { createTransport, type KubeTransport } from "../../src/kube/transport.ts";
+import type { Condition } from "../../src/token/model.ts";
+
+/** A test's view of the cluster: as its admin, in one namespace of the test's own. */
+export interface TestCluster {
+  readonly transport: KubeTransport;
+  readonly namespace: string;
+  readonly kubeconfigPath: string;
+  /** Creates an ApiToken and returns it as stored. */
+  apply(name: string, spec: object): Promise<ApiToken>;
+  /** Changes its spec by a JSON merge patch. */
+  patch(name: string, spec: object): Promise<ApiToken>;
+  get(name: string): Promise<ApiToken | undefined>;
+  delete(name: string): Promise<void>;
+  getSecret(name: string): Promise<Secret | undefined>;
+  /** Runs kubectl in the namespace; never throws. */
+  kubectl(args: readonly string[], input?: string): Promise<{ code: number; output: string }>;
+  close(): Promise<void>;
+}
+
+export async function connectCluster(kubeconfigPath = inject("servers").kubeconfigPath): Promise<TestCluster> {
+  const transport = await createTransport({ userAgent: "apitoken-test", kubeconfigPath });
+  const namespace = `test-${randomBytes(4).toString("hex")}`;
+  await transport.request("POST", "/api/v1/namespaces", {
+    body: { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } },
+  });
+  const path = apiTokensPath(namespace);
+  return {
+    transport,
+    namespace,
+    kubeconfigPath,
+    apply: (name, spec) => transport.request("POST", path, { body: anApiTokenBody(namespace, name, spec) }),
+    patch: (name, spec) =>
+      transport.request("PATCH", `${path}/${name}`, { contentType: "application/merge-patch+json", body: { spec } }),
+    get: (name) => orUndefined(transport.request<ApiToken>("GET", `${path}/${name}`)),
+    delete: async (name) => void (await transport.request("DELETE", `${path}/${name}`)),
+    getSecret: (name) => orUndefined(transport.request<Secret>("GET", `${secretsPath(namespace)}/${name}`)),
+    kubectl: (args, input) => runKubectl(["--kubeconfig", kubeconfigPath, "-n", namespace, ...args], input),
+    close: () => transport.close(),
+  };
+}
+
+export function anApiTokenBody(namespace: string, name: string, spec: object) {
+  return { apiVersion: "apitoken.dev/v1alpha1", kind: "ApiToken", metadata: { namespace, name }, spec };
+}
+
+function runKubectl(args: readonly string[], input?: string): Promise<{ code: number; output: string }> {
+  return new Promise((resolve) => {
+    const child = execFile(inject("servers").kubectlPath, args, (error, stdout, stderr) =>
+      resolve({ code: error === null ? 0 : Number(error.code ?? 1), output: stdout + stderr }),
+    );
+    child.stdin?.end(input ?? "");
+  });
+}
+
+async function orUndefined<T>(request: Promise<T>): Promise<T | undefined> {
+  try {
+    return await request;
+  } catch (error) {
+    if (error instanceof KubeApiError && error.code === 404) return undefined;
+    throw error;
+  }
+}
+
+/** The token in a Secret, in plain text. */
+export function readToken(secret: Secret | undefined, key = "token"): string {
+  return Buffer.from(secret?.data?.[key] ?? "", "base64").toString();
+}
+
+export function conditionOf(resource: ApiToken | undefined, type: Condition["type"]): Condition | undefined {
+  return resource?.status?.conditions?.find((condition) => condition.type === type);
+}

@@ -1,0 +1,68 @@
+import { randomBytes } from "node:crypto";
+import { type ControllerConfig, controllerEnvironment } from "../../src/controller/config.ts";
+import { type Controller, startController } from "../../src/controller/controller.ts";
+import { createTransport, type KubeTransport } from "../../src/kube/transport.ts";
+import { type Database, openDatabase } from "../../src/postgres/database.ts";
+import { createLogger } from "../../src/runtime/log.ts";
+import type { TestCluster } from "./cluster.ts";
+
+export interface TestControllerOptions {
+  readonly identity?: string;
+  /** Settings over those of a test: one namespace, quick leases. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** Puts something between the controller and the outside: a fault, a count. */
+  readonly wrapTransport?: (transport: KubeTransport) => KubeTransport;
+  readonly wrapDatabase?: (database: Database) => Database;
+}
+
+export type TestController = Controller & { readonly identity: string; readonly config: ControllerConfig };
+
+/** The environment of a controller that looks at the test's namespace alone, and keeps its own things there. */
+export function controllerSettings(cluster: TestCluster, databaseUrl: string): Record<string, string> {
+  return {
+    DATABASE_URL: databaseUrl,
+    KUBECONFIG: cluster.kubeconfigPath,
+    APITOKEN_NAMESPACE: cluster.namespace,
+    APITOKEN_WATCH_NAMESPACES: cluster.namespace,
+    APITOKEN_HTTP_PORT: "0",
+    APITOKEN_LEASE_DURATION: "3s",
+    APITOKEN_LEASE_RENEW_DEADLINE: "2s",
+    APITOKEN_LEASE_RETRY_PERIOD: "200ms",
+    APITOKEN_LOG_LEVEL: process.env.TEST_LOG_LEVEL ?? "error",
+  };
+}
+
+/** Starts a controller in this process. */
+export async function startTestController(
+  cluster: TestCluster,
+  databaseUrl: string,
+  options: TestControllerOptions = {},
+): Promise<TestController> {
+  const config = controllerEnvironment.parse({ ...controllerSettings(cluster, databaseUrl), ...options.settings });
+  const identity = options.identity ?? `test-${randomBytes(4).toString("hex")}`;
+  const log = createLogger("controller", config.APITOKEN_LOG_LEVEL);
+  const keep = <T>(value: T): T => value;
+  const transport = await createTransport({ userAgent: identity, kubeconfigPath: cluster.kubeconfigPath });
+  const db = openDatabase({
+    url: databaseUrl,
+    role: "apitoken_controller",
+    actor: `controller/${identity}`,
+    maxConnections: config.APITOKEN_DATABASE_CONNECTIONS,
+  });
+  const controller = await startController({
+    config,
+    identity,
+    log,
+    transport: (options.wrapTransport ?? keep)(transport),
+    db: (options.wrapDatabase ?? keep)(db),
+  });
+  return {
+    ...controller,
+    identity,
+    config,
+    async stop() {
+      await controller.stop();
+      await Promise.allSettled([transport.close(), db.close()]);
+    },
+  };
+}

@@ -1,0 +1,68 @@
+import { randomBytes } from "node:crypto";
+import { inject } from "vitest";
+import { loadKeyring } from "../../src/controller/keyring-secret.ts";
+import { openDatabase } from "../../src/postgres/database.ts";
+import { verifyToken } from "../../src/postgres/verify.ts";
+import type { TestCluster } from "./cluster.ts";
+import { TEMPLATE_DATABASE } from "./global-setup.ts";
+import { runAsSuperuser } from "./postgres-server.ts";
+
+/** Makes a migrated database of the test's own; returns the superuser's URL of it. */
+export async function createTestDatabase(): Promise<string> {
+  const { postgresUrl } = inject("servers");
+  const name = `test_${randomBytes(6).toString("hex")}`;
+  await runAsSuperuser(postgresUrl, `create database ${name} template ${TEMPLATE_DATABASE}`);
+  return postgresUrl.replace(/\/postgres$/, `/${name}`);
+}
+
+/** A row of apitoken.tokens, as a test looks at it. */
+export interface TokenRowView {
+  id: string;
+  cluster_id: string;
+  namespace: string;
+  name: string;
+  resource_uid: string;
+  revision: number;
+  owner: string;
+  scopes: string[];
+  hash: Buffer;
+  key_id: string;
+  issued_at: Date;
+  expires_at: Date;
+  revoked_at: Date | null;
+  revocation_reason: string | null;
+  is_live: boolean;
+}
+
+/** All rows of a name, oldest revision first, by the database's own word. */
+export function findRows(url: string, name: string): Promise<TokenRowView[]> {
+  return runAsSuperuser<TokenRowView>(
+    url,
+    `select *, expires_at > now() and (revoked_at is null or revoked_at > now()) as is_live
+     from apitoken.tokens where name = $1 order by issued_at, revision`,
+    [name],
+  );
+}
+
+/** The audit trail of a name, in the order in which it was written. */
+export function findEvents(
+  url: string,
+  name: string,
+): Promise<{ event: string; reason: string | null; actor: string; token_id: string }[]> {
+  return runAsSuperuser(url, "select * from apitoken.security_events where name = $1 order by id", [name]);
+}
+
+/** Whether a token is live by the project's own code: its row exists, its hash fits, and the database says it is live. */
+export async function verifies(cluster: TestCluster, url: string, plaintext: string): Promise<boolean> {
+  const db = openDatabase({ url, role: "apitoken_verifier", actor: "test", maxConnections: 1 });
+  try {
+    const keyring = await loadKeyring(
+      cluster.transport,
+      { namespace: cluster.namespace, name: "apitoken-keyring" },
+      () => Promise.resolve(true),
+    );
+    return (await verifyToken(db, keyring, plaintext)) !== undefined;
+  } finally {
+    await db.close();
+  }
+}

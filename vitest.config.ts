@@ -1,0 +1,17 @@
+import { defineConfig } from "vitest/config";
+
+const withServers = {
+  globalSetup: ["test/support/global-setup.ts"],
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+};
+
+export default defineConfig({
+  test: {
+    maxWorkers: 2,
+    projects: [
+      { test: { name: "unit", include: ["test/unit/**/*.test.ts"] } },
+      { test: { name: "integration", include: ["test/{integration,e2e}/**/*.test.ts"], ...withServers } },
+    ],
+  },
+});
