@@ -1,0 +1,74 @@
+import { parseArgs } from "node:util";
+import { say, warn } from "./console.ts";
+import { type Stage, startStage } from "./stage.ts";
+import { runTour } from "./tour.ts";
+
+const HELP = `npm start: apitoken-operator on a real control plane and a real Postgres, on this machine
+
+  npm start                                  set everything up, take a tour, and run on until Ctrl-C
+  npm start -- --exit                        end after the tour; not with 0 if any step failed
+  npm start -- --no-tour --state-dir DIR     only start everything, and write DIR/env for "source DIR/env"
+  npm start -- --help                        print this
+
+DIR/env sets KUBECONFIG, KUBECTL, DATABASE_URL (of the superuser), CONTROLLER_METRICS_URL, and the PIDs
+CONTROLLER_PID, APISERVER_PID and POSTGRES_PID. Ports are free ones: several can run at once.
+`;
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  const options = readOptions();
+  if (options === undefined) return 2;
+  if (options.help) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const stop = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.abort());
+  const stopped = new Promise<void>((resolve) => stop.signal.addEventListener("abort", () => resolve()));
+
+  let stage: Stage | undefined;
+  try {
+    stage = await startStage(options["state-dir"], stop.signal);
+    let code = 0;
+    if (!options["no-tour"]) code = (await runTour(stage, stop.signal)) ? 0 : 1;
+    if (options.exit || stop.signal.aborted) return code;
+    say(farewell(stage));
+    const ended = await Promise.race([stopped, stage.controller.ended.then(() => "controller")]);
+    if (ended !== undefined) warn(`the controller ended; its log is ${stage.controller.logPath}`);
+    return ended === undefined ? code : 1;
+  } catch (error) {
+    if (stop.signal.aborted) return 0;
+    warn(error instanceof Error ? error.message : String(error));
+    return 1;
+  } finally {
+    await stage?.stop();
+  }
+}
+
+function readOptions() {
+  try {
+    return parseArgs({
+      options: {
+        help: { type: "boolean" },
+        exit: { type: "boolean" },
+        "no-tour": { type: "boolean" },
+        "state-dir": { type: "string" },
+      },
+    }).values;
+  } catch (error) {
+    warn(`${(error as Error).message}\nSee npm start -- --help.`);
+    return undefined;
+  }
+}
+
+function farewell({ stateDir }: Stage): string {
+  return `
+Everything runs on. In another shell:
+
+  source ${stateDir}/env
+  "$KUBECTL" get apitokens
+  "$KUBECTL" explain apitoken.spec
+
+Ctrl-C ends all of it.`;
+}

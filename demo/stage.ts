@@ -1,0 +1,148 @@
+import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { type ControlPlane, startControlPlane } from "../test/support/control-plane.ts";
+import { type PostgresServer, runAsSuperuser, startPostgres } from "../test/support/postgres-server.ts";
+import { type BackgroundProcess, findFreePorts, startProcess, waitUntilReady } from "../test/support/processes.ts";
+import { withProgress } from "./console.ts";
+
+const run = promisify(execFile);
+const ROOT = fileURLToPath(new URL("../", import.meta.url));
+const NAMESPACE = "apitoken-system";
+
+/** All that the tour plays on: a control plane, a database with its roles, and the controller as its own process. */
+export interface Stage {
+  readonly stateDir: string;
+  readonly kubectlPath: string;
+  readonly kubeconfigPath: string;
+  /** The superuser's. */
+  readonly databaseUrl: string;
+  /** A login that is a member of apitoken_cleanup, and of nothing else. */
+  readonly cleanupUrl: string;
+  readonly metricsUrl: string;
+  readonly controller: BackgroundProcess;
+  stop(): Promise<void>;
+}
+
+/** Starts everything; what was started is stopped again when something fails or the signal comes. */
+export async function startStage(stateDirOption: string | undefined, signal: AbortSignal): Promise<Stage> {
+  const stateDir = stateDirOption ? resolve(stateDirOption) : mkdtempSync(join(tmpdir(), "apitoken-operator-"));
+  mkdirSync(stateDir, { recursive: true });
+  rmSync(join(stateDir, "env"), { force: true });
+  const started: { stop(): Promise<void> }[] = [];
+  const stop = async () => {
+    for (const part of started.reverse()) await part.stop();
+    rmSync(join(stateDir, "env"), { force: true });
+    if (stateDirOption === undefined) rmSync(stateDir, { recursive: true, force: true });
+  };
+  const keep = async <T extends { stop(): Promise<void> }>(part: Promise<T>): Promise<T> => {
+    const value = await part;
+    started.push(value);
+    signal.throwIfAborted();
+    return value;
+  };
+
+  try {
+    const [postgres, controlPlane] = await withProgress(
+      "Postgres and the control plane started",
+      settleAll(
+        keep(startPostgres()),
+        keep(startControlPlane({ dir: join(stateDir, "control-plane"), withControllerManager: true })),
+      ),
+    );
+    const urls = await withProgress("schema migrated, logins made", prepareDatabase(postgres));
+    await withProgress("CRD installed", prepareCluster(controlPlane));
+    const controller = await withProgress(
+      "controller ready",
+      keep(startController(stateDir, controlPlane, urls.controller)),
+    );
+    const stage = {
+      stateDir,
+      kubectlPath: controlPlane.kubectlPath,
+      kubeconfigPath: controlPlane.kubeconfigPath,
+      databaseUrl: urls.superuser,
+      cleanupUrl: urls.cleanup,
+      metricsUrl: controller.metricsUrl,
+      controller: controller.process,
+      stop,
+    };
+    writeEnv(stage, controlPlane, postgres);
+    return stage;
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Waits for both, also when one fails: what has started by then is to be stopped. */
+async function settleAll<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
+  await Promise.allSettled([first, second]);
+  return Promise.all([first, second]);
+}
+
+interface Urls {
+  readonly superuser: string;
+  readonly controller: string;
+  readonly cleanup: string;
+}
+
+async function prepareDatabase(postgres: PostgresServer): Promise<Urls> {
+  const superuser = await postgres.createDatabase("tokens");
+  await run(process.execPath, [join(ROOT, "src/migrate.ts")], { env: { ...process.env, DATABASE_URL: superuser } });
+  const createLogin = async (login: string, role: string) => {
+    const password = randomBytes(16).toString("hex");
+    await runAsSuperuser(superuser, `create role ${login} login password '${password}' in role ${role}`);
+    return superuser.replace(/\/\/[^@]+@/, `//${login}:${password}@`);
+  };
+  return {
+    superuser,
+    controller: await createLogin("controller", "apitoken_controller"),
+    cleanup: await createLogin("cleanup", "apitoken_cleanup"),
+  };
+}
+
+async function prepareCluster({ kubectlPath, kubeconfigPath }: ControlPlane): Promise<void> {
+  const kubectl = (...args: string[]) => run(kubectlPath, ["--kubeconfig", kubeconfigPath, ...args]);
+  await kubectl("apply", "--server-side", "-f", join(ROOT, "crds"));
+  await kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/apitokens.apitoken.dev");
+  await kubectl("create", "namespace", NAMESPACE);
+}
+
+async function startController(stateDir: string, { kubeconfigPath }: ControlPlane, databaseUrl: string) {
+  const [port] = (await findFreePorts(1)) as [number];
+  const controller = startProcess(process.execPath, [join(ROOT, "src/controller/main.ts")], {
+    logPath: join(stateDir, "controller.log"),
+    cwd: ROOT,
+    env: {
+      ...process.env,
+      KUBECONFIG: kubeconfigPath,
+      DATABASE_URL: databaseUrl,
+      APITOKEN_NAMESPACE: NAMESPACE,
+      APITOKEN_HTTP_PORT: String(port),
+    },
+  });
+  const url = `http://127.0.0.1:${port}`;
+  await waitUntilReady("the controller", controller, async () => (await fetch(`${url}/readyz`)).ok, 30_000);
+  return { process: controller, metricsUrl: `${url}/metrics`, stop: () => controller.stop() };
+}
+
+/** Written whole or not at all: whoever waits for the file finds everything in it. */
+function writeEnv(stage: Omit<Stage, "stop">, { apiserver }: ControlPlane, postgres: PostgresServer): void {
+  const variables = {
+    KUBECONFIG: stage.kubeconfigPath,
+    KUBECTL: stage.kubectlPath,
+    DATABASE_URL: stage.databaseUrl,
+    CONTROLLER_METRICS_URL: stage.metricsUrl,
+    CONTROLLER_PID: stage.controller.pid,
+    APISERVER_PID: apiserver.pid,
+    POSTGRES_PID: postgres.process().pid,
+  };
+  const lines = Object.entries(variables).map(([name, value]) => `export ${name}='${value}'\n`);
+  const path = join(stage.stateDir, "env");
+  writeFileSync(`${path}.tmp`, lines.join(""), { mode: 0o600 });
+  renameSync(`${path}.tmp`, path);
+}
