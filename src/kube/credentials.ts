@@ -1,83 +1,129 @@
-import { KubeConfig } from "@kubernetes/client-node";
+import { setTimeout as delay } from "node:timers/promises";
+import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
 import { Agent, type Dispatcher, ProxyAgent } from "undici";
 
-/** What every request carries now. */
+/** What a request needs now. */
 export interface Access {
-  readonly headers: Readonly<Record<string, string>>;
-  /** For calls: a bounded number of connections that all share. */
-  readonly calls: Dispatcher;
-  /** For watches, each of which holds a connection for minutes and would take it from the calls. */
-  readonly watches: Dispatcher;
-}
-
-export interface Credentials {
   /** The API server's address, without a slash at its end. */
   readonly server: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly lanes: Readonly<Record<Lane, Dispatcher>>;
+}
+
+/**
+ * `calls`: a bounded number of connections that all share. `watches`: each holds a connection for minutes and would
+ * take it from the calls. `urgent`: one connection that never waits behind calls.
+ */
+export type Lane = "calls" | "watches" | "urgent";
+
+export interface Credentials {
   current(): Promise<Access>;
-  /** Makes the next `current` read everything anew: the server has refused what we had. */
-  refresh(): void;
+  /** The server has refused this access: the next `current` reads everything anew, caches and plugins included. */
+  reject(access: Access): void;
   close(): Promise<void>;
 }
 
 export interface ConnectionLimits {
   readonly maxConnections: number;
+  /** For a connection, and for a plugin of the kubeconfig that fetches credentials. */
   readonly connectTimeoutMs: number;
 }
 
 /** Tokens and certificates on disk are rotated (a service account's token hourly): they are read again after this long. */
 const FRESH_MS = 60_000;
 
-/** Reads a kubeconfig file, or finds one as kubectl does, the pod's service account included. */
+/**
+ * Reads a kubeconfig file, or finds one as kubectl does, the pod's service account included. What is wrong with the
+ * file is told without a quote of it: it holds credentials.
+ */
 export function loadKubeConfig(path: string | undefined): KubeConfig {
   const config = new KubeConfig();
-  if (path === undefined) config.loadFromDefault();
-  else config.loadFromFile(path);
+  try {
+    if (path === undefined) config.loadFromDefault();
+    else config.loadFromFile(path);
+  } catch (error) {
+    const name = path ?? process.env.KUBECONFIG ?? "~/.kube/config";
+    if (error instanceof Error && "syscall" in error) {
+      throw new Error(`the kubeconfig ${name} cannot be read`, { cause: error });
+    }
+    throw new Error(`the kubeconfig ${name} is malformed; "kubectl config view" tells where`);
+  }
+  if (config.getCurrentCluster() === null) {
+    throw new Error("the kubeconfig names no cluster; set its current-context to a context whose cluster is in it");
+  }
+  // The client refuses http:// unless TLS is not verified anyway; where there is no TLS there is nothing to verify.
+  config.loadFromOptions({
+    clusters: config.getClusters().map((cluster) => ({
+      ...cluster,
+      skipTLSVerify: cluster.skipTLSVerify || cluster.server.startsWith("http:"),
+    })),
+    users: config.getUsers(),
+    contexts: config.getContexts(),
+    currentContext: config.getCurrentContext(),
+  });
   return config;
 }
 
 /** Authentication and TLS for every call, from the kubeconfig; connections are kept for as long as the TLS side stays. */
-export function createCredentials(config: KubeConfig, limits: ConnectionLimits): Credentials {
-  const cluster = config.getCurrentCluster();
-  if (cluster === null) throw new Error("the kubeconfig names no cluster; set current-context in it");
+export function createCredentials(load: () => KubeConfig, limits: ConnectionLimits): Credentials {
+  let config: KubeConfig | undefined = load();
   let pending: Promise<Access> | undefined;
+  let latest: Access | undefined;
   let readAtMs = Number.NEGATIVE_INFINITY;
-  let connections: { fingerprint: string; calls: Dispatcher; watches: Dispatcher } | undefined;
+  let tlsInUse: string | undefined;
+  const opened: Dispatcher[] = [];
 
   const read = async (): Promise<Access> => {
+    config ??= load();
+    const cluster = config.getCurrentCluster();
     const options: Parameters<KubeConfig["applyToHTTPSOptions"]>[0] = {};
     await config.applyToHTTPSOptions(options);
     const tls = pickTls(options as Record<string, unknown>);
-    const fingerprint = JSON.stringify(tls);
-    if (connections?.fingerprint !== fingerprint) {
+    const tlsNow = JSON.stringify([tls, cluster?.proxyUrl]);
+    let lanes = latest?.lanes;
+    if (lanes === undefined || tlsInUse !== tlsNow) {
       // Requests under way end on the old connections, in their own time.
-      void connections?.calls.close();
-      void connections?.watches.close();
-      connections = { fingerprint, ...createDispatchers(tls, cluster.proxyUrl, limits) };
+      for (const dispatcher of opened) dispatcher.close().catch(() => {});
+      lanes = createLanes(tls, cluster?.proxyUrl, limits);
+      opened.push(...Object.values(lanes));
+      tlsInUse = tlsNow;
     }
-    const basic = options.auth ? { authorization: `Basic ${Buffer.from(options.auth).toString("base64")}` } : {};
-    const headers = Object.entries((options.headers ?? {}) as Record<string, unknown>);
-    return { ...connections, headers: { ...basic, ...Object.fromEntries(headers.map(([k, v]) => [k, String(v)])) } };
+    latest = { server: (cluster?.server ?? "").replace(/\/$/, ""), headers: formatHeaders(options), lanes };
+    return latest;
   };
 
   return {
-    server: cluster.server.replace(/\/$/, ""),
     current() {
       if (pending === undefined || performance.now() - readAtMs > FRESH_MS) {
         readAtMs = performance.now();
-        pending = read();
+        pending = withDeadline(read(), limits.connectTimeoutMs);
         pending.catch(() => {
-          readAtMs = Number.NEGATIVE_INFINITY;
+          pending = undefined;
         });
       }
       return pending;
     },
-    refresh() {
-      readAtMs = Number.NEGATIVE_INFINITY;
+    reject(access) {
+      if (access !== latest) return; // others were refused too, and one has asked for new ones already
+      config = undefined;
+      pending = undefined;
     },
     async close() {
-      await Promise.all([connections?.calls.destroy(), connections?.watches.destroy()]);
+      await Promise.all(opened.map((dispatcher) => dispatcher.destroy()));
     },
   };
+}
+
+async function withDeadline<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
+  const isDone = new AbortController();
+  const deadline = delay(timeoutMs, undefined, { signal: isDone.signal, ref: false }).then(() => {
+    throw new Error(`the kubeconfig's credentials took longer than ${timeoutMs} ms`);
+  });
+  try {
+    return await Promise.race([work, deadline]);
+  } finally {
+    isDone.abort();
+  }
 }
 
 const TLS_OPTIONS = ["ca", "cert", "key", "pfx", "passphrase", "servername", "rejectUnauthorized"];
@@ -88,15 +134,28 @@ function pickTls(options: Record<string, unknown>): Record<string, unknown> {
   );
 }
 
-function createDispatchers(
+function formatHeaders({ auth, headers = {} }: { auth?: unknown; headers?: unknown }): Record<string, string> {
+  const basic = auth ? { authorization: `Basic ${Buffer.from(String(auth)).toString("base64")}` } : {};
+  // A token read from a file may end with a line break, which no header may hold.
+  const others = Object.entries(headers as Record<string, unknown>).map(([key, value]) => [key, String(value).trim()]);
+  return { ...basic, ...Object.fromEntries(others) };
+}
+
+/**
+ * HTTP/1.1 on purpose: when a network silently drops a connection, a call that times out takes its connection with it
+ * and the next call opens another. With HTTP/2 all calls share one, and they hang until TCP gives up on it.
+ */
+function createLanes(
   tls: Record<string, unknown>,
   proxyUrl: string | undefined,
   { maxConnections, connectTimeoutMs }: ConnectionLimits,
-): { calls: Dispatcher; watches: Dispatcher } {
-  const shared = { keepAliveTimeout: 60_000, headersTimeout: 30_000, bodyTimeout: 0 };
-  const create = (connections: number | null): Dispatcher =>
-    proxyUrl === undefined
-      ? new Agent({ ...shared, connections, connect: { ...tls, timeout: connectTimeoutMs, keepAlive: true } })
-      : new ProxyAgent({ ...shared, connections, uri: proxyUrl, requestTls: tls });
-  return { calls: create(maxConnections), watches: create(null) };
+): Record<Lane, Dispatcher> {
+  const connect = { ...tls, timeout: connectTimeoutMs, keepAlive: true, keepAliveInitialDelay: 30_000 };
+  const create = (connections: number | null, headersTimeout: number): Dispatcher => {
+    const shared = { connections, headersTimeout, bodyTimeout: 0, keepAliveTimeout: 60_000, allowH2: false };
+    if (proxyUrl === undefined) return new Agent({ ...shared, connect });
+    return new ProxyAgent({ ...shared, uri: proxyUrl, requestTls: connect });
+  };
+  // Calls have deadlines of their own; a watch must at least begin in time.
+  return { calls: create(maxConnections, 0), watches: create(null, 30_000), urgent: create(1, 0) };
 }

@@ -1,14 +1,10 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "../runtime/log.ts";
-import { KubeApiError } from "./api-error.ts";
+import { KubeApiError, KubeUnreachableError } from "./api-error.ts";
+import { type Change, createIntake, type Intake } from "./intake.ts";
+import { BrokenStreamError } from "./json-lines.ts";
 import { isNewer, type Store, type Stored, storeKey } from "./store.ts";
 import type { KubeTransport } from "./transport.ts";
-
-/** A change of an object, as seen. "deleted" may be wrong (an empty list, say): read live before anything is ended. */
-export interface Change<T> {
-  readonly type: "added" | "updated" | "deleted";
-  readonly object: T;
-}
 
 export interface ReflectorOptions<T extends Stored> {
   readonly transport: KubeTransport;
@@ -23,7 +19,7 @@ export interface ReflectorOptions<T extends Stored> {
   readonly reduce: (raw: unknown) => T;
   readonly onChange: (change: Change<T>) => void;
   readonly log: Logger;
-  /** Told when the watch is broken off, with the reason's name. */
+  /** Told of every failed list and broken watch, with a short reason: an HTTP status code, "expired", "stalled" … */
   readonly onRestart?: (reason: string) => void;
   readonly pageSize?: number;
   readonly stallMs?: number;
@@ -38,16 +34,12 @@ export interface Reflector {
 
 interface WatchEvent {
   readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" | "ERROR";
-  readonly object: {
-    readonly metadata: { readonly resourceVersion: string };
-    readonly code?: number;
-    readonly reason?: string;
-  };
+  readonly object: Stored & { readonly code?: number; readonly reason?: string };
 }
 
 interface ListPage {
   readonly metadata: { readonly resourceVersion: string; readonly continue?: string };
-  readonly items: unknown[];
+  readonly items: Stored[] | null;
 }
 
 /** The server has forgotten the version that we ask to go on from: only a list helps. */
@@ -55,7 +47,7 @@ class ExpiredError extends Error {
   override readonly name = "ExpiredError";
 }
 
-/** The server reported an error within the stream. */
+/** The server reported an error within the stream, closed it at once, or sent what is no answer to our question. */
 class StreamError extends Error {
   override readonly name = "StreamError";
 }
@@ -65,6 +57,8 @@ const SHORTEST_WATCH_MS = 1_000;
 
 /** After so many broken watches in a row the list is read anew. */
 const WATCHES_BEFORE_RELIST = 5;
+
+const BACKOFF = { firstMs: 100, longestMs: 30_000 };
 
 /**
  * Keeps a store as a collection of the API server is: a list in pages, then a watch from there, for as long as nobody
@@ -84,69 +78,124 @@ export function startReflector<T extends Stored>(options: ReflectorOptions<T>): 
 }
 
 async function run<T extends Stored>(options: ReflectorOptions<T>, stop: AbortSignal, onSynced: () => void) {
-  const { log, path, backoff = { firstMs: 100, longestMs: 30_000 } } = options;
-  let version: string | undefined;
-  let failures = 0;
+  const intake = createIntake(options);
+  const health = createHealth(options);
+  let latest: string | undefined;
+  let mustList = true;
   while (!stop.aborted) {
     try {
-      if (version === undefined) {
-        version = await list(options, stop);
+      if (latest === undefined || mustList) {
+        latest = await list(options, intake, latest, stop);
+        mustList = false;
         onSynced();
       }
       const startedAtMs = performance.now();
-      for await (const seen of watch(options, version, stop)) {
-        version = seen;
-        if (failures > 0) log.info({ path }, "watch restored");
-        failures = 0;
+      for await (const version of watch(options, intake, latest, stop)) {
+        latest = version;
+        health.onProgress();
       }
       if (performance.now() - startedAtMs < SHORTEST_WATCH_MS) throw new StreamError("the watch was closed at once");
-      failures = 0;
+      health.onProgress();
     } catch (error) {
       if (stop.aborted) return;
-      failures += 1;
-      options.onRestart?.(error instanceof Error ? error.name : "Unknown");
-      if (failures === 1) log.warn({ path, err: error }, "watch broken; trying again");
-      const mustList = error instanceof ExpiredError || failures % WATCHES_BEFORE_RELIST === 0;
-      if (mustList) version = undefined;
-      const waitMs = Math.min(backoff.firstMs * 2 ** (failures - 1), backoff.longestMs) * (0.5 + Math.random() / 2);
-      await delay(error instanceof ExpiredError && failures === 1 ? 0 : waitMs, undefined, { signal: stop }).catch(
-        () => {},
-      );
+      const waitMs = health.onFailure(error);
+      mustList ||= error instanceof ExpiredError || health.failures % WATCHES_BEFORE_RELIST === 0;
+      await delay(waitMs, undefined, { signal: stop }).catch(() => {});
     }
   }
 }
 
-/** Reads the whole collection, page by page, and makes the store's part of it the same. Returns the list's version. */
-async function list<T extends Stored>(options: ReflectorOptions<T>, signal: AbortSignal): Promise<string> {
-  const { transport, path, store, pageSize = 500, labelSelector } = options;
+/** Counts failures in a row, and logs them once for each new reason. */
+function createHealth<T extends Stored>({ log, path, onRestart, backoff = BACKOFF }: ReflectorOptions<T>) {
+  let failures = 0;
+  let reported: string | undefined;
+  return {
+    get failures() {
+      return failures;
+    },
+    onProgress() {
+      if (reported !== undefined) log.info({ path }, "watch restored");
+      failures = 0;
+      reported = undefined;
+    },
+    /** Returns how long to wait before the next try. */
+    onFailure(error: unknown): number {
+      const reason = nameFailure(error);
+      failures += 1;
+      onRestart?.(reason);
+      if (reason !== reported)
+        log[reason === "expired" ? "info" : "warn"]({ path, reason, err: error }, "watch broken");
+      reported = reason;
+      const waitMs = Math.min(backoff.firstMs * 2 ** (failures - 1), backoff.longestMs) * (0.5 + Math.random() / 2);
+      return Math.max(waitMs, error instanceof KubeApiError ? (error.retryAfterMs ?? 0) : 0);
+    },
+  };
+}
+
+function nameFailure(error: unknown): string {
+  if (error instanceof KubeApiError) return String(error.code);
+  if (error instanceof ExpiredError) return "expired";
+  if (error instanceof KubeUnreachableError) {
+    return error.cause instanceof BrokenStreamError ? "broken_stream" : "unreachable";
+  }
+  return error instanceof StreamError ? "server_error" : "failed";
+}
+
+/**
+ * Reads the whole collection, page by page, and makes the store's part of it the same. `latest` is the newest version
+ * known so far. Returns the list's version.
+ */
+async function list<T extends Stored>(
+  options: ReflectorOptions<T>,
+  intake: Intake,
+  latest: string | undefined,
+  signal: AbortSignal,
+): Promise<string> {
+  const { transport, path, pageSize = 500, labelSelector } = options;
   const selector = labelSelector === undefined ? {} : { labelSelector };
   const seen = new Set<string>();
   let token: string | undefined;
   for (;;) {
     const query = { ...selector, limit: String(pageSize), ...(token === undefined ? {} : { continue: token }) };
     const page = await transport.request<ListPage>("GET", path, { query, signal, timeoutMs: 60_000 }).catch(asExpired);
-    for (const item of page.items) {
-      const object = accept(options, item);
-      if (object !== undefined) seen.add(storeKey(object));
+    const version = page?.metadata?.resourceVersion;
+    if (typeof version !== "string") throw new StreamError("the server answered with something that is not a list");
+    // A list is never older than what was seen before, unless the cluster was restored from a backup.
+    const isRewound = latest !== undefined && isNewer(latest, version);
+    for (const item of page.items ?? []) {
+      seen.add(storeKey(requireMetadata(item)));
+      intake.take(item, isRewound);
     }
     token = page.metadata.continue;
-    if (!token) {
-      dropMissing(options, store, seen);
-      return page.metadata.resourceVersion;
-    }
+    if (token) continue;
+    dropMissing(options, intake, seen, isRewound ? undefined : version);
+    return version;
   }
 }
 
-/** Objects that the list no longer has were deleted while nobody watched, or the list is wrong: the consumer looks. */
-function dropMissing<T extends Stored>(options: ReflectorOptions<T>, store: Store<T>, seen: ReadonlySet<string>): void {
+/**
+ * Objects that the list no longer has were deleted while nobody watched, or the list is wrong: the consumer looks.
+ * What was written since the list was made stays.
+ */
+function dropMissing<T extends Stored>(
+  { store, namespace }: ReflectorOptions<T>,
+  intake: Intake,
+  seen: ReadonlySet<string>,
+  version: string | undefined,
+): void {
   for (const object of [...store.values()]) {
-    const isOurs = options.namespace === undefined || object.metadata.namespace === options.namespace;
-    if (isOurs && !seen.has(storeKey(object))) drop(options, object);
+    const isOurs = namespace === undefined || object.metadata.namespace === namespace;
+    if (isOurs && !seen.has(storeKey(object))) intake.drop(object, version);
   }
 }
 
 /** Watches from a version on; yields the version that each event brought. */
-async function* watch<T extends Stored>(options: ReflectorOptions<T>, from: string, signal: AbortSignal) {
+async function* watch<T extends Stored>(
+  options: ReflectorOptions<T>,
+  intake: Intake,
+  from: string,
+  signal: AbortSignal,
+): AsyncGenerator<string> {
   const { transport, path, labelSelector, stallMs = 90_000 } = options;
   const query = {
     ...(labelSelector === undefined ? {} : { labelSelector }),
@@ -156,20 +205,25 @@ async function* watch<T extends Stored>(options: ReflectorOptions<T>, from: stri
   };
   try {
     for await (const event of transport.watch<WatchEvent>(path, query, { signal, stallMs })) {
-      if (event.type === "ERROR") throw toStreamError(event);
-      if (event.type === "DELETED") {
-        drop(options, reduceSafely(options, event.object), event.object.metadata.resourceVersion);
-      } else if (event.type !== "BOOKMARK") accept(options, event.object);
-      yield event.object.metadata.resourceVersion;
+      if (event?.type === "ERROR") throw toStreamError(event);
+      const { resourceVersion } = requireMetadata(event?.object).metadata;
+      if (event.type === "DELETED") intake.drop(event.object, resourceVersion);
+      else if (event.type !== "BOOKMARK") intake.take(event.object);
+      yield resourceVersion;
     }
   } catch (error) {
     asExpired(error);
   }
 }
 
+function requireMetadata(object: Stored | undefined): Stored {
+  if (typeof object?.metadata?.resourceVersion === "string") return object;
+  throw new StreamError("the server sent something that is not an object with metadata");
+}
+
 function toStreamError({ object }: WatchEvent): Error {
-  if (object.code === 410) return new ExpiredError("the version to go on from has expired");
-  return new StreamError(`the watch reported ${object.code ?? "an error"} ${object.reason ?? ""}`);
+  if (object?.code === 410) return new ExpiredError("the version to go on from has expired");
+  return new StreamError(`the watch reported ${object?.code ?? "an error"} ${object?.reason ?? ""}`);
 }
 
 function asExpired(error: unknown): never {
@@ -177,41 +231,4 @@ function asExpired(error: unknown): never {
     throw new ExpiredError("the version to go on from has expired", { cause: error });
   }
   throw error;
-}
-
-/** Takes an object in. One of another uid under the same name is another object: the old one was deleted. */
-function accept<T extends Stored>(options: ReflectorOptions<T>, raw: unknown): T | undefined {
-  const object = reduceSafely(options, raw);
-  if (object === undefined) return undefined;
-  const before = options.store.get(storeKey(object));
-  const isOther = before !== undefined && before.metadata.uid !== object.metadata.uid;
-  if (isOther && isNewer(object.metadata.resourceVersion, before.metadata.resourceVersion)) drop(options, before);
-  if (options.store.upsert(object)) {
-    notify(options, { type: before === undefined || isOther ? "added" : "updated", object });
-  }
-  return object;
-}
-
-function drop<T extends Stored>(options: ReflectorOptions<T>, object: T | undefined, deletedIn?: string): void {
-  if (object === undefined) return;
-  const removed = options.store.remove(storeKey(object), object.metadata.uid, deletedIn);
-  if (removed !== undefined) notify(options, { type: "deleted", object });
-}
-
-/** One object that cannot be read, or one handler that throws, must not stop the others. */
-function reduceSafely<T extends Stored>({ reduce, log, path }: ReflectorOptions<T>, raw: unknown): T | undefined {
-  try {
-    return reduce(raw);
-  } catch (error) {
-    log.error({ path, err: error }, "object cannot be read");
-    return undefined;
-  }
-}
-
-function notify<T extends Stored>({ onChange, log, path }: ReflectorOptions<T>, change: Change<T>): void {
-  try {
-    onChange(change);
-  } catch (error) {
-    log.error({ path, err: error }, "change handler failed");
-  }
 }

@@ -11,13 +11,16 @@ export interface Stored {
 /** A cache of one kind of object, keyed by "namespace/name" (or "name"). It never goes back in time. */
 export interface Store<T extends Stored> {
   get(key: string): T | undefined;
-  /** Puts an object in, unless a newer version of it is there or was deleted. Says whether it was put in. */
-  upsert(object: T): boolean;
   /**
-   * Takes an object out; with a uid, only if it is that very one. With the version of its deletion, answers that were
-   * under way meanwhile cannot bring it back. Returns what was taken out.
+   * Puts an object in, unless a newer version of it is there or was deleted; `isForced` puts it in all the same, for
+   * when the server itself went back in time. Says whether it was put in.
    */
-  remove(key: string, uid?: string, deletedIn?: string): T | undefined;
+  upsert(object: T, isForced?: boolean): boolean;
+  /**
+   * Takes an object out; with a uid, only if it is that very one. With the version in which it was gone, a newer one
+   * stays, and older answers that are still under way cannot bring it back. Returns what was taken out.
+   */
+  remove(key: string, uid?: string, goneIn?: string): T | undefined;
   /** The objects whose index of that name has that value. */
   byIndex(index: string, value: string): T[];
   values(): IterableIterator<T>;
@@ -37,7 +40,7 @@ export function createStore<T extends Stored>(
 ): Store<T> {
   const objects = new Map<string, T>();
   const indexed = new Map<string, Set<string>>();
-  /** The versions in which the last few objects were deleted, by uid. */
+  /** The versions in which the last few objects were gone, by uid. */
   const tombstones = new Map<string, string>();
 
   const updateIndexes = (key: string, before: T | undefined, after: T | undefined) => {
@@ -57,25 +60,31 @@ export function createStore<T extends Stored>(
     }
   };
 
+  const bury = (uid: string, goneIn: string) => {
+    tombstones.delete(uid);
+    tombstones.set(uid, goneIn);
+    if (tombstones.size > TOMBSTONES) tombstones.delete(tombstones.keys().next().value as string);
+  };
+
   return {
     get: (key) => objects.get(key),
-    upsert(object) {
+    upsert(object, isForced = false) {
       const key = storeKey(object);
       const before = objects.get(key);
       const { uid, resourceVersion } = object.metadata;
-      const latest = tombstones.get(uid) ?? before?.metadata.resourceVersion;
-      if (latest !== undefined && !isNewer(resourceVersion, latest)) return false;
+      const known = [before?.metadata.resourceVersion, tombstones.get(uid)];
+      const isNews = known.every((version) => version === undefined || isNewer(resourceVersion, version));
+      if (!isNews && !isForced) return false;
+      tombstones.delete(uid);
       objects.set(key, object);
       updateIndexes(key, before, object);
       return true;
     },
-    remove(key, uid, deletedIn) {
-      if (uid !== undefined && deletedIn !== undefined) {
-        tombstones.set(uid, deletedIn);
-        if (tombstones.size > TOMBSTONES) tombstones.delete(tombstones.keys().next().value as string);
-      }
+    remove(key, uid, goneIn) {
+      if (uid !== undefined && goneIn !== undefined) bury(uid, goneIn);
       const before = objects.get(key);
       if (before === undefined || (uid !== undefined && before.metadata.uid !== uid)) return undefined;
+      if (goneIn !== undefined && isNewer(before.metadata.resourceVersion, goneIn)) return undefined;
       objects.delete(key);
       updateIndexes(key, before, undefined);
       return before;

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Dispatcher, request as send } from "undici";
 import { KubeApiError, KubeUnreachableError } from "./api-error.ts";
-import { createCredentials, loadKubeConfig } from "./credentials.ts";
+import { createCredentials, type Lane, loadKubeConfig } from "./credentials.ts";
 import { readJsonLines } from "./json-lines.ts";
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
@@ -13,6 +13,8 @@ export interface RequestOptions {
   readonly contentType?: string;
   readonly signal?: AbortSignal;
   readonly timeoutMs?: number;
+  /** Goes past all calls that wait for a connection: for what must not be late, such as a lease. */
+  readonly isUrgent?: boolean;
 }
 
 export interface WatchOptions {
@@ -44,48 +46,44 @@ export interface TransportOptions {
 
 const RETRIES_OF_429 = 5;
 
-/** Reads the kubeconfig; the first call opens the first connection. */
+/** Reads the kubeconfig, and throws when it cannot be used; the first call opens the first connection. */
 export async function createTransport(options: TransportOptions): Promise<KubeTransport> {
   const { userAgent, kubeconfigPath, requestTimeoutMs = 8_000, maxConnections = 32 } = options;
-  const credentials = createCredentials(loadKubeConfig(kubeconfigPath), {
-    maxConnections,
-    connectTimeoutMs: requestTimeoutMs,
-  });
+  const limits = { maxConnections, connectTimeoutMs: requestTimeoutMs };
+  const credentials = createCredentials(() => loadKubeConfig(kubeconfigPath), limits);
 
-  const sendOnce = async (method: Method, path: string, call: RequestOptions, timeoutMs: number, isWatch: boolean) => {
-    const { headers, calls, watches } = await credentials.current();
-    const timeout = isWatch ? [] : [AbortSignal.timeout(timeoutMs)];
-    const hasBody = call.body !== undefined;
-    return send(`${credentials.server}${path}${formatQuery(call.query)}`, {
-      method,
-      dispatcher: isWatch ? watches : calls,
-      signal: AbortSignal.any([...timeout, ...(call.signal ? [call.signal] : [])]),
-      headers: {
-        ...headers,
-        "user-agent": userAgent,
-        accept: "application/json",
-        ...(hasBody ? { "content-type": call.contentType ?? "application/json" } : {}),
-      },
-      body: hasBody ? JSON.stringify(call.body) : null,
-    });
+  /** One exchange; when the server knows our credentials no more, one more with those of now. */
+  const exchange = async (lane: Lane, method: Method, path: string, call: RequestOptions, signal: AbortSignal) => {
+    for (let isRetry = false; ; isRetry = true) {
+      const access = await credentials.current();
+      const hasBody = call.body !== undefined;
+      const answer = await send(`${access.server}${path}${formatQuery(call.query)}`, {
+        method,
+        dispatcher: access.lanes[lane],
+        signal,
+        headers: {
+          ...access.headers,
+          "user-agent": userAgent,
+          accept: "application/json",
+          ...(hasBody ? { "content-type": call.contentType ?? "application/json" } : {}),
+        },
+        body: hasBody ? JSON.stringify(call.body) : null,
+      });
+      if (answer.statusCode !== 401 || isRetry) return answer;
+      await answer.body.dump();
+      credentials.reject(access);
+    }
   };
 
-  /** Credentials may have been rotated under us: one more try with those of now. */
-  const sendAuthenticated: typeof sendOnce = async (...call) => {
-    const answer = await sendOnce(...call);
-    if (answer.statusCode !== 401) return answer;
-    await answer.body.dump();
-    credentials.refresh();
-    return sendOnce(...call);
-  };
-
-  const attempt = async <T>(method: Method, path: string, call: RequestOptions, timeoutMs: number): Promise<T> => {
+  const attempt = async <T>(method: Method, path: string, call: RequestOptions, endsAtMs: number): Promise<T> => {
+    const timeout = AbortSignal.timeout(Math.max(1, Math.ceil(endsAtMs - performance.now())));
+    const signal = call.signal === undefined ? timeout : AbortSignal.any([timeout, call.signal]);
     try {
-      const answer = await sendAuthenticated(method, path, call, timeoutMs, false);
+      const answer = await exchange(call.isUrgent ? "urgent" : "calls", method, path, call, signal);
       if (answer.statusCode >= 300) throw await readError(method, path, answer);
-      return (await answer.body.json()) as T;
+      return parseBody<T>(await answer.body.text());
     } catch (error) {
-      throw asUnreachable(error, method, path);
+      throw asUnreachable(error, `${method} ${path} got no answer`);
     }
   };
 
@@ -94,23 +92,25 @@ export async function createTransport(options: TransportOptions): Promise<KubeTr
       const endsAtMs = performance.now() + (call.timeoutMs ?? requestTimeoutMs);
       for (let retry = 0; ; retry += 1) {
         try {
-          return await attempt<T>(method, path, call, Math.max(1, Math.ceil(endsAtMs - performance.now())));
+          return await attempt<T>(method, path, call, endsAtMs);
         } catch (error) {
-          const waitMs =
-            error instanceof KubeApiError && error.code === 429 ? (error.retryAfterMs ?? 1_000) : undefined;
-          if (waitMs === undefined || retry >= RETRIES_OF_429 || performance.now() + waitMs >= endsAtMs) throw error;
-          await delay(waitMs, undefined, call.signal ? { signal: call.signal } : {});
+          if (!(error instanceof KubeApiError) || error.code !== 429 || retry >= RETRIES_OF_429) throw error;
+          const waitMs = error.retryAfterMs ?? 1_000;
+          if (performance.now() + waitMs >= endsAtMs) throw error;
+          await delay(waitMs, undefined, call.signal ? { signal: call.signal } : {}).catch(() => {
+            throw error;
+          });
         }
       }
     },
 
     async *watch<T>(path: string, query: Readonly<Record<string, string>>, { signal, stallMs }: WatchOptions) {
       try {
-        const answer = await sendAuthenticated("GET", path, { query: { ...query, watch: "true" }, signal }, 0, true);
+        const answer = await exchange("watches", "GET", path, { query: { ...query, watch: "true" } }, signal);
         if (answer.statusCode >= 300) throw await readError("GET", path, answer);
         yield* readJsonLines<T>(answer.body, stallMs);
       } catch (error) {
-        throw asUnreachable(error, "GET", path);
+        throw asUnreachable(error, `the watch of ${path} broke off`);
       }
     },
 
@@ -122,8 +122,18 @@ function formatQuery(query: Readonly<Record<string, string>> | undefined): strin
   return query === undefined ? "" : `?${new URLSearchParams(query)}`;
 }
 
+/** The parser's own error would quote the text, which may be a Secret's. */
+function parseBody<T>(text: string): T {
+  try {
+    return JSON.parse(text) as T;
+  } catch {
+    throw new SyntaxError("the answer is not JSON");
+  }
+}
+
 async function readError(method: string, path: string, answer: Dispatcher.ResponseData): Promise<KubeApiError> {
-  const status = (await answer.body.json().catch(() => ({}))) as {
+  const body: unknown = await answer.body.json().catch(() => undefined);
+  const status = (typeof body === "object" && body !== null ? body : {}) as {
     reason?: string;
     message?: string;
     details?: { retryAfterSeconds?: number };
@@ -137,12 +147,12 @@ async function readError(method: string, path: string, answer: Dispatcher.Respon
       code: answer.statusCode,
       reason: status.reason ?? "Unknown",
       ...(mayQuote ? { detail: String(status.message).slice(0, 500) } : {}),
-      ...(Number.isFinite(seconds) ? { retryAfterMs: seconds * 1_000 } : {}),
+      ...(Number.isFinite(seconds) ? { retryAfterMs: Math.max(0, seconds * 1_000) } : {}),
     },
   );
 }
 
-function asUnreachable(error: unknown, method: string, path: string): unknown {
+function asUnreachable(error: unknown, message: string): unknown {
   if (error instanceof KubeApiError || error instanceof KubeUnreachableError) return error;
-  return new KubeUnreachableError(`${method} ${path} got no answer`, { cause: error });
+  return new KubeUnreachableError(message, { cause: error });
 }

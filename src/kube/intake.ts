@@ -1,0 +1,68 @@
+import type { Logger } from "../runtime/log.ts";
+import { isNewer, type Store, type Stored, storeKey } from "./store.ts";
+
+/** A change of an object, as seen. "deleted" may be wrong (an empty list, say): read live before anything is ended. */
+export interface Change<T> {
+  readonly type: "added" | "updated" | "deleted";
+  readonly object: T;
+  /** What was known of the object before an update. */
+  readonly previous?: T;
+}
+
+export interface IntakeOptions<T extends Stored> {
+  readonly store: Store<T>;
+  /** Takes from an object, as it comes in, what is worth keeping. */
+  readonly reduce: (raw: unknown) => T;
+  readonly onChange: (change: Change<T>) => void;
+  readonly path: string;
+  readonly log: Logger;
+}
+
+/** Brings what the API server tells of into a store, and tells of every change that this makes. Never throws. */
+export interface Intake {
+  /** Takes in an object as it is now; see `Store.upsert` for `isForced`. */
+  take(raw: Stored, isForced?: boolean): void;
+  /** Takes out an object that is gone; see `Store.remove` for `goneIn`. */
+  drop(object: Stored, goneIn?: string): void;
+}
+
+export function createIntake<T extends Stored>(options: IntakeOptions<T>): Intake {
+  const { store, reduce, onChange, path, log } = options;
+
+  /** One object that cannot be read, or one handler that throws, must not stop the others. */
+  const reduceSafely = (raw: Stored): T | undefined => {
+    try {
+      return reduce(raw);
+    } catch (error) {
+      log.error({ path, object: storeKey(raw), err: error }, "object cannot be read");
+      return undefined;
+    }
+  };
+  const notify = (change: Change<T>) => {
+    try {
+      onChange(change);
+    } catch (error) {
+      log.error({ path, object: storeKey(change.object), err: error }, "change handler failed");
+    }
+  };
+  const drop = (object: Stored, goneIn?: string) => {
+    const removed = store.remove(storeKey(object), object.metadata.uid, goneIn);
+    if (removed !== undefined) notify({ type: "deleted", object: removed });
+  };
+
+  return {
+    drop,
+    take(raw, isForced = false) {
+      const object = reduceSafely(raw);
+      if (object === undefined) return;
+      const before = store.get(storeKey(object));
+      // Of another uid under the same name it is another object: the old one was deleted.
+      const isOther = before !== undefined && before.metadata.uid !== object.metadata.uid;
+      const isLater = isForced || isNewer(object.metadata.resourceVersion, before?.metadata.resourceVersion ?? "");
+      if (isOther && isLater) drop(before);
+      if (!store.upsert(object, isForced)) return;
+      if (before === undefined || isOther) notify({ type: "added", object });
+      else notify({ type: "updated", object, previous: before });
+    },
+  };
+}
