@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { Change } from "../kube/intake.ts";
 import { runLeaderElection } from "../kube/lease.ts";
-import { type Change, type Reflector, startReflector } from "../kube/reflector.ts";
+import { type Reflector, startReflector } from "../kube/reflector.ts";
 import { type ApiToken, reduceApiToken } from "../kube/resources/api-token.ts";
 import { apiTokensPath } from "../kube/resources/api-token-api.ts";
 import { MANAGED_LABEL } from "../kube/resources/group.ts";

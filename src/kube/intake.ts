@@ -1,5 +1,5 @@
 import type { Logger } from "../runtime/log.ts";
-import { isNewer, type Store, type Stored, storeKey } from "./store.ts";
+import { type Evidence, isNewer, type Store, type Stored, storeKey } from "./store.ts";
 
 /** A change of an object, as seen. "deleted" may be wrong (an empty list, say): read live before anything is ended. */
 export interface Change<T> {
@@ -20,9 +20,9 @@ export interface IntakeOptions<T extends Stored> {
 
 /** Brings what the API server tells of into a store, and tells of every change that this makes. Never throws. */
 export interface Intake {
-  /** Takes in an object as it is now; see `Store.upsert` for `isForced`. */
-  take(raw: Stored, isForced?: boolean): void;
-  /** Takes out an object that is gone; see `Store.remove` for `goneIn`. */
+  /** Takes in an object; see `Store.upsert`. */
+  take(raw: Stored, evidence?: Evidence): void;
+  /** Takes out an object that is gone; see `Store.remove`. */
   drop(object: Stored, goneIn?: string): void;
 }
 
@@ -52,15 +52,16 @@ export function createIntake<T extends Stored>(options: IntakeOptions<T>): Intak
 
   return {
     drop,
-    take(raw, isForced = false) {
+    take(raw, evidence = {}) {
       const object = reduceSafely(raw);
       if (object === undefined) return;
       const before = store.get(storeKey(object));
       // Of another uid under the same name it is another object: the old one was deleted.
       const isOther = before !== undefined && before.metadata.uid !== object.metadata.uid;
-      const isLater = isForced || isNewer(object.metadata.resourceVersion, before?.metadata.resourceVersion ?? "");
+      const isLater =
+        evidence.isRewound || isNewer(object.metadata.resourceVersion, before?.metadata.resourceVersion ?? "");
       if (isOther && isLater) drop(before);
-      if (!store.upsert(object, isForced)) return;
+      if (!store.upsert(object, evidence)) return;
       if (before === undefined || isOther) notify({ type: "added", object });
       else notify({ type: "updated", object, previous: before });
     },

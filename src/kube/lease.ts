@@ -1,7 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "../runtime/log.ts";
-import { KubeApiError } from "./api-error.ts";
-import type { KubeTransport } from "./transport.ts";
+import { type Candidate, createCandidate, type LeaseOptions } from "./lease-candidate.ts";
 
 /** One time of leading, from the acquisition of the Lease to its loss. */
 export interface LeaseTerm {
@@ -11,32 +10,12 @@ export interface LeaseTerm {
   isHeld(): boolean;
 }
 
-export interface LeaderElectionOptions {
-  readonly transport: KubeTransport;
-  readonly namespace: string;
-  readonly name: string;
-  /** Who stands for election: unique among the replicas. */
-  readonly identity: string;
-  /** Others take over when the holder has not renewed for so long. */
-  readonly leaseDurationMs: number;
-  /** The holder gives up when it could not renew for so long; shorter than the duration. */
-  readonly renewDeadlineMs: number;
-  readonly retryPeriodMs: number;
+export interface LeaderElectionOptions extends LeaseOptions {
   /** Ends the candidacy; a lease that is held is released. */
   readonly signal: AbortSignal;
   /** Leads. Must end soon after the term's signal; only then the process stands for election again. */
   readonly onTerm: (term: LeaseTerm) => Promise<void>;
   readonly log: Logger;
-}
-
-interface Lease {
-  readonly metadata: { readonly resourceVersion: string };
-  readonly spec?: {
-    readonly holderIdentity?: string | null;
-    readonly leaseDurationSeconds?: number;
-    readonly leaseTransitions?: number;
-    readonly acquireTime?: string;
-  };
 }
 
 /**
@@ -47,139 +26,77 @@ interface Lease {
 export async function runLeaderElection(options: LeaderElectionOptions): Promise<void> {
   const { signal, retryPeriodMs, log, identity } = options;
   const candidate = createCandidate(options);
+  const tryToHold = reportOnce(options, candidate);
   while (!signal.aborted) {
-    const isAcquired = await candidate.tryToHold().catch((error: unknown) => {
-      log.warn({ err: error }, "lease cannot be read or written");
-      return false;
-    });
-    if (isAcquired) {
+    if (await tryToHold(signal)) {
       log.info({ identity }, "leading");
-      await serveTerm(options, candidate);
+      await serveTerm(options, candidate, tryToHold);
       log.info({ identity }, "no longer leading");
-    } else {
-      await pause(retryPeriodMs * (1 + Math.random() / 5), signal);
     }
+    await pause(retryPeriodMs * (1 + Math.random() / 5), signal);
   }
 }
 
-async function serveTerm(options: LeaderElectionOptions, candidate: Candidate): Promise<void> {
+type TryToHold = (signal: AbortSignal) => Promise<boolean>;
+
+/** Tries, and logs the first of several failures in a row. Resolves with whether the lease is ours. */
+function reportOnce({ log }: LeaderElectionOptions, candidate: Candidate): TryToHold {
+  let isFailing = false;
+  return async (signal) => {
+    try {
+      await candidate.tryToHold(signal);
+      if (isFailing) log.info("lease can be read and written again");
+      isFailing = false;
+    } catch (error) {
+      if (!isFailing && !signal.aborted) log.warn({ err: error }, "lease cannot be read or written; trying again");
+      isFailing ||= !signal.aborted;
+    }
+    return candidate.isHeld();
+  };
+}
+
+async function serveTerm(options: LeaderElectionOptions, candidate: Candidate, tryToHold: TryToHold): Promise<void> {
+  const { log, onTerm } = options;
   const over = new AbortController();
   const term: LeaseTerm = { signal: over.signal, isHeld: () => !over.signal.aborted && candidate.isHeld() };
-  const work = options.onTerm(term).catch((error: unknown) => {
-    options.log.error({ err: error }, "leading failed");
-  });
-  const ended = work.then(() => over.abort());
-  await renewUntilOver(options, candidate, over);
-  over.abort();
+  const lead = async () => {
+    try {
+      await onTerm(term);
+    } catch (error) {
+      log.error({ err: error }, "leading failed");
+    } finally {
+      over.abort();
+    }
+  };
+  const ended = lead();
+  await renewUntilOver(options, candidate, tryToHold, over);
   await ended;
-  if (options.signal.aborted) await candidate.release();
+  // Lost or given up: whoever stands next must not wait for a lease of ours to run out.
+  await candidate.release().catch((error: unknown) => log.warn({ err: error }, "lease cannot be released"));
 }
 
 /** Renews every retry period, until a stop is asked for, the leader's work has ended, or the deadline has passed. */
-async function renewUntilOver(options: LeaderElectionOptions, candidate: Candidate, over: AbortController) {
-  const { signal, retryPeriodMs, log } = options;
+async function renewUntilOver(
+  { signal, retryPeriodMs }: LeaderElectionOptions,
+  candidate: Candidate,
+  tryToHold: TryToHold,
+  over: AbortController,
+): Promise<void> {
   const stop = AbortSignal.any([signal, over.signal]);
   // A timer of its own: a renewal that hangs must not keep a term alive.
-  const watchdog = setInterval(() => {
-    if (!candidate.isHeld()) over.abort();
-  }, 50);
+  let watchdog: NodeJS.Timeout | undefined;
+  const watch = () => {
+    const leftMs = candidate.heldUntilMs() - performance.now();
+    if (leftMs <= 0) over.abort();
+    else watchdog = setTimeout(watch, leftMs);
+  };
+  watch();
   while (!stop.aborted) {
     await pause(retryPeriodMs, stop);
-    if (stop.aborted) break;
-    const isHeld = await candidate.tryToHold().catch((error: unknown) => {
-      log.warn({ err: error }, "lease cannot be renewed");
-      return candidate.isHeld();
-    });
-    if (!isHeld) over.abort();
+    if (!stop.aborted && !(await tryToHold(stop))) over.abort();
   }
-  clearInterval(watchdog);
-}
-
-interface Candidate {
-  /** Takes or renews the lease, if it is ours, free or has run out. Says whether it is ours now. */
-  tryToHold(): Promise<boolean>;
-  isHeld(): boolean;
-  release(): Promise<void>;
-}
-
-function createCandidate(options: LeaderElectionOptions): Candidate {
-  const { transport, namespace, name, identity, leaseDurationMs, renewDeadlineMs, retryPeriodMs } = options;
-  const collection = `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`;
-  // Several tries must fit into the deadline, and none may outlive it (kubernetes/kubernetes#44887).
-  const timeoutMs = Math.max(Math.min(renewDeadlineMs / 2, retryPeriodMs * 2), 100);
-  let observed: { version: string; atMs: number } | undefined;
-  let renewedAtMs = Number.NEGATIVE_INFINITY;
-
-  const buildSpec = (before: Lease["spec"]) => {
-    const now = `${new Date().toISOString().slice(0, -1)}000Z`;
-    const isOurs = before?.holderIdentity === identity;
-    return {
-      holderIdentity: identity,
-      leaseDurationSeconds: Math.max(1, Math.round(leaseDurationMs / 1_000)),
-      acquireTime: isOurs ? (before?.acquireTime ?? now) : now,
-      renewTime: now,
-      leaseTransitions: (before?.leaseTransitions ?? 0) + (isOurs || before === undefined ? 0 : 1),
-    };
-  };
-
-  const write = async (lease: Lease | undefined): Promise<boolean> => {
-    // From before the request: the server may have stored it any time after.
-    const sentAtMs = performance.now();
-    const body = {
-      apiVersion: "coordination.k8s.io/v1",
-      kind: "Lease",
-      metadata: { namespace, name, ...(lease ? { resourceVersion: lease.metadata.resourceVersion } : {}) },
-      spec: buildSpec(lease?.spec),
-    };
-    try {
-      const written = lease
-        ? await transport.request<Lease>("PUT", `${collection}/${name}`, { body, timeoutMs })
-        : await transport.request<Lease>("POST", collection, { body, timeoutMs });
-      observed = { version: written.metadata.resourceVersion, atMs: sentAtMs };
-      renewedAtMs = sentAtMs;
-      return true;
-    } catch (error) {
-      if (error instanceof KubeApiError && error.code === 409) return false;
-      throw error;
-    }
-  };
-
-  return {
-    isHeld: () => performance.now() < renewedAtMs + renewDeadlineMs,
-    async tryToHold() {
-      const lease = await readLease(transport, `${collection}/${name}`, timeoutMs);
-      if (lease === undefined) return write(undefined);
-      const { resourceVersion } = lease.metadata;
-      if (observed?.version !== resourceVersion) observed = { version: resourceVersion, atMs: performance.now() };
-      const holder = lease.spec?.holderIdentity;
-      const isFree = !holder || holder === identity;
-      if (!isFree && performance.now() < observed.atMs + leaseDurationMs) {
-        renewedAtMs = Number.NEGATIVE_INFINITY;
-        return false;
-      }
-      return write(lease);
-    },
-    async release() {
-      renewedAtMs = Number.NEGATIVE_INFINITY;
-      try {
-        const lease = await readLease(transport, `${collection}/${name}`, timeoutMs);
-        if (lease?.spec?.holderIdentity !== identity) return;
-        const body = { ...lease, spec: { ...lease.spec, holderIdentity: "", leaseDurationSeconds: 1 } };
-        await transport.request("PUT", `${collection}/${name}`, { body, timeoutMs });
-      } catch (error) {
-        options.log.warn({ err: error }, "lease cannot be released; it will run out");
-      }
-    },
-  };
-}
-
-async function readLease(transport: KubeTransport, path: string, timeoutMs: number): Promise<Lease | undefined> {
-  try {
-    return await transport.request<Lease>("GET", path, { timeoutMs });
-  } catch (error) {
-    if (error instanceof KubeApiError && error.code === 404) return undefined;
-    throw error;
-  }
+  clearTimeout(watchdog);
+  over.abort();
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -6,6 +6,8 @@ import { BrokenStreamError } from "./json-lines.ts";
 import { isNewer, type Store, type Stored, storeKey } from "./store.ts";
 import type { KubeTransport } from "./transport.ts";
 
+export type { Change };
+
 export interface ReflectorOptions<T extends Stored> {
   readonly transport: KubeTransport;
   /** The collection, such as /apis/apitoken.dev/v1alpha1/apitokens. */
@@ -122,10 +124,14 @@ function createHealth<T extends Stored>({ log, path, onRestart, backoff = BACKOF
     onFailure(error: unknown): number {
       const reason = nameFailure(error);
       failures += 1;
-      onRestart?.(reason);
       if (reason !== reported)
-        log[reason === "expired" ? "info" : "warn"]({ path, reason, err: error }, "watch broken");
+        log[reason === "expired" ? "info" : "warn"]({ path, reason, err: error }, "list or watch failed; trying again");
       reported = reason;
+      try {
+        onRestart?.(reason);
+      } catch (hookError) {
+        log.error({ path, err: hookError }, "restart handler failed");
+      }
       const waitMs = Math.min(backoff.firstMs * 2 ** (failures - 1), backoff.longestMs) * (0.5 + Math.random() / 2);
       return Math.max(waitMs, error instanceof KubeApiError ? (error.retryAfterMs ?? 0) : 0);
     },
@@ -164,7 +170,7 @@ async function list<T extends Stored>(
     const isRewound = latest !== undefined && isNewer(latest, version);
     for (const item of page.items ?? []) {
       seen.add(storeKey(requireMetadata(item)));
-      intake.take(item, isRewound);
+      intake.take(item, { listedIn: version, isRewound });
     }
     token = page.metadata.continue;
     if (token) continue;

@@ -8,14 +8,19 @@ export interface Stored {
   };
 }
 
+/** What else is known of an object that is put into a store. */
+export interface Evidence {
+  /** The version of a list that had it: then it was there, whatever an older list or event said. */
+  readonly listedIn?: string;
+  /** The server itself went back in time, so what is known is worth nothing. */
+  readonly isRewound?: boolean;
+}
+
 /** A cache of one kind of object, keyed by "namespace/name" (or "name"). It never goes back in time. */
 export interface Store<T extends Stored> {
   get(key: string): T | undefined;
-  /**
-   * Puts an object in, unless a newer version of it is there or was deleted; `isForced` puts it in all the same, for
-   * when the server itself went back in time. Says whether it was put in.
-   */
-  upsert(object: T, isForced?: boolean): boolean;
+  /** Puts an object in, unless a newer version of it is there or it is known to be gone. Says whether it was put in. */
+  upsert(object: T, evidence?: Evidence): boolean;
   /**
    * Takes an object out; with a uid, only if it is that very one. With the version in which it was gone, a newer one
    * stays, and older answers that are still under way cannot bring it back. Returns what was taken out.
@@ -68,13 +73,14 @@ export function createStore<T extends Stored>(
 
   return {
     get: (key) => objects.get(key),
-    upsert(object, isForced = false) {
+    upsert(object, { listedIn, isRewound = false } = {}) {
       const key = storeKey(object);
       const before = objects.get(key);
       const { uid, resourceVersion } = object.metadata;
-      const known = [before?.metadata.resourceVersion, tombstones.get(uid)];
-      const isNews = known.every((version) => version === undefined || isNewer(resourceVersion, version));
-      if (!isNews && !isForced) return false;
+      const goneIn = tombstones.get(uid);
+      const isNews = before === undefined || isNewer(resourceVersion, before.metadata.resourceVersion);
+      const isThere = goneIn === undefined || isNewer(listedIn ?? resourceVersion, goneIn);
+      if (!(isNews && isThere) && !isRewound) return false;
       tombstones.delete(uid);
       objects.set(key, object);
       updateIndexes(key, before, object);

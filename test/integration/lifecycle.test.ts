@@ -5,6 +5,7 @@ import { startTestController, type TestController } from "../support/controllers
 import { createTestDatabase, findEvents, findRows, verifies } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { runAsSuperuser } from "../support/postgres-server.ts";
+import { issueToken, untilReady, untilReason } from "../support/resources.ts";
 
 let cluster: TestCluster;
 let databaseUrl: string;
@@ -24,20 +25,9 @@ afterAll(async () => {
 
 const MONTH_MS = 720 * 3_600_000;
 
-/** Applies an ApiToken and waits until it is Ready; returns its token. */
-async function issue(name: string, spec: object): Promise<string> {
-  await cluster.apply(name, spec);
-  await ready(name);
-  return readToken(await cluster.getSecret(name));
-}
-
-function ready(name: string) {
-  return eventually(async () => expect(conditionOf(await cluster.get(name), "Ready")?.status).toBe("True"));
-}
-
-function reason(name: string, expected: string) {
-  return eventually(async () => expect(conditionOf(await cluster.get(name), "Ready")?.reason).toBe(expected));
-}
+const issue = (name: string, spec: object) => issueToken(cluster, name, spec);
+const ready = (name: string) => untilReady(cluster, name);
+const reason = (name: string, expected: string) => untilReason(cluster, name, expected);
 
 async function eventsOf(name: string): Promise<{ reason: string; type: string; note: string }[]> {
   const { items } = await cluster.transport.request<{

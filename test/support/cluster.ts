@@ -26,9 +26,11 @@ export interface TestCluster {
   close(): Promise<void>;
 }
 
-export async function connectCluster(kubeconfigPath = inject("servers").kubeconfigPath): Promise<TestCluster> {
+export async function connectCluster(
+  kubeconfigPath = inject("servers").kubeconfigPath,
+  namespace = `test-${randomBytes(4).toString("hex")}`,
+): Promise<TestCluster> {
   const transport = await createTransport({ userAgent: "apitoken-test", kubeconfigPath });
-  const namespace = `test-${randomBytes(4).toString("hex")}`;
   await transport.request("POST", "/api/v1/namespaces", {
     body: { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } },
   });

@@ -66,3 +66,18 @@ export async function startTestController(
     },
   };
 }
+
+/** The value of a metric without labels, or of the one line that begins so. */
+export async function readMetric(controller: Pick<Controller, "port">, line: string): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${controller.port}/metrics`)).text();
+  const found = text.split("\n").find((candidate) => candidate.startsWith(`${line} `));
+  return found === undefined ? 0 : Number(found.slice(line.length + 1));
+}
+
+/** Whether a controller leads and has nothing left to do now. */
+export async function isIdle(controller: Pick<Controller, "port">): Promise<boolean> {
+  const [leading, depth, busy] = await Promise.all(
+    ["apitoken_leading", "apitoken_queue_depth", "apitoken_queue_busy"].map((name) => readMetric(controller, name)),
+  );
+  return leading === 1 && depth === 0 && busy === 0;
+}

@@ -1,0 +1,49 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { connectCluster, readToken, type TestCluster } from "../support/cluster.ts";
+import { type ControlPlane, startControlPlane } from "../support/control-plane.ts";
+import { isIdle, startTestController, type TestController } from "../support/controllers.ts";
+import { createTestDatabase, findRows, verifies } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
+import { applyCrds } from "../support/global-setup.ts";
+import { issueToken } from "../support/resources.ts";
+
+let other: ControlPlane;
+let here: TestCluster;
+let there: TestCluster;
+let databaseUrl: string;
+let controllers: TestController[];
+
+beforeAll(async () => {
+  other = await startControlPlane();
+  applyCrds(other.kubectlPath, other.kubeconfigPath);
+  here = await connectCluster();
+  there = await connectCluster(other.kubeconfigPath, here.namespace);
+  databaseUrl = await createTestDatabase();
+  controllers = await Promise.all([here, there].map((cluster) => startTestController(cluster, databaseUrl)));
+});
+
+afterAll(async () => {
+  await Promise.all((controllers ?? []).map((controller) => controller.stop()));
+  await Promise.all([here?.close(), there?.close()]);
+  await other?.stop();
+});
+
+test("two control planes on one database do not touch each other's rows", async () => {
+  const [mine, theirs] = [await issueToken(here, "same"), await issueToken(there, "same")];
+  const rows = await findRows(databaseUrl, "same");
+  expect(new Set(rows.map((row) => row.cluster_id)).size).toBe(2);
+  await issueToken(there, "only-there");
+
+  // A restart sweeps for rows without an ApiToken: those of the other cluster are none of its business.
+  await controllers[0]?.stop();
+  controllers[0] = await startTestController(here, databaseUrl);
+  const restarted = controllers[0];
+  await eventually(() => isIdle(restarted));
+  await here.delete("same");
+  await eventually(async () => expect(await here.get("same")).toBeUndefined());
+
+  expect(await verifies(here, databaseUrl, mine)).toBe(false);
+  expect(await verifies(there, databaseUrl, theirs)).toBe(true);
+  expect(readToken(await there.getSecret("same"))).toBe(theirs);
+  expect(await findRows(databaseUrl, "only-there")).toMatchObject([{ is_live: true }]);
+});
