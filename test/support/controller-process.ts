@@ -1,0 +1,52 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { TestCluster } from "./cluster.ts";
+import { controllerSettings } from "./controllers.ts";
+import { type BackgroundProcess, findFreePorts, startProcess, waitUntilReady } from "./processes.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+/** A controller as a process of its own, to be killed, stopped and listened to. */
+export interface ControllerProcess {
+  readonly identity: string;
+  readonly port: number;
+  readonly process: BackgroundProcess;
+  readLog(): string;
+  /** Ends it, if it still runs, and forgets its log. */
+  dispose(): Promise<void>;
+}
+
+export async function startControllerProcess(
+  cluster: TestCluster,
+  databaseUrl: string,
+  identity: string,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<ControllerProcess> {
+  const [port] = (await findFreePorts(1)) as [number];
+  const dir = mkdtempSync(join(tmpdir(), "apitoken-controller-"));
+  const background = startProcess(process.execPath, [join(ROOT, "src/controller/main.ts")], {
+    logPath: join(dir, "log"),
+    cwd: ROOT,
+    env: {
+      ...process.env,
+      ...controllerSettings(cluster, databaseUrl),
+      APITOKEN_IDENTITY: identity,
+      APITOKEN_HTTP_PORT: String(port),
+      ...settings,
+    },
+  });
+  const isReady = async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok;
+  await waitUntilReady("the controller", background, isReady, 30_000);
+  return {
+    identity,
+    port,
+    process: background,
+    readLog: () => readFileSync(background.logPath, "utf8"),
+    async dispose() {
+      await background.stop("SIGKILL");
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
