@@ -70,6 +70,11 @@ async function createKeyringSecret(
   } catch (error) {
     // Another replica was faster: its keyring counts.
     if (error instanceof KubeApiError && error.code === 409) return loadKeyring(transport, place, hasTokens);
+    if (error instanceof KubeApiError && error.code === 404) {
+      throw new KeyringError(
+        `the namespace "${place.namespace}" for the keyring does not exist; create it, or set APITOKEN_NAMESPACE`,
+      );
+    }
     throw error;
   }
 }

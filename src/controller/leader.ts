@@ -1,7 +1,9 @@
-import { KubeApiError } from "../kube/api-error.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { KubeApiError, KubeUnreachableError } from "../kube/api-error.ts";
 import { createEventRecorder } from "../kube/event-recorder.ts";
 import type { LeaseTerm } from "../kube/lease.ts";
 import type { KubeTransport } from "../kube/transport.ts";
+import { createEventPartitions } from "../postgres/cleanup-runs.ts";
 import type { Database } from "../postgres/database.ts";
 import { DatabaseUnavailableError, FencedError } from "../postgres/errors.ts";
 import { raiseEpoch } from "../postgres/leader-epoch.ts";
@@ -49,6 +51,10 @@ export interface Leader {
 
 const IDLE = { depth: 0, busy: 0 };
 
+const HOUSEKEEPING_MS = 3_600_000;
+const HOUSEKEEPING_RETRY_MS = 5_000;
+const EVENT_MONTHS_AHEAD = 3;
+
 export function createLeader(options: LeaderOptions): Leader {
   const { caches, log, metrics } = options;
   let queue: Queue | undefined;
@@ -73,7 +79,7 @@ export function createLeader(options: LeaderOptions): Leader {
       queue = termQueue;
       metrics.isLeading.set(1);
       enqueueAll();
-      void sweep(options, context, termQueue, term.signal);
+      void keepHouse(options, context, termQueue, term.signal);
       await new Promise<void>((resolve) => term.signal.addEventListener("abort", () => resolve(), { once: true }));
       metrics.isLeading.set(0);
       await termQueue.stop();
@@ -142,21 +148,31 @@ function guardWrites(transport: KubeTransport, term: LeaseTerm): KubeTransport {
   };
 }
 
-/** Finds ApiTokens that were deleted while no controller saw it: they have live rows, but are in no cache. */
-async function sweep(options: LeaderOptions, context: ReconcileContext, queue: Queue, signal: AbortSignal) {
-  const { db, clusterId, caches, log } = options;
-  for (let waitMs = 1_000; !signal.aborted; waitMs = Math.min(waitMs * 2, 60_000)) {
-    try {
-      await context.getFence();
-      for (const resource of await findLiveResources(db, clusterId)) {
-        const key = keyOf(resource);
-        if (caches.apiTokens.get(key) === undefined) queue.add(key);
-      }
-      return;
-    } catch (error) {
-      log.warn({ err: error }, "sweep for deleted resources failed; trying again");
-      await new Promise((resolve) => setTimeout(resolve, waitMs).unref());
-    }
+/** What needs no event to be done, at the beginning of a term and then now and then. */
+async function keepHouse(options: LeaderOptions, context: ReconcileContext, queue: Queue, signal: AbortSignal) {
+  while (!signal.aborted) {
+    const isDone = await tidy(options, context, queue).then(
+      () => true,
+      (error: unknown) => {
+        options.log.warn({ err: error }, "housekeeping failed; trying again");
+        return false;
+      },
+    );
+    await delay(isDone ? HOUSEKEEPING_MS : HOUSEKEEPING_RETRY_MS, undefined, { signal }).catch(() => {});
+  }
+}
+
+/**
+ * Makes the audit trail's partitions ahead of time (without one nothing could be issued), and finds ApiTokens that were
+ * deleted while no controller saw it: they have live rows, but are in no cache.
+ */
+async function tidy({ db, clusterId, caches, log }: LeaderOptions, context: ReconcileContext, queue: Queue) {
+  await context.getFence();
+  const partitions = await createEventPartitions(db, EVENT_MONTHS_AHEAD);
+  if (partitions.length > 0) log.info({ partitions }, "audit partitions made");
+  for (const resource of await findLiveResources(db, clusterId)) {
+    const key = keyOf(resource);
+    if (caches.apiTokens.get(key) === undefined) queue.add(key);
   }
 }
 
@@ -184,6 +200,7 @@ function reportFailure({ metrics, log }: LeaderOptions, key: string, error: unkn
 function classifyFailure(error: unknown): string {
   if (error instanceof DatabaseUnavailableError) return "database_unavailable";
   if (error instanceof FencedError || error instanceof NotLeadingError) return "not_leading";
+  if (error instanceof KubeUnreachableError) return "api_unreachable";
   if (error instanceof KubeApiError) return error.code === 409 ? "conflict" : "api_error";
   return "failed";
 }

@@ -1,5 +1,4 @@
 import { isDeepStrictEqual } from "node:util";
-import { KubeApiError } from "../kube/api-error.ts";
 import type { EventRecorder } from "../kube/event-recorder.ts";
 import type { ApiToken } from "../kube/resources/api-token.ts";
 import { writeStatus } from "../kube/resources/api-token-api.ts";
@@ -92,7 +91,5 @@ async function report(
 async function reportOutage(context: ReconcileContext, key: string): Promise<void> {
   const resource = context.caches.apiTokens.get(key);
   if (resource === undefined) return;
-  await report(context, resource, statusOfOutage(describeResource(resource), new Date())).catch((error: unknown) => {
-    if (!(error instanceof KubeApiError)) throw error;
-  });
+  await report(context, resource, statusOfOutage(describeResource(resource), new Date())).catch(() => false);
 }

@@ -5,10 +5,13 @@ import { openDatabase } from "../postgres/database.ts";
 import { migrate } from "../postgres/migrations.ts";
 import { readEnvironment } from "../runtime/config.ts";
 import { createLogger } from "../runtime/log.ts";
-import { EXIT_DONE, exitOnUncaught } from "../runtime/program.ts";
+import { EXIT_DONE, EXIT_FAILED, exitOnUncaught } from "../runtime/program.ts";
 import { VERSION } from "../runtime/version.ts";
 import { controllerEnvironment } from "./config.ts";
 import { startController } from "./controller.ts";
+
+/** Kubernetes kills a pod that was asked to stop; whatever hangs must not keep the next leader waiting so long. */
+const STOP_LIMIT_MS = 9_500;
 
 /** Runs the controller until `stop`; returns its exit code. */
 export async function run(options: {
@@ -37,7 +40,10 @@ export async function run(options: {
 
   const controller = await startController({ config, transport, db, identity, log });
   log.info({ version: VERSION, identity, port: controller.port }, "started");
-  options.stop.addEventListener("abort", () => void controller.stop(), { once: true });
+  options.stop.addEventListener("abort", () => {
+    void controller.stop();
+    setTimeout(() => process.exit(EXIT_FAILED), STOP_LIMIT_MS).unref();
+  });
   try {
     await controller.finished;
     return EXIT_DONE;

@@ -49,6 +49,8 @@ export interface Connection extends Queryable {
 export function openDatabase(options: DatabaseOptions): Database {
   const pool = new pg.Pool(toPoolConfig(options));
   pool.on("error", (error) => options.onIdleError?.(error));
+  // While the pool closes a broken connection nobody listens to it, and an error that nobody hears ends the process.
+  pool.on("connect", (client) => client.on("error", () => {}));
 
   return {
     query: (statement) => run(pool, statement),

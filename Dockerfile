@@ -1,0 +1,48 @@
+# Three images from one file: --target controller, cleanup or migrate.
+# Each is Node, the libraries that Node needs, and one bundled program: no shell, no npm, no package manager.
+
+FROM node:24.21.0-bookworm-slim AS build
+WORKDIR /build
+COPY package.json package-lock.json .npmrc ./
+# Nothing that the bundles need has an install script.
+RUN npm ci --ignore-scripts
+COPY build.mjs ./
+COPY migrations migrations
+COPY src src
+RUN node build.mjs
+# ldd names each library of this architecture, so the same lines serve amd64 and arm64.
+RUN mkdir -p /rootfs/usr/local/bin /rootfs/tmp /rootfs/etc \
+ && cp /usr/local/bin/node /rootfs/usr/local/bin/ \
+ && ldd /usr/local/bin/node | grep -o '/[^ ]*' | sort -u | xargs -I {} cp --dereference --parents {} /rootfs \
+ && printf 'nonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin\n' > /rootfs/etc/passwd \
+ && printf 'nonroot:x:65532:\n' > /rootfs/etc/group
+
+FROM scratch AS runtime
+COPY --from=build /rootfs /
+ENV NODE_ENV=production
+WORKDIR /app
+USER 65532:65532
+
+FROM runtime AS cleanup
+LABEL org.opencontainers.image.title="apitoken-operator cleanup" \
+      org.opencontainers.image.description="Deletes API tokens that are dead and past their retention" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /build/dist/cleanup.js ./
+ENTRYPOINT ["/usr/local/bin/node", "/app/cleanup.js"]
+
+FROM runtime AS migrate
+LABEL org.opencontainers.image.title="apitoken-operator migrate" \
+      org.opencontainers.image.description="Brings the database schema of apitoken-operator up to date" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /build/dist/migrate.js ./
+COPY --from=build /build/dist/migrations ./migrations
+ENTRYPOINT ["/usr/local/bin/node", "/app/migrate.js"]
+
+FROM runtime AS controller
+LABEL org.opencontainers.image.title="apitoken-operator controller" \
+      org.opencontainers.image.description="Reconciles ApiToken resources into Postgres rows and Secrets" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /build/dist/controller.js ./
+COPY --from=build /build/dist/migrations ./migrations
+EXPOSE 8080
+ENTRYPOINT ["/usr/local/bin/node", "/app/controller.js"]
