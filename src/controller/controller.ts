@@ -13,6 +13,7 @@ import { listenForChanges } from "../postgres/changes.ts";
 import type { Database } from "../postgres/database.ts";
 import { type HealthServer, startHealthServer } from "../runtime/http.ts";
 import type { Logger } from "../runtime/log.ts";
+import { whenAborted } from "../runtime/signals.ts";
 import type { ControllerConfig } from "./config.ts";
 import { createLeader, type Leader } from "./leader.ts";
 import { type ControllerMetrics, createMetrics } from "./metrics.ts";
@@ -182,12 +183,5 @@ function elect({ config, transport, identity, log, signal }: Running, { serve }:
     signal,
     onTerm: serve,
     log,
-  });
-}
-
-function whenAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
   });
 }

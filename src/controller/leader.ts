@@ -10,6 +10,7 @@ import { raiseEpoch } from "../postgres/leader-epoch.ts";
 import { requireSchema, SchemaMismatchError } from "../postgres/migrations.ts";
 import { type Fence, findKeyIds, findLiveResources } from "../postgres/tokens.ts";
 import type { Logger } from "../runtime/log.ts";
+import { whenAborted } from "../runtime/signals.ts";
 import type { Keyring } from "../token/keyring.ts";
 import type { LifetimeLimits } from "../token/model.ts";
 import { KeyringError, requirePeppers } from "./keyring-secret.ts";
@@ -80,7 +81,7 @@ export function createLeader(options: LeaderOptions): Leader {
       metrics.isLeading.set(1);
       enqueueAll();
       void keepHouse(options, context, termQueue, term.signal);
-      await new Promise<void>((resolve) => term.signal.addEventListener("abort", () => resolve(), { once: true }));
+      await whenAborted(term.signal);
       metrics.isLeading.set(0);
       await termQueue.stop();
       queue = undefined;
@@ -199,7 +200,9 @@ function reportFailure({ metrics, log }: LeaderOptions, key: string, error: unkn
 
 function classifyFailure(error: unknown): string {
   if (error instanceof DatabaseUnavailableError) return "database_unavailable";
-  if (error instanceof FencedError || error instanceof NotLeadingError) return "not_leading";
+  if (error instanceof NotLeadingError) return "not_leading";
+  // With a lease in hand this says that another controller of this cluster goes by another Lease.
+  if (error instanceof FencedError) return "fenced";
   if (error instanceof KubeUnreachableError) return "api_unreachable";
   if (error instanceof KubeApiError) return error.code === 409 ? "conflict" : "api_error";
   return "failed";

@@ -37,7 +37,12 @@ function wantedEnd(requested: RequestedLifetime, limits: LifetimeLimits, issuedA
   }
 }
 
-/** Whether a token works at `now`: not expired, and not revoked yet (a revocation may lie ahead). */
+/** When a token ends to work: at its expiry, or at a revocation before it, which may lie ahead. */
+export function endOf({ expiresAt, revokedAt }: { expiresAt: Date; revokedAt: Date | undefined }): Date {
+  return revokedAt !== undefined && revokedAt < expiresAt ? revokedAt : expiresAt;
+}
+
+/** Whether a token works at `now`. */
 export function isLive(token: { readonly expiresAt: Date; readonly revokedAt: Date | undefined }, now: Date): boolean {
-  return now < token.expiresAt && (token.revokedAt === undefined || now < token.revokedAt);
+  return now < endOf(token);
 }

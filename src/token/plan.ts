@@ -1,5 +1,5 @@
 import { formatDuration } from "./duration.ts";
-import { floorToSecond, isLive, resolveLifetime } from "./lifetime.ts";
+import { endOf, floorToSecond, isLive, resolveLifetime } from "./lifetime.ts";
 import type {
   Action,
   DesiredToken,
@@ -123,7 +123,7 @@ function planSuspension({ desired, observed, held }: Situation): Plan | undefine
   return {
     actions: [],
     status: buildStatus(observed, [claim], held, observed.resource.status.secretName),
-    requeueAt: held?.expiresAt,
+    requeueAt: held && endOf(held),
   };
 }
 
@@ -178,7 +178,7 @@ function planUpkeep(situation: Situation): Plan | undefined {
   return {
     actions,
     status: buildStatus(observed, claims, held, desired.secret.name),
-    requeueAt: held.expiresAt,
+    requeueAt: endOf(held),
   };
 }
 

@@ -270,6 +270,13 @@ describe("plan", () => {
     expect(actions[0]).toMatchObject({ reason: "RevokedBySpec", note: "laptop lost" });
   });
 
+  test("the next look is due when the token ends, also by a revocation that lies ahead", () => {
+    const look = (observed: Observed) => plan({ desired: aDesiredToken() }, observed, LIMITS).requeueAt;
+    expect(look(aConvergedObserved())).toEqual(aTokenRow().expiresAt);
+    expect(look(aConvergedObserved({}, { revokedAt: later(HOUR_MS) }))).toEqual(later(HOUR_MS));
+    expect(look(anObserved({ secret: { state: "foreign" } }))?.getTime()).toBeGreaterThan(NOW.getTime());
+  });
+
   test("Ready keeps the time since when it holds", () => {
     const first = plan({ desired: aDesiredToken() }, aConvergedObserved(), LIMITS).status ?? {};
     const again = aConvergedObserved({ now: later(HOUR_MS), resource: aResource({ status: first }) });
