@@ -214,7 +214,7 @@ function formatCell(value: unknown): string {
 
 async function runCleanup(stage: Stage, ...args: string[]): Promise<Result> {
   command(["cleanup", ...args].join(" "));
-  const env = { ...process.env, DATABASE_URL: stage.cleanupUrl };
+  const env = { ...process.env, DATABASE_URL: stage.cleanupUrl, APITOKEN_LOG_LEVEL: "warn" };
   const result = await execute(process.execPath, [join(ROOT, "src/cleanup/main.ts"), ...args], env);
   output(result.text);
   return result;

@@ -1,15 +1,44 @@
-/** A batch that reads fewer blocks costs more in round trips than in work; one that reads more holds its locks for long. */
-const FEWEST_BLOCKS = 8;
-const MOST_BLOCKS = 65_536;
+/** What the batches so far have taught of the table and the machine. */
+export interface Pace {
+  /** How many blocks the next batch is to read. */
+  readonly blocks: number;
+  /** How long a row takes to go. */
+  readonly msPerRow: number;
+}
 
-/** The first batch is small: nothing is known of the table and the machine yet. */
-export const FIRST_BLOCKS = 128;
+/** What a batch of `blocks` blocks did. */
+export interface BatchResult {
+  readonly elapsedMs: number;
+  readonly rows: number;
+}
+
+export interface BatchGoal {
+  /** How long a batch should take. */
+  readonly targetMs: number;
+  /** The table's average: dead rows may lie together, and then a block holds about so many of them. */
+  readonly rowsPerBlock: number;
+}
+
+/** A batch that reads fewer blocks costs more in round trips than in work. */
+const FEWEST_BLOCKS = 8;
+
+/** Where dead rows are rare batches grow; the one that then meets a place full of them may take so many times the target. */
+const PATIENCE = 3;
+
+/** A batch that deleted fewer rows than this says little of what a row costs. */
+const TELLING_ROWS = 500;
+
+/** The first batch is small: nothing is known yet. */
+export const FIRST_PACE: Pace = { blocks: 128, msPerRow: 0.01 };
 
 /**
- * How many blocks the next batch is to read, so that it takes about `targetMs`: in proportion, but at most doubled or
- * halved, for a single batch says little.
+ * The next batch's size, so that it takes about the target: in proportion, but at most doubled or halved, for a single
+ * batch says little.
  */
-export function steerBatch(blocks: number, elapsedMs: number, targetMs: number): number {
-  const factor = Math.min(2, Math.max(0.5, targetMs / Math.max(elapsedMs, 0.1)));
-  return Math.min(MOST_BLOCKS, Math.max(FEWEST_BLOCKS, Math.round(blocks * factor)));
+export function steerBatch(pace: Pace, { elapsedMs, rows }: BatchResult, goal: BatchGoal): Pace {
+  const msPerRow = rows < TELLING_ROWS ? pace.msPerRow : (pace.msPerRow + elapsedMs / rows) / 2;
+  const mostBlocks = (PATIENCE * goal.targetMs) / (msPerRow * Math.max(1, goal.rowsPerBlock));
+  const factor = Math.min(2, Math.max(0.5, goal.targetMs / Math.max(elapsedMs, 0.1)));
+  const blocks = Math.max(FEWEST_BLOCKS, Math.round(Math.min(mostBlocks, pace.blocks * factor)));
+  return { blocks, msPerRow };
 }

@@ -10,7 +10,7 @@ Live tokens are never touched: the database itself refuses it to the role apitok
 
 Usage: cleanup [options]
 
-  --dry-run             count what a run would delete, and write nothing
+  --dry-run             count what a run would delete, and write nothing (not even to cleanup_runs)
   -o, --output FORMAT   text (for a person) or json (one object on standard output)     [text]
   --max-fraction F      refuse to delete more than this part of a table of over
                         1,000 rows, before anything is deleted                          [0.9]

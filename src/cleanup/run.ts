@@ -5,16 +5,18 @@ import {
   dropEventPartitions,
   endCleanupRun,
   findExpiredEventPartitions,
+  isLockConflict,
+  prepareSession,
   setLockTimeout,
   tryLockCleanup,
 } from "../postgres/cleanup-runs.ts";
-import { type Cutoffs, chooseCutoffs, countTokens, mayVacuum, vacuumTokens } from "../postgres/cleanup-tokens.ts";
+import { chooseCutoffs, countTokens, mayVacuum, type TokenCounts, vacuumTokens } from "../postgres/cleanup-tokens.ts";
 import type { Connection } from "../postgres/database.ts";
 import { requireSchema } from "../postgres/migrations.ts";
 import type { Logger } from "../runtime/log.ts";
 import type { CleanupConfig } from "./config.ts";
 import type { Progress } from "./progress.ts";
-import type { RunReport, TargetReport } from "./report.ts";
+import { countRows, type RunReport, type TargetReport } from "./report.ts";
 import { findExcess } from "./safety.ts";
 import { sweepTokens } from "./tokens.ts";
 
@@ -32,52 +34,32 @@ export interface RunContext {
   /** Ends the run between two batches. */
   readonly stop: AbortSignal;
   readonly log: Logger;
-  readonly createProgress: (rowsDue: number) => Progress;
+  readonly createProgress: (table: string, rowsDue: number) => Progress;
 }
+
+type Ending = Pick<RunReport, "outcome" | "targets" | "auditPartitions" | "message">;
 
 /**
  * One run on a session of its own; undefined when another run is at work. What a run did is kept in cleanup_runs, also
- * when it fails; a dry run writes nothing at all.
+ * when it fails. A dry run writes nothing at all and takes no lock: it does not keep the nightly run from its work.
  */
 export async function runCleanup(context: RunContext): Promise<RunReport | undefined> {
   const { session, config } = context;
   const startedAtMs = performance.now();
-  await requireSchema(session);
+  await prepareSession(session);
   await setLockTimeout(session, config.APITOKEN_CLEANUP_LOCK_TIMEOUT);
-  if (!(await tryLockCleanup(session))) return undefined;
+  await requireSchema(session);
+  if (!config.isDryRun && !(await tryLockCleanup(session))) return undefined;
 
   const runId = config.isDryRun ? undefined : await beginCleanupRun(session);
-  const finish = (rest: Omit<RunReport, "isDryRun" | "runId" | "durationMs">): RunReport => ({
-    ...rest,
-    isDryRun: config.isDryRun,
-    runId,
-    durationMs: performance.now() - startedAtMs,
-  });
-  try {
-    const report = finish(await cleanUp(context));
-    await recordEnd(context, runId, report.outcome, report.targets, report.message);
-    return report;
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    await recordEnd(context, runId, "failed", [], message).catch(() => {}); // the error that counts is the first
-    throw error;
-  }
+  const ending = await cleanUp(context, runId).catch((error: unknown) => failed(context, [], error));
+  if (runId !== undefined) await recordEnd(context, runId, ending);
+  const vacuum = await vacuumIfNeeded(context, ending);
+  return { ...ending, vacuum, isDryRun: config.isDryRun, runId, durationMs: performance.now() - startedAtMs };
 }
 
-async function recordEnd(
-  { session }: RunContext,
-  runId: string | undefined,
-  outcome: CleanupOutcome,
-  targets: readonly TargetReport[],
-  error: string | undefined,
-): Promise<void> {
-  if (runId === undefined) return;
-  const deleted = targets.reduce((sum, target) => sum + target.deleted.expired + target.deleted.revoked, 0);
-  await endCleanupRun(session, runId, { outcome, deleted, targets, ...(error === undefined ? {} : { error }) });
-}
-
-async function cleanUp(context: RunContext): Promise<Omit<RunReport, "isDryRun" | "runId" | "durationMs">> {
-  const { session, config, stop } = context;
+async function cleanUp(context: RunContext, runId: string | undefined): Promise<Ending> {
+  const { session, config } = context;
   const auditPartitions = await keepEventPartitions(context);
   const cutoffs = await chooseCutoffs(
     session,
@@ -85,39 +67,51 @@ async function cleanUp(context: RunContext): Promise<Omit<RunReport, "isDryRun" 
     config.APITOKEN_CLEANUP_RETENTION_REVOKED,
   );
   const before = await countTokens(session, cutoffs);
-  const untouched = { table: TABLE, before, after: undefined, deleted: { expired: 0, revoked: 0 }, batches: 0 };
+  const report = (rest: Partial<TargetReport>): TargetReport[] => [
+    {
+      table: TABLE,
+      before,
+      after: undefined,
+      deleted: { expired: 0, revoked: 0 },
+      batches: 0,
+      durationMs: 0,
+      ...rest,
+    },
+  ];
   const excess = findExcess(TABLE, before, config.maxFraction);
-  if (excess !== undefined) {
-    return { outcome: "refused", targets: [untouched], auditPartitions, vacuum: "not needed", message: excess };
-  }
-  if (config.isDryRun) {
-    return { outcome: "succeeded", targets: [untouched], auditPartitions, vacuum: "not needed", message: undefined };
-  }
+  if (excess !== undefined) return { outcome: "refused", targets: report({}), auditPartitions, message: excess };
+  if (runId === undefined) return { outcome: "succeeded", targets: report({}), auditPartitions, message: undefined };
 
-  const { isComplete, ...swept } = await sweep(context, cutoffs, before.due.expired + before.due.revoked);
-  const vacuum = stop.aborted ? "skipped, for the run was stopped" : await vacuumIfNeeded(context, swept.deleted);
+  const { end, error, ...swept } = await sweep(context, { runId, cutoffs, before });
+  if (end === "failed") return { ...failed(context, report(swept), error), auditPartitions };
+  const left = countRows(before.due) - countRows(swept.deleted);
+  if (end === "stopped" && left > 0) {
+    const message = `Stopped with about ${left} rows of ${TABLE} left; the next run goes on with them.`;
+    return { outcome: "stopped", targets: report(swept), auditPartitions, message };
+  }
   const after = await countTokens(session, cutoffs);
-  const left = after.due.expired + after.due.revoked;
-  return {
-    outcome: isComplete ? "succeeded" : "stopped",
-    targets: [{ table: TABLE, before, after, ...swept }],
-    auditPartitions,
-    vacuum,
-    message: isComplete ? undefined : `Stopped with ${left} rows of ${TABLE} left; the next run goes on with them.`,
-  };
+  return { outcome: "succeeded", targets: report({ ...swept, after }), auditPartitions, message: undefined };
 }
 
-async function sweep(context: RunContext, cutoffs: Cutoffs, rowsDue: number) {
-  const { session, config, stop, createProgress } = context;
-  if (rowsDue === 0) return { deleted: { expired: 0, revoked: 0 }, batches: 0, isComplete: true };
-  const progress = createProgress(rowsDue);
+async function sweep(
+  { session, config, stop, createProgress }: RunContext,
+  run: { runId: string; cutoffs: Parameters<typeof countTokens>[1]; before: TokenCounts },
+) {
+  const { runId, cutoffs, before } = run;
+  const rowsDue = countRows(before.due);
+  if (rowsDue === 0)
+    return { deleted: { expired: 0, revoked: 0 }, batches: 0, durationMs: 0, end: "complete" as const };
+  const progress = createProgress(TABLE, rowsDue);
   try {
     return await sweepTokens(session, {
+      runId,
       cutoffs,
       audit: config.APITOKEN_CLEANUP_AUDIT,
       batchTargetMs: config.APITOKEN_CLEANUP_BATCH_TARGET,
+      lockTimeoutMs: config.APITOKEN_CLEANUP_LOCK_TIMEOUT,
+      totalRows: before.total,
       stop,
-      onProgress: (fraction, deleted) => progress.update(fraction, deleted.expired + deleted.revoked),
+      onProgress: (fraction, deleted) => progress.update(fraction, countRows(deleted)),
     });
   } finally {
     progress.end();
@@ -134,17 +128,41 @@ async function keepEventPartitions({ session, config }: RunContext): Promise<Run
   };
 }
 
-async function vacuumIfNeeded(
-  { session, log }: RunContext,
-  deleted: { readonly expired: number; readonly revoked: number },
-): Promise<string> {
-  if (deleted.expired + deleted.revoked < VACUUM_FROM_ROWS) return "not needed";
-  if (!(await mayVacuum(session))) return "not permitted to this role; autovacuum will do it";
+/** How a run ends that an error has ended: with what it did up to then. */
+function failed({ log, config }: RunContext, targets: readonly TargetReport[], error: unknown): Ending {
+  log.error({ err: error }, "cleanup failed");
+  const message = isLockConflict(error)
+    ? "Another session holds a lock that the cleanup needs (ALTER TABLE, VACUUM FULL and the like take such), for " +
+      `longer than APITOKEN_CLEANUP_LOCK_TIMEOUT, ${config.APITOKEN_CLEANUP_LOCK_TIMEOUT} ms. Run again when it is done.`
+    : error instanceof Error
+      ? error.message
+      : String(error);
+  return { outcome: "failed", targets, auditPartitions: { created: [], dropped: [] }, message };
+}
+
+/** When this fails as well, the run stays without an end, and the next one closes it. */
+async function recordEnd({ session, log }: RunContext, runId: string, ending: Ending): Promise<void> {
+  const outcome: CleanupOutcome = ending.outcome;
+  const error = ending.message === undefined ? {} : { error: ending.message };
   try {
+    await endCleanupRun(session, runId, { outcome, targets: ending.targets, ...error });
+  } catch (cause) {
+    if (outcome !== "failed") throw cause;
+    log.warn({ err: cause }, "cannot record the end of the run");
+  }
+}
+
+/** The run has its end by now: however long this takes and however it ends, the rows are gone. */
+async function vacuumIfNeeded({ session, log, stop }: RunContext, { outcome, targets }: Ending): Promise<string> {
+  const deleted = targets.reduce((sum, target) => sum + countRows(target.deleted), 0);
+  if (deleted < VACUUM_FROM_ROWS) return "not needed";
+  if (outcome !== "succeeded" || stop.aborted) return "skipped, for the run ended early";
+  try {
+    if (!(await mayVacuum(session))) return "not permitted to this role; autovacuum will do it";
     await vacuumTokens(session);
     return "done";
   } catch (error) {
-    log.warn({ err: error }, "vacuum failed"); // the rows are gone all the same
+    log.warn({ err: error }, "vacuum failed");
     return "failed; autovacuum will do it";
   }
 }

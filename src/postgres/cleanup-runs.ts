@@ -1,4 +1,5 @@
 import type { Queryable } from "./database.ts";
+import { DatabaseUnavailableError, sqlState } from "./errors.ts";
 
 export type CleanupOutcome = "succeeded" | "failed" | "refused" | "stopped";
 
@@ -10,9 +11,32 @@ export async function tryLockCleanup(session: Queryable): Promise<boolean> {
   return row?.is_locked ?? false;
 }
 
-/** Ends waiting for a lock of the table (a migration's, say) after this long. */
+/**
+ * Settings that the session needs whatever the database's or the login's defaults are: times that read back as they were
+ * written, a changed row that is judged anew instead of a serialization failure, memory for a batch's rows.
+ */
+export async function prepareSession(session: Queryable): Promise<void> {
+  await session.query({
+    text: `select set_config('timezone', 'UTC', false), set_config('datestyle', 'ISO', false),
+                  set_config('default_transaction_isolation', 'read committed', false),
+                  set_config('work_mem', '32MB', false)`,
+  });
+}
+
+/** From now on a statement fails that has waited this long for a lock of a table or row: see `isLockConflict`. */
 export async function setLockTimeout(session: Queryable, lockTimeoutMs: number): Promise<void> {
   await session.query({ text: "select set_config('lock_timeout', $1, false)", values: [`${lockTimeoutMs}ms`] });
+}
+
+const LOCK_CONFLICTS = new Set([
+  "55P03", // lock_not_available: it had waited as long as lock_timeout allows
+  "40P01", // deadlock_detected
+]);
+
+/** Whether a statement failed because of locks that other sessions hold. */
+export function isLockConflict(error: unknown): boolean {
+  const cause = error instanceof DatabaseUnavailableError ? error.cause : error;
+  return LOCK_CONFLICTS.has(sqlState(cause) ?? "");
 }
 
 /**
@@ -31,16 +55,16 @@ export async function beginCleanupRun(session: Queryable): Promise<string> {
   return row.id;
 }
 
-/** Ends a run. `targets` is what it did, table by table. */
+/** Ends a run. `targets` is what it did, table by table; how many rows went, its batches have noted themselves. */
 export async function endCleanupRun(
   session: Queryable,
   id: string,
-  end: { outcome: CleanupOutcome; deleted: number; targets: unknown; error?: string },
+  end: { outcome: CleanupOutcome; targets: unknown; error?: string },
 ): Promise<void> {
   await session.query({
     text: `update apitoken.cleanup_runs
-           set finished_at = clock_timestamp(), outcome = $2, deleted = $3, targets = $4, error = $5 where id = $1`,
-    values: [id, end.outcome, end.deleted, JSON.stringify(end.targets), end.error ?? null],
+           set finished_at = clock_timestamp(), outcome = $2, targets = $3, error = $4 where id = $1`,
+    values: [id, end.outcome, JSON.stringify(end.targets), end.error ?? null],
   });
 }
 

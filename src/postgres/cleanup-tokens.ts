@@ -28,6 +28,21 @@ export interface ByReason {
 /** How rows that go are recorded in the audit trail: each, one line for a batch, or not at all. */
 export type CleanupAudit = "rows" | "summary" | "none";
 
+/**
+ * What a batch does about a row that another session has locked: wait for it, until lock_timeout ends the batch, or
+ * leave the row for the next run.
+ */
+export type OnLockedRow = "wait" | "skip";
+
+/** Which part of the table a batch deletes from, for which run. */
+export interface BatchRange {
+  /** The row of cleanup_runs that counts what goes. */
+  readonly runId: string;
+  readonly fromBlock: number;
+  /** The first block after the range. */
+  readonly toBlock: number;
+}
+
 /** The cutoffs of a run that begins now, by the database's clock: the pod's may be wrong. */
 export async function chooseCutoffs(db: Queryable, expiredMs: number, revokedMs: number): Promise<Cutoffs> {
   const [row] = await db.query<{ expired_before: string; revoked_before: string }>({
@@ -74,47 +89,61 @@ export async function countBlocks(db: Queryable): Promise<number> {
   return Number(row?.blocks ?? 0);
 }
 
+/** What a run deletes. That no such row is live, the policy cleanup_delete of row-level security says once more. */
+const IS_DUE = "(expires_at <= $3 or revoked_at <= $4)";
+
+/** Read in the order of the disk (a TID range scan): needs no index, and never meets the entries of earlier batches. */
+const IN_RANGE = "ctid >= $1::tid and ctid < $2::tid";
+
+const WHERE: Readonly<Record<OnLockedRow, string>> = {
+  wait: IN_RANGE,
+  skip: `ctid = any(array(select ctid from apitoken.tokens where ${IN_RANGE} and ${IS_DUE} for update skip locked))`,
+};
+
+const COUNT = `count(*) filter (where has_expired) as expired, count(*) filter (where not has_expired) as revoked`;
+
+/** Subselects, so that what is the same for all rows is asked once. Sorted, so that neighbours meet in the index. */
 const RECORD: Readonly<Record<CleanupAudit, string>> = {
   rows: `, trail as (
-    insert into apitoken.security_events
-      (event, reason, actor, cluster_id, namespace, name, resource_uid, token_id, revision, owner)
-    select 'TokenCleaned', reason, apitoken.current_actor(), cluster_id, namespace, name, resource_uid, id, revision, owner
-    from gone)`,
+    insert into apitoken.security_events (event, reason, actor, address,
+                                          cluster_id, namespace, name, resource_uid, token_id, revision, owner)
+    select 'TokenCleaned', case when has_expired then 'Expired' else 'Revoked' end,
+           (select apitoken.current_actor()), (select inet_client_addr()),
+           cluster_id, namespace, name, resource_uid, id, revision, owner
+    from gone order by id)`,
   summary: `, trail as (
     insert into apitoken.security_events (event, actor, detail)
-    select 'TokensCleaned', apitoken.current_actor(), jsonb_build_object(
-      'expired', count(*) filter (where reason = 'Expired'), 'revoked', count(*) filter (where reason = 'Revoked'))
-    from gone having count(*) > 0)`,
+    select 'TokensCleaned', apitoken.current_actor(), jsonb_build_object('run', $5::bigint, 'expired', expired, 'revoked', revoked)
+    from (select ${COUNT} from gone having count(*) > 0) as counted)`,
   none: "",
 };
 
 /**
  * Deletes the dead rows of a range of blocks that are past their retention, in one statement and so one transaction,
- * and records them. The range is read in the order of the disk (a TID range scan), which needs no index and never meets
- * the dead index entries of earlier batches. Rows that somebody else has locked are left for the next run; a row that
- * was changed meanwhile is judged anew under its lock (Postgres manual, 13.2.1), so an extended token survives.
+ * with their record in the audit trail and their number in cleanup_runs. A row that was changed meanwhile is judged
+ * anew under its lock (Postgres manual, 13.2.1), so an extended token survives.
+ *
+ * Planned anew each time, because the values decide: a plan for any range of blocks may well not be one for this range.
  */
 export async function deleteDeadTokens(
   db: Queryable,
-  range: { readonly fromBlock: number; readonly toBlock: number },
+  { runId, fromBlock, toBlock }: BatchRange,
   { expiredBefore, revokedBefore }: Cutoffs,
   audit: CleanupAudit,
+  onLockedRow: OnLockedRow,
 ): Promise<ByReason> {
+  const columns = audit === "rows" ? ", cluster_id, namespace, name, resource_uid, id, revision, owner" : "";
   const [row] = await db.query<{ expired: string; revoked: string }>({
-    name: `delete-dead-tokens-${audit}`,
-    text: `with dead as (
-             select ctid as place from apitoken.tokens
-             where ctid >= $1::tid and ctid < $2::tid and (expires_at <= $3 or revoked_at <= $4)
-             for update skip locked
-           ), gone as (
-             delete from apitoken.tokens where ctid = any(array(select place from dead))
-             returning cluster_id, namespace, name, resource_uid, id, revision, owner,
-                       case when expires_at <= $3 then 'Expired' else 'Revoked' end as reason
-           )${RECORD[audit]}
-           select count(*) filter (where reason = 'Expired') as expired,
-                  count(*) filter (where reason = 'Revoked') as revoked
-           from gone`,
-    values: [`(${range.fromBlock},0)`, `(${range.toBlock},0)`, expiredBefore, revokedBefore],
+    text: `with gone as (
+             delete from apitoken.tokens where ${WHERE[onLockedRow]} and ${IS_DUE}
+             returning expires_at <= $3 as has_expired${columns}
+           )${RECORD[audit]}, tally as (
+             update apitoken.cleanup_runs set deleted = deleted + counted.rows
+             from (select count(*) as rows from gone) as counted
+             where id = $5 and counted.rows > 0
+           )
+           select ${COUNT} from gone`,
+    values: [`(${fromBlock},0)`, `(${toBlock},0)`, expiredBefore, revokedBefore, runId],
   });
   return { expired: Number(row?.expired ?? 0), revoked: Number(row?.revoked ?? 0) };
 }

@@ -1,0 +1,77 @@
+import { execFileSync } from "node:child_process";
+import { setTimeout as delay } from "node:timers/promises";
+import { apiTokensPath } from "../../src/kube/resources/api-token-api.ts";
+import { readWrites } from "../support/audit-log.ts";
+import { eventually } from "../support/eventually.ts";
+import { anApiToken } from "./create.ts";
+import type { Figures } from "./figures.ts";
+import { runMany, startBenchStage } from "./stage.ts";
+
+const COUNT = 10_000;
+const WATCHED_SECONDS = 60;
+
+/** 10,000 converged ApiTokens: what a new controller writes in its first minute, by the API server's own log, and its memory. */
+export async function benchRestart(tell: (text: string) => void): Promise<Figures> {
+  const stage = await startBenchStage();
+  try {
+    const first = await stage.startController();
+    tell(`creating ${COUNT} ApiTokens`);
+    const path = apiTokensPath("watched");
+    await runMany(COUNT, 16, (index) =>
+      stage.transport.request("POST", path, { body: anApiToken("watched", "t", index) }),
+    );
+    await untilConverged(first.metricsUrl);
+    await first.stop();
+
+    const startedAt = new Date();
+    const second = await stage.startController();
+    await untilConverged(second.metricsUrl);
+    const convergedMs = Date.now() - startedAt.getTime();
+    tell(`all seen to be converged after ${(convergedMs / 1_000).toFixed(1)} s; watching for ${WATCHED_SECONDS} s`);
+    const figures = await watchMemory(second.pid);
+    const writes = readWrites(stage.controlPlane.auditLogPath, "bench-controller", startedAt);
+    await second.stop();
+    return { restart_seconds: convergedMs / 1_000, restart_writes: writes.length, ...figures };
+  } finally {
+    await stage.stop();
+  }
+}
+
+/** Until every ApiToken has been looked at and nothing waits. */
+async function untilConverged(metricsUrl: string): Promise<void> {
+  await eventually(
+    async () => {
+      const text = await (await fetch(metricsUrl)).text();
+      const value = (name: string) => Number(new RegExp(`^${name} (.*)$`, "m").exec(text)?.[1] ?? 0);
+      return (
+        value("apitoken_resources") === COUNT &&
+        value("apitoken_reconcile_duration_seconds_count") >= COUNT &&
+        value("apitoken_queue_depth") + value("apitoken_queue_busy") === 0
+      );
+    },
+    { timeoutMs: 600_000, intervalMs: 250 },
+  );
+}
+
+/** The largest resident set that is seen, and the part of a core that is used, over a minute. */
+async function watchMemory(pid: number): Promise<Figures> {
+  const before = readProcess(pid);
+  let largestKib = 0;
+  for (let second = 0; second < WATCHED_SECONDS; second += 1) {
+    largestKib = Math.max(largestKib, readProcess(pid).rssKib);
+    await delay(1_000);
+  }
+  const cpuSeconds = readProcess(pid).cpuSeconds - before.cpuSeconds;
+  return {
+    controller_rss_mib: Math.round(largestKib / 1_024),
+    controller_idle_cpu_percent: (cpuSeconds / WATCHED_SECONDS) * 100,
+  };
+}
+
+function readProcess(pid: number): { rssKib: number; cpuSeconds: number } {
+  const [rss = "", cpu = ""] = execFileSync("ps", ["-o", "rss=,time=", "-p", String(pid)], { encoding: "utf8" })
+    .trim()
+    .split(/\s+/);
+  const cpuSeconds = cpu.split(/[:-]/).reduce((sum, part) => sum * 60 + Number(part), 0);
+  return { rssKib: Number(rss), cpuSeconds };
+}

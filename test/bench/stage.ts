@@ -1,0 +1,76 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { createTransport, type KubeTransport } from "../../src/kube/transport.ts";
+import { migrate } from "../../src/postgres/migrations.ts";
+import { type ControlPlane, startControlPlane } from "../support/control-plane.ts";
+import { applyCrds } from "../support/global-setup.ts";
+import { startPostgres } from "../support/postgres-server.ts";
+import { type BackgroundProcess, findFreePorts, startProcess, waitUntilReady } from "../support/processes.ts";
+
+/** A control plane, a durable Postgres and room for a controller: as fast as they are in earnest. */
+export interface BenchStage {
+  readonly controlPlane: ControlPlane;
+  readonly transport: KubeTransport;
+  readonly databaseUrl: string;
+  /** Starts the bundled controller, which looks at the namespace "watched" alone. */
+  startController(): Promise<BackgroundProcess & { readonly metricsUrl: string }>;
+  stop(): Promise<void>;
+}
+
+const DURABLE = { fsync: "on", full_page_writes: "on", synchronous_commit: "on" };
+
+export async function startBenchStage(): Promise<BenchStage> {
+  const dir = mkdtempSync(join(tmpdir(), "apitoken-bench-"));
+  const [postgres, controlPlane] = await Promise.all([startPostgres({ settings: DURABLE }), startControlPlane()]);
+  applyCrds(controlPlane.kubectlPath, controlPlane.kubeconfigPath);
+  const databaseUrl = await postgres.createDatabase("tokens");
+  await migrate(databaseUrl);
+  const transport = await createTransport({ userAgent: "bench", kubeconfigPath: controlPlane.kubeconfigPath });
+  for (const name of ["watched", "bare"]) {
+    await transport.request("POST", "/api/v1/namespaces", {
+      body: { apiVersion: "v1", kind: "Namespace", metadata: { name } },
+    });
+  }
+
+  return {
+    controlPlane,
+    transport,
+    databaseUrl,
+    async startController() {
+      const [port] = (await findFreePorts(1)) as [number];
+      const program = fileURLToPath(new URL("../../dist/controller.js", import.meta.url));
+      const controller = startProcess(process.execPath, [program], {
+        logPath: join(dir, "controller.log"),
+        env: {
+          ...process.env,
+          DATABASE_URL: databaseUrl,
+          KUBECONFIG: controlPlane.kubeconfigPath,
+          APITOKEN_NAMESPACE: "watched",
+          APITOKEN_WATCH_NAMESPACES: "watched",
+          APITOKEN_IDENTITY: "bench-controller",
+          APITOKEN_HTTP_PORT: String(port),
+        },
+      });
+      const metricsUrl = `http://127.0.0.1:${port}/metrics`;
+      const isLeading = async () => (await (await fetch(metricsUrl)).text()).includes("apitoken_leading 1");
+      await waitUntilReady("the controller", controller, isLeading, 60_000);
+      return Object.assign(controller, { metricsUrl });
+    },
+    async stop() {
+      await transport.close();
+      await Promise.all([controlPlane.stop(), postgres.stop()]);
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Runs `work` for each number below `count`, so many at once. */
+export async function runMany(count: number, concurrency: number, work: (index: number) => Promise<unknown>) {
+  let next = 0;
+  const worker = async () => {
+    for (let index = next++; index < count; index = next++) await work(index);
+  };
+  await Promise.all(Array.from({ length: concurrency }, worker));
+}

@@ -1,0 +1,87 @@
+import pg from "pg";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { prepareSession, setLockTimeout } from "../../../src/postgres/cleanup-runs.ts";
+import { chooseCutoffs, deleteDeadTokens } from "../../../src/postgres/cleanup-tokens.ts";
+import { openDatabase } from "../../../src/postgres/database.ts";
+import { createTestDatabase } from "../../support/database.ts";
+import { eventually } from "../../support/eventually.ts";
+import { runAsSuperuser } from "../../support/postgres-server.ts";
+import { DUE, insertTokenRows, KEPT } from "../../support/token-rows.ts";
+import { findCleaned, findNames, findRuns, isTrue, runCleanup } from "./program.ts";
+
+const ROWS = 5_000;
+let url: string;
+let other: pg.Client;
+
+beforeEach(async () => {
+  url = await createTestDatabase();
+  await insertTokenRows(url, [
+    { prefix: "dead", count: ROWS, ...DUE.expired },
+    { prefix: "live", count: ROWS, ...KEPT.live },
+  ]);
+  other = new pg.Client({ connectionString: url });
+  await other.connect();
+  await other.query("begin");
+});
+
+afterEach(() => other.end());
+
+test("dead rows that another session has locked delay nobody, and go in the next run", async () => {
+  const locked = ["dead-1", "dead-2500", "dead-5000"];
+  await other.query("select from apitoken.tokens where name = any($1) for update", [locked]);
+  const { exitCode, report } = await runCleanup(url, ["-o", "json"], { APITOKEN_CLEANUP_LOCK_TIMEOUT: "1h" });
+  expect(exitCode).toBe(0);
+  expect(report.targets[0]).toMatchObject({ deleted: { expired: ROWS - 3 }, after: { due: { expired: 3 } } });
+  expect((await findNames(url)).filter((name) => name.startsWith("dead"))).toEqual(locked);
+
+  await other.query("rollback");
+  expect((await runCleanup(url)).exitCode).toBe(0);
+  expect(await findNames(url)).toHaveLength(ROWS);
+  expect(await findCleaned(url)).toHaveLength(ROWS);
+});
+
+test("a token that is extended while the run is at it survives", async () => {
+  await other.query("update apitoken.tokens set expires_at = now() + interval '1 day' where name = 'dead-7'");
+  const program = runCleanup(url);
+  await eventually(() => isTrue(url, "(select deleted from apitoken.cleanup_runs) > 0"));
+  await other.query("commit");
+  expect((await program).exitCode).toBe(0);
+  expect((await findNames(url)).filter((name) => name.startsWith("dead"))).toEqual(["dead-7"]);
+  expect((await findCleaned(url)).filter(({ name }) => name === "dead-7")).toEqual([]);
+});
+
+test.each(["wait", "skip"] as const)(
+  "on a row that is extended meanwhile, a batch that would %s spares it",
+  async (way) => {
+    const name = new URL(url).pathname.slice(1);
+    await runAsSuperuser(url, `alter database ${name} set default_transaction_isolation = 'repeatable read'`);
+    const db = openDatabase({ url, role: "apitoken_cleanup", actor: "cleanup", maxConnections: 1 });
+    await prepareSession(db);
+    const cutoffs = await chooseCutoffs(db, 0, 0);
+    const [run] = await runAsSuperuser<{ id: string }>(
+      url,
+      "insert into apitoken.cleanup_runs default values returning id",
+    );
+    await setLockTimeout(db, 30_000);
+    await other.query("update apitoken.tokens set expires_at = now() + interval '1 day' where name = 'dead-7'");
+    const range = { runId: run?.id ?? "", fromBlock: 0, toBlock: 100_000 };
+    const batch = deleteDeadTokens(db, range, cutoffs, "rows", way);
+    const isWaiting =
+      "exists (select from pg_stat_activity where wait_event_type = 'Lock' and application_name = 'cleanup' and datname = current_database())";
+    if (way === "wait") await eventually(() => isTrue(url, isWaiting));
+    else await batch;
+    await other.query("commit");
+    expect(await batch).toEqual({ expired: ROWS - 1, revoked: 0 });
+    expect((await findNames(url)).filter((name) => name.startsWith("dead"))).toEqual(["dead-7"]);
+    await db.close();
+  },
+);
+
+test("a table that another session has locked fails the run in time, with the remedy", async () => {
+  await other.query("lock table apitoken.tokens in access exclusive mode");
+  const { exitCode, stdout } = await runCleanup(url, [], { APITOKEN_CLEANUP_LOCK_TIMEOUT: "100ms" });
+  expect(exitCode).toBe(1);
+  expect(stdout).toContain("Another session holds a lock that the cleanup needs");
+  expect(stdout).toContain("APITOKEN_CLEANUP_LOCK_TIMEOUT, 100 ms");
+  expect(await findRuns(url)).toMatchObject([{ outcome: "failed", deleted: "0" }]);
+});

@@ -1,0 +1,75 @@
+import { randomBytes } from "node:crypto";
+import pg from "pg";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { createTestDatabase } from "../../support/database.ts";
+import { runAsSuperuser } from "../../support/postgres-server.ts";
+import { DUE, insertTokenRows, KEPT } from "../../support/token-rows.ts";
+import { findNames, runCleanup } from "./program.ts";
+
+/* What the database itself refuses to a login that may do no more than the cleanup, whatever statement it sends. */
+
+let url: string;
+let loginName: string;
+let loginUrl: string;
+let session: pg.Client;
+
+beforeEach(async () => {
+  url = await createTestDatabase();
+  await insertTokenRows(url, [
+    { prefix: "live", count: 3, ...KEPT.live },
+    { prefix: "superseded", count: 3, ...KEPT.superseded },
+    { prefix: "expired", count: 3, ...DUE.expired },
+    { prefix: "revoked", count: 3, ...DUE.revoked },
+  ]);
+  loginName = `cleanup_${randomBytes(6).toString("hex")}`;
+  await runAsSuperuser(url, `create role ${loginName} login password 'test' in role apitoken_cleanup`);
+  const login = new URL(url);
+  login.username = loginName;
+  login.password = "test";
+  loginUrl = login.href;
+  session = new pg.Client({ connectionString: loginUrl });
+  await session.connect();
+});
+
+afterEach(async () => {
+  await session.end();
+  await runAsSuperuser(url, `drop role ${loginName}`);
+});
+
+const LIVE = ["live-1", "live-2", "live-3", "superseded-1", "superseded-2", "superseded-3"];
+
+test("a DELETE of everything leaves every live row", async () => {
+  expect((await session.query("delete from apitoken.tokens")).rowCount).toBe(6);
+  expect(await findNames(url)).toEqual(LIVE);
+});
+
+test("live rows cannot be locked", async () => {
+  const { rows } = await session.query("select name from apitoken.tokens for update");
+  expect(rows).toHaveLength(6);
+  expect(rows.filter(({ name }) => LIVE.includes(name))).toEqual([]);
+});
+
+test.each([
+  ["make a dead row live", "update apitoken.tokens set expires_at = now() + interval '1 day'"],
+  ["revoke a row", "update apitoken.tokens set revoked_at = now()"],
+  ["change a dead row in the one column that locking needs", "update apitoken.tokens set last_used_at = now()"],
+  ["issue a token", "insert into apitoken.tokens select * from apitoken.tokens"],
+  ["empty the table", "truncate apitoken.tokens"],
+  ["lift the row-level security", "alter table apitoken.tokens disable row level security"],
+  ["change the audit trail", "update apitoken.security_events set owner = 'nobody'"],
+  ["delete from the audit trail", "delete from apitoken.security_events"],
+  ["drop a partition of the audit trail that is not past a month", "select apitoken.drop_event_partitions('1 day')"],
+  ["forget a run", "delete from apitoken.cleanup_runs"],
+  ["read what the controller alone writes", "select * from apitoken.leader_epoch"],
+])("it cannot %s", async (_what, statement) => {
+  const before = await runAsSuperuser(url, "select * from apitoken.tokens order by id");
+  await expect(session.query(statement)).rejects.toMatchObject({ code: expect.stringMatching(/^(42501|22023)$/) });
+  expect(await runAsSuperuser(url, "select * from apitoken.tokens order by id")).toEqual(before);
+});
+
+test("it is all that the cleanup needs", async () => {
+  const { exitCode, report } = await runCleanup(loginUrl, ["-o", "json"]);
+  expect(exitCode).toBe(0);
+  expect(report.targets[0]?.deleted).toEqual({ expired: 3, revoked: 3 });
+  expect(await findNames(url)).toEqual(LIVE);
+});

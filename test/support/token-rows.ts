@@ -1,0 +1,45 @@
+import { runAsSuperuser } from "./postgres-server.ts";
+
+/** Rows of apitoken.tokens of one kind; times are Postgres intervals from now, such as "-8 days". */
+export interface TokenRows {
+  readonly count: number;
+  /** Begins their names: `<prefix>-<number>`. */
+  readonly prefix: string;
+  readonly expires: string;
+  readonly revoked?: string;
+}
+
+/** Rows that a cleanup with the default retentions deletes, and rows that it must not. */
+export const DUE = {
+  expired: { expires: "-8 days" },
+  revoked: { expires: "10 days", revoked: "-8 days" },
+} as const;
+export const KEPT = {
+  live: { expires: "10 days" },
+  superseded: { expires: "10 days", revoked: "1 hour" },
+  freshlyExpired: { expires: "-1 minute" },
+  freshlyRevoked: { expires: "10 days", revoked: "-1 minute" },
+} as const;
+
+/**
+ * Inserts rows of several kinds, mixed at random, as if they had come over time: no trigger fires, so the audit trail
+ * knows nothing of them. Their ids are scattered, as real ones are.
+ */
+export async function insertTokenRows(url: string, kinds: readonly TokenRows[]): Promise<void> {
+  await runAsSuperuser(
+    url,
+    `with quiet as (select set_config('session_replication_role', 'replica', false))
+     insert into apitoken.tokens
+       (id, cluster_id, namespace, name, resource_uid, revision, owner, scopes, hash, hash_algorithm, key_id,
+        issued_at, expires_at, revoked_at, revocation_reason)
+     select substr(translate(encode(sha256(convert_to(label, 'UTF8')), 'base64'), '+/', 'xy'), 1, 12),
+            '11111111-1111-4111-8111-111111111111', 'team-' || number % 50, label, md5(label)::uuid, 1,
+            'user-' || number % 10000, '{orders:read}', sha256(convert_to('hash of ' || label, 'UTF8')), 'hmac-sha256',
+            'k1', now() - interval '60 days', now() + expires::interval, now() + revoked::interval,
+            case when revoked is not null then 'RevokedBySpec' end
+     from quiet, jsonb_to_recordset($1) as kind (count integer, prefix text, expires text, revoked text),
+       generate_series(1, kind.count) as number, concat(kind.prefix, '-', number) as label
+     order by md5(label)`,
+    [JSON.stringify(kinds)],
+  );
+}

@@ -1,0 +1,34 @@
+import { expect, test } from "vitest";
+import { findExcess } from "../../../src/cleanup/safety.ts";
+import { aTokenCounts } from "./builders.ts";
+
+test.each([
+  ["a part below the cap", { total: 10_000, expired: 8_000 }, 0.9, false],
+  ["a part that is just the cap", { total: 10_000, expired: 9_000 }, 0.9, false],
+  ["a part above the cap", { total: 10_000, expired: 9_001 }, 0.9, true],
+  ["both reasons together above the cap", { total: 10_000, expired: 5_000, revoked: 4_001 }, 0.9, true],
+  ["a table of a thousand rows, all of them dead", { total: 1_000, expired: 1_000 }, 0.9, false],
+  ["a table of a thousand and one rows, all of them dead", { total: 1_001, expired: 1_001 }, 0.9, true],
+  ["everything, when the cap is lifted", { total: 5_000, expired: 5_000 }, 1, false],
+  ["a single row, when the cap is none", { total: 5_000, expired: 1 }, 0, true],
+  ["nothing, when the cap is none", { total: 5_000, expired: 0 }, 0, false],
+  ["an empty table", { total: 0, expired: 0 }, 0.9, false],
+])(
+  "%s",
+  (_case, { total, expired, revoked = 0 }: { total: number; expired: number; revoked?: number }, cap, isExcess) => {
+    const counts = aTokenCounts({ total, due: { expired, revoked } });
+    expect(findExcess("apitoken.tokens", counts, cap) !== undefined).toBe(isExcess);
+  },
+);
+
+test("the refusal names the table, the figures and the way out", () => {
+  const message = findExcess(
+    "apitoken.tokens",
+    aTokenCounts({ total: 2_000, due: { expired: 1_900, revoked: 0 } }),
+    0.9,
+  );
+  expect(message).toContain("1900 of 2000 rows of apitoken.tokens (95 %)");
+  expect(message).toContain("90 % that --max-fraction allows");
+  expect(message).toContain("Nothing was deleted");
+  expect(message).toContain("run once with a higher --max-fraction");
+});
