@@ -1,10 +1,7 @@
 import {
   beginCleanupRun,
   type CleanupOutcome,
-  createEventPartitions,
-  dropEventPartitions,
   endCleanupRun,
-  findExpiredEventPartitions,
   isLockConflict,
   prepareSession,
   setLockTimeout,
@@ -12,6 +9,11 @@ import {
 } from "../postgres/cleanup-runs.ts";
 import { chooseCutoffs, countTokens, mayVacuum, type TokenCounts, vacuumTokens } from "../postgres/cleanup-tokens.ts";
 import type { Connection } from "../postgres/database.ts";
+import {
+  createEventPartitions,
+  dropEventPartitions,
+  findExpiredEventPartitions,
+} from "../postgres/event-partitions.ts";
 import { requireSchema } from "../postgres/migrations.ts";
 import type { Logger } from "../runtime/log.ts";
 import type { CleanupConfig } from "./config.ts";

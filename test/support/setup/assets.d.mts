@@ -5,4 +5,8 @@ export interface Assets {
   readonly "kube-controller-manager"?: string;
 }
 
+export function controlPlaneFolder(environment?: NodeJS.ProcessEnv): string;
+
+export function readAssets(folder: string): Assets | undefined;
+
 export function findAssets(environment?: NodeJS.ProcessEnv): Assets;

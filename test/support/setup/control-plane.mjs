@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { controlPlaneFolder, KUBERNETES_VERSION, REQUIRED, readAssets, TOOLS_FOLDER } from "./assets.mjs";
 import { run, startProgress, tell } from "./progress.mjs";
@@ -8,6 +8,7 @@ import { run, startProgress, tell } from "./progress.mjs";
 const INDEX_URL = "https://raw.githubusercontent.com/kubernetes-sigs/controller-tools/HEAD/envtest-releases.yaml";
 const INDEX_TIMEOUT_MS = 5_000;
 const ARCHIVE_TIMEOUT_MS = 10 * 60_000;
+const LEFTOVER_MS = 24 * 3_600_000;
 
 /**
  * Gets the control plane's programs from the first source that works, and says why the ones before did not.
@@ -51,6 +52,7 @@ export async function provideControlPlane({
 /** Fills a temporary folder beside the wanted one and renames it: whoever looks sees all of it, or nothing. */
 export async function fillFolder(folder, fill) {
   mkdirSync(dirname(folder), { recursive: true });
+  removeLeftovers(folder);
   const temporary = mkdtempSync(`${folder}.tmp-`);
   try {
     await fill(temporary);
@@ -60,6 +62,15 @@ export async function fillFolder(folder, fill) {
     renameSync(temporary, folder);
   } finally {
     rmSync(temporary, { recursive: true, force: true });
+  }
+}
+
+/** What killed set-ups have left behind; younger folders may belong to one that is at work. */
+function removeLeftovers(folder) {
+  for (const name of readdirSync(dirname(folder))) {
+    const path = join(dirname(folder), name);
+    const isLeftover = name.startsWith(`${basename(folder)}.tmp-`) && Date.now() - statSync(path).mtimeMs > LEFTOVER_MS;
+    if (isLeftover) rmSync(path, { recursive: true, force: true });
   }
 }
 

@@ -1,0 +1,139 @@
+import { spawnSync } from "node:child_process";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { controlPlaneFolder, findAssets, readAssets } from "../support/setup/assets.mjs";
+import { fillFolder, findRelease, provideControlPlane } from "../support/setup/control-plane.mjs";
+
+let home: string;
+let environment: NodeJS.ProcessEnv;
+let said: string[];
+
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), "apitoken-set-up-"));
+  environment = { XDG_CACHE_HOME: home };
+  said = [];
+  vi.spyOn(process.stderr, "write").mockImplementation((text) => said.push(String(text)) > 0);
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  rmSync(home, { recursive: true, force: true });
+});
+
+/** Puts programs into a folder, as a download or a build would. */
+function fill(folder: string, names: readonly string[] = ["kube-apiserver", "etcd", "kubectl"]): void {
+  mkdirSync(folder, { recursive: true });
+  for (const name of names) {
+    writeFileSync(join(folder, name), "#!/bin/sh\n");
+    chmodSync(join(folder, name), 0o755);
+  }
+}
+
+const works = async (folder: string) => fill(folder);
+const fails = (message: string) => () => Promise.reject(new Error(message));
+
+describe("the control plane comes from", () => {
+  test("KUBEBUILDER_ASSETS, where that is set", async () => {
+    const given = join(home, "given");
+    fill(given);
+    const sources = {
+      environment: { ...environment, KUBEBUILDER_ASSETS: given },
+      download: fails("no"),
+      build: fails("no"),
+    };
+    expect(await provideControlPlane(sources)).toBe(given);
+    expect(findAssets(sources.environment).kubectl).toBe(join(given, "kubectl"));
+  });
+
+  test("the next source, with a word on it, where that folder is not complete", async () => {
+    const given = join(home, "given");
+    fill(given, ["etcd"]);
+    const folder = await provideControlPlane({
+      environment: { ...environment, KUBEBUILDER_ASSETS: given },
+      download: works,
+    });
+    expect(folder).toBe(controlPlaneFolder(environment));
+    expect(said.join("")).toContain("lacks one of kube-apiserver, etcd, kubectl");
+  });
+
+  test("the cache, without a download", async () => {
+    fill(controlPlaneFolder(environment));
+    expect(await provideControlPlane({ environment, download: fails("no"), build: fails("no") })).toBeTruthy();
+    expect(said).toEqual([]);
+  });
+
+  test("the archive, else the build, with the reason", async () => {
+    await provideControlPlane({ environment, download: fails("unreachable"), build: works });
+    expect(said.join("")).toContain("the envtest archive did not work: unreachable");
+    expect(readAssets(controlPlaneFolder(environment))).toBeDefined();
+  });
+
+  test("nowhere: the error says what to install", async () => {
+    const all = provideControlPlane({
+      environment,
+      download: fails("unreachable"),
+      build: fails("Go is not installed"),
+    });
+    await expect(all).rejects.toThrow(/Go is not installed[\s\S]*install Go 1\.26[\s\S]*KUBEBUILDER_ASSETS/);
+    expect(existsSync(controlPlaneFolder(environment))).toBe(false);
+  });
+});
+
+describe("a set-up that is interrupted", () => {
+  test("leaves nothing that looks finished", async () => {
+    const folder = controlPlaneFolder(environment);
+    await expect(
+      fillFolder(folder, async (temporary: string) => {
+        fill(temporary, ["etcd"]);
+        throw new Error("killed");
+      }),
+    ).rejects.toThrow("killed");
+    expect(readdirSync(dirname(folder))).toEqual([]);
+  });
+
+  test("by kill -9 leaves a temporary folder, and the next one succeeds", async () => {
+    const folder = controlPlaneFolder(environment);
+    fill(`${folder}.tmp-dead`, ["etcd"]);
+    expect(readAssets(folder)).toBeUndefined();
+    await provideControlPlane({ environment, download: works });
+    expect(readAssets(folder)).toBeDefined();
+  });
+
+  test("while another one finishes takes that one's result", async () => {
+    const folder = controlPlaneFolder(environment);
+    await fillFolder(folder, async (temporary: string) => {
+      fill(folder, ["kube-apiserver", "etcd", "kubectl", "kube-controller-manager"]);
+      fill(temporary);
+    });
+    expect(readAssets(folder)).toHaveProperty("kube-controller-manager");
+  });
+});
+
+describe("the index of envtest's releases", () => {
+  const hash = (digit: string) => digit.repeat(128);
+  const release = (version: string, digit: string) => `  ${version}:
+    envtest-${version}-darwin-arm64.tar.gz:
+      hash: ${hash("f")}
+      selfLink: https://example.com/${version}-darwin
+    envtest-${version}-linux-amd64.tar.gz:
+      hash: ${hash(digit)}
+      selfLink: https://example.com/${version}-linux
+`;
+
+  test("gives the newest patch of our minor for the platform, with its checksum", () => {
+    const index = `releases:\n${release("v1.35.9", "1")}${release("v1.36.9", "2")}${release("v1.36.10", "3")}`;
+    expect(findRelease(index, "linux-amd64")).toEqual({ url: "https://example.com/v1.36.10-linux", sha512: hash("3") });
+  });
+
+  test("without our minor is an error that says so", () => {
+    expect(() => findRelease(release("v1.35.9", "1"), "linux-amd64")).toThrow(/no release/);
+  });
+});
+
+test("the set-up itself runs on any Node from 20 on: plain JavaScript, no dependency", () => {
+  const script = fileURLToPath(new URL("../support/setup.mjs", import.meta.url));
+  const result = spawnSync(process.execPath, ["--check", script], { encoding: "utf8" });
+  expect(result.stderr).toBe("");
+});
