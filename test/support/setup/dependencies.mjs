@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { run, startProgress } from "./progress.mjs";
+import { run, startProgress, tell } from "./progress.mjs";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 
@@ -18,15 +18,33 @@ export async function installDependencies() {
   if (readStamp() === wanted) return;
 
   const progress = startProgress("npm ci");
-  // Within an npm script the npm that runs it; its CLI is a JavaScript file.
-  const npm = process.env.npm_execpath ? [process.execPath, process.env.npm_execpath] : ["npm"];
   try {
-    await run(npm[0], [...npm.slice(1), "ci", "--no-audit", "--no-fund"], { cwd: ROOT });
+    await installUndisturbed();
     writeFileSync(STAMP, wanted);
     progress.end("done");
   } catch (error) {
     progress.end("failed");
     throw new Error(`the dependencies could not be installed: ${error.message}`);
+  }
+}
+
+/** What npm fails with when another npm is at work in the same folder: that of a set-up which was killed, say. */
+const DISTURBED = /^npm error code (ENOTEMPTY|ENOENT|EEXIST|EBUSY)$/m;
+const TRIES = 5;
+const PAUSE_MS = 5_000;
+
+async function installUndisturbed() {
+  // Within an npm script the npm that runs it; its CLI is a JavaScript file.
+  const npm = process.env.npm_execpath ? [process.execPath, process.env.npm_execpath] : ["npm"];
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await run(npm[0], [...npm.slice(1), "ci", "--no-audit", "--no-fund"], { cwd: ROOT });
+      return;
+    } catch (error) {
+      if (attempt === TRIES || !DISTURBED.test(error.message)) throw error;
+      tell("node_modules is being written by somebody else; trying again");
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
   }
 }
 
