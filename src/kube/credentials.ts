@@ -20,6 +20,8 @@ export interface Credentials {
   current(): Promise<Access>;
   /** The server has refused this access: the next `current` reads everything anew, caches and plugins included. */
   reject(access: Access): void;
+  /** A call got no answer in time: the network may have lost these connections silently, so the next calls open others. */
+  suspect(access: Access): void;
   close(): Promise<void>;
 }
 
@@ -69,9 +71,16 @@ export function createCredentials(load: () => KubeConfig, limits: ConnectionLimi
   let config: KubeConfig | undefined = load();
   let pending: Promise<Access> | undefined;
   let latest: Access | undefined;
+  let rejected: Access | undefined;
   let readAtMs = Number.NEGATIVE_INFINITY;
   let tlsInUse: string | undefined;
-  const opened: Dispatcher[] = [];
+  const open = new Set<Dispatcher>();
+
+  /** Requests under way end on the old connections, in their own time. */
+  const retire = (dispatcher: Dispatcher) => {
+    const forget = () => void open.delete(dispatcher);
+    dispatcher.close().then(forget, forget);
+  };
 
   const read = async (): Promise<Access> => {
     config ??= load();
@@ -82,10 +91,9 @@ export function createCredentials(load: () => KubeConfig, limits: ConnectionLimi
     const tlsNow = JSON.stringify([tls, cluster?.proxyUrl]);
     let lanes = latest?.lanes;
     if (lanes === undefined || tlsInUse !== tlsNow) {
-      // Requests under way end on the old connections, in their own time.
-      for (const dispatcher of opened) dispatcher.close().catch(() => {});
+      for (const dispatcher of open) retire(dispatcher);
       lanes = createLanes(tls, cluster?.proxyUrl, limits);
-      opened.push(...Object.values(lanes));
+      for (const dispatcher of Object.values(lanes)) open.add(dispatcher);
       tlsInUse = tlsNow;
     }
     latest = { server: (cluster?.server ?? "").replace(/\/$/, ""), headers: formatHeaders(options), lanes };
@@ -104,12 +112,18 @@ export function createCredentials(load: () => KubeConfig, limits: ConnectionLimi
       return pending;
     },
     reject(access) {
-      if (access !== latest) return; // others were refused too, and one has asked for new ones already
+      if (access !== latest || access === rejected) return; // another call was refused too, and came first
+      rejected = access;
       config = undefined;
       pending = undefined;
     },
+    suspect(access) {
+      if (access.lanes !== latest?.lanes) return;
+      tlsInUse = undefined;
+      pending = undefined;
+    },
     async close() {
-      await Promise.all(opened.map((dispatcher) => dispatcher.destroy()));
+      await Promise.all([...open].map((dispatcher) => dispatcher.destroy()));
     },
   };
 }
@@ -142,8 +156,8 @@ function formatHeaders({ auth, headers = {} }: { auth?: unknown; headers?: unkno
 }
 
 /**
- * HTTP/1.1 on purpose: when a network silently drops a connection, a call that times out takes its connection with it
- * and the next call opens another. With HTTP/2 all calls share one, and they hang until TCP gives up on it.
+ * HTTP/1.1 on purpose: with HTTP/2 all calls share one connection, and when that one hangs, they all do; a call that is
+ * given up does not even close it.
  */
 function createLanes(
   tls: Record<string, unknown>,

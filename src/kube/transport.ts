@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Dispatcher, request as send } from "undici";
 import { KubeApiError, KubeUnreachableError } from "./api-error.ts";
-import { createCredentials, type Lane, loadKubeConfig } from "./credentials.ts";
+import { type Access, createCredentials, type Lane, loadKubeConfig } from "./credentials.ts";
 import { readJsonLines } from "./json-lines.ts";
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
@@ -52,37 +52,40 @@ export async function createTransport(options: TransportOptions): Promise<KubeTr
   const limits = { maxConnections, connectTimeoutMs: requestTimeoutMs };
   const credentials = createCredentials(() => loadKubeConfig(kubeconfigPath), limits);
 
+  const sendOnce = (access: Access, lane: Lane, method: Method, path: string, call: RequestOptions) =>
+    send(`${access.server}${path}${formatQuery(call.query)}`, {
+      method,
+      dispatcher: access.lanes[lane],
+      signal: call.signal ?? null,
+      headers: {
+        ...access.headers,
+        "user-agent": userAgent,
+        accept: "application/json",
+        ...(call.body === undefined ? {} : { "content-type": call.contentType ?? "application/json" }),
+      },
+      body: call.body === undefined ? null : JSON.stringify(call.body),
+    });
+
   /** One exchange; when the server knows our credentials no more, one more with those of now. */
-  const exchange = async (lane: Lane, method: Method, path: string, call: RequestOptions, signal: AbortSignal) => {
-    for (let isRetry = false; ; isRetry = true) {
-      const access = await credentials.current();
-      const hasBody = call.body !== undefined;
-      const answer = await send(`${access.server}${path}${formatQuery(call.query)}`, {
-        method,
-        dispatcher: access.lanes[lane],
-        signal,
-        headers: {
-          ...access.headers,
-          "user-agent": userAgent,
-          accept: "application/json",
-          ...(hasBody ? { "content-type": call.contentType ?? "application/json" } : {}),
-        },
-        body: hasBody ? JSON.stringify(call.body) : null,
-      });
-      if (answer.statusCode !== 401 || isRetry) return answer;
-      await answer.body.dump();
-      credentials.reject(access);
-    }
+  const exchange = async (access: Access, ...call: [lane: Lane, Method, path: string, RequestOptions]) => {
+    const answer = await sendOnce(access, ...call);
+    if (answer.statusCode !== 401) return answer;
+    await answer.body.dump();
+    credentials.reject(access);
+    return sendOnce(await credentials.current(), ...call);
   };
 
   const attempt = async <T>(method: Method, path: string, call: RequestOptions, endsAtMs: number): Promise<T> => {
     const timeout = AbortSignal.timeout(Math.max(1, Math.ceil(endsAtMs - performance.now())));
     const signal = call.signal === undefined ? timeout : AbortSignal.any([timeout, call.signal]);
+    let access: Access | undefined;
     try {
-      const answer = await exchange(call.isUrgent ? "urgent" : "calls", method, path, call, signal);
+      access = await credentials.current();
+      const answer = await exchange(access, call.isUrgent ? "urgent" : "calls", method, path, { ...call, signal });
       if (answer.statusCode >= 300) throw await readError(method, path, answer);
       return parseBody<T>(await answer.body.text());
     } catch (error) {
+      if (access !== undefined && timeout.aborted) credentials.suspect(access);
       throw asUnreachable(error, `${method} ${path} got no answer`);
     }
   };
@@ -106,7 +109,8 @@ export async function createTransport(options: TransportOptions): Promise<KubeTr
 
     async *watch<T>(path: string, query: Readonly<Record<string, string>>, { signal, stallMs }: WatchOptions) {
       try {
-        const answer = await exchange("watches", "GET", path, { query: { ...query, watch: "true" } }, signal);
+        const call = { query: { ...query, watch: "true" }, signal };
+        const answer = await exchange(await credentials.current(), "watches", "GET", path, call);
         if (answer.statusCode >= 300) throw await readError("GET", path, answer);
         yield* readJsonLines<T>(answer.body, stallMs);
       } catch (error) {

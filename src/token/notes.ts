@@ -41,7 +41,8 @@ export function describeActions(actions: readonly Action[]): Note[] {
 }
 
 const DRIFT_MESSAGES = {
-  SecretMissing: "The Secret was deleted; a new token is issued, and the old one ends.",
-  SecretEdited: "The Secret was edited by hand; a new token is issued, and the old one ends.",
-  TokenEnded: "The token's row was revoked or deleted by hand; a new token is issued.",
+  SecretMissing: "No Secret of the wanted name held the token any more; a new token is issued, and the old one ends.",
+  SecretEdited:
+    "The Secret no longer held the token under the wanted key; a new token is issued, and the old one ends.",
+  TokenEnded: "The token had ended, or its row was deleted; a new token is issued.",
 } as const;

@@ -164,7 +164,7 @@ function planUpkeep(situation: Situation): Plan | undefined {
     ...(observed.secret.isDecorated ? [] : [{ kind: "decorateSecret" } as const]),
     ...revoke(superseded, "Superseded"),
     ...revoke(orphaned, "Orphaned"),
-    ...observed.straySecrets.map(({ name }) => ({ kind: "deleteSecret", name }) as const),
+    ...deleteStrays(observed),
   ];
   const claims: ConditionClaim[] = [
     {
@@ -192,23 +192,25 @@ function claimClamped(limits: LifetimeLimits, expiresAt: Date): ConditionClaim {
   };
 }
 
-/** A lifetime that has been lived is over: a token of the same spec would be just as dead. */
-function planExpiry({ desired, observed, limits, newest }: Situation): Plan | undefined {
+/** A lifetime that has been lived is over: a token of the same spec would be just as dead, and no other one lives on. */
+function planExpiry({ desired, observed, limits, live, newest }: Situation): Plan | undefined {
   const { now, resource } = observed;
   const issuedAt = newest?.issuedAt ?? parseTime(resource.status.issuedAt) ?? floorToSecond(now);
   const { expiresAt } = resolveLifetime(desired.lifetime, limits, issuedAt);
   const isPast = desired.lifetime.kind === "fixed" && desired.lifetime.expiresAt <= now;
   if (expiresAt > now && !isPast) return undefined;
-  const remedy =
+  const isSpent = issuedAt.getTime() + limits.maxMs <= now.getTime();
+  const longer =
     desired.lifetime.kind === "fixed" ? "set spec.expiresAt to a later time" : "set spec.duration to a longer one";
+  const remedy = isSpent ? "apply another ApiToken" : `${longer}, or apply another ApiToken`;
   const claim = {
     type: "Ready",
     status: "False",
     reason: "Expired",
-    message: `The lifetime asked for ended at ${formatTime(isPast ? desired.lifetime.expiresAt : expiresAt)}. For a new token ${remedy}, or apply another ApiToken.`,
+    message: `The lifetime asked for ended at ${formatTime(isPast ? desired.lifetime.expiresAt : expiresAt)}. For a new token ${remedy}.`,
   } as const;
   return {
-    actions: [],
+    actions: [...revoke(live, "Orphaned"), ...deleteStrays(observed)],
     status: buildStatus(observed, [claim], newest, observed.secret.state === "ours" ? desired.secret.name : undefined),
     requeueAt: undefined,
   };
@@ -252,9 +254,9 @@ function findCause(
   live: readonly TokenRow[],
   newest: TokenRow | undefined,
 ): IssueCause {
-  const { tokenId } = resource.status;
-  if (newest === undefined && tokenId === undefined) return "FirstToken";
-  if (tokenId !== undefined && !live.some((token) => token.id === tokenId)) return "TokenEnded";
+  const lastId = resource.status.tokenId ?? newest?.id;
+  if (lastId === undefined) return "FirstToken";
+  if (!live.some((token) => token.id === lastId)) return "TokenEnded";
   return secret.state === "ours" ? "SecretEdited" : "SecretMissing";
 }
 
@@ -277,12 +279,16 @@ function revoke(tokens: readonly TokenRow[], reason: RevocationReason, note?: st
   return [{ kind: "revokeTokens", tokenIds: tokens.map((token) => token.id), reason, ...(note ? { note } : {}) }];
 }
 
-function deleteSecrets({ secret, straySecrets }: Observed): Action[] {
-  const names = straySecrets.map((stray) => stray.name);
+function deleteSecrets(observed: Observed): Action[] {
+  const { secret } = observed;
   return [
     ...(secret.state === "ours" ? [{ kind: "deleteSecret", name: secret.name } as const] : []),
-    ...names.map((name) => ({ kind: "deleteSecret", name }) as const),
+    ...deleteStrays(observed),
   ];
+}
+
+function deleteStrays({ straySecrets }: Observed): Action[] {
+  return straySecrets.map(({ name }) => ({ kind: "deleteSecret", name }));
 }
 
 function parseTime(text: string | undefined): Date | undefined {
@@ -296,13 +302,13 @@ function parseTime(text: string | undefined): Date | undefined {
 export function isDestructive(action: Action): boolean {
   switch (action.kind) {
     case "addFinalizer":
-    case "updateToken":
     case "writeSecret":
     case "decorateSecret":
       return false;
     case "issueToken":
       return action.cause !== "FirstToken";
     case "replaceToken":
+    case "updateToken": // a shorter lifetime may be over already
     case "revokeTokens":
     case "deleteSecret":
     case "removeFinalizer":

@@ -145,8 +145,11 @@ describe("listing", () => {
     ]);
   });
 
-  test("waits as long as the server asks when there are too many requests (429)", async () => {
-    server.calls(refuse(429, "TooManyRequests", { "retry-after": "1" }), listOf("10", [thing("n/a", "1")]));
+  test.each([
+    [429, "TooManyRequests"],
+    [503, "ServiceUnavailable"],
+  ])("waits as long as the server asks when it is too busy (%s)", async (code, reason) => {
+    server.calls(refuse(code, reason, { "retry-after": "1" }), listOf("10", [thing("n/a", "1")]));
     await reflect().synced;
     const [first, second] = listed();
     expect((second?.atMs ?? 0) - (first?.atMs ?? 0)).toBeGreaterThanOrEqual(990);

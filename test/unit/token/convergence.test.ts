@@ -1,212 +1,238 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
-import { isLive } from "../../../src/token/lifetime.ts";
-import type {
-  Action,
-  DesiredToken,
-  Observed,
-  ObservedSecret,
-  StraySecret,
-  TokenRow,
-} from "../../../src/token/model.ts";
-import { plan } from "../../../src/token/plan.ts";
-import { aDesiredToken, anObserved, aResource, aTokenRow, HOUR_MS, LIMITS, NOW } from "../../support/builders.ts";
+import { describe, expect, test } from "vitest";
+import { endOf, isLive } from "../../../src/token/lifetime.ts";
+import type { DesiredToken, TokenRow } from "../../../src/token/model.ts";
+import { findCondition } from "../../../src/token/status.ts";
+import { aDesiredToken, aResource, aTokenRow, HOUR_MS, LIMITS, NOW, RESOURCE_UID } from "../../support/builders.ts";
+import { anyWorld } from "./any-world.ts";
+import { decorationOf, endFor, look, ownSecrets, planFor, rowOf, settle, type World } from "./world.ts";
 
-/** The world as actions change it: an ApiToken, its rows and its Secrets. */
-interface World {
-  observed: Observed;
-  desired: DesiredToken;
-  /** The token that was issued in this pass; a crash forgets it. */
-  inHand: string | undefined;
-  issued: number;
+const liveRows = (world: World) => world.rows.filter((row) => isLive(row, world.now));
+
+const readyOf = (world: World) => world.resource && findCondition(world.resource.status, "Ready");
+
+/** The live row whose plaintext the wanted Secret has. */
+function heldRow(world: World): TokenRow | undefined {
+  const secret = world.secrets[world.spec.desired?.secret.name ?? ""];
+  return liveRows(world).find(
+    (row) => row.resourceUid === world.resource?.uid && secret?.owner === "us" && row.id === secret.value,
+  );
 }
 
-/** Does to the world what `execute` does to the cluster and the database. */
-function apply(world: World, action: Action): void {
-  world.observed = { ...world.observed, ...describeChange(world, action) };
+/** What must hold after every single action, for the next one may never come. */
+function watchSteps(world: World) {
+  const before = structuredClone(world);
+  const given = new Map(before.rows.map((row) => [row.id, row.expiresAt.getTime()]));
+  const desired = before.spec.desired;
+  const isKept = before.resource && !before.resource.isDeleting && desired && !desired.isRevoked;
+  const held = isKept ? heldRow(before) : undefined;
+  return () => {
+    for (const [name, secret] of Object.entries(before.secrets)) {
+      if (secret.owner === "somebody") expect(world.secrets[name]).toEqual(secret);
+    }
+    for (const row of world.rows) {
+      const isChanged = given.get(row.id) !== row.expiresAt.getTime();
+      if (isChanged) expect(row.expiresAt.getTime()).toBeLessThanOrEqual(row.issuedAt.getTime() + world.limits.maxMs);
+    }
+    const isDue = held && (endOf(held) <= world.now || endFor(world, held.issuedAt) <= world.now);
+    if (held && !isDue) expect(heldRow(world)?.id).toBe(held.id);
+  };
 }
 
-function describeChange(world: World, action: Action): Partial<Observed> {
-  const { observed, desired } = world;
-  switch (action.kind) {
-    case "addFinalizer":
-      return { resource: observed.resource && { ...observed.resource, hasFinalizer: true } };
-    case "removeFinalizer":
-      return { resource: undefined, secret: { state: "absent" }, straySecrets: [] };
-    case "issueToken": {
-      const { issuedAt, expiresAt, revision } = action;
-      const own = observed.tokens.filter((token) => token.resourceUid === observed.resource?.uid);
-      expect(own.map((token) => token.revision)).not.toContain(revision);
-      world.inHand = `issued${world.issued++}`;
-      return { tokens: [...observed.tokens, newRow(world.inHand, desired, { issuedAt, expiresAt, revision })] };
-    }
-    case "replaceToken": {
-      const { issuedAt, expiresAt, tokenId } = action;
-      world.inHand = `issued${world.issued++}`;
-      const id = world.inHand;
-      return {
-        tokens: observed.tokens.map((token) =>
-          token.id === tokenId ? newRow(id, desired, { issuedAt, expiresAt, revision: token.revision }) : token,
-        ),
-      };
-    }
-    case "updateToken": {
-      const { owner, description, scopes } = desired;
-      const { expiresAt } = action;
-      return {
-        tokens: observed.tokens.map((token) =>
-          token.id === action.tokenId ? { ...token, owner, description, scopes, expiresAt } : token,
-        ),
-      };
-    }
-    case "revokeTokens":
-      return {
-        tokens: observed.tokens.map((token) =>
-          action.tokenIds.includes(token.id)
-            ? { ...token, revokedAt: observed.now, revocationReason: action.reason }
-            : token,
-        ),
-      };
-    case "writeSecret":
-      expect(observed.secret.state).not.toBe("foreign");
-      return { secret: { state: "ours", name: "demo", holds: world.inHand, isDecorated: true } };
-    case "decorateSecret":
-      return { secret: { ...(observed.secret as ObservedSecret & { state: "ours" }), isDecorated: true } };
-    case "deleteSecret":
-      if (action.name === "demo") {
-        expect(observed.secret.state).toBe("ours");
-        return { secret: { state: "absent" } };
-      }
-      return { straySecrets: observed.straySecrets.filter((stray) => stray.name !== action.name) };
+/** Compares a world that has settled with what its spec asks for, without asking the plan. */
+function expectSettled(world: World, before: World): void {
+  const { resource, spec, now } = world;
+  const live = liveRows(world);
+  if (resource === undefined || resource.isDeleting) {
+    expect(live).toEqual([]);
+    if (before.resource) expect(ownSecrets(world)).toEqual([]);
+    if (before.resource?.hasFinalizer) expect(resource).toBeUndefined();
+    return;
+  }
+  expect(live.filter((row) => row.resourceUid !== resource.uid)).toEqual([]);
+  if (spec.desired === undefined || (spec.desired.isSuspended && !spec.desired.isRevoked)) {
+    expect(readyOf(world)?.reason).toBe(spec.desired ? "Suspended" : "InvalidSpec");
+    const own = (rows: TokenRow[]) => rows.filter((row) => row.resourceUid === resource.uid);
+    expect(own(world.rows)).toEqual(own(before.rows));
+    expect(world.secrets).toEqual(before.secrets);
+  } else if (spec.desired.isRevoked) {
+    expect(readyOf(world)).toMatchObject({ status: "False", reason: "RevokedBySpec" });
+    expect(live).toEqual([]);
+    expect(ownSecrets(world)).toEqual([]);
+  } else if (world.secrets[spec.desired.secret.name]?.owner === "somebody") {
+    expect(readyOf(world)).toMatchObject({ status: "False", reason: "SecretConflict" });
+    const shown = ownSecrets(world).map((name) => world.secrets[name]);
+    for (const row of live) expect(shown).toContainEqual(expect.objectContaining({ value: row.id }));
+  } else if (readyOf(world)?.status === "True") {
+    expectReady(world, spec.desired);
+  } else {
+    expect(readyOf(world)).toMatchObject({ status: "False", reason: "Expired" });
+    expect(live).toEqual([]);
+    const issuedAt = world.rows.filter((row) => row.resourceUid === resource.uid).at(-1)?.issuedAt;
+    const { lifetime } = spec.desired;
+    const isPast = lifetime.kind === "fixed" && lifetime.expiresAt <= now;
+    const isLived = issuedAt !== undefined && endFor(world, issuedAt) <= now;
+    expect(isPast || isLived || before.resource?.status.issuedAt !== undefined).toBe(true);
   }
 }
 
-function newRow(id: string, { owner, description, scopes }: DesiredToken, rest: Partial<TokenRow>): TokenRow {
-  return aTokenRow({ id, owner, description, scopes, ...rest });
+/** Exactly one live token: as the spec says, in the Secret that it says, and nowhere else. */
+function expectReady(world: World, desired: DesiredToken): void {
+  const [token, ...others] = liveRows(world);
+  if (token === undefined) throw new Error("Ready, but no token is live");
+  expect(others).toEqual([]);
+  expect(heldRow(world)).toBe(token);
+  expect(token).toMatchObject({ ...rowOf(desired), expiresAt: endFor(world, token.issuedAt) });
+  expect(ownSecrets(world)).toEqual([desired.secret.name]);
+  expect(world.secrets[desired.secret.name]).toMatchObject({ decoration: decorationOf(token) });
+  expect(world.resource).toMatchObject({ hasFinalizer: true, status: { tokenId: token.id, revision: token.revision } });
+  expect(readyOf(world)?.reason).toBe(token.revision === 1 ? "Issued" : "Rotated");
 }
 
-const arbitraryRow = (revision: number) =>
-  fc
-    .record({
-      issuedAtHours: fc.integer({ min: -800, max: -1 }),
-      lifetimeHours: fc.integer({ min: 1, max: 720 }),
-      revokedAtHours: fc.option(fc.integer({ min: -100, max: -1 }), { nil: undefined }),
-      resourceUid: fc.constantFrom(aTokenRow().resourceUid, aTokenRow().resourceUid, "another"),
-    })
-    .map(({ issuedAtHours, lifetimeHours, revokedAtHours, resourceUid }) => {
-      const issuedAt = new Date(NOW.getTime() + issuedAtHours * HOUR_MS);
-      return aTokenRow({
-        id: `row${revision}`,
-        revision,
-        resourceUid,
-        issuedAt,
-        expiresAt: new Date(issuedAt.getTime() + lifetimeHours * HOUR_MS),
-        revokedAt: revokedAtHours === undefined ? undefined : new Date(NOW.getTime() + revokedAtHours * HOUR_MS),
-      });
-    });
+const anyCrashes = fc.array(fc.nat(6), { maxLength: 6 });
+const anyPauses = fc.array(fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.nat(100 * HOUR_MS)), { maxLength: 6 });
 
-const arbitraryLifetime = fc.oneof(
-  fc.constant({ kind: "default" } as const),
-  fc.integer({ min: 10_000, max: 2_000 * HOUR_MS }).map((durationMs) => ({ kind: "duration", durationMs }) as const),
-  fc
-    .integer({ min: -100, max: 2_000 })
-    .map((hours) => ({ kind: "fixed", expiresAt: new Date(NOW.getTime() + hours * HOUR_MS) }) as const),
-);
-
-/** Any state that users, crashes and restored backups may leave behind. */
-const arbitraryWorld = fc
-  .record({
-    rows: fc.tuple(arbitraryRow(1), arbitraryRow(2), arbitraryRow(3)),
-    count: fc.integer({ min: 0, max: 3 }),
-    holds: fc.constantFrom(undefined, "row1", "row2", "row3"),
-    secret: fc.constantFrom("absent", "foreign", "ours"),
-    isDecorated: fc.boolean(),
-    strayHolds: fc.option(fc.constantFrom("row1", "row2"), { nil: undefined }),
-    isDeleting: fc.boolean(),
-    hasFinalizer: fc.boolean(),
-    published: fc.constantFrom(undefined, "row1", "row2", "row3"),
-    lifetime: arbitraryLifetime,
-    isRevoked: fc.boolean(),
-    isSuspended: fc.boolean(),
-  })
-  .map((parts): World => {
-    const tokens = parts.rows.slice(0, parts.count);
-    const mine = tokens.filter((token) => token.resourceUid === aTokenRow().resourceUid).map((token) => token.id);
-    const known = (id: string | undefined) => (id !== undefined && mine.includes(id) ? id : undefined);
-    const straySecrets: StraySecret[] = parts.strayHolds ? [{ name: "old", holds: known(parts.strayHolds) }] : [];
-    const secret: ObservedSecret =
-      parts.secret === "ours"
-        ? { state: "ours", name: "demo", holds: known(parts.holds), isDecorated: parts.isDecorated }
-        : { state: parts.secret as "absent" | "foreign" };
-    const status = parts.published === undefined ? {} : { tokenId: parts.published };
-    return {
-      observed: anObserved({
-        tokens,
-        secret,
-        straySecrets,
-        resource: aResource({ isDeleting: parts.isDeleting, hasFinalizer: parts.hasFinalizer, status }),
+describe("from any state, crashing anywhere", () => {
+  test("it converges to what the spec asks for, and then does nothing", () => {
+    fc.assert(
+      fc.property(anyWorld, anyCrashes, anyPauses, (world, crashes, pausesMs) => {
+        const before = structuredClone(world);
+        settle(world, { crashes, pausesMs });
+        expectSettled(world, before);
+        expect(planFor(world).actions).toEqual([]);
       }),
-      desired: aDesiredToken({
-        lifetime: parts.lifetime,
-        isRevoked: parts.isRevoked,
-        isSuspended: parts.isSuspended,
-      }),
-      inHand: undefined,
-      issued: 0,
-    };
+      { numRuns: 5_000 },
+    );
   });
 
-/** Plans and acts until there is nothing left to do. `crashes` says after how many actions each pass dies. */
-function settle(world: World, crashes: readonly number[]): void {
-  const queue = [...crashes];
-  for (let pass = 0; pass < 20; pass += 1) {
-    const { actions, status } = plan({ desired: world.desired }, world.observed, LIMITS);
-    if (actions.length === 0) {
-      if (status && world.observed.resource) {
-        world.observed = { ...world.observed, resource: { ...world.observed.resource, status } };
-      }
-      return;
-    }
-    world.inHand = undefined;
-    const crashAfter = queue.shift() ?? actions.length;
-    for (const action of actions.slice(0, crashAfter)) apply(world, action);
-  }
-  throw new Error("did not converge in 20 passes");
-}
+  test("no step touches a foreign Secret, exceeds the maximum, or takes away a token that works", () => {
+    fc.assert(
+      fc.property(anyWorld, anyCrashes, anyPauses, (world, crashes, pausesMs) => {
+        settle(world, { crashes, pausesMs, watch: watchSteps(world) });
+      }),
+      { numRuns: 5_000 },
+    );
+  });
 
-test("from any state, crashing anywhere, it converges to what the spec asks for and then does nothing", () => {
-  fc.assert(
-    fc.property(arbitraryWorld, fc.array(fc.integer({ min: 0, max: 5 }), { maxLength: 6 }), (world, crashes) => {
-      const before = world.observed;
-      settle(world, crashes);
-      const { observed, desired } = world;
-      const live = observed.tokens.filter((token) => isLive(token, observed.now));
-
-      for (const token of live) {
-        expect(token.expiresAt.getTime() - token.issuedAt.getTime()).toBeLessThanOrEqual(LIMITS.maxMs);
-      }
-      if (before.secret.state === "foreign" && observed.resource) expect(observed.secret).toEqual(before.secret);
-      if (before.resource?.isDeleting || desired.isRevoked) expect(live).toEqual([]);
-      if (before.resource?.isDeleting && before.resource.hasFinalizer) expect(observed.resource).toBeUndefined();
-      if (observed.resource && !observed.resource.isDeleting && !desired.isRevoked && !desired.isSuspended) {
-        expect(live.length).toBeLessThanOrEqual(1);
-        const isReady = observed.resource.status.conditions?.[0]?.status === "True";
-        expect(isReady).toBe(
-          observed.secret.state === "ours" && live[0]?.id === observed.secret.holds && live.length > 0,
-        );
-      }
-      expect(plan({ desired }, observed, LIMITS).actions).toEqual([]);
-    }),
-    { numRuns: 5_000 },
-  );
+  test("a Secret is never written but with a token that is live already", () => {
+    fc.assert(
+      fc.property(anyWorld, anyCrashes, (world, crashes) => {
+        const watch = ({ kind }: { readonly kind: string }) => {
+          if (kind === "writeSecret") expect(heldRow(world)?.id).toBe(world.inHand);
+        };
+        settle(world, { crashes, watch });
+      }),
+      { numRuns: 2_000 },
+    );
+  });
 });
 
 test("the same input gives the same plan, and is not changed by it", () => {
   fc.assert(
-    fc.property(arbitraryWorld, ({ observed, desired }) => {
-      const copy = structuredClone(observed);
-      expect(plan({ desired }, observed, LIMITS)).toEqual(plan({ desired }, copy, LIMITS));
-      expect(observed).toEqual(copy);
+    fc.property(anyWorld, (world) => {
+      const copy = structuredClone(world);
+      expect(planFor(world)).toEqual(planFor(copy));
+      expect(world).toEqual(copy);
     }),
   );
+});
+
+test("when it is time to look again there is something new to say", () => {
+  fc.assert(
+    fc.property(anyWorld, (world) => {
+      settle(world);
+      const { requeueAt, status } = planFor(world);
+      const reason = readyOf(world)?.reason;
+      if (requeueAt === undefined) {
+        expect(["Issued", "Rotated", "SecretConflict"]).not.toContain(reason);
+        return;
+      }
+      expect(requeueAt.getTime()).toBeGreaterThan(world.now.getTime());
+      world.now = requeueAt;
+      settle(world);
+      if (reason !== "SecretConflict") expect(planFor(world).status).not.toEqual(status);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+const token = aTokenRow({ id: "row1" });
+const inSecret = { owner: "us", value: token.id, decoration: decorationOf(token) } as const;
+
+/** A world that has converged, but for what is said of it. */
+function aWorld(overrides: Partial<World> = {}): World {
+  return structuredClone({
+    now: NOW,
+    limits: LIMITS,
+    spec: { desired: aDesiredToken() },
+    resource: aResource({ status: { tokenId: token.id, revision: 1 } }),
+    rows: [token],
+    secrets: { demo: inSecret },
+    inHand: undefined,
+    issued: 0,
+    ...overrides,
+  });
+}
+
+describe("killed after every number of actions, twice over", () => {
+  const renamed = aDesiredToken({ secret: { name: "renamed", key: "token", labels: {}, annotations: {} } });
+
+  test.each<[string, Partial<World>, { rows: number; live: number }]>([
+    ["a new ApiToken gets one row", { resource: aResource(), rows: [], secrets: {} }, { rows: 1, live: 1 }],
+    ["a converged one keeps its row", {}, { rows: 1, live: 1 }],
+    ["a deleted Secret is answered with one row more", { secrets: {} }, { rows: 2, live: 1 }],
+    ["so is an edited one", { secrets: { demo: { ...inSecret, value: "edited" } } }, { rows: 2, live: 1 }],
+    ["so is another Secret name", { spec: { desired: renamed } }, { rows: 2, live: 1 }],
+    ["so is a row that somebody deleted", { rows: [] }, { rows: 1, live: 1 }],
+    [
+      "a revoked one keeps its row, dead",
+      { spec: { desired: aDesiredToken({ isRevoked: true }) } },
+      { rows: 1, live: 0 },
+    ],
+    ["so does a deleted one", { resource: aResource({ isDeleting: true }) }, { rows: 1, live: 0 }],
+    ["so does one that another ApiToken has left", { resource: undefined }, { rows: 1, live: 0 }],
+    [
+      "an ApiToken that took over the name gets a row of its own",
+      { resource: aResource({ uid: "22222222-2222-4222-8222-222222222222" }), secrets: {} },
+      { rows: 2, live: 1 },
+    ],
+    [
+      "a foreign Secret gets no row",
+      { resource: aResource(), rows: [], secrets: { demo: { owner: "somebody" } } },
+      { rows: 0, live: 0 },
+    ],
+  ])("%s", (_, given, expected) => {
+    const most = planFor(aWorld(given)).actions.length + 1;
+    for (let first = 0; first <= most; first += 1) {
+      for (let second = 0; second <= 4; second += 1) {
+        const world = aWorld(given);
+        settle(world, { crashes: [first, second], watch: watchSteps(world) });
+        expectSettled(world, aWorld(given));
+        expect({ rows: world.rows.length, live: liveRows(world).length }).toEqual(expected);
+      }
+    }
+  });
+});
+
+test("an ApiToken's life: issued, shortened, renamed, drifted, expired, extended, revoked, gone", () => {
+  const world = aWorld({ resource: aResource(), rows: [], secrets: {} });
+  const change = (desired: Partial<DesiredToken>) => {
+    world.spec = { desired: { ...(world.spec.desired ?? aDesiredToken()), ...desired } };
+    settle(world);
+    return [readyOf(world)?.reason, liveRows(world).map((row) => row.revision)];
+  };
+  expect(change({})).toEqual(["Issued", [1]]);
+  expect(change({ lifetime: { kind: "duration", durationMs: 24 * HOUR_MS } })).toEqual(["Issued", [1]]);
+  expect(change({ secret: { name: "renamed", key: "token", labels: {}, annotations: {} } })).toEqual(["Rotated", [2]]);
+  expect(ownSecrets(world)).toEqual(["renamed"]);
+  world.secrets = {};
+  expect(change({})).toEqual(["Rotated", [3]]);
+  world.now = new Date(world.now.getTime() + 24 * HOUR_MS);
+  expect(change({})).toEqual(["Expired", []]);
+  expect(change({ lifetime: { kind: "duration", durationMs: 48 * HOUR_MS } })).toEqual(["Rotated", [4]]);
+  expect(change({ isRevoked: true })).toEqual(["RevokedBySpec", []]);
+  world.resource = { ...aResource(world.resource), isDeleting: true };
+  expect(change({})).toEqual([undefined, []]);
+  expect(look(world).resource).toBeUndefined();
+  expect(world.rows.map((row) => row.resourceUid)).toEqual(Array(4).fill(RESOURCE_UID));
 });

@@ -1,0 +1,174 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { type Reflector, type ReflectorOptions, startReflector } from "../../../src/kube/reflector.ts";
+import { type ApiToken, reduceApiToken } from "../../../src/kube/resources/api-token.ts";
+import { apiTokensPath } from "../../../src/kube/resources/api-token-api.ts";
+import type { ObjectMeta } from "../../../src/kube/resources/group.ts";
+import { createStore, type Store } from "../../../src/kube/store.ts";
+import { createTransport, type KubeTransport } from "../../../src/kube/transport.ts";
+import { createLogger } from "../../../src/runtime/log.ts";
+import { connectCluster, type TestCluster } from "../../support/cluster.ts";
+import { eventually } from "../../support/eventually.ts";
+import { startTcpProxy, type TcpProxy } from "./tcp-proxy.ts";
+
+interface ConfigMap {
+  readonly metadata: ObjectMeta & { readonly namespace: string };
+  readonly data?: Readonly<Record<string, string>>;
+}
+
+const LABELS = { "is-managed": "true" };
+
+let cluster: TestCluster;
+let proxy: TcpProxy;
+let transport: KubeTransport;
+let store: Store<ConfigMap>;
+let reflector: Reflector | undefined;
+let changes: string[];
+let path: string;
+
+beforeAll(async () => {
+  cluster = await connectCluster();
+});
+
+afterAll(async () => {
+  await cluster.close();
+});
+
+beforeEach(async () => {
+  path = `/api/v1/namespaces/${cluster.namespace}/configmaps`;
+  await cluster.transport.request("DELETE", path);
+  proxy = await startTcpProxy(cluster.kubeconfigPath);
+  transport = await createTransport({ userAgent: "apitoken-test", kubeconfigPath: proxy.kubeconfigPath });
+  store = createStore<ConfigMap>();
+  changes = [];
+});
+
+afterEach(async () => {
+  await reflector?.stop();
+  await transport.close();
+  await proxy.close();
+});
+
+function reflect(options: Partial<ReflectorOptions<ConfigMap>> = {}): Reflector {
+  reflector = startReflector<ConfigMap>({
+    transport,
+    path,
+    namespace: cluster.namespace,
+    labelSelector: "is-managed=true",
+    store,
+    reduce: (raw) => raw as ConfigMap,
+    onChange: ({ type, object }) => changes.push(`${type} ${object.metadata.name} ${object.data?.color ?? ""}`),
+    log: createLogger("test", "error"),
+    backoff: { firstMs: 20, longestMs: 200 },
+    ...options,
+  });
+  return reflector;
+}
+
+async function create(name: string, color = "red", labels: object = LABELS): Promise<ConfigMap> {
+  return cluster.transport.request("POST", path, { body: { metadata: { name, labels }, data: { color } } });
+}
+
+async function patch(name: string, body: object): Promise<ConfigMap> {
+  return cluster.transport.request("PATCH", `${path}/${name}`, { contentType: "application/merge-patch+json", body });
+}
+
+const remove = (name: string) => cluster.transport.request("DELETE", `${path}/${name}`);
+
+/** What the API server has, and what the store has, as "name@version". */
+async function expectSame(): Promise<void> {
+  await eventually(async () => {
+    const { items } = await cluster.transport.request<{ items: ConfigMap[] }>("GET", path, {
+      query: { labelSelector: "is-managed=true" },
+    });
+    const format = ({ metadata }: ConfigMap) => `${metadata.name}@${metadata.resourceVersion}`;
+    expect([...store.values()].map(format).sort()).toEqual(items.map(format).sort());
+  });
+}
+
+test("a collection is listed in pages and then followed", async () => {
+  await Promise.all(Array.from({ length: 120 }, (_, i) => create(`thing-${i}`)));
+  await create("foreign", "red", {});
+  await reflect({ pageSize: 50 }).synced;
+  expect(store.size).toBe(120);
+  changes.length = 0;
+
+  await create("new");
+  await patch("new", { data: { color: "blue" } });
+  await remove("thing-7");
+  await patch("thing-8", { metadata: { labels: { "is-managed": null } } });
+  await patch("foreign", { metadata: { labels: LABELS } });
+  await expectSame();
+  expect(changes).toEqual([
+    "added new red",
+    "updated new blue",
+    "deleted thing-7 red",
+    "deleted thing-8 red",
+    "added foreign red",
+  ]);
+});
+
+test("our own write, put into the store, is not reported again when the watch brings it", async () => {
+  await create("a");
+  await reflect().synced;
+  changes.length = 0;
+  proxy.freeze("all");
+  store.upsert(await patch("a", { data: { color: "ours" } }));
+  await create("last");
+  proxy.thaw();
+  await eventually(() => changes.includes("added last red"));
+  expect(changes).toEqual(["added last red"]);
+});
+
+test("a version that the server has forgotten (a real 410) leads to a new list; an object made anew is another", async () => {
+  const stay = await cluster.apply("stays", { owner: "ann" });
+  const gone = await cluster.apply("goes", { owner: "ann" });
+  const before = await cluster.apply("again", { owner: "ann" });
+  const found: (string | undefined)[] = [];
+  let isStale = true;
+  const stale: KubeTransport = {
+    ...transport,
+    async *watch(where, query, options) {
+      if (isStale) {
+        await Promise.all([cluster.delete("goes"), cluster.delete("again")]);
+        found.push((await cluster.apply("again", { owner: "bob" })).metadata.uid);
+      }
+      yield* transport.watch(where, isStale ? { ...query, resourceVersion: "1" } : query, options);
+    },
+  };
+  const told: string[] = [];
+  const reasons: string[] = [];
+  reflector = startReflector<ApiToken>({
+    transport: stale,
+    path: apiTokensPath(cluster.namespace),
+    store: createStore<ApiToken>(),
+    reduce: reduceApiToken,
+    onChange: ({ type, object }) => told.push(`${type} ${object.metadata.uid}`),
+    onRestart: (reason) => {
+      isStale = false;
+      reasons.push(reason);
+    },
+    log: createLogger("test", "error"),
+  });
+  await eventually(() => told.includes(`added ${found[0]}`));
+  expect(reasons).toEqual(["expired"]);
+  const added = [stay, gone, before].map(({ metadata }) => `added ${metadata.uid}`);
+  const later = [`deleted ${before.metadata.uid}`, `added ${found[0]}`, `deleted ${gone.metadata.uid}`];
+  expect(told.slice(0, 3).sort()).toEqual(added.sort());
+  expect(told.slice(3)).toEqual(later);
+});
+
+test("broken and silent networks are survived, and nothing is missed", async () => {
+  const reasons = new Set<string>();
+  await create("a");
+  await reflect({ stallMs: 700, onRestart: (reason) => reasons.add(reason) }).synced;
+  for (let round = 0; round < 3; round += 1) {
+    proxy.cut();
+    await create(`cut-${round}`);
+    await expectSame();
+    proxy.freeze("existing");
+    await create(`silent-${round}`);
+    if (round > 0) await remove(`cut-${round - 1}`);
+    await expectSame();
+  }
+  expect(reasons).toContain("broken_stream");
+});

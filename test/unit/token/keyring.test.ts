@@ -1,0 +1,56 @@
+import { describe, expect, test } from "vitest";
+import { createKeyring, findPepper, hashToken, isSameHash, KEY_BYTES } from "../../../src/token/keyring.ts";
+
+describe("a new keyring", () => {
+  test("has one key of 256 bits of each kind", () => {
+    const { peppers, encryption } = createKeyring();
+    expect([peppers.length, encryption.length]).toEqual([1, 1]);
+    expect(KEY_BYTES).toBe(32);
+    for (const key of [...peppers, ...encryption]) expect(key.secret).toHaveLength(32);
+  });
+
+  test("shares no key and no id with another one", () => {
+    const keys = Array.from({ length: 100 }, createKeyring).flatMap((ring) => [...ring.peppers, ...ring.encryption]);
+    expect(new Set(keys.map((key) => key.id)).size).toBe(200);
+    expect(new Set(keys.map((key) => key.secret.toString("hex"))).size).toBe(200);
+  });
+
+  test("keeps its former peppers for the rows that name them", () => {
+    const former = { id: "p-former", secret: Buffer.alloc(KEY_BYTES, 1) };
+    const [current] = createKeyring().peppers;
+    const keyring = { ...createKeyring(), peppers: [current, former] } as const;
+    expect(findPepper(keyring, current.id)).toBe(current);
+    expect(findPepper(keyring, former.id)).toBe(former);
+    expect(findPepper(keyring, "p-unknown")).toBeUndefined();
+  });
+});
+
+describe("a hash", () => {
+  const [pepper] = createKeyring().peppers;
+
+  // RFC 4231, test cases 1 and 2.
+  test.each([
+    [Buffer.alloc(20, 0x0b), "Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"],
+    [
+      Buffer.from("Jefe"),
+      "what do ya want for nothing?",
+      "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+    ],
+  ])("is HMAC-SHA-256 (%#)", (secret, text, expected) => {
+    expect(hashToken(text, { id: "p", secret }).toString("hex")).toBe(expected);
+    expect(hashToken(Buffer.from(text), { id: "p", secret }).toString("hex")).toBe(expected);
+  });
+
+  test("fits its own token under its own pepper only", () => {
+    const hash = hashToken("token", pepper);
+    expect(isSameHash(hash, hashToken("token", pepper))).toBe(true);
+    expect(isSameHash(hash, hashToken("other", pepper))).toBe(false);
+    expect(isSameHash(hash, hashToken("token", createKeyring().peppers[0]))).toBe(false);
+  });
+
+  test("of another length is another one, not an error", () => {
+    const hash = hashToken("token", pepper);
+    expect(isSameHash(hash, hash.subarray(1))).toBe(false);
+    expect(isSameHash(hash, new Uint8Array())).toBe(false);
+  });
+});
