@@ -55,7 +55,7 @@ export async function startStage(stateDirOption: string | undefined, signal: Abo
       ),
     );
     const urls = await withProgress("schema migrated, logins made", prepareDatabase(postgres));
-    await withProgress("CRD installed", prepareCluster(controlPlane));
+    await withProgress("CRDs and the default policy installed", prepareCluster(controlPlane));
     const controller = await withProgress(
       "controller ready",
       keep(startController(stateDir, controlPlane, urls.controller)),
@@ -108,7 +108,8 @@ async function prepareDatabase(postgres: PostgresServer): Promise<Urls> {
 async function prepareCluster({ kubectlPath, kubeconfigPath }: ControlPlane): Promise<void> {
   const kubectl = (...args: string[]) => run(kubectlPath, ["--kubeconfig", kubeconfigPath, ...args]);
   await kubectl("apply", "--server-side", "-f", join(ROOT, "crds"));
-  await kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/apitokens.apitoken.dev");
+  await kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", join(ROOT, "crds"));
+  await kubectl("apply", "-f", join(ROOT, "examples/platform/default-policy.yaml"));
   await kubectl("create", "namespace", NAMESPACE);
 }
 

@@ -1,13 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Change } from "../kube/intake.ts";
 import { runLeaderElection } from "../kube/lease.ts";
-import { type Reflector, startReflector } from "../kube/reflector.ts";
-import { type ApiToken, reduceApiToken } from "../kube/resources/api-token.ts";
-import { apiTokensPath } from "../kube/resources/api-token-api.ts";
-import { MANAGED_LABEL } from "../kube/resources/group.ts";
-import { reduceSecret, type SecretView } from "../kube/resources/secret.ts";
-import { secretsPath } from "../kube/resources/secret-api.ts";
-import { createStore } from "../kube/store.ts";
 import type { KubeTransport } from "../kube/transport.ts";
 import { listenForChanges } from "../postgres/changes.ts";
 import type { Database } from "../postgres/database.ts";
@@ -17,11 +9,9 @@ import { whenAborted } from "../runtime/signals.ts";
 import type { ControllerConfig } from "./config.ts";
 import { createLeader, type Leader } from "./leader.ts";
 import { type ControllerMetrics, createMetrics } from "./metrics.ts";
-import { type Caches, keyOf, SECRETS_BY_OWNER } from "./observe.ts";
+import { type Caches, createCaches, keyOf } from "./observe.ts";
 import { type Identity, identify } from "./startup.ts";
-
-/** Until ApiTokenPolicies set them: 30 days, by default and at most. */
-const LIMITS = { defaultMs: 720 * 3_600_000, maxMs: 720 * 3_600_000 };
+import { startWatches } from "./watches.ts";
 
 /** A graceful stop takes no longer; what is under way then is left to the next leader. */
 const STOP_MS = 8_000;
@@ -56,10 +46,7 @@ interface Running extends ControllerParts {
 export async function startController(parts: ControllerParts): Promise<Controller> {
   const stopping = new AbortController();
   const fatal = Promise.withResolvers<never>();
-  const caches: Caches = {
-    apiTokens: createStore<ApiToken>(),
-    secrets: createStore<SecretView>({ [SECRETS_BY_OWNER]: (secret) => secret.owner?.uid }),
-  };
+  const caches = createCaches();
   const state: { leader?: Leader; isSynced: boolean } = { isSynced: false };
   const metrics = createMetrics({
     queueDepth: () => state.leader?.queue.depth ?? 0,
@@ -73,9 +60,17 @@ export async function startController(parts: ControllerParts): Promise<Controlle
   const work = async () => {
     const place = { namespace: parts.config.APITOKEN_NAMESPACE, name: parts.config.APITOKEN_KEYRING_SECRET };
     const identified = await identify(parts.transport, parts.db, place, parts.log, stopping.signal);
-    const leader = createLeader({ ...running, ...identified, ...leaderSettings(parts), onFatal: fatal.reject });
+    const concurrency = parts.config.APITOKEN_CONCURRENCY;
+    const namespaces = parts.config.APITOKEN_WATCH_NAMESPACES;
+    const leader = createLeader({ ...running, ...identified, concurrency, namespaces, onFatal: fatal.reject });
     state.leader = leader;
-    const reflectors = startReflectors(running, identified, leader);
+    const reflectors = startWatches({
+      ...running,
+      keyring: identified.keyring,
+      namespaces,
+      leader,
+      onRestart: (resource, reason) => metrics.watchRestarts.inc({ resource, reason }),
+    });
     await Promise.race([Promise.all(reflectors.map(({ synced }) => synced)), whenAborted(stopping.signal)]);
     state.isSynced = true;
     parts.log.info({ apiTokens: caches.apiTokens.size, clusterId: identified.clusterId }, "caches filled");
@@ -101,10 +96,6 @@ export async function startController(parts: ControllerParts): Promise<Controlle
   };
 }
 
-function leaderSettings({ config }: ControllerParts) {
-  return { concurrency: config.APITOKEN_CONCURRENCY, limits: LIMITS };
-}
-
 function serveHealth(
   config: ControllerConfig,
   metrics: ControllerMetrics,
@@ -118,44 +109,14 @@ function serveHealth(
   });
 }
 
-/** Every replica keeps its caches filled, so that a new leader starts at once. */
-function startReflectors(running: Running, { keyring }: Identity, leader: Leader): Reflector[] {
-  const { config, transport, caches, log, metrics } = running;
-  const namespaces = config.APITOKEN_WATCH_NAMESPACES.length > 0 ? config.APITOKEN_WATCH_NAMESPACES : [undefined];
-  return namespaces.flatMap((namespace) => {
-    const shared = { transport, log, ...(namespace === undefined ? {} : { namespace }) };
-    const onRestart = (resource: string) => (reason: string) => metrics.watchRestarts.inc({ resource, reason });
-    return [
-      startReflector({
-        ...shared,
-        path: apiTokensPath(namespace),
-        store: caches.apiTokens,
-        reduce: reduceApiToken,
-        onChange: ({ object }: Change<ApiToken>) => leader.enqueue(keyOf(object.metadata)),
-        onRestart: onRestart("apitokens"),
-      }),
-      startReflector({
-        ...shared,
-        path: secretsPath(namespace),
-        labelSelector: `${MANAGED_LABEL}=true`,
-        store: caches.secrets,
-        reduce: (raw) => reduceSecret(raw, keyring),
-        onChange: ({ object: { metadata, owner } }: Change<SecretView>) => {
-          if (owner?.kind === "ApiToken") leader.enqueue(keyOf({ namespace: metadata.namespace, name: owner.name }));
-        },
-        onRestart: onRestart("secrets"),
-      }),
-    ];
-  });
-}
-
 /** Rows that others change, and the database's return after an outage. */
 function listen({ db, metrics, log, signal }: Running, { clusterId }: Identity, leader: Leader): Promise<void> {
   return listenForChanges(
     db,
     {
       onChange: (change) => {
-        if (change.clusterId === clusterId) leader.enqueue(keyOf(change));
+        if (change.clusterId === clusterId) leader.nudge(keyOf(change));
+        leader.enqueueWaiting(change.owner);
       },
       onConnected: () => {
         metrics.isDatabaseAvailable.set(1);

@@ -1,14 +1,17 @@
 import type { ApiToken } from "../kube/resources/api-token.ts";
 import { addFinalizer, removeFinalizer } from "../kube/resources/api-token-api.ts";
-import { API_VERSION, FINALIZER, MANAGED_LABEL, type OwnerReference } from "../kube/resources/group.ts";
-import { reduceSecret, type Secret, type SecretView } from "../kube/resources/secret.ts";
-import { createSecret, decorateSecret, deleteSecret, replaceSecretValues } from "../kube/resources/secret-api.ts";
-import { type Fence, issueToken, replaceToken, revokeTokens, updateToken } from "../postgres/tokens.ts";
-import { diffDecoration, wantDecoration } from "../token/decoration.ts";
-import { hashToken } from "../token/keyring.ts";
-import type { Action, DesiredToken } from "../token/model.ts";
+import { FINALIZER, ROTATE_ANNOTATION } from "../kube/resources/group.ts";
+import type { SecretView } from "../kube/resources/secret.ts";
+import { deleteSecret } from "../kube/resources/secret-api.ts";
+import type { Fence } from "../postgres/leader-epoch.ts";
+import { issueToken, replaceToken, revokeTokens, type TokenGrant, updateToken } from "../postgres/token-writes.ts";
+import { diffDecoration } from "../token/decoration.ts";
+import { findPepper, hashToken } from "../token/keyring.ts";
+import type { AppliedPolicy, DesiredToken } from "../token/model.ts";
+import type { Action } from "../token/plan/action.ts";
 import { createToken, type NewToken } from "../token/token-string.ts";
 import { keyOf, type Observation, type ObserveContext } from "./observe.ts";
+import { mendMetadata, readPlaintext, releaseSecret, StaleViewError, writeContents } from "./secret-writes.ts";
 
 /** What actions need besides what was observed. */
 export interface ExecuteContext extends ObserveContext {
@@ -20,7 +23,6 @@ export interface ExecuteContext extends ObserveContext {
 interface Execution {
   readonly context: ExecuteContext;
   readonly key: string;
-  readonly desired: DesiredToken | undefined;
   readonly observation: Observation;
   resource: ApiToken | undefined;
   newToken?: NewToken;
@@ -33,13 +35,12 @@ export async function execute(
   observation: Observation,
   actions: readonly Action[],
 ): Promise<void> {
-  const { spec, resource } = observation;
-  const execution: Execution = { context, key, desired: spec.desired, observation, resource };
+  const execution: Execution = { context, key, observation, resource: observation.resource };
   for (const action of actions) await executeAction(execution, action);
 }
 
 async function executeAction(execution: Execution, action: Action): Promise<void> {
-  const { context, observation } = execution;
+  const { context } = execution;
   switch (action.kind) {
     case "addFinalizer":
       execution.resource = await addFinalizer(context.transport, needResource(execution));
@@ -48,28 +49,29 @@ async function executeAction(execution: Execution, action: Action): Promise<void
     case "issueToken":
       return issue(execution, action);
     case "replaceToken":
-      return replace(execution, action);
+      return replaceToken(context.db, await context.getFence(), action.tokenId, createCredential(execution, action));
     case "updateToken": {
-      const { owner, description, scopes } = needDesired(execution);
-      const change = { owner, description, scopes, expiresAt: action.expiresAt };
-      return updateToken(context.db, await context.getFence(), action.tokenId, change);
+      const grant = describeGrant(execution, action.expiresAt);
+      return updateToken(context.db, await context.getFence(), action.tokenId, grant);
     }
     case "writeSecret":
-      return writeSecret(execution, action.expiresAt);
+      return writeSecret(execution, action);
+    case "rewriteSecret":
+      return rewriteSecret(execution, action);
     case "decorateSecret":
       return decorate(execution);
     case "revokeTokens": {
       const reason = action.note === undefined ? action.reason : `${action.reason}: ${action.note}`;
-      return revokeTokens(context.db, await context.getFence(), action.tokenIds, reason);
+      return revokeTokens(context.db, await context.getFence(), action.tokenIds, reason, action.at);
     }
     case "deleteSecret": {
-      const views = [observation.secret, ...observation.strays];
-      const seen = views.find((view) => view?.metadata.name === action.name);
-      if (seen === undefined) return;
+      const seen = needSecret(execution, action.name);
       await deleteSecret(context.transport, seen);
       context.caches.secrets.remove(keyOf(seen.metadata), seen.metadata.uid);
       return;
     }
+    case "releaseSecret":
+      return releaseSecret(context, needSecret(execution, action.name));
     case "removeFinalizer":
       return finalize(execution);
   }
@@ -77,65 +79,71 @@ async function executeAction(execution: Execution, action: Action): Promise<void
 
 async function issue(execution: Execution, action: Action & { kind: "issueToken" }): Promise<void> {
   const { context } = execution;
-  const { namespace, name, uid } = needResource(execution).metadata;
+  const { namespace, name, uid, creationTimestamp } = needResource(execution).metadata;
   const fence = await context.getFence();
-  const token = createRow(execution, action);
-  await issueToken(context.db, fence, { ...token, namespace, name, resourceUid: uid, revision: action.revision });
-}
-
-async function replace(execution: Execution, action: Action & { kind: "replaceToken" }): Promise<void> {
-  const { context } = execution;
-  const fence = await context.getFence();
-  await replaceToken(context.db, fence, action.tokenId, createRow(execution, action));
+  const row = {
+    ...createCredential(execution, action),
+    namespace,
+    name,
+    resourceUid: uid,
+    resourceCreatedAt: new Date(creationTimestamp ?? action.issuedAt),
+    revision: action.revision,
+    activeSince: action.activeSince,
+  };
+  await issueToken(context.db, fence, row, needPolicy(execution).owner);
 }
 
 /** Makes a token and what its row says of it; keeps the plaintext for the Secret. */
-function createRow(execution: Execution, { issuedAt, expiresAt }: { issuedAt: Date; expiresAt: Date }) {
-  const { owner, description, scopes } = needDesired(execution);
+function createCredential(execution: Execution, { issuedAt, expiresAt }: { issuedAt: Date; expiresAt: Date }) {
   const pepper = execution.context.keyring.peppers[0];
   const token = createToken();
   execution.newToken = token;
   return {
+    ...describeGrant(execution, expiresAt),
     id: token.id,
-    owner,
-    description,
-    scopes,
     hash: hashToken(token.plaintext, pepper),
     keyId: pepper.id,
     issuedAt,
-    expiresAt,
   };
 }
 
-async function writeSecret(execution: Execution, expiresAt: Date): Promise<void> {
+function describeGrant(execution: Execution, expiresAt: Date): TokenGrant {
+  const { owner, description, scopes, allowedCidrs } = needDesired(execution);
+  return { owner, description, scopes, allowedCidrs, grace: needPolicy(execution).grace, expiresAt };
+}
+
+async function writeSecret(execution: Execution, action: Action & { kind: "writeSecret" }): Promise<void> {
   const { context, observation, newToken } = execution;
   if (newToken === undefined) throw new Error("a Secret is to be written, but no token was issued in this pass");
   const desired = needDesired(execution);
-  const resource = needResource(execution);
-  const values = { [desired.secret.key]: newToken.plaintext };
-  const decoration = wantDecoration(desired, MANAGED_LABEL, { id: newToken.id, expiresAt });
-  const seen = observation.secret;
-  const written =
-    seen === undefined
-      ? await createSecret(context.transport, {
-          namespace: resource.metadata.namespace,
-          name: desired.secret.name,
-          owner: ownerReferenceTo(resource),
-          decoration,
-          values,
-        })
-      : await replaceSecretValues(context.transport, seen, values, diffDecoration(seen.metadata, decoration));
-  remember(context, written);
+  await writeContents(context, needResource(execution), desired, observation.secret, {
+    subject: { id: newToken.id, owner: desired.owner, expiresAt: action.expiresAt },
+    plaintext: newToken.plaintext,
+    pepper: context.keyring.peppers[0],
+    handledRotateAt: action.handledRotateAt,
+  });
 }
 
-async function decorate({ context, observation: { secret, wantedDecoration } }: Execution): Promise<void> {
-  const patch = secret && wantedDecoration && diffDecoration(secret.metadata, wantedDecoration);
-  if (patch !== undefined) remember(context, await decorateSecret(context.transport, secret as SecretView, patch));
+async function rewriteSecret(execution: Execution, action: Action & { kind: "rewriteSecret" }): Promise<void> {
+  const { context, observation } = execution;
+  const desired = needDesired(execution);
+  const record = observation.tokens.find((token) => token.id === action.tokenId);
+  const pepper = record && findPepper(context.keyring, record.keyId);
+  if (record === undefined || pepper === undefined) throw new StaleViewError(`the row ${action.tokenId} is not known`);
+  const source = needSecret(execution, action.from);
+  await writeContents(context, needResource(execution), desired, observation.secret, {
+    subject: { id: record.id, owner: desired.owner, expiresAt: action.expiresAt },
+    plaintext: await readPlaintext(context, source, record.hash, pepper),
+    pepper,
+    handledRotateAt: source.metadata.annotations[ROTATE_ANNOTATION],
+  });
 }
 
-/** After a write the next pass must not see an older state of it. */
-function remember({ caches, keyring }: ExecuteContext, secret: Secret): void {
-  caches.secrets.upsert(reduceSecret(secret, keyring));
+async function decorate(execution: Execution): Promise<void> {
+  const { context, observation } = execution;
+  const { secret, wantedDecoration } = observation;
+  if (secret === undefined || wantedDecoration === undefined) return;
+  await mendMetadata(context, needResource(execution), secret, diffDecoration(secret.metadata, wantedDecoration));
 }
 
 /** With the last finalizer gone the object is gone. */
@@ -148,23 +156,25 @@ async function finalize(execution: Execution): Promise<void> {
   else caches.apiTokens.upsert(result);
 }
 
-function ownerReferenceTo({ metadata }: ApiToken): OwnerReference {
-  return {
-    apiVersion: API_VERSION,
-    kind: "ApiToken",
-    name: metadata.name,
-    uid: metadata.uid,
-    controller: true,
-    blockOwnerDeletion: false,
-  };
-}
-
 function needResource({ resource, key }: Execution): ApiToken {
   if (resource === undefined) throw new Error(`the plan for ${key} acts on an ApiToken that does not exist`);
   return resource;
 }
 
-function needDesired({ desired, key }: Execution): DesiredToken {
+function needDesired({ observation, key }: Execution): DesiredToken {
+  const { desired } = observation.spec;
   if (desired === undefined) throw new Error(`the plan for ${key} acts on a spec that could not be read`);
   return desired;
+}
+
+function needPolicy({ observation, key }: Execution): AppliedPolicy {
+  const { policy } = observation;
+  if (policy.kind !== "allowed") throw new Error(`the plan for ${key} issues a token that no policy allows`);
+  return policy.policy;
+}
+
+function needSecret({ observation, key }: Execution, name: string): SecretView {
+  const seen = [observation.secret, ...observation.strays].find((view) => view?.metadata.name === name);
+  if (seen === undefined) throw new Error(`the plan for ${key} acts on a Secret that was not seen`);
+  return seen;
 }

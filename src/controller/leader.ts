@@ -1,28 +1,22 @@
-import { setTimeout as delay } from "node:timers/promises";
-import { KubeApiError, KubeUnreachableError } from "../kube/api-error.ts";
 import { createEventRecorder } from "../kube/event-recorder.ts";
 import type { LeaseTerm } from "../kube/lease.ts";
 import type { KubeTransport } from "../kube/transport.ts";
 import type { Database } from "../postgres/database.ts";
-import { DatabaseUnavailableError, FencedError } from "../postgres/errors.ts";
-import { createEventPartitions } from "../postgres/event-partitions.ts";
-import { raiseEpoch } from "../postgres/leader-epoch.ts";
+import { type Fence, raiseEpoch } from "../postgres/leader-epoch.ts";
 import { requireSchema, SchemaMismatchError } from "../postgres/migrations.ts";
-import { type Fence, findKeyIds, findLiveResources } from "../postgres/tokens.ts";
+import { findKeyIds } from "../postgres/tokens.ts";
 import type { Logger } from "../runtime/log.ts";
 import { whenAborted } from "../runtime/signals.ts";
 import type { Keyring } from "../token/keyring.ts";
-import type { LifetimeLimits } from "../token/model.ts";
+import { findCondition } from "../token/status.ts";
+import { reconcileBlock } from "./block.ts";
+import { classifyFailure, NotLeadingError } from "./failures.ts";
+import { keepHouse } from "./housekeeping.ts";
 import { KeyringError, requirePeppers } from "./keyring-secret.ts";
 import type { ControllerMetrics } from "./metrics.ts";
-import { type Caches, keyOf } from "./observe.ts";
+import { APITOKENS_BY_OWNER, type Caches, keyOf } from "./observe.ts";
 import { createQueue, type Queue } from "./queue.ts";
 import { type ReconcileContext, reconcile } from "./reconcile.ts";
-
-/** A write was about to be made by a replica whose lease may have run out. Nothing was sent. */
-export class NotLeadingError extends Error {
-  override readonly name = "NotLeadingError";
-}
 
 export interface LeaderOptions {
   readonly transport: KubeTransport;
@@ -32,7 +26,8 @@ export interface LeaderOptions {
   readonly clusterId: string;
   readonly identity: string;
   readonly concurrency: number;
-  readonly limits: LifetimeLimits;
+  /** The namespaces that are looked at; all, if empty. */
+  readonly namespaces: readonly string[];
   readonly metrics: ControllerMetrics;
   readonly log: Logger;
   /** Told of a condition that no retry mends. */
@@ -43,6 +38,12 @@ export interface LeaderOptions {
 export interface Leader {
   /** Has an ApiToken looked at, if this replica leads. */
   enqueue(key: string): void;
+  /** As `enqueue`, for what the database tells: a key that fails keeps its delay. */
+  nudge(key: string): void;
+  /** Has an OwnerBlock looked at, by its name. */
+  enqueueBlock(name: string): void;
+  /** Has those ApiTokens of an owner looked at that wait for another one's end. */
+  enqueueWaiting(owner: string): void;
   /** Has all that waited for the database looked at, and everything else too, for changes may have been missed. */
   onDatabaseBack(): void;
   /** Leads for one term. */
@@ -52,47 +53,77 @@ export interface Leader {
 
 const IDLE = { depth: 0, busy: 0 };
 
-const HOUSEKEEPING_MS = 3_600_000;
-const HOUSEKEEPING_RETRY_MS = 5_000;
-const EVENT_MONTHS_AHEAD = 3;
+/** OwnerBlocks are few, and each is one statement. */
+const BLOCKS_AT_ONCE = 2;
 
 export function createLeader(options: LeaderOptions): Leader {
   const { caches, log, metrics } = options;
-  let queue: Queue | undefined;
+  let queues: { tokens: Queue; blocks: Queue } | undefined;
 
   const enqueueAll = () => {
-    for (const { metadata } of caches.apiTokens.values()) queue?.add(keyOf(metadata));
+    for (const { metadata } of caches.ownerBlocks.values()) queues?.blocks.add(metadata.name);
+    for (const { metadata } of caches.apiTokens.values()) queues?.tokens.add(keyOf(metadata));
   };
 
   return {
-    enqueue: (key) => queue?.add(key),
+    enqueue: (key) => queues?.tokens.add(key),
+    nudge: (key) => queues?.tokens.nudge(key),
+    enqueueBlock: (name) => queues?.blocks.add(name),
+    enqueueWaiting(owner) {
+      for (const { metadata, status = {} } of caches.apiTokens.byIndex(APITOKENS_BY_OWNER, owner)) {
+        const isWaiting = findCondition(status, "Ready")?.reason === "OwnerLimitExceeded";
+        if (isWaiting) queues?.tokens.add(keyOf(metadata));
+      }
+    },
     onDatabaseBack: enqueueAll,
     get queue() {
-      return queue ?? IDLE;
+      if (queues === undefined) return IDLE;
+      const { tokens, blocks } = queues;
+      return { depth: tokens.depth + blocks.depth, busy: tokens.busy + blocks.busy };
     },
     async serve(term) {
       const context = createTermContext(options, term);
-      const termQueue = createQueue({
-        concurrency: options.concurrency,
-        handle: (key) => handle(options, context, termQueue, key),
-        onFailure: (key, error, retryAfterMs) => reportFailure(options, key, error, retryAfterMs),
-      });
-      queue = termQueue;
+      const termQueues = createQueues(options, context);
+      queues = termQueues;
       metrics.isLeading.set(1);
       enqueueAll();
-      void keepHouse(options, context, termQueue, term.signal);
+      void keepHouse({ context, log, namespaces: options.namespaces, ...termQueues }, term.signal);
       await whenAborted(term.signal);
       metrics.isLeading.set(0);
-      await termQueue.stop();
-      queue = undefined;
+      await Promise.all([termQueues.tokens.stop(), termQueues.blocks.stop()]);
+      queues = undefined;
       await context.events.flush();
       log.info("term ended");
     },
   };
 }
 
+function createQueues(options: LeaderOptions, context: ReconcileContext): { tokens: Queue; blocks: Queue } {
+  const onFailure = (key: string, error: unknown, retryAfterMs: number) =>
+    reportFailure(options, key, error, retryAfterMs);
+  const tokens = createQueue({
+    concurrency: options.concurrency,
+    handle: (key, failures) => handleToken(options, context, tokens, key, failures),
+    onFailure,
+  });
+  const blocks = createQueue({
+    concurrency: BLOCKS_AT_ONCE,
+    async handle(name) {
+      const { changedOwner, requeueAfterMs } = await reconcileBlock(context, name);
+      if (requeueAfterMs !== undefined) blocks.addAfter(name, requeueAfterMs + 1);
+      if (changedOwner === undefined) return;
+      options.log.info({ block: name }, "owner block carried out");
+      for (const { metadata } of options.caches.apiTokens.byIndex(APITOKENS_BY_OWNER, changedOwner)) {
+        tokens.add(keyOf(metadata));
+      }
+    },
+    onFailure,
+  });
+  return { tokens, blocks };
+}
+
 function createTermContext(options: LeaderOptions, term: LeaseTerm): ReconcileContext {
-  const { caches, db, keyring, clusterId, limits, log, metrics, identity } = options;
+  const { caches, db, keyring, clusterId, log, metrics, identity } = options;
   const transport = guardWrites(options.transport, term);
   let fence: Promise<Fence> | undefined;
   return {
@@ -101,7 +132,6 @@ function createTermContext(options: LeaderOptions, term: LeaseTerm): ReconcileCo
     db,
     keyring,
     clusterId,
-    limits,
     events: createEventRecorder({
       transport,
       controller: "apitoken.dev/controller",
@@ -149,42 +179,15 @@ function guardWrites(transport: KubeTransport, term: LeaseTerm): KubeTransport {
   };
 }
 
-/** What needs no event to be done, at the beginning of a term and then now and then. */
-async function keepHouse(options: LeaderOptions, context: ReconcileContext, queue: Queue, signal: AbortSignal) {
-  while (!signal.aborted) {
-    const isDone = await tidy(options, context, queue).then(
-      () => true,
-      (error: unknown) => {
-        options.log.warn({ err: error }, "housekeeping failed; trying again");
-        return false;
-      },
-    );
-    await delay(isDone ? HOUSEKEEPING_MS : HOUSEKEEPING_RETRY_MS, undefined, { signal }).catch(() => {});
-  }
-}
-
-/**
- * Makes the audit trail's partitions ahead of time (without one nothing could be issued), and finds ApiTokens that were
- * deleted while no controller saw it: they have live rows, but are in no cache.
- */
-async function tidy({ db, clusterId, caches, log }: LeaderOptions, context: ReconcileContext, queue: Queue) {
-  await context.getFence();
-  const partitions = await createEventPartitions(db, EVENT_MONTHS_AHEAD);
-  if (partitions.length > 0) log.info({ partitions }, "audit partitions made");
-  for (const resource of await findLiveResources(db, clusterId)) {
-    const key = keyOf(resource);
-    if (caches.apiTokens.get(key) === undefined) queue.add(key);
-  }
-}
-
-async function handle(
+async function handleToken(
   { metrics, log }: LeaderOptions,
   context: ReconcileContext,
   queue: Queue,
   key: string,
+  failures: number,
 ): Promise<void> {
   const endTimer = metrics.reconcileSeconds.startTimer();
-  const { isChanged, requeueAfterMs } = await reconcile(context, key).finally(endTimer);
+  const { isChanged, requeueAfterMs } = await reconcile(context, key, failures).finally(endTimer);
   metrics.reconciles.inc({ result: isChanged ? "changed" : "converged" });
   if (isChanged) log.info({ key }, "reconciled");
   if (requeueAfterMs !== undefined) queue.addAfter(key, Math.max(requeueAfterMs, 0) + 1);
@@ -196,14 +199,4 @@ function reportFailure({ metrics, log }: LeaderOptions, key: string, error: unkn
   const fields = { key, result, retryAfterMs: Math.round(retryAfterMs), err: error };
   if (result === "conflict" || result === "not_leading") log.debug(fields, "reconcile to be repeated");
   else log.warn(fields, "reconcile failed; trying again");
-}
-
-function classifyFailure(error: unknown): string {
-  if (error instanceof DatabaseUnavailableError) return "database_unavailable";
-  if (error instanceof NotLeadingError) return "not_leading";
-  // With a lease in hand this says that another controller of this cluster goes by another Lease.
-  if (error instanceof FencedError) return "fenced";
-  if (error instanceof KubeUnreachableError) return "api_unreachable";
-  if (error instanceof KubeApiError) return error.code === 409 ? "conflict" : "api_error";
-  return "failed";
 }

@@ -1,26 +1,58 @@
 import { type ApiToken, parseSpec } from "../kube/resources/api-token.ts";
 import { getApiToken } from "../kube/resources/api-token-api.ts";
-import { FINALIZER, MANAGED_LABEL } from "../kube/resources/group.ts";
+import { FINALIZER, MANAGED_LABEL, ROTATE_ANNOTATION } from "../kube/resources/group.ts";
+import type { OwnerBlock } from "../kube/resources/owner-block.ts";
+import type { PolicyResource } from "../kube/resources/policy.ts";
 import { reduceSecret, type SecretView } from "../kube/resources/secret.ts";
 import { getSecret } from "../kube/resources/secret-api.ts";
-import type { Store } from "../kube/store.ts";
+import { createStore, type Store } from "../kube/store.ts";
 import type { KubeTransport } from "../kube/transport.ts";
 import type { Queryable } from "../postgres/database.ts";
-import { findResourceTokens, type TokenRecord } from "../postgres/tokens.ts";
-import { type Decoration, diffDecoration, wantDecoration } from "../token/decoration.ts";
-import { isSameHash, type Keyring } from "../token/keyring.ts";
-import type { Observed, ObservedResource, ObservedSecret } from "../token/model.ts";
-import type { ParsedSpec } from "../token/plan.ts";
+import { findResourceTokens, type OwnerClaim, type TokenRecord } from "../postgres/tokens.ts";
+import { contentKeys, sealContents } from "../token/contents.ts";
+import { type Decoration, diffDecoration, SEAL_ANNOTATION, wantDecoration } from "../token/decoration.ts";
+import { findPepper, isSameHash, type Keyring } from "../token/keyring.ts";
+import type {
+  ApiTokenStatus,
+  DesiredToken,
+  Observed,
+  ObservedResource,
+  ObservedSecret,
+  PolicyVerdict,
+} from "../token/model.ts";
+import type { ParsedSpec } from "../token/plan/plan.ts";
+import { type NamespaceView, observePolicy } from "./observe-policy.ts";
 
 /** The caches that the reflectors fill, keyed by "namespace/name". */
 export interface Caches {
   readonly apiTokens: Store<ApiToken>;
   /** The Secrets that carry our label. */
   readonly secrets: Store<SecretView>;
+  readonly policies: Store<PolicyResource>;
+  readonly namespaces: Store<NamespaceView>;
+  readonly ownerBlocks: Store<OwnerBlock>;
 }
 
 /** The index of `Caches.secrets` by the uid of the controlling owner. */
-export const SECRETS_BY_OWNER = "owner";
+const SECRETS_BY_OWNER = "owner";
+
+/** The indexes of `Caches.apiTokens` by the owner in the spec, and by namespace. */
+export const APITOKENS_BY_OWNER = "owner";
+export const APITOKENS_BY_NAMESPACE = "namespace";
+
+/** Empty caches with their indexes. */
+export function createCaches(): Caches {
+  return {
+    apiTokens: createStore<ApiToken>({
+      [APITOKENS_BY_OWNER]: ({ spec }) => (spec as { owner?: string } | undefined)?.owner,
+      [APITOKENS_BY_NAMESPACE]: ({ metadata }) => metadata.namespace,
+    }),
+    secrets: createStore<SecretView>({ [SECRETS_BY_OWNER]: ({ owner }) => owner?.uid }),
+    policies: createStore<PolicyResource>(),
+    namespaces: createStore<NamespaceView>(),
+    ownerBlocks: createStore<OwnerBlock>(),
+  };
+}
 
 export interface ObserveContext {
   readonly transport: KubeTransport;
@@ -34,6 +66,8 @@ export interface ObserveContext {
 export interface Observation {
   readonly spec: ParsedSpec;
   readonly observed: Observed;
+  readonly policy: PolicyVerdict;
+  readonly tokens: readonly TokenRecord[];
   readonly resource: ApiToken | undefined;
   /** The Secret of the wanted name, if it is ours. */
   readonly secret: SecretView | undefined;
@@ -54,29 +88,60 @@ export async function observe(context: ObserveContext, key: string, source: "cac
   const [namespace = "", name = ""] = key.split("/");
   const resource = source === "live" ? await readApiToken(context, namespace, name) : context.caches.apiTokens.get(key);
   const spec = resource === undefined ? { problem: "there is no such ApiToken" } : parseSpec(resource);
-  const { named, strays } = await findSecrets(context, resource, spec.desired?.secret.name, source);
-  const { now, tokens } = await findResourceTokens(context.db, context.clusterId, { namespace, name });
+  const { desired } = spec;
+  const { named, strays } = await findSecrets(context, resource, desired?.secret.name, source);
+  const policy: PolicyVerdict = desired
+    ? await observePolicy(context, namespace, desired, source)
+    : { kind: "missing" };
+  const claim = resource && desired && describeClaim(resource, desired, policy);
+  const { now, tokens, block, rivals } = await findResourceTokens(
+    context.db,
+    context.clusterId,
+    { namespace, name },
+    claim,
+  );
 
-  const secret = named !== undefined && named.owner?.uid === resource?.metadata.uid ? named : undefined;
-  const held = secret && spec.desired && findHeldToken(secret, tokens, [spec.desired.secret.key]);
-  const wantedDecoration = spec.desired && held && wantDecoration(spec.desired, MANAGED_LABEL, held);
+  const holds = named && findHeldToken(named, tokens);
+  const secret = named !== undefined && isOurs(named, resource, holds) ? named : undefined;
+  const held = secret && holds;
+  const wantedDecoration = desired && held && wantDecoration(desired, MANAGED_LABEL, held);
   return {
     spec,
     resource,
+    policy,
+    tokens,
     secret,
     strays,
     wantedDecoration,
     observed: {
       now,
       tokens,
+      block,
+      rivals,
       resource: resource && describeResource(resource),
-      secret: describeSecret(named, secret, held, wantedDecoration),
+      secret:
+        named === undefined ? { state: "absent" } : describeSecret(context, secret, held, desired, wantedDecoration),
       straySecrets: strays.map((stray) => ({
         name: stray.metadata.name,
-        holds: findHeldToken(stray, tokens, Object.keys(stray.fingerprints))?.id,
+        holds: findHeldToken(stray, tokens)?.id,
       })),
     },
   };
+}
+
+function describeClaim({ metadata }: ApiToken, { owner }: DesiredToken, policy: PolicyVerdict): OwnerClaim {
+  return {
+    resourceUid: metadata.uid,
+    createdAt: new Date(metadata.creationTimestamp ?? 0),
+    owner,
+    limit: policy.kind === "allowed" ? policy.policy.owner : undefined,
+  };
+}
+
+/** Ours by its owner reference; or by the token that it holds, when somebody has taken the reference off. */
+function isOurs(named: SecretView, resource: ApiToken | undefined, holds: TokenRecord | undefined): boolean {
+  const uid = resource?.metadata.uid;
+  return named.owner === undefined ? holds !== undefined && holds.resourceUid === uid : named.owner.uid === uid;
 }
 
 async function readApiToken({ transport, caches }: ObserveContext, namespace: string, name: string) {
@@ -120,29 +185,49 @@ async function readSecret(
   return view;
 }
 
-function findHeldToken(
-  secret: SecretView,
-  tokens: readonly TokenRecord[],
-  keys: readonly string[],
-): TokenRecord | undefined {
-  return tokens.find((token) =>
-    keys.some((key) => {
-      const fingerprint = secret.fingerprints[key]?.[token.keyId];
-      return fingerprint !== undefined && isSameHash(fingerprint, token.hash);
-    }),
-  );
+/** The row whose token is among the Secret's values; of several the newest. */
+function findHeldToken(secret: SecretView, tokens: readonly TokenRecord[]): TokenRecord | undefined {
+  return tokens.findLast((token) => Object.keys(secret.fingerprints).some((key) => isValueOf(secret, key, token)));
+}
+
+function isValueOf(secret: SecretView, key: string, { keyId, hash }: TokenRecord): boolean {
+  const fingerprint = secret.fingerprints[key]?.[keyId];
+  return fingerprint !== undefined && isSameHash(fingerprint, hash);
 }
 
 function describeSecret(
-  named: SecretView | undefined,
+  { keyring }: ObserveContext,
   secret: SecretView | undefined,
   held: TokenRecord | undefined,
+  desired: DesiredToken | undefined,
   wantedDecoration: Decoration | undefined,
 ): ObservedSecret {
-  if (named === undefined) return { state: "absent" };
   if (secret === undefined) return { state: "foreign" };
-  const isDecorated = wantedDecoration === undefined || diffDecoration(secret.metadata, wantedDecoration) === undefined;
-  return { state: "ours", name: secret.metadata.name, holds: held?.id, isDecorated };
+  const isDecorated =
+    wantedDecoration === undefined ||
+    (secret.owner !== undefined && diffDecoration(secret.metadata, wantedDecoration) === undefined);
+  return {
+    state: "ours",
+    name: secret.metadata.name,
+    holds: held?.id,
+    isIntact: held !== undefined && desired !== undefined && isIntact(keyring, secret, held, desired),
+    isDecorated,
+    handledRotateAt: secret.metadata.annotations[ROTATE_ANNOTATION],
+  };
+}
+
+/** Whether the Secret has just the values that the spec asks for: known without their plaintext. */
+function isIntact(keyring: Keyring, secret: SecretView, held: TokenRecord, desired: DesiredToken): boolean {
+  const pepper = findPepper(keyring, held.keyId);
+  const keys = Object.keys(secret.fingerprints);
+  const wantedKeys = contentKeys(desired.secret);
+  const hasKeys = keys.length === wantedKeys.length && wantedKeys.every((key) => keys.includes(key));
+  if (pepper === undefined || !hasKeys || !isValueOf(secret, desired.secret.key, held)) return false;
+  const fingerprints = Object.fromEntries(
+    Object.entries(secret.fingerprints).map(([key, byPepper]) => [key, byPepper[pepper.id] as Buffer]),
+  );
+  const seal = sealContents(desired.secret, { ...held, owner: desired.owner }, fingerprints, pepper);
+  return seal === undefined || seal === secret.metadata.annotations[SEAL_ANNOTATION];
 }
 
 /** The parts of an ApiToken beside its spec. */
@@ -150,8 +235,20 @@ export function describeResource({ metadata, status }: ApiToken): ObservedResour
   return {
     uid: metadata.uid,
     generation: metadata.generation ?? 0,
+    createdAt: new Date(metadata.creationTimestamp ?? 0),
+    rotateRequestedAt: metadata.annotations?.[ROTATE_ANNOTATION],
     isDeleting: metadata.deletionTimestamp !== undefined,
     hasFinalizer: metadata.finalizers?.includes(FINALIZER) ?? false,
-    status: status ?? {},
+    status: trustStatus(status ?? {}, metadata.creationTimestamp),
   };
+}
+
+const HIGHEST_REVISION = 2 ** 31 - 2;
+
+/** A status can be edited by hand: what cannot be true of it counts for nothing. */
+function trustStatus({ revision, issuedAt, ...status }: ApiTokenStatus, createdAt = ""): ApiTokenStatus {
+  const isRevision =
+    revision !== undefined && Number.isInteger(revision) && revision > 0 && revision <= HIGHEST_REVISION;
+  const isIssue = issuedAt !== undefined && Date.parse(issuedAt) >= Date.parse(createdAt);
+  return { ...status, ...(isRevision ? { revision } : {}), ...(isIssue ? { issuedAt } : {}) };
 }

@@ -7,6 +7,8 @@ const BACKOFF_LONGEST_MS = 5 * 60_000;
 export interface Queue {
   /** Has the key handled as soon as a worker is free. A key that waits already is not added twice. */
   add(key: string): void;
+  /** As `add`, but a key that fails again and again keeps its delay: what tells of it may be the failure's own trace. */
+  nudge(key: string): void;
   /** Has the key handled after a while; of several times the earliest counts. */
   addAfter(key: string, delayMs: number): void;
   /** Keys that wait for a worker. */
@@ -19,8 +21,11 @@ export interface Queue {
 
 export interface QueueOptions {
   readonly concurrency: number;
-  /** Handles a key. When it throws, the key comes again after a delay that grows with each failure in a row. */
-  readonly handle: (key: string) => Promise<void>;
+  /**
+   * Handles a key that has failed so many times in a row before. When it throws, the key comes again after a delay that
+   * grows with each failure.
+   */
+  readonly handle: (key: string, failures: number) => Promise<void>;
   /** Told of each failure, with the time until the next try. */
   readonly onFailure: (key: string, error: unknown, retryAfterMs: number) => void;
 }
@@ -75,7 +80,7 @@ export function createQueue({ concurrency, handle, onFailure }: QueueOptions): Q
 
   const work = async (key: string) => {
     try {
-      await handle(key);
+      await handle(key, failures.get(key) ?? 0);
       failures.delete(key);
     } catch (error) {
       const failed = (failures.get(key) ?? 0) + 1;
@@ -92,6 +97,7 @@ export function createQueue({ concurrency, handle, onFailure }: QueueOptions): Q
 
   return {
     add,
+    nudge: (key) => void (failures.has(key) || add(key)),
     addAfter,
     get depth() {
       return waiting.size;

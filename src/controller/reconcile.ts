@@ -3,16 +3,17 @@ import type { EventRecorder } from "../kube/event-recorder.ts";
 import type { ApiToken } from "../kube/resources/api-token.ts";
 import { writeStatus } from "../kube/resources/api-token-api.ts";
 import { API_VERSION } from "../kube/resources/group.ts";
-import { DatabaseUnavailableError } from "../postgres/errors.ts";
-import type { ApiTokenStatus, LifetimeLimits } from "../token/model.ts";
+import { IssueRefusedError } from "../postgres/errors.ts";
+import { isTokenHeld, statusOfFailure } from "../token/failure.ts";
+import type { ApiTokenStatus } from "../token/model.ts";
 import { describeActions, describeChange, type Note } from "../token/notes.ts";
-import { isDestructive, plan } from "../token/plan.ts";
-import { statusOfOutage } from "../token/status.ts";
+import { isDestructive } from "../token/plan/action.ts";
+import { plan } from "../token/plan/plan.ts";
 import { type ExecuteContext, execute } from "./execute.ts";
-import { describeResource, observe } from "./observe.ts";
+import { describeFailure, type ReportedFailure } from "./failures.ts";
+import { describeResource, type Observation, observe } from "./observe.ts";
 
 export interface ReconcileContext extends ExecuteContext {
-  readonly limits: LifetimeLimits;
   readonly events: EventRecorder;
   /** Told of every action that was carried out. */
   readonly onActions?: (kinds: readonly string[]) => void;
@@ -31,29 +32,42 @@ const MAX_ROUNDS = 5;
 /**
  * Brings one ApiToken, its rows and its Secret together: observe → plan → execute, until there is nothing left to do,
  * and then the status, which thus says what was seen and not what was meant. Throws when a step failed: the key is to
- * be tried again, and every step may be repeated.
+ * be tried again, and every step may be repeated. `failures` counts those in a row before.
  */
-export async function reconcile(context: ReconcileContext, key: string): Promise<ReconcileResult> {
+export async function reconcile(context: ReconcileContext, key: string, failures: number): Promise<ReconcileResult> {
+  const seen: { last?: Observation } = {};
   try {
-    return await runRounds(context, key);
+    return await runRounds(context, key, seen);
   } catch (error) {
-    if (error instanceof DatabaseUnavailableError) await reportOutage(context, key);
+    const failure = describeFailure(error, failures + 1);
+    if (failure !== undefined) await reportFailure(context, key, failure, failures + 1, seen.last);
     throw error;
   }
 }
 
-async function runRounds(context: ReconcileContext, key: string): Promise<ReconcileResult> {
+async function runRounds(
+  context: ReconcileContext,
+  key: string,
+  seen: { last?: Observation },
+): Promise<ReconcileResult> {
   const notes: Note[] = [];
   let isChanged = false;
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
     const { observation, decision } = await decide(context, key);
+    seen.last = observation;
     if (decision.actions.length === 0) {
       const { resource, observed } = observation;
       const isWritten = resource !== undefined && (await report(context, resource, decision.status, notes));
       const requeueAfterMs = decision.requeueAt && decision.requeueAt.getTime() - observed.now.getTime();
       return { isChanged: isChanged || isWritten, requeueAfterMs };
     }
-    await execute(context, key, observation, decision.actions);
+    try {
+      await execute(context, key, observation, decision.actions);
+    } catch (error) {
+      // A block or another ApiToken of the owner came in between: the next round sees it, and says so.
+      if (error instanceof IssueRefusedError) continue;
+      throw error;
+    }
     context.onActions?.(decision.actions.map((action) => action.kind));
     notes.push(...describeActions(decision.actions));
     isChanged = true;
@@ -65,7 +79,7 @@ async function runRounds(context: ReconcileContext, key: string): Promise<Reconc
 async function decide(context: ReconcileContext, key: string) {
   const look = async (source: "cache" | "live") => {
     const observation = await observe(context, key, source);
-    return { observation, decision: plan(observation.spec, observation.observed, context.limits) };
+    return { observation, decision: plan(observation.spec, observation.observed, observation.policy) };
   };
   const first = await look("cache");
   return first.decision.actions.some(isDestructive) ? look("live") : first;
@@ -88,8 +102,16 @@ async function report(
 }
 
 /** Says on the resource why nothing happens. That may fail as well: the key is tried again in any case. */
-async function reportOutage(context: ReconcileContext, key: string): Promise<void> {
+async function reportFailure(
+  context: ReconcileContext,
+  key: string,
+  failure: ReportedFailure,
+  failures: number,
+  seen: Observation | undefined,
+): Promise<void> {
   const resource = context.caches.apiTokens.get(key);
   if (resource === undefined) return;
-  await report(context, resource, statusOfOutage(describeResource(resource), new Date())).catch(() => false);
+  const isHeld = seen && isTokenHeld(seen.observed);
+  const status = statusOfFailure(describeResource(resource), failure, { failures, isHeld, now: new Date() });
+  await report(context, resource, status).catch(() => false);
 }

@@ -5,7 +5,7 @@ import type { KubeTransport } from "../kube/transport.ts";
 import type { Database } from "../postgres/database.ts";
 import { DatabaseUnavailableError } from "../postgres/errors.ts";
 import { requireSchema } from "../postgres/migrations.ts";
-import { findKeyIds } from "../postgres/tokens.ts";
+import { hasTokens } from "../postgres/tokens.ts";
 import type { Logger } from "../runtime/log.ts";
 import type { Keyring } from "../token/keyring.ts";
 import { type KeyringPlace, loadKeyring } from "./keyring-secret.ts";
@@ -32,11 +32,11 @@ export async function identify(
     try {
       const { metadata } = await transport.request<{ metadata: ObjectMeta }>("GET", "/api/v1/namespaces/kube-system");
       const clusterId = metadata.uid;
-      const hasTokens = async () => {
+      const isInUse = async () => {
         await requireSchema(db);
-        return (await findKeyIds(db, clusterId)).length > 0;
+        return hasTokens(db, clusterId);
       };
-      return { clusterId, keyring: await loadKeyring(transport, place, hasTokens) };
+      return { clusterId, keyring: await loadKeyring(transport, place, isInUse) };
     } catch (error) {
       if (!isPassing(error) || signal.aborted) throw error;
       log.warn({ err: error }, "cannot start yet; trying again");

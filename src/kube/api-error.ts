@@ -3,6 +3,7 @@ export class KubeApiError extends Error {
   override readonly name = "KubeApiError";
   readonly code: number;
   readonly reason: string;
+  readonly path: string;
   /** How long the server asks to wait before the next try. */
   readonly retryAfterMs: number | undefined;
 
@@ -14,6 +15,7 @@ export class KubeApiError extends Error {
     const detail = answer.detail === undefined ? "" : `: ${answer.detail}`;
     super(`${call.method} ${call.path} was answered with ${answer.code} ${answer.reason}${detail}`);
     this.code = answer.code;
+    this.path = call.path;
     this.reason = answer.reason;
     this.retryAfterMs = answer.retryAfterMs;
   }

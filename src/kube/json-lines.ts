@@ -2,13 +2,18 @@ import type { Readable } from "node:stream";
 
 /** A stream of JSON lines broke off in the middle of a line, carried something else, or went silent. */
 export class BrokenStreamError extends Error {
-  override readonly name = "BrokenStreamError";
+  override readonly name: string = "BrokenStreamError";
+}
+
+/** Nothing came for so long that the other side may be gone; or nothing has happened there. */
+export class SilentStreamError extends BrokenStreamError {
+  override readonly name = "SilentStreamError";
 }
 
 /** The objects of a stream of JSON lines. Throws a BrokenStreamError, or what the stream itself fails with. */
 export async function* readJsonLines<T>(stream: Readable, stallMs: number): AsyncGenerator<T> {
   let rest = "";
-  const stalled = new BrokenStreamError(`the stream was silent for ${stallMs} ms`);
+  const stalled = new SilentStreamError(`the stream was silent for ${stallMs} ms`);
   const timer = setTimeout(() => stream.destroy(stalled), stallMs);
   try {
     for await (const chunk of stream.setEncoding("utf8")) {

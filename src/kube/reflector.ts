@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "../runtime/log.ts";
 import { KubeApiError, KubeUnreachableError } from "./api-error.ts";
 import { type Change, createIntake, type Intake } from "./intake.ts";
-import { BrokenStreamError } from "./json-lines.ts";
+import { BrokenStreamError, SilentStreamError } from "./json-lines.ts";
 import { isNewer, type Store, type Stored, storeKey } from "./store.ts";
 import type { KubeTransport } from "./transport.ts";
 
@@ -21,7 +21,7 @@ export interface ReflectorOptions<T extends Stored> {
   readonly reduce: (raw: unknown) => T;
   readonly onChange: (change: Change<T>) => void;
   readonly log: Logger;
-  /** Told of every failed list and broken watch, with a short reason: an HTTP status code, "expired", "stalled" … */
+  /** Told of every failed list and broken watch, with a short reason: an HTTP status code, "expired", "silent" … */
   readonly onRestart?: (reason: string) => void;
   readonly pageSize?: number;
   readonly stallMs?: number;
@@ -124,9 +124,11 @@ function createHealth<T extends Stored>({ log, path, onRestart, backoff = BACKOF
     onFailure(error: unknown): number {
       const reason = nameFailure(error);
       failures += 1;
-      if (reason !== reported)
-        log[reason === "expired" ? "info" : "warn"]({ path, reason, err: error }, "list or watch failed; trying again");
-      reported = reason;
+      if (USUAL.includes(reason)) log.debug({ path, reason }, "watching anew");
+      else if (reason !== reported) {
+        log.warn({ path, reason, err: error }, "list or watch failed; trying again");
+        reported = reason;
+      }
       try {
         onRestart?.(reason);
       } catch (hookError) {
@@ -138,10 +140,14 @@ function createHealth<T extends Stored>({ log, path, onRestart, backoff = BACKOF
   };
 }
 
+/** What a healthy server does too: it forgets old versions, and may have nothing to tell for a long time. */
+const USUAL = ["expired", "silent"];
+
 function nameFailure(error: unknown): string {
   if (error instanceof KubeApiError) return String(error.code);
   if (error instanceof ExpiredError) return "expired";
   if (error instanceof KubeUnreachableError) {
+    if (error.cause instanceof SilentStreamError) return "silent";
     return error.cause instanceof BrokenStreamError ? "broken_stream" : "unreachable";
   }
   return error instanceof StreamError ? "server_error" : "failed";
@@ -195,6 +201,9 @@ function dropMissing<T extends Stored>(
   }
 }
 
+/** The server sends bookmarks about once a minute, but promises none: more than two missed ones are worth a new watch. */
+const SILENCE_MS = 150_000;
+
 /** Watches from a version on; yields the version that each event brought. */
 async function* watch<T extends Stored>(
   options: ReflectorOptions<T>,
@@ -202,7 +211,7 @@ async function* watch<T extends Stored>(
   from: string,
   signal: AbortSignal,
 ): AsyncGenerator<string> {
-  const { transport, path, labelSelector, stallMs = 90_000 } = options;
+  const { transport, path, labelSelector, stallMs = SILENCE_MS } = options;
   const query = {
     ...(labelSelector === undefined ? {} : { labelSelector }),
     resourceVersion: from,

@@ -140,17 +140,18 @@ async function readError(method: string, path: string, answer: Dispatcher.Respon
   const status = (typeof body === "object" && body !== null ? body : {}) as {
     reason?: string;
     message?: string;
-    details?: { retryAfterSeconds?: number };
+    details?: { retryAfterSeconds?: number; causes?: { reason?: string; field?: string }[] };
   };
   const seconds = Number(answer.headers["retry-after"] ?? status.details?.retryAfterSeconds ?? Number.NaN);
-  // The server's message may quote the object that it refuses, and of Secrets nothing is quoted.
-  const mayQuote = status.message !== undefined && !path.includes("/secrets");
+  // The server's message may quote the object that it refuses. Of Secrets only the fields are told.
+  const fields = status.details?.causes?.map(({ reason, field }) => `${field} (${reason})`).join(", ");
+  const detail = path.includes("/secrets") ? fields : status.message;
   return new KubeApiError(
     { method, path },
     {
       code: answer.statusCode,
       reason: status.reason ?? "Unknown",
-      ...(mayQuote ? { detail: String(status.message).slice(0, 500) } : {}),
+      ...(detail ? { detail: String(detail).slice(0, 500) } : {}),
       ...(Number.isFinite(seconds) ? { retryAfterMs: Math.max(0, seconds * 1_000) } : {}),
     },
   );

@@ -1,13 +1,17 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { z } from "zod";
 import type { Database } from "./database.ts";
 
+const changeSchema = z.object({
+  tokenId: z.string(),
+  clusterId: z.string(),
+  namespace: z.string(),
+  name: z.string(),
+  owner: z.string(),
+});
+
 /** A live token was changed, revoked or deleted, by whomever. Sent by the trigger on apitoken.tokens. */
-export interface TokenChange {
-  readonly tokenId: string;
-  readonly clusterId: string;
-  readonly namespace: string;
-  readonly name: string;
-}
+export type TokenChange = z.infer<typeof changeSchema>;
 
 export interface ChangeHandlers {
   readonly onChange: (change: TokenChange) => void;
@@ -15,6 +19,9 @@ export interface ChangeHandlers {
   readonly onConnected: () => void;
   readonly onLost: (error: unknown) => void;
 }
+
+/** What the trigger sends when so much has changed that it does not say what. */
+const EVERYTHING = "everything";
 
 /** A connection that is silent is asked for a sign of life this often: a dead peer would else go unnoticed for long. */
 const HEARTBEAT_MS = 5_000;
@@ -29,7 +36,11 @@ export async function listenForChanges(db: Database, handlers: ChangeHandlers, s
   while (!signal.aborted) {
     try {
       await db.withConnection(async (connection) => {
-        connection.onNotification((_channel, payload) => handlers.onChange(JSON.parse(payload) as TokenChange));
+        connection.onNotification((_channel, payload) => {
+          const change = readChange(payload);
+          if (change !== undefined) handlers.onChange(change);
+          else if (payload === EVERYTHING) handlers.onConnected();
+        });
         await connection.query({ text: "listen apitoken_changed" });
         failures = 0;
         handlers.onConnected();
@@ -45,6 +56,15 @@ export async function listenForChanges(db: Database, handlers: ChangeHandlers, s
       handlers.onLost(error);
       await pause(Math.min(100 * 2 ** (failures - 1), RECONNECT_LONGEST_MS), signal);
     }
+  }
+}
+
+/** Undefined for what our trigger has not sent: every login of the database may notify. */
+function readChange(payload: string): TokenChange | undefined {
+  try {
+    return changeSchema.safeParse(JSON.parse(payload)).data;
+  } catch {
+    return undefined;
   }
 }
 

@@ -12,6 +12,15 @@ export class FencedError extends Error {
   }
 }
 
+/** The owner was blocked, or its limit reached, after it was looked at. Nothing was written: look again. */
+export class IssueRefusedError extends Error {
+  override readonly name = "IssueRefusedError";
+
+  constructor(outcome: string) {
+    super(`the token was not issued: ${outcome}`);
+  }
+}
+
 /**
  * SQLSTATEs that say "not now" rather than "not so".
  * https://www.postgresql.org/docs/current/errcodes-appendix.html

@@ -1,5 +1,10 @@
 import type { Queryable } from "./database.ts";
-import type { Fence } from "./tokens.ts";
+
+/** A leader's right to write: its cluster's epoch at the time of its election. A bigint, as text. */
+export interface Fence {
+  readonly clusterId: string;
+  readonly epoch: string;
+}
 
 /**
  * Starts a new epoch of a cluster's leadership. Waits for the writes of the old epoch that are under way; those that
@@ -7,9 +12,7 @@ import type { Fence } from "./tokens.ts";
  */
 export async function raiseEpoch(db: Queryable, clusterId: string, holder: string): Promise<Fence> {
   const [row] = await db.query<{ epoch: string }>({
-    text: `insert into apitoken.leader_epoch as current (cluster_id, epoch, holder) values ($1, 1, $2)
-           on conflict (cluster_id) do update set epoch = current.epoch + 1, holder = $2, acquired_at = now()
-           returning epoch`,
+    text: "select apitoken.raise_epoch($1, $2) as epoch",
     values: [clusterId, holder],
   });
   if (row === undefined) throw new Error("the database did not return the epoch that it had raised");

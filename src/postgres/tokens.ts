@@ -1,6 +1,5 @@
-import type { TokenRow } from "../token/model.ts";
-import type { Queryable, Statement } from "./database.ts";
-import { FencedError } from "./errors.ts";
+import type { Grace, ObservedBlock, OwnerLimit, Rivals, TokenRow } from "../token/model.ts";
+import type { Queryable } from "./database.ts";
 
 /** A row of apitoken.tokens with what is needed to recognise its token. */
 export interface TokenRecord extends TokenRow {
@@ -16,24 +15,22 @@ export interface ResourceIdentity {
   readonly name: string;
 }
 
-/** A leader's right to write: its cluster's epoch at the time of its election. A bigint, as text. */
-export interface Fence {
-  readonly clusterId: string;
-  readonly epoch: string;
+/** An ApiToken that others of the same owner are counted beside. */
+export interface OwnerClaim {
+  readonly resourceUid: string;
+  readonly createdAt: Date;
+  readonly owner: string;
+  /** Undefined where nothing is to be counted. */
+  readonly limit: OwnerLimit | undefined;
 }
 
-/** A row to be written; `hash` is the HMAC-SHA-256 of the token under the pepper `keyId`. */
-export interface NewTokenRow extends ResourceIdentity {
-  readonly id: string;
-  readonly resourceUid: string;
-  readonly revision: number;
-  readonly owner: string;
-  readonly description: string;
-  readonly scopes: readonly string[];
-  readonly hash: Buffer;
-  readonly keyId: string;
-  readonly issuedAt: Date;
-  readonly expiresAt: Date;
+/** What the database knows of one ApiToken. */
+export interface ResourceTokens {
+  /** The database's time. */
+  readonly now: Date;
+  readonly tokens: TokenRecord[];
+  readonly block: ObservedBlock | undefined;
+  readonly rivals: Rivals;
 }
 
 interface Row {
@@ -43,6 +40,9 @@ interface Row {
   owner: string;
   description: string;
   scopes: string[];
+  allowed_cidrs: string[];
+  grace_seconds: number | null;
+  grace_scopes: string[];
   hash: Buffer;
   hash_algorithm: TokenRecord["hashAlgorithm"];
   key_id: string;
@@ -50,24 +50,44 @@ interface Row {
   expires_at: Date;
   revoked_at: Date | null;
   revocation_reason: string | null;
+  active_since: Date;
+  last_used_at: Date | null;
 }
 
-const COLUMNS = `id, resource_uid, revision, owner, description, scopes, hash, hash_algorithm, key_id,
-  issued_at, expires_at, revoked_at, revocation_reason`;
+const COLUMNS = `id, resource_uid, revision, owner, description, scopes, allowed_cidrs, grace_seconds, grace_scopes,
+  hash, hash_algorithm, key_id, issued_at, expires_at, revoked_at, revocation_reason, active_since, last_used_at`;
+
+/** A live ApiToken of the claim's owner that counts against its limit: a token whose end is set already does not. */
+const IS_RIVAL = `owner = $4 and resource_uid <> $5 and expires_at > now() and revoked_at is null
+  and ($8 = 'Database' or cluster_id = $1)`;
 
 /**
- * The rows of an ApiToken's name that matter to its next pass, oldest revision first, and the database's time: those
- * that are live, and the newest of each resource that had the name.
+ * What matters to an ApiToken's next pass: of the rows of its name, oldest revision first, those that are live and the
+ * newest of each resource that had the name; the block on its owner; and the owner's other live ApiTokens.
  */
 export async function findResourceTokens(
   db: Queryable,
   clusterId: string,
   { namespace, name }: ResourceIdentity,
-): Promise<{ now: Date; tokens: TokenRecord[] }> {
-  const rows = await db.query<Row & { now: Date }>({
+  claim?: OwnerClaim,
+): Promise<ResourceTokens> {
+  const { owner, resourceUid, createdAt, limit } = claim ?? {};
+  const rows = await db.query<Row & { now: Date; block: Block | null; older: string; newer: string }>({
     name: "find-resource-tokens",
-    text: `select clock.now, t.*
+    text: `select clock.now, block.block, rivals.*, t.*
            from (select now()) as clock
+           left join lateral (
+             select jsonb_build_object('reason', reason, 'effectiveAt', effective_at) as block
+             from apitoken.blocked_owners where owner = $4 order by effective_at limit 1
+           ) block on true
+           cross join lateral (select
+             (select count(*) from (
+               select distinct resource_uid from apitoken.tokens
+               where ${IS_RIVAL} and (resource_created_at, resource_uid) < ($6, $5) limit $7) as o) as older,
+             (select count(*) from (
+               select distinct resource_uid from apitoken.tokens
+               where ${IS_RIVAL} and (resource_created_at, resource_uid) > ($6, $5) limit $7) as n) as newer
+           ) rivals
            left join lateral (
              select ${COLUMNS} from apitoken.tokens t
              where cluster_id = $1 and namespace = $2 and name = $3
@@ -76,25 +96,42 @@ export async function findResourceTokens(
                                 where newer.resource_uid = t.resource_uid and newer.revision > t.revision))
            ) t on true
            order by revision`,
-    values: [clusterId, namespace, name],
+    values: [clusterId, namespace, name, owner, resourceUid, createdAt, limit?.max ?? 0, limit?.scope],
   });
-  const now = rows[0]?.now;
-  if (now === undefined) throw new Error("the database did not tell its time");
-  return { now, tokens: rows.filter((row) => row.id !== null).map(toRecord) };
+  const first = rows[0];
+  if (first === undefined) throw new Error("the database did not tell its time");
+  return {
+    now: first.now,
+    tokens: rows.filter((row) => row.id !== null).map(toRecord),
+    block: first.block ? { reason: first.block.reason, effectiveAt: new Date(first.block.effectiveAt) } : undefined,
+    rivals: { older: Number(first.older), newer: Number(first.newer) },
+  };
 }
 
-/** The row with this id, and whether it is live by the database's clock; undefined when there is none. */
+interface Block {
+  reason: string;
+  effectiveAt: string;
+}
+
+/** Whether a token works, by the database's clock: fully, in the grace after its expiry, or not at all. */
+export type Validity = "live" | "grace" | "dead";
+
+/** The row with this id and whether it is valid by the database's clock; undefined when there is none. */
 export async function findToken(
   db: Queryable,
   id: string,
-): Promise<(TokenRecord & { readonly isLive: boolean }) | undefined> {
-  const [row] = await db.query<Row & { is_live: boolean }>({
+): Promise<(TokenRecord & { readonly validity: Validity }) | undefined> {
+  const [row] = await db.query<Row & { validity: Validity }>({
     name: "find-token",
-    text: `select ${COLUMNS}, expires_at > now() and (revoked_at is null or revoked_at > now()) as is_live
+    text: `select ${COLUMNS}, case
+             when revoked_at <= now() then 'dead'
+             when expires_at > now() then 'live'
+             when expires_at + make_interval(secs => grace_seconds) > now() then 'grace'
+             else 'dead' end as validity
            from apitoken.tokens where id = $1`,
     values: [id],
   });
-  return row && { ...toRecord(row), isLive: row.is_live };
+  return row && { ...toRecord(row), validity: row.validity };
 }
 
 /** The ApiTokens of a cluster that have a live row. */
@@ -106,112 +143,23 @@ export async function findLiveResources(db: Queryable, clusterId: string): Promi
   });
 }
 
-/** The ids of all peppers that rows of this cluster were hashed under. */
+/** Whether there is any row of a cluster. */
+export async function hasTokens(db: Queryable, clusterId: string): Promise<boolean> {
+  const [row] = await db.query<{ exists: boolean }>({
+    text: "select exists (select from apitoken.tokens where cluster_id = $1)",
+    values: [clusterId],
+  });
+  return row?.exists === true;
+}
+
+/** The ids of all peppers that live rows of this cluster were hashed under. */
 export async function findKeyIds(db: Queryable, clusterId: string): Promise<string[]> {
   const rows = await db.query<{ key_id: string }>({
-    text: "select distinct key_id from apitoken.tokens where cluster_id = $1",
+    text: `select distinct key_id from apitoken.tokens
+           where cluster_id = $1 and expires_at > now() and (revoked_at is null or revoked_at > now())`,
     values: [clusterId],
   });
   return rows.map((row) => row.key_id);
-}
-
-/** Inserts a row. Throws a FencedError, or Postgres' unique_violation when the revision is there already. */
-export async function issueToken(db: Queryable, fence: Fence, token: NewTokenRow): Promise<void> {
-  await runFenced(db, fence, {
-    name: "issue-token",
-    text: `insert into apitoken.tokens
-             (cluster_id, id, namespace, name, resource_uid, revision, owner, description, scopes,
-              hash, hash_algorithm, key_id, issued_at, expires_at)
-           select $1, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'hmac-sha256', $12, $13, $14 from fence
-           returning 1`,
-    values: [
-      token.id,
-      token.namespace,
-      token.name,
-      token.resourceUid,
-      token.revision,
-      token.owner,
-      token.description,
-      token.scopes,
-      token.hash,
-      token.keyId,
-      token.issuedAt,
-      token.expiresAt,
-    ],
-  });
-}
-
-/** Puts a new credential in the place of a live one that nobody holds: same revision, so at most one of both exists. */
-export async function replaceToken(
-  db: Queryable,
-  fence: Fence,
-  lostId: string,
-  token: Omit<NewTokenRow, keyof ResourceIdentity | "resourceUid" | "revision">,
-): Promise<void> {
-  await runFenced(db, fence, {
-    name: "replace-token",
-    text: `update apitoken.tokens
-           set id = $4, owner = $5, description = $6, scopes = $7, hash = $8, hash_algorithm = 'hmac-sha256',
-               key_id = $9, issued_at = $10, expires_at = $11, revoked_at = null, revocation_reason = null,
-               last_used_at = null, last_used_address = null
-           where cluster_id = $1 and id = $3 and exists (select from fence)
-           returning 1`,
-    values: [
-      lostId,
-      token.id,
-      token.owner,
-      token.description,
-      token.scopes,
-      token.hash,
-      token.keyId,
-      token.issuedAt,
-      token.expiresAt,
-    ],
-  });
-}
-
-/** Changes what a token may do, and until when, in place. */
-export async function updateToken(
-  db: Queryable,
-  fence: Fence,
-  id: string,
-  change: { owner: string; description: string; scopes: readonly string[]; expiresAt: Date },
-): Promise<void> {
-  await runFenced(db, fence, {
-    name: "update-token",
-    text: `update apitoken.tokens set owner = $4, description = $5, scopes = $6, expires_at = $7
-           where cluster_id = $1 and id = $3 and exists (select from fence)
-           returning 1`,
-    values: [id, change.owner, change.description, change.scopes, change.expiresAt],
-  });
-}
-
-/** Ends the tokens now; those that have ended already keep their time and reason. */
-export async function revokeTokens(db: Queryable, fence: Fence, ids: readonly string[], reason: string): Promise<void> {
-  await runFenced(db, fence, {
-    name: "revoke-tokens",
-    text: `update apitoken.tokens set revoked_at = now(), revocation_reason = $4
-           where cluster_id = $1 and id = any($3) and (revoked_at is null or revoked_at > now())
-             and exists (select from fence)
-           returning 1`,
-    values: [ids, reason],
-  });
-}
-
-/**
- * Runs one data-modifying statement in one transaction with the fence: a newer leader either waits for it, or has
- * raised the epoch, and then nothing is written. `$1` is the cluster, `$2` the epoch, the statement's own values follow.
- */
-async function runFenced(db: Queryable, { clusterId, epoch }: Fence, statement: Statement): Promise<void> {
-  const [row] = await db.query<{ is_leader: boolean }>({
-    ...(statement.name === undefined ? {} : { name: statement.name }),
-    text: `with fence as (
-             select 1 from apitoken.leader_epoch where cluster_id = $1 and epoch = $2 for share
-           ), change as (${statement.text})
-           select exists (select from fence) as is_leader, (select count(*) from change)`,
-    values: [clusterId, epoch, ...(statement.values ?? [])],
-  });
-  if (row?.is_leader !== true) throw new FencedError(clusterId, epoch);
 }
 
 function toRecord(row: Row): TokenRecord {
@@ -222,6 +170,8 @@ function toRecord(row: Row): TokenRecord {
     owner: row.owner,
     description: row.description,
     scopes: row.scopes,
+    allowedCidrs: row.allowed_cidrs,
+    grace: toGrace(row),
     hash: row.hash,
     hashAlgorithm: row.hash_algorithm,
     keyId: row.key_id,
@@ -229,5 +179,11 @@ function toRecord(row: Row): TokenRecord {
     expiresAt: row.expires_at,
     revokedAt: row.revoked_at ?? undefined,
     revocationReason: row.revocation_reason ?? undefined,
+    activeSince: row.active_since,
+    lastUsedAt: row.last_used_at ?? undefined,
   };
+}
+
+function toGrace({ grace_seconds, grace_scopes }: Row): Grace | undefined {
+  return grace_seconds === null ? undefined : { periodMs: grace_seconds * 1_000, scopes: grace_scopes };
 }

@@ -5,7 +5,7 @@
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 
 /** What a duration looks like: for CRD validation and for messages. At most 20 characters. */
-export const DURATION_PATTERN = "^([0-9]+(\\.[0-9]+)?(ms|s|m|h))+$";
+export const DURATION_PATTERN = "^([0-9]{1,7}(\\.[0-9]{1,3})?(ms|s|m|h))+$";
 
 /** Milliseconds of a Go duration. Throws a RangeError that names the fault when the text is none. */
 export function parseDuration(text: string): number {

@@ -7,16 +7,36 @@ export interface DesiredToken {
   readonly owner: string;
   readonly description: string;
   readonly scopes: readonly string[];
+  readonly allowedCidrs: readonly string[];
   readonly lifetime: RequestedLifetime;
-  readonly secret: {
-    readonly name: string;
-    readonly key: string;
-    readonly labels: Readonly<Record<string, string>>;
-    readonly annotations: Readonly<Record<string, string>>;
-  };
+  readonly rotation: DesiredRotation;
+  /** The token ends when it has not been used for so long. */
+  readonly inactivityTimeoutMs: number | undefined;
+  readonly secret: DesiredSecret;
   readonly isRevoked: boolean;
   readonly revocationReason: string;
   readonly isSuspended: boolean;
+}
+
+/** The Secret that a spec asks for. */
+export interface DesiredSecret {
+  readonly name: string;
+  readonly key: string;
+  /** Further keys, each with a template of its value. */
+  readonly data: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** Whether the Secret outlives its ApiToken. */
+  readonly isRetained: boolean;
+}
+
+/** When a token is to be followed by the next one. */
+export interface DesiredRotation {
+  readonly isAutomatic: boolean;
+  /** How long before the end: a time, or a share of the lifetime. */
+  readonly renewBefore: { readonly ms: number } | { readonly percentage: number };
+  /** How long the token before stays valid once its Secret holds the next one. */
+  readonly overlapMs: number;
 }
 
 /** How long a token is to live: as the policy says, for a duration, or to a fixed end. */
@@ -31,6 +51,40 @@ export interface LifetimeLimits {
   readonly maxMs: number;
 }
 
+/** What an ApiTokenPolicy sets for the ApiTokens that it allows. */
+export interface AppliedPolicy {
+  readonly name: string;
+  readonly lifetime: LifetimeLimits;
+  readonly owner: OwnerLimit;
+  /** A token ends when it has not been used for so long; a spec may ask for less. */
+  readonly inactivityTimeoutMs: number | undefined;
+  /** For so long after its expiry a token is still accepted, for these scopes only. */
+  readonly grace: Grace | undefined;
+  /** A token that does not rotate is called ExpiringSoon so long before its end. */
+  readonly warnBeforeMs: number;
+}
+
+export interface Grace {
+  readonly periodMs: number;
+  readonly scopes: readonly string[];
+}
+
+/** How many live ApiTokens one owner may have, and which one yields. */
+export interface OwnerLimit {
+  readonly max: number;
+  readonly onLimit: "RevokeOldest" | "Reject";
+  /** Where they are counted: in this cluster, or in all that share the database. */
+  readonly scope: "Cluster" | "Database";
+}
+
+/** What the policies say of one ApiToken. */
+export type PolicyVerdict =
+  | { readonly kind: "allowed"; readonly policy: AppliedPolicy }
+  /** The policy that applies forbids it, by this rule. */
+  | { readonly kind: "denied"; readonly policy: string; readonly rule: string }
+  /** No policy selects its namespace. */
+  | { readonly kind: "missing" };
+
 /** One issued credential: a row of apitoken.tokens, without its hash. */
 export interface TokenRow {
   readonly id: string;
@@ -39,13 +93,19 @@ export interface TokenRow {
   readonly owner: string;
   readonly description: string;
   readonly scopes: readonly string[];
+  readonly allowedCidrs: readonly string[];
+  readonly grace: Grace | undefined;
   readonly issuedAt: Date;
   readonly expiresAt: Date;
+  /** May lie ahead: so an overlap ends. */
   readonly revokedAt: Date | undefined;
   readonly revocationReason: string | undefined;
+  readonly lastUsedAt: Date | undefined;
+  /** Since when it has been possible to use it or the tokens that it followed in time: inactivity counts from here. */
+  readonly activeSince: Date;
 }
 
-/** A Secret with the wanted name, as seen. `holds` is the id of the row whose hash fits its value, if any does. */
+/** A Secret with the wanted name, as seen. `holds` is the id of the row whose hash fits one of its values, if any does. */
 export type ObservedSecret =
   | { readonly state: "absent" }
   | { readonly state: "foreign" }
@@ -53,10 +113,14 @@ export type ObservedSecret =
       readonly state: "ours";
       readonly name: string;
       readonly holds: string | undefined;
+      /** Whether its values are just those that the spec asks for. */
+      readonly isIntact: boolean;
       readonly isDecorated: boolean;
+      /** The request for a rotation that the token in it answers. */
+      readonly handledRotateAt: string | undefined;
     };
 
-/** A Secret of ours under a name or in a key that the spec no longer asks for. */
+/** A Secret of ours under a name that the spec no longer asks for. */
 export interface StraySecret {
   readonly name: string;
   readonly holds: string | undefined;
@@ -72,12 +136,29 @@ export interface Observed {
   readonly tokens: readonly TokenRow[];
   readonly secret: ObservedSecret;
   readonly straySecrets: readonly StraySecret[];
+  /** The OwnerBlock on the owner, whether it is in effect yet or not. */
+  readonly block: ObservedBlock | undefined;
+  readonly rivals: Rivals;
+}
+
+export interface ObservedBlock {
+  readonly reason: string;
+  readonly effectiveAt: Date;
+}
+
+/** The other live ApiTokens of the same owner, by their creation: each count up to the owner's limit. */
+export interface Rivals {
+  readonly older: number;
+  readonly newer: number;
 }
 
 /** The parts of an ApiToken that are not its spec. */
 export interface ObservedResource {
   readonly uid: string;
   readonly generation: number;
+  readonly createdAt: Date;
+  /** Each new value of the annotation asks for one rotation. */
+  readonly rotateRequestedAt: string | undefined;
   readonly isDeleting: boolean;
   readonly hasFinalizer: boolean;
   readonly status: ApiTokenStatus;
@@ -100,67 +181,45 @@ export interface ApiTokenStatus {
   readonly tokenId?: string;
   readonly revision?: number;
   readonly secretName?: string;
+  readonly policy?: string;
   readonly issuedAt?: string;
   readonly expiresAt?: string;
+  readonly renewAt?: string;
+  readonly lastUsedAt?: string;
+  readonly previous?: PreviousToken;
   readonly effective?: { readonly duration: string; readonly scopes: readonly string[] };
+  readonly failedAttempts?: number;
+  readonly lastHandledRotateAt?: string;
 }
 
-export type ConditionType = "Ready" | "LifetimeClamped" | "Revoked";
+/** The token before the current one, while its overlap lasts. */
+export interface PreviousToken {
+  readonly tokenId: string;
+  readonly validUntil: string;
+  readonly lastUsedAt?: string;
+}
+
+export type ConditionType = "Ready" | "LifetimeClamped" | "ExpiringSoon" | "Revoked";
 
 /** Why a condition is as it is; the same words in status, Events and metrics. */
 export type Reason =
   | "Issued"
   | "Rotated"
+  | "Renewing"
   | "Expired"
+  | "Inactive"
   | "RevokedBySpec"
+  | "OwnerBlocked"
+  | "OwnerLimitExceeded"
+  | "Superseded"
+  | "PolicyDenied"
+  | "PolicyMissing"
   | "SecretConflict"
+  | "SecretDrift"
+  | "SecretRefused"
   | "DatabaseUnavailable"
+  | "DatabaseRefused"
   | "InvalidSpec"
   | "Suspended"
-  | "OverMaximum";
-
-/** Why a row's life ended; written to its revocation_reason. */
-export type RevocationReason = "RevokedBySpec" | "ResourceDeleted" | "Superseded" | "Orphaned";
-
-/** One write. They are executed in the order of the plan's list. */
-export type Action =
-  | { readonly kind: "addFinalizer" }
-  /** Inserts a row, and keeps the plaintext for the `writeSecret` that follows. */
-  | {
-      readonly kind: "issueToken";
-      readonly revision: number;
-      readonly issuedAt: Date;
-      readonly expiresAt: Date;
-      readonly cause: IssueCause;
-    }
-  /** As issueToken, in the place of a row whose plaintext nobody holds. */
-  | {
-      readonly kind: "replaceToken";
-      readonly tokenId: string;
-      readonly issuedAt: Date;
-      readonly expiresAt: Date;
-    }
-  | { readonly kind: "updateToken"; readonly tokenId: string; readonly expiresAt: Date }
-  | { readonly kind: "writeSecret"; readonly expiresAt: Date }
-  | { readonly kind: "decorateSecret" }
-  | {
-      readonly kind: "revokeTokens";
-      readonly tokenIds: readonly string[];
-      readonly reason: RevocationReason;
-      /** What the person who revoked said of it. */
-      readonly note?: string;
-    }
-  | { readonly kind: "deleteSecret"; readonly name: string }
-  | { readonly kind: "removeFinalizer" };
-
-/** Why a token is issued: the first one, or in the place of one that its Secret no longer holds. */
-export type IssueCause = "FirstToken" | "SecretMissing" | "SecretEdited" | "TokenEnded";
-
-/** What a pass is to do. Converged is exactly `actions.length === 0`. */
-export interface Plan {
-  readonly actions: readonly Action[];
-  /** What to say once there is nothing left to do; undefined where there is nothing to say, or nothing to say it on. */
-  readonly status: ApiTokenStatus | undefined;
-  /** When to look again without having been told of a change. */
-  readonly requeueAt: Date | undefined;
-}
+  | "OverMaximum"
+  | "NotRenewed";

@@ -1,4 +1,5 @@
-import type { Action, ApiTokenStatus, Condition } from "./model.ts";
+import type { ApiTokenStatus, Condition } from "./model.ts";
+import type { Action, IssueCause } from "./plan/action.ts";
 import { findCondition } from "./status.ts";
 
 /** What an Event says: `reason` is one of the documented reasons. */
@@ -21,9 +22,11 @@ export function describeChange(before: ApiTokenStatus, after: ApiTokenStatus): N
       message: ready.message,
     });
   }
-  const clamped = findCondition(after, "LifetimeClamped");
-  if (clamped && !findCondition(before, "LifetimeClamped")) {
-    notes.push({ type: "Warning", reason: "LifetimeClamped", action: "Issue", message: clamped.message });
+  for (const type of ["LifetimeClamped", "ExpiringSoon"] as const) {
+    const condition = findCondition(after, type);
+    if (condition && !findCondition(before, type)) {
+      notes.push({ type: "Warning", reason: type, action: "Reconcile", message: condition.message });
+    }
   }
   return notes;
 }
@@ -35,14 +38,13 @@ function isNewReason(before: ApiTokenStatus, condition: Condition): boolean {
 /** What is worth telling about actions that answer somebody's interference. */
 export function describeActions(actions: readonly Action[]): Note[] {
   return actions.flatMap((action): Note[] => {
-    if (action.kind !== "issueToken" || action.cause === "FirstToken") return [];
-    return [{ type: "Warning", reason: "SecretDrift", action: "Issue", message: DRIFT_MESSAGES[action.cause] }];
+    const message = action.kind === "issueToken" ? DRIFT_MESSAGES[action.cause] : undefined;
+    return message === undefined ? [] : [{ type: "Warning", reason: "SecretDrift", action: "Issue", message }];
   });
 }
 
-const DRIFT_MESSAGES = {
-  SecretMissing: "No Secret of the wanted name held the token any more; a new token is issued, and the old one ends.",
-  SecretEdited:
-    "The Secret no longer held the token under the wanted key; a new token is issued, and the old one ends.",
+const DRIFT_MESSAGES: Readonly<Partial<Record<IssueCause, string>>> = {
+  SecretMissing: "No Secret held the token any more; a new token is issued, and the old one ends after its overlap.",
+  SecretEdited: "The Secret no longer held the token; a new token is issued, and the old one ends after its overlap.",
   TokenEnded: "The token had ended, or its row was deleted; a new token is issued.",
-} as const;
+};

@@ -1,10 +1,12 @@
 import { formatDuration } from "./duration.ts";
+import { endOf } from "./lifetime.ts";
 import type {
   ApiTokenStatus,
   Condition,
   ConditionType,
   Observed,
   ObservedResource,
+  PreviousToken,
   Reason,
   TokenRow,
 } from "./model.ts";
@@ -36,19 +38,66 @@ export function buildConditions(
   });
 }
 
-/** The status of an ApiToken whose newest token is `token`; without one, what was said of the last is kept. */
+/** What a status tells besides its conditions. */
+export interface StatusParts {
+  /** The newest token; without one, what was said of the last is kept. */
+  readonly token?: TokenRow | undefined;
+  readonly previous?: TokenRow;
+  readonly secretName?: string;
+  readonly policy?: string;
+  readonly renewAt?: Date;
+}
+
+/** The status of an ApiToken. */
 export function buildStatus(
-  observed: Observed & { resource: NonNullable<Observed["resource"]> },
+  observed: Observed & { resource: ObservedResource },
   claims: readonly ConditionClaim[],
-  token: TokenRow | undefined,
-  secretName: string | undefined,
+  { token, previous, secretName, policy, renewAt }: StatusParts,
 ): ApiTokenStatus {
-  const { status: previous, generation } = observed.resource;
+  const { status: before, generation, rotateRequestedAt } = observed.resource;
+  const lastUsedAt = tellUse(before.lastUsedAt, latest(token?.lastUsedAt, previous?.lastUsedAt), USE_TOLD_EVERY_MS);
+  const handled = observed.secret.state === "ours" ? observed.secret.handledRotateAt : undefined;
+  // What was handled stays so, whatever somebody does to the Secret.
+  const isTold = rotateRequestedAt !== undefined && rotateRequestedAt === before.lastHandledRotateAt;
+  const lastHandledRotateAt = isTold ? rotateRequestedAt : (handled ?? before.lastHandledRotateAt);
   return {
     observedGeneration: generation,
-    conditions: buildConditions(claims, previous, generation, observed.now),
-    ...(token ? describeToken(token) : keepToken(previous)),
+    conditions: buildConditions(claims, before, generation, observed.now),
+    ...(token ? describeToken(token) : keepToken(before)),
     ...(secretName === undefined ? {} : { secretName }),
+    ...(policy === undefined ? {} : { policy }),
+    ...(renewAt === undefined ? {} : { renewAt: formatTime(renewAt) }),
+    ...(lastUsedAt === undefined ? {} : { lastUsedAt }),
+    ...(previous === undefined ? {} : { previous: describePrevious(previous, before.previous) }),
+    ...(lastHandledRotateAt === undefined ? {} : { lastHandledRotateAt }),
+  };
+}
+
+/** Tokens are used all the time: a status that told of each use would be written all the time. */
+const USE_TOLD_EVERY_MS = 3_600_000;
+
+/** In its overlap it matters more whether somebody still uses the previous token. */
+const PREVIOUS_USE_TOLD_EVERY_MS = 5 * 60_000;
+
+function tellUse(told: string | undefined, usedAt: Date | undefined, everyMs: number): string | undefined {
+  const isNews = usedAt !== undefined && (told === undefined || usedAt.getTime() >= Date.parse(told) + everyMs);
+  return isNews ? formatTime(usedAt) : told;
+}
+
+function latest(...times: (Date | undefined)[]): Date | undefined {
+  return times.reduce(
+    (best, time) => (time !== undefined && (best === undefined || time > best) ? time : best),
+    undefined,
+  );
+}
+
+function describePrevious(token: TokenRow, told: PreviousToken | undefined): PreviousToken {
+  const toldUse = told?.tokenId === token.id ? told.lastUsedAt : undefined;
+  const lastUsedAt = tellUse(toldUse, token.lastUsedAt, PREVIOUS_USE_TOLD_EVERY_MS);
+  return {
+    tokenId: token.id,
+    validUntil: formatTime(endOf(token)),
+    ...(lastUsedAt === undefined ? {} : { lastUsedAt }),
   };
 }
 
@@ -78,26 +127,4 @@ function keepToken({ tokenId, revision, issuedAt, expiresAt, effective }: ApiTok
 /** The condition of that type, if the status has it. */
 export function findCondition(status: ApiTokenStatus, type: ConditionType): Condition | undefined {
   return status.conditions?.find((condition) => condition.type === type);
-}
-
-/**
- * The status of an ApiToken that could not be looked at because the database is not available: undefined when it is to
- * stay as it is. What was Ready is not called broken for it, or an outage of the database would rewrite every ApiToken.
- */
-export function statusOfOutage(resource: ObservedResource, now: Date): ApiTokenStatus | undefined {
-  const ready = findCondition(resource.status, "Ready");
-  if (!resource.isDeleting && ready?.status === "True") return undefined;
-  const claim: ConditionClaim = {
-    type: "Ready",
-    status: "False",
-    reason: "DatabaseUnavailable",
-    message: resource.isDeleting
-      ? "The database is not available: deletion waits until the token can be revoked, and goes on by itself."
-      : "The database is not available: no token can be issued. This goes on by itself once it is back.",
-  };
-  const others = (resource.status.conditions ?? []).filter((condition) => condition.type !== "Ready");
-  return {
-    ...resource.status,
-    conditions: [...buildConditions([claim], resource.status, resource.generation, now), ...others],
-  };
 }

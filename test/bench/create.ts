@@ -75,7 +75,12 @@ async function countItems(transport: KubeTransport, path: string): Promise<numbe
   return list.items.length + (list.metadata.remainingItemCount ?? 0);
 }
 
-async function sendBare(transport: KubeTransport, prefix: string, count: number, concurrency: number): Promise<void> {
+export async function sendBare(
+  transport: KubeTransport,
+  prefix: string,
+  count: number,
+  concurrency: number,
+): Promise<void> {
   await runMany(count, concurrency, async (index) => {
     const body = anApiToken("bare", prefix, index);
     const created = await transport.request<ApiToken>("POST", apiTokensPath("bare"), { body });

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { createTransport, type KubeTransport } from "../../src/kube/transport.ts";
 import { migrate } from "../../src/postgres/migrations.ts";
 import { type ControlPlane, startControlPlane } from "../support/control-plane.ts";
-import { applyCrds } from "../support/global-setup.ts";
+import { installResources } from "../support/global-setup.ts";
 import { startPostgres } from "../support/postgres-server.ts";
 import { type BackgroundProcess, findFreePorts, startProcess, waitUntilReady } from "../support/processes.ts";
 
@@ -24,7 +24,7 @@ const DURABLE = { fsync: "on", full_page_writes: "on", synchronous_commit: "on" 
 export async function startBenchStage(): Promise<BenchStage> {
   const dir = mkdtempSync(join(tmpdir(), "apitoken-bench-"));
   const [postgres, controlPlane] = await Promise.all([startPostgres({ settings: DURABLE }), startControlPlane()]);
-  applyCrds(controlPlane.kubectlPath, controlPlane.kubeconfigPath);
+  installResources(controlPlane);
   const databaseUrl = await postgres.createDatabase("tokens");
   await migrate(databaseUrl);
   const transport = await createTransport({ userAgent: "bench", kubeconfigPath: controlPlane.kubeconfigPath });

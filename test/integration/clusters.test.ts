@@ -4,7 +4,7 @@ import { type ControlPlane, startControlPlane } from "../support/control-plane.t
 import { isIdle, startTestController, type TestController } from "../support/controllers.ts";
 import { createTestDatabase, findRows, verifies } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
-import { applyCrds } from "../support/global-setup.ts";
+import { installResources } from "../support/global-setup.ts";
 import { issueToken } from "../support/resources.ts";
 
 let other: ControlPlane;
@@ -15,7 +15,7 @@ let controllers: TestController[];
 
 beforeAll(async () => {
   other = await startControlPlane();
-  applyCrds(other.kubectlPath, other.kubeconfigPath);
+  installResources(other);
   here = await connectCluster();
   there = await connectCluster(other.kubeconfigPath, here.namespace);
   databaseUrl = await createTestDatabase();

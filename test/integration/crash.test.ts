@@ -1,20 +1,25 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { conditionOf, connectCluster, readToken, type TestCluster } from "../support/cluster.ts";
 import { isIdle, startTestController, type TestController } from "../support/controllers.ts";
 import { createTestDatabase, findRows, verifies } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { createWriteTap, type Fault, type WriteTap } from "../support/faults.ts";
+import { type ClusterResources, createClusterResources } from "../support/policies.ts";
+import { runAsSuperuser } from "../support/postgres-server.ts";
 
 /** The same replica, started again: it need not wait for its own lease to run out. */
 const identity = "replica";
 
 let cluster: TestCluster;
 let databaseUrl: string;
+let resources: ClusterResources;
 
 beforeAll(async () => {
   cluster = await connectCluster();
+  resources = createClusterResources(cluster);
   databaseUrl = await createTestDatabase();
 });
+afterEach(() => resources.clear());
 afterAll(() => cluster.close());
 
 interface Scenario {
@@ -23,7 +28,7 @@ interface Scenario {
   readonly change: (name: string) => Promise<unknown>;
   /** Whether the ApiToken exists before the change. */
   readonly isNew?: boolean;
-  readonly end: "live" | "revoked" | "gone";
+  readonly end: "live" | "rotated" | "revoked" | "blocked" | "superseded" | "gone";
   /** Where the token is in the end. */
   readonly secretName?: (name: string) => string;
 }
@@ -64,6 +69,30 @@ const SCENARIOS: readonly Scenario[] = [
     end: "live",
     secretName: (name) => `${name}-new`,
   },
+  {
+    sentence: "rotate",
+    change: (name) => cluster.annotate(name, { "apitoken.dev/rotate-requested-at": "now" }),
+    end: "rotated",
+  },
+  {
+    sentence: "change of templates",
+    change: (name) => cluster.patch(name, { secret: { data: { header: "Bearer ${token}" } } }),
+    end: "live",
+  },
+  {
+    sentence: "block",
+    change: (name) => resources.applyBlock(name, { owner: `owner-of-${name}` }),
+    end: "blocked",
+  },
+  {
+    sentence: "supersede",
+    change: async (name) => {
+      await resources.applyPolicy("one", { maxTokensPerOwner: 1 });
+      await cluster.apply(`${name}-newer`, { owner: `owner-of-${name}` });
+      await makeOlder(name);
+    },
+    end: "superseded",
+  },
   { sentence: "revoke", change: (name) => cluster.patch(name, { revoked: true }), end: "revoked" },
   { sentence: "delete", change: (name) => cluster.delete(name), end: "gone" },
 ];
@@ -92,22 +121,17 @@ test.each(CASES)(
       await expectEnd(name, scenario);
       const idler = createWriteTap();
       await runUntilSettled(idler, name, scenario);
-      expect(withoutEpoch(idler.writes), `after a ${fault} at write ${write}`).toEqual([]);
+      expect(idler.writes, `after a ${fault} at write ${write}`).toEqual([]);
     }
-    expect(reached).toBeGreaterThanOrEqual(3);
+    expect(reached).toBeGreaterThanOrEqual(2);
     expect(reached).toBeLessThan(MOST_WRITES);
   },
   180_000,
 );
 
-/** Every start raises the epoch: that write is about the leader, not about an ApiToken. */
-function withoutEpoch(writes: readonly string[]): string[] {
-  return writes.filter((write) => !write.includes("leader_epoch"));
-}
-
 async function prepare(name: string, scenario: Pick<Scenario, "isNew" | "change">): Promise<void> {
   if (!scenario.isNew) {
-    await cluster.apply(name, { owner: "alice" });
+    await cluster.apply(name, { owner: `owner-of-${name}` });
     await withController(createWriteTap(), async (controller) => {
       await eventually(async () => expect(conditionOf(await cluster.get(name), "Ready")?.status).toBe("True"));
       await eventually(() => isIdle(controller));
@@ -144,22 +168,44 @@ async function withController(tap: WriteTap, use: (controller: TestController) =
 }
 
 async function expectEnd(name: string, { end, secretName }: Pick<Scenario, "end" | "secretName">): Promise<void> {
-  const rows = await findRows(databaseUrl, name);
-  const live = rows.filter((row) => row.is_live);
+  const live = (await findRows(databaseUrl, name)).filter((row) => row.is_live);
   const secret = await cluster.getSecret(secretName?.(name) ?? name);
   const resource = await cluster.get(name);
-  if (end === "live") {
-    expect(live).toHaveLength(1);
+  if (end === "live" || end === "rotated") {
+    // A token whose end is set already is the previous one, in its overlap.
+    const [current, ...others] = live.filter((row) => row.revoked_at === null);
+    expect(others).toEqual([]);
+    expect(live.length).toBeLessThanOrEqual(2);
     expect(await verifies(cluster, databaseUrl, readToken(secret))).toBe(true);
-    expect(secret?.metadata.annotations?.["apitoken.dev/token-id"]).toBe(live[0]?.id);
-    expect(resource?.status?.tokenId).toBe(live[0]?.id);
+    expect(secret?.metadata.annotations?.["apitoken.dev/token-id"]).toBe(current?.id);
+    expect(resource?.status?.tokenId).toBe(current?.id);
     expect(conditionOf(resource, "Ready")?.status).toBe("True");
     expect(resource?.status?.observedGeneration).toBe(resource?.metadata.generation);
+    if (end === "rotated") {
+      expect(resource?.status).toMatchObject({ revision: 2, lastHandledRotateAt: "now" });
+      expect(live).toHaveLength(2);
+    }
     if (secretName) expect(await cluster.getSecret(name)).toBeUndefined();
-  } else {
-    expect(live).toEqual([]);
-    expect(secret).toBeUndefined();
-    if (end === "gone") expect(resource).toBeUndefined();
-    else expect(conditionOf(resource, "Ready")?.reason).toBe("RevokedBySpec");
+    return;
   }
+  expect(live).toEqual([]);
+  expect(secret).toBeUndefined();
+  if (end === "gone") expect(resource).toBeUndefined();
+  else expect(conditionOf(resource, "Ready")?.reason).toBe(REASONS[end]);
+  if (end === "superseded") {
+    const newer = (await findRows(databaseUrl, `${name}-newer`)).filter((row) => row.is_live);
+    expect(newer).toHaveLength(1);
+    expect(conditionOf(await cluster.get(`${name}-newer`), "Ready")?.status).toBe("True");
+  }
+}
+
+const REASONS = { revoked: "RevokedBySpec", blocked: "OwnerBlocked", superseded: "Superseded" } as const;
+
+/** Creation times have whole seconds, and of one second the uid decides: here the row says that it is older. */
+async function makeOlder(name: string): Promise<void> {
+  await runAsSuperuser(
+    databaseUrl,
+    "update apitoken.tokens set resource_created_at = resource_created_at - interval '1 hour' where name = $1",
+    [name],
+  );
 }

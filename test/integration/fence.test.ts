@@ -2,16 +2,18 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Database, openDatabase } from "../../src/postgres/database.ts";
 import { FencedError } from "../../src/postgres/errors.ts";
-import { raiseEpoch } from "../../src/postgres/leader-epoch.ts";
+import { type Fence, raiseEpoch } from "../../src/postgres/leader-epoch.ts";
+import { blockOwner, eraseOwner, liftBlock } from "../../src/postgres/owner-blocks.ts";
 import {
-  type Fence,
   issueToken,
   type NewTokenRow,
   replaceToken,
   revokeTokens,
   updateToken,
-} from "../../src/postgres/tokens.ts";
+} from "../../src/postgres/token-writes.ts";
 import { createTestDatabase, findRows } from "../support/database.ts";
+
+const LIMIT = { max: 100, onLimit: "RevokeOldest", scope: "Cluster" } as const;
 
 const clusterId = randomUUID();
 let databaseUrl: string;
@@ -29,10 +31,14 @@ function aRow(name: string, rest: Partial<NewTokenRow> = {}): NewTokenRow {
     namespace: "ns",
     name,
     resourceUid: randomUUID(),
+    resourceCreatedAt: new Date(),
     revision: 1,
     owner: "alice",
     description: "",
     scopes: [],
+    allowedCidrs: [],
+    grace: undefined,
+    activeSince: new Date(),
     hash: Buffer.from(randomUUID()),
     keyId: "p",
     issuedAt: new Date(),
@@ -44,15 +50,19 @@ function aRow(name: string, rest: Partial<NewTokenRow> = {}): NewTokenRow {
 test("every write of an old epoch is refused, and changes nothing", async () => {
   const old = await raiseEpoch(db, clusterId, "first");
   const row = aRow("fenced");
-  await issueToken(db, old, row);
+  await issueToken(db, old, row, LIMIT);
   const before = await findRows(databaseUrl, "fenced");
   await raiseEpoch(db, clusterId, "second");
 
   const writes: ((fence: Fence) => Promise<void>)[] = [
-    (fence) => issueToken(db, fence, aRow("fenced", { revision: 2 })),
+    (fence) => issueToken(db, fence, aRow("fenced", { revision: 2 }), LIMIT),
     (fence) => replaceToken(db, fence, row.id, aRow("fenced")),
     (fence) => updateToken(db, fence, row.id, { ...row, scopes: ["x"] }),
     (fence) => revokeTokens(db, fence, [row.id], "no"),
+    async (fence) =>
+      void (await blockOwner(db, fence, { name: "b", owner: "alice", reason: "", effectiveAt: new Date(0) })),
+    (fence) => liftBlock(db, fence, "b"),
+    (fence) => eraseOwner(db, fence, "b", "nobody"),
   ];
   for (const write of writes) await expect(write(old)).rejects.toBeInstanceOf(FencedError);
   expect(await findRows(databaseUrl, "fenced")).toEqual(before);
@@ -65,7 +75,7 @@ test("while epochs are raised under load, no write lands after the epoch that en
   const writer = async () => {
     while (!isOver) {
       const mine = fence;
-      await issueToken(db, mine, aRow("race", { keyId: mine.epoch })).then(
+      await issueToken(db, mine, aRow("race", { keyId: mine.epoch }), LIMIT).then(
         () => landed.push(mine.epoch),
         (error) => expect(error).toBeInstanceOf(FencedError),
       );

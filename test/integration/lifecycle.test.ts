@@ -36,6 +36,13 @@ async function eventsOf(name: string): Promise<{ reason: string; type: string; n
   return items.filter((event) => event.regarding.name === name);
 }
 
+async function editSecret(name: string, data: object): Promise<void> {
+  await cluster.transport.request("PATCH", `/api/v1/namespaces/${cluster.namespace}/secrets/${name}`, {
+    contentType: "application/merge-patch+json",
+    body: { data },
+  });
+}
+
 describe("issuing", () => {
   test("an owner alone gives, within a second, a Secret whose token the row's hash fits, for 30 days", async () => {
     const appliedAtMs = performance.now();
@@ -148,16 +155,41 @@ describe("changing", () => {
     expect(readToken(await cluster.getSecret("changing"))).toBe(token);
   });
 
-  test("another Secret name moves to a new token there; the old Secret goes and its token ends", async () => {
-    const token = await issue("moving", { owner: "alice" });
-    await cluster.patch("moving", { secret: { name: "moved" } });
-    const moved = await eventually(async () => {
-      const value = readToken(await cluster.getSecret("moved"));
-      expect(await verifies(cluster, databaseUrl, value)).toBe(true);
-      return value;
-    });
-    await eventually(async () => expect(await cluster.getSecret("moving")).toBeUndefined());
-    expect(moved).not.toBe(token);
+  test.each([
+    ["name", { name: "moved" }, "moved", "token"],
+    ["key", { name: "rekeyed", key: "API_TOKEN" }, "rekeyed", "API_TOKEN"],
+  ])("another Secret %s moves the token there, and leaves none behind", async (what, secret, at, key) => {
+    const name = what === "name" ? "moving" : "rekeyed";
+    const token = await issue(name, { owner: "alice" });
+    await cluster.patch(name, { secret });
+    await eventually(async () => expect(readToken(await cluster.getSecret(at), key)).toBe(token));
+    await eventually(async () => expect((await cluster.get(name))?.status?.secretName).toBe(at));
+    expect(Object.keys((await cluster.getSecret(at))?.data ?? {})).toEqual([key]);
+    if (at !== name) await eventually(async () => expect(await cluster.getSecret(name)).toBeUndefined());
+    expect(await findRows(databaseUrl, name)).toMatchObject([{ revision: 1, is_live: true }]);
+  });
+
+  test("templates fill further keys, change in place, and an edited value is put right without a new token", async () => {
+    const token = await issue("templated", { owner: "alice", secret: { data: { header: "Bearer ${token}" } } });
+    const readKey = async (key: string) => readToken(await cluster.getSecret("templated"), key);
+    expect(await readKey("header")).toBe(`Bearer ${token}`);
+
+    await cluster.patch("templated", { secret: { data: { header: null, netrc: "login ${owner} password ${token}" } } });
+    await eventually(async () => expect(await readKey("netrc")).toBe(`login alice password ${token}`));
+    expect(Object.keys((await cluster.getSecret("templated"))?.data ?? {}).sort()).toEqual(["netrc", "token"]);
+
+    await editSecret("templated", { netrc: Buffer.from("mine").toString("base64") });
+    await eventually(async () => expect(await readKey("netrc")).toBe(`login alice password ${token}`));
+    expect(await findRows(databaseUrl, "templated")).toHaveLength(1);
+  });
+
+  test("onDelete: Retain leaves the Secret, but not a token that works", async () => {
+    const token = await issue("retained", { owner: "alice", secret: { onDelete: "Retain" } });
+    await cluster.delete("retained");
+    await eventually(async () => expect(await cluster.get("retained")).toBeUndefined());
+    const secret = await cluster.getSecret("retained");
+    expect(readToken(secret)).toBe(token);
+    expect(secret?.metadata.ownerReferences ?? []).toEqual([]);
     expect(await verifies(cluster, databaseUrl, token)).toBe(false);
   });
 
@@ -178,23 +210,56 @@ describe("the Secret", () => {
   test.each([
     ["deleted", () => deleteSecret("drift-deleted")],
     ["edited", () => editSecret("drift-edited", { token: Buffer.from("mine").toString("base64") })],
-  ])("when it is %s by hand a new token comes within two seconds, and the old one ends", async (how, interfere) => {
-    const name = `drift-${how}`;
-    const token = await issue(name, { owner: "alice" });
-    await interfere();
-    await eventually(
-      async () => {
-        const value = readToken(await cluster.getSecret(name));
-        expect(value).not.toBe(token);
-        expect(await verifies(cluster, databaseUrl, value)).toBe(true);
-      },
-      { timeoutMs: 2_000 },
-    );
-    await eventually(async () => expect(await verifies(cluster, databaseUrl, token)).toBe(false), { timeoutMs: 2_000 });
-    await eventually(async () => expect(conditionOf(await cluster.get(name), "Ready")?.reason).toBe("Rotated"));
-    await eventually(async () =>
-      expect((await eventsOf(name)).map((event) => event.reason)).toEqual(expect.arrayContaining(["SecretDrift"])),
-    );
+  ])(
+    "when it is %s by hand a new token comes within two seconds, and the old one ends with its overlap",
+    async (how, interfere) => {
+      const name = `drift-${how}`;
+      const token = await issue(name, { owner: "alice", rotation: { overlap: "2s" } });
+      await interfere();
+      await eventually(
+        async () => {
+          const value = readToken(await cluster.getSecret(name));
+          expect(value).not.toBe(token);
+          expect(await verifies(cluster, databaseUrl, value)).toBe(true);
+        },
+        { timeoutMs: 2_000 },
+      );
+      await eventually(async () =>
+        expect((await cluster.get(name))?.status?.previous?.tokenId).toBe(parseTokenId(token)),
+      );
+      await eventually(async () => expect(await verifies(cluster, databaseUrl, token)).toBe(false), {
+        timeoutMs: 4_000,
+      });
+      await eventually(async () => expect((await cluster.get(name))?.status?.previous).toBeUndefined());
+      await eventually(async () => expect(conditionOf(await cluster.get(name), "Ready")?.reason).toBe("Rotated"));
+      await eventually(async () =>
+        expect((await eventsOf(name)).map((event) => event.reason)).toEqual(expect.arrayContaining(["SecretDrift"])),
+      );
+    },
+  );
+
+  test("that somebody made immutable is replaced whole when the token rotates", async () => {
+    const token = await issue("immutable", { owner: "alice" });
+    await cluster.transport.request("PATCH", `/api/v1/namespaces/${cluster.namespace}/secrets/immutable`, {
+      contentType: "application/merge-patch+json",
+      body: { immutable: true },
+    });
+    await cluster.annotate("immutable", { "apitoken.dev/rotate-requested-at": "once" });
+    await eventually(async () => expect(readToken(await cluster.getSecret("immutable"))).not.toBe(token));
+  });
+
+  test("that lost its label and owner is still known by its token, and gets them back", async () => {
+    const token = await issue("unlabelled", { owner: "alice" });
+    await cluster.transport.request("PATCH", `/api/v1/namespaces/${cluster.namespace}/secrets/unlabelled`, {
+      contentType: "application/merge-patch+json",
+      body: { metadata: { ownerReferences: null, labels: null } },
+    });
+    await eventually(async () => {
+      const secret = await cluster.getSecret("unlabelled");
+      expect(secret?.metadata.ownerReferences).toHaveLength(1);
+      expect(secret?.metadata.labels).toEqual({ "apitoken.dev/managed": "true" });
+      expect(readToken(secret)).toBe(token);
+    });
   });
 
   test("of the same name that is not ours is never changed, and once it is gone the token comes", async () => {
@@ -212,13 +277,6 @@ describe("the Secret", () => {
     await ready("foreign");
     expect(await verifies(cluster, databaseUrl, readToken(await cluster.getSecret("foreign")))).toBe(true);
   });
-
-  async function editSecret(name: string, data: object): Promise<void> {
-    await cluster.transport.request("PATCH", `/api/v1/namespaces/${cluster.namespace}/secrets/${name}`, {
-      contentType: "application/merge-patch+json",
-      body: { data },
-    });
-  }
 });
 
 function deleteSecret(name: string): Promise<unknown> {

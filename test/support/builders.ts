@@ -1,4 +1,12 @@
-import type { DesiredToken, Observed, ObservedResource, TokenRow } from "../../src/token/model.ts";
+import type {
+  AppliedPolicy,
+  DesiredSecret,
+  DesiredToken,
+  Observed,
+  ObservedResource,
+  PolicyVerdict,
+  TokenRow,
+} from "../../src/token/model.ts";
 
 /** The time at which all unit tests take place. */
 export const NOW = new Date("2026-06-01T12:00:00Z");
@@ -7,6 +15,21 @@ export const HOUR_MS = 3_600_000;
 
 export const LIMITS = { defaultMs: 720 * HOUR_MS, maxMs: 720 * HOUR_MS };
 
+/** An AppliedPolicy that allows what the chart's default policy allows. */
+export function aPolicy(overrides: Partial<AppliedPolicy> = {}): AppliedPolicy {
+  return {
+    name: "default",
+    lifetime: LIMITS,
+    owner: { max: 1, onLimit: "RevokeOldest", scope: "Cluster" },
+    inactivityTimeoutMs: undefined,
+    grace: undefined,
+    warnBeforeMs: 168 * HOUR_MS,
+    ...overrides,
+  };
+}
+
+export const ALLOWED: PolicyVerdict = { kind: "allowed", policy: aPolicy() };
+
 export const RESOURCE_UID = "11111111-1111-4111-8111-111111111111";
 
 export function aDesiredToken(overrides: Partial<DesiredToken> = {}): DesiredToken {
@@ -14,13 +37,20 @@ export function aDesiredToken(overrides: Partial<DesiredToken> = {}): DesiredTok
     owner: "alice",
     description: "",
     scopes: [],
+    allowedCidrs: [],
     lifetime: { kind: "default" },
-    secret: { name: "demo", key: "token", labels: {}, annotations: {} },
+    rotation: { isAutomatic: true, renewBefore: { percentage: 10 }, overlapMs: HOUR_MS },
+    inactivityTimeoutMs: undefined,
+    secret: aDesiredSecret(),
     isRevoked: false,
     revocationReason: "",
     isSuspended: false,
     ...overrides,
   };
+}
+
+export function aDesiredSecret(overrides: Partial<DesiredSecret> = {}): DesiredSecret {
+  return { name: "demo", key: "token", data: {}, labels: {}, annotations: {}, isRetained: false, ...overrides };
 }
 
 /** A live row, as it is an hour after its issue. */
@@ -33,16 +63,29 @@ export function aTokenRow(overrides: Partial<TokenRow> = {}): TokenRow {
     owner: "alice",
     description: "",
     scopes: [],
+    allowedCidrs: [],
+    grace: undefined,
     issuedAt,
     expiresAt: new Date(issuedAt.getTime() + LIMITS.maxMs),
     revokedAt: undefined,
     revocationReason: undefined,
+    activeSince: issuedAt,
+    lastUsedAt: undefined,
     ...overrides,
   };
 }
 
 export function aResource(overrides: Partial<ObservedResource> = {}): ObservedResource {
-  return { uid: RESOURCE_UID, generation: 1, isDeleting: false, hasFinalizer: true, status: {}, ...overrides };
+  return {
+    uid: RESOURCE_UID,
+    generation: 1,
+    createdAt: new Date(NOW.getTime() - 2 * HOUR_MS),
+    rotateRequestedAt: undefined,
+    isDeleting: false,
+    hasFinalizer: true,
+    status: {},
+    ...overrides,
+  };
 }
 
 /** By default: an ApiToken that nothing was done for yet. */
@@ -53,6 +96,8 @@ export function anObserved(overrides: Partial<Observed> = {}): Observed {
     tokens: [],
     secret: { state: "absent" },
     straySecrets: [],
+    block: undefined,
+    rivals: { older: 0, newer: 0 },
     ...overrides,
   };
 }
@@ -63,7 +108,20 @@ export function aConvergedObserved(overrides: Partial<Observed> = {}, row: Parti
   return anObserved({
     resource: aResource({ status: { tokenId: token.id, revision: token.revision } }),
     tokens: [token],
-    secret: { state: "ours", name: "demo", holds: token.id, isDecorated: true },
+    secret: aSecret({ holds: token.id }),
     ...overrides,
   });
+}
+
+/** The wanted Secret, ours and as it should be. */
+export function aSecret(overrides: Partial<Observed["secret"] & { state: "ours" }> = {}): Observed["secret"] {
+  return {
+    state: "ours",
+    name: "demo",
+    holds: undefined,
+    isIntact: true,
+    isDecorated: true,
+    handledRotateAt: undefined,
+    ...overrides,
+  };
 }

@@ -18,6 +18,8 @@ export interface TestCluster {
   apply(name: string, spec: object): Promise<ApiToken>;
   /** Changes its spec by a JSON merge patch. */
   patch(name: string, spec: object): Promise<ApiToken>;
+  /** Sets annotations of an ApiToken. */
+  annotate(name: string, annotations: Readonly<Record<string, string | null>>): Promise<ApiToken>;
   get(name: string): Promise<ApiToken | undefined>;
   delete(name: string): Promise<void>;
   getSecret(name: string): Promise<Secret | undefined>;
@@ -42,6 +44,11 @@ export async function connectCluster(
     apply: (name, spec) => transport.request("POST", path, { body: anApiTokenBody(namespace, name, spec) }),
     patch: (name, spec) =>
       transport.request("PATCH", `${path}/${name}`, { contentType: "application/merge-patch+json", body: { spec } }),
+    annotate: (name, annotations) =>
+      transport.request("PATCH", `${path}/${name}`, {
+        contentType: "application/merge-patch+json",
+        body: { metadata: { annotations } },
+      }),
     get: (name) => orUndefined(transport.request<ApiToken>("GET", `${path}/${name}`)),
     delete: async (name) => void (await transport.request("DELETE", `${path}/${name}`)),
     getSecret: (name) => orUndefined(transport.request<Secret>("GET", `${secretsPath(namespace)}/${name}`)),

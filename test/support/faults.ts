@@ -71,5 +71,7 @@ export function createWriteTap(at?: { fault: Fault; write: number }): WriteTap {
 }
 
 function nameOfWrite({ name, text }: Statement): string | undefined {
-  return /\b(insert into|update|delete from)\b/.test(text) ? (name ?? text.slice(0, 40)) : undefined;
+  return /\b(insert into|update|delete from)\b|apitoken\.(issue_token|block_owner|erase_owner)\(/.test(text)
+    ? (name ?? text.slice(0, 40))
+    : undefined;
 }

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { TestProject } from "vitest/node";
 import { migrate } from "../../src/postgres/migrations.ts";
-import { startControlPlane } from "./control-plane.ts";
+import { type ControlPlane, startControlPlane } from "./control-plane.ts";
 import { startPostgres } from "./postgres-server.ts";
 
 /** The addresses of the servers that all test files share. */
@@ -23,6 +23,9 @@ declare module "vitest" {
 /** The database that every test file's own is cloned from. */
 export const TEMPLATE_DATABASE = "apitoken_template";
 
+/** The tests' ApiTokenPolicy is for the namespaces without it. */
+export const NO_POLICY_LABEL = "apitoken-test-no-policy";
+
 /** Starts one Postgres with a migrated template database, and one control plane with our CRD. */
 export default async function setUp({ provide }: TestProject): Promise<() => Promise<void>> {
   const [postgres, controlPlane] = await Promise.all([
@@ -30,7 +33,7 @@ export default async function setUp({ provide }: TestProject): Promise<() => Pro
     startControlPlane({ withControllerManager: true }),
   ]);
   await migrate(await postgres.createDatabase(TEMPLATE_DATABASE));
-  applyCrds(controlPlane.kubectlPath, controlPlane.kubeconfigPath);
+  installResources(controlPlane);
   provide("servers", {
     postgresUrl: postgres.url,
     kubeconfigPath: controlPlane.kubeconfigPath,
@@ -43,10 +46,24 @@ export default async function setUp({ provide }: TestProject): Promise<() => Pro
   };
 }
 
-/** Installs the CRDs and waits until the API server serves them. */
-export function applyCrds(kubectlPath: string, kubeconfigPath: string): void {
+/** Lets tests issue what they like: one owner may have many tokens. Namespaces with this label are without a policy. */
+const TEST_POLICY = {
+  apiVersion: "apitoken.dev/v1alpha1",
+  kind: "ApiTokenPolicy",
+  metadata: { name: "tests" },
+  spec: {
+    priority: -1_000,
+    namespaceSelector: { matchExpressions: [{ key: NO_POLICY_LABEL, operator: "DoesNotExist" }] },
+    maxTokensPerOwner: 100_000,
+  },
+};
+
+/** Installs the CRDs, waits until the API server serves them, and creates the tests' ApiTokenPolicy. */
+export function installResources({ kubectlPath, kubeconfigPath }: ControlPlane): void {
   const folder = fileURLToPath(new URL("../../crds/", import.meta.url));
-  const kubectl = (...args: string[]) => execFileSync(kubectlPath, ["--kubeconfig", kubeconfigPath, ...args]);
-  kubectl("apply", "--server-side", "-f", folder);
-  kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/apitokens.apitoken.dev");
+  const kubectl = (args: string[], input = "") =>
+    execFileSync(kubectlPath, ["--kubeconfig", kubeconfigPath, ...args], { input });
+  kubectl(["apply", "--server-side", "-f", folder]);
+  kubectl(["wait", "--for=condition=Established", "--timeout=30s", "-f", folder]);
+  kubectl(["apply", "-f", "-"], JSON.stringify(TEST_POLICY));
 }

@@ -25,6 +25,8 @@ test.each([
   ["src/token/a.ts", "../postgres/tokens.ts"],
   ["src/token/a.ts", "../runtime/log.ts"],
   ["src/token/a.ts", "node:fs"],
+  ["src/token/plan/a.ts", "../../kube/transport.ts"],
+  ["src/token/plan/a.ts", "../../postgres/tokens.ts"],
   ["src/token/a.ts", "zod"],
   ["src/runtime/a.ts", "../kube/transport.ts"],
   ["src/runtime/a.ts", "../postgres/tokens.ts"],
@@ -45,7 +47,10 @@ test.each([
 });
 
 test.each([
-  ["src/token/a.ts", "./plan.ts"],
+  ["src/token/a.ts", "./lifetime.ts"],
+  ["src/token/a.ts", "./plan/action.ts"],
+  ["src/token/plan/a.ts", "../lifetime.ts"],
+  ["src/token/plan/a.ts", "./action.ts"],
   ["src/token/a.ts", "node:crypto"],
   ["src/kube/resources/a.ts", "../../token/model.ts"],
   ["src/kube/a.ts", "undici"],

@@ -9,6 +9,9 @@ export const FINALIZER = `${GROUP}/revoke`;
 /** The Secrets that the controller wrote; the only ones that it watches. */
 export const MANAGED_LABEL = `${GROUP}/managed`;
 
+/** Each new value that a user gives it on an ApiToken asks for one rotation; on a Secret it tells which one was made. */
+export const ROTATE_ANNOTATION = `${GROUP}/rotate-requested-at`;
+
 /** The parts of metadata that we read, of any resource. */
 export interface ObjectMeta {
   readonly name: string;
@@ -16,6 +19,7 @@ export interface ObjectMeta {
   readonly uid: string;
   readonly resourceVersion: string;
   readonly generation?: number;
+  readonly creationTimestamp?: string;
   readonly deletionTimestamp?: string;
   readonly finalizers?: readonly string[];
   readonly labels?: Readonly<Record<string, string>>;

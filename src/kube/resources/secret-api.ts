@@ -2,7 +2,7 @@ import type { Decoration, DecorationPatch } from "../../token/decoration.ts";
 import { KubeApiError } from "../api-error.ts";
 import type { KubeTransport } from "../transport.ts";
 import type { OwnerReference } from "./group.ts";
-import type { Secret, SecretView } from "./secret.ts";
+import { SECRET_TYPE, type Secret, type SecretView } from "./secret.ts";
 
 /** Where Secrets are listed: in one namespace, or in all. */
 export function secretsPath(namespace?: string): string {
@@ -39,11 +39,16 @@ export async function createSecret(
     body: {
       apiVersion: "v1",
       kind: "Secret",
-      type: "Opaque",
+      type: SECRET_TYPE,
       metadata: { namespace, name, ...decoration, ...(owner === undefined ? {} : { ownerReferences: [owner] }) },
       data: encodeValues(values),
     },
   });
+}
+
+/** What changes of a Secret's metadata besides its decoration. */
+export interface MetadataPatch extends Partial<DecorationPatch> {
+  readonly ownerReferences?: readonly OwnerReference[];
 }
 
 /** Makes `values` all that the Secret holds, if it is still as it was seen, in one update. */
@@ -51,20 +56,20 @@ export async function replaceSecretValues(
   transport: KubeTransport,
   seen: SecretView,
   values: Readonly<Record<string, string>>,
-  decoration: DecorationPatch | undefined,
+  metadata: MetadataPatch,
 ): Promise<Secret> {
   const dropped = Object.keys(seen.fingerprints).filter((key) => !Object.hasOwn(values, key));
   const data = { ...encodeValues(values), ...Object.fromEntries(dropped.map((key) => [key, null])) };
-  return patchSecret(transport, seen, { ...decoration }, { data });
+  return patchSecret(transport, seen, metadata, { data });
 }
 
-/** Changes labels and annotations only, if the Secret is still as it was seen. */
+/** Changes metadata only, if the Secret is still as it was seen. */
 export async function decorateSecret(
   transport: KubeTransport,
   seen: SecretView,
-  decoration: DecorationPatch,
+  metadata: MetadataPatch,
 ): Promise<Secret> {
-  return patchSecret(transport, seen, decoration, {});
+  return patchSecret(transport, seen, metadata, {});
 }
 
 /** Deletes the Secret, if it is still as it was seen. It is no error that it has gone already. */

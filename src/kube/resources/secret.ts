@@ -9,6 +9,7 @@ export interface Secret {
   readonly type?: string;
   /** Values in base64. */
   readonly data?: Readonly<Record<string, string>>;
+  readonly immutable?: boolean;
 }
 
 /**
@@ -26,16 +27,22 @@ export interface SecretView {
   };
   /** The controlling owner, if there is one. */
   readonly owner: OwnerReference | undefined;
+  /** Whether it is of a kind that no update can bring in line: immutable, or not Opaque. */
+  readonly mustReplace: boolean;
   readonly fingerprints: Readonly<Record<string, Readonly<Record<string, Buffer>>>>;
 }
 
+/** A user never chooses it: tools treat Secrets of other types in ways of their own. */
+export const SECRET_TYPE = "Opaque";
+
 /** Reduces a Secret on entry, so that no plaintext is cached. */
 export function reduceSecret(raw: unknown, keyring: Keyring): SecretView {
-  const { metadata, data = {} } = raw as Secret;
+  const { metadata, data = {}, immutable, type } = raw as Secret;
   const { name, namespace, uid, resourceVersion, labels = {}, annotations = {}, ownerReferences = [] } = metadata;
   return {
     metadata: { name, namespace, uid, resourceVersion, labels, annotations },
     owner: ownerReferences.find((reference) => reference.controller === true),
+    mustReplace: immutable === true || type !== SECRET_TYPE,
     fingerprints: Object.fromEntries(
       Object.entries(data).map(([key, value]) => [key, fingerprint(Buffer.from(value, "base64"), keyring)]),
     ),

@@ -1,33 +1,20 @@
 import { describe, expect, test } from "vitest";
-import type { Action, DesiredToken, IssueCause, Observed, RevocationReason } from "../../../src/token/model.ts";
-import { isDestructive, plan } from "../../../src/token/plan.ts";
+import type { DesiredToken, Observed } from "../../../src/token/model.ts";
+import { type Action, type IssueCause, isDestructive, type RevocationReason } from "../../../src/token/plan/action.ts";
 import {
   aConvergedObserved,
+  aDesiredSecret,
   aDesiredToken,
   anObserved,
   aResource,
+  aSecret,
   aTokenRow,
   HOUR_MS,
-  LIMITS,
   NOW,
 } from "../../support/builders.ts";
+import { actionsOf, allow, find, ours, published, requested, row, second } from "./actions-of.ts";
 
 const later = (ms: number) => new Date(NOW.getTime() + ms);
-const ours = (holds: string | undefined) => ({ state: "ours", name: "demo", holds, isDecorated: true }) as const;
-
-const row = aTokenRow();
-const second = aTokenRow({ id: "tokenTwo0002", revision: 2 });
-const published = aResource({ status: { tokenId: row.id, revision: 1 } });
-
-function actionsOf(observed: Observed, desired: Partial<DesiredToken> = {}): readonly Action[] {
-  return plan({ desired: aDesiredToken(desired) }, observed, LIMITS).actions;
-}
-
-function find<K extends Action["kind"]>(actions: readonly Action[], kind: K): Action & { kind: K } {
-  const action = actions.find((each): each is Action & { kind: K } => each.kind === kind);
-  if (action === undefined) throw new Error(`there is no ${kind} among ${actions.map((each) => each.kind)}`);
-  return action;
-}
 
 /** Every cause that there is: a new one does not compile without a case. */
 const CAUSES: Readonly<Record<IssueCause, readonly (readonly [string, Observed])[]>> = {
@@ -35,15 +22,30 @@ const CAUSES: Readonly<Record<IssueCause, readonly (readonly [string, Observed])
     ["nothing was ever issued", anObserved()],
     ["only an ApiToken of the same name had one", anObserved({ tokens: [aTokenRow({ resourceUid: "former" })] })],
   ],
+  Due: [
+    [
+      "nine tenths of its life are over, and a little more",
+      aConvergedObserved({}, { issuedAt: later(-656 * HOUR_MS) }),
+    ],
+    ["somebody has set it an end that lies ahead", aConvergedObserved({}, { revokedAt: later(HOUR_MS) })],
+  ],
+  Requested: [
+    ["somebody asks for it", aConvergedObserved({ resource: requested("a") })],
+    ["somebody asks again", aConvergedObserved({ resource: requested("b", "a") })],
+    [
+      "somebody asks, and the Secret is gone",
+      aConvergedObserved({ resource: requested("a"), secret: ours(undefined) }),
+    ],
+    [
+      "somebody asks for one that nobody has used",
+      anObserved({ resource: requested("a"), tokens: [{ ...row, revokedAt: NOW, revocationReason: "Inactive" }] }),
+    ],
+  ],
   SecretMissing: [
     ["the Secret was deleted", anObserved({ resource: published, tokens: [row] })],
     [
-      "another name is wanted",
-      anObserved({ resource: published, tokens: [row], straySecrets: [{ name: "old", holds: row.id }] }),
-    ],
-    [
-      "another name is wanted before the status told of the token",
-      anObserved({ tokens: [row], straySecrets: [{ name: "old", holds: row.id }] }),
+      "the Secret was deleted while its status told of another too",
+      anObserved({ resource: published, tokens: [row], straySecrets: [{ name: "old", holds: undefined }] }),
     ],
   ],
   SecretEdited: [["its value is another", aConvergedObserved({ secret: ours(undefined) })]],
@@ -75,70 +77,45 @@ describe("a token is issued, and it is known why:", () => {
   });
 });
 
-/** Every reason that there is: a new one does not compile without a case. */
-const ENDS: Readonly<Record<RevocationReason, readonly (readonly [string, Observed, Partial<DesiredToken>?])[]>> = {
-  RevokedBySpec: [["spec.revoked says so", aConvergedObserved(), { isRevoked: true }]],
-  ResourceDeleted: [
-    ["its ApiToken is being deleted", aConvergedObserved({ resource: aResource({ isDeleting: true }) })],
-    ["its ApiToken is gone", anObserved({ resource: undefined, tokens: [row] })],
-    [
-      "another ApiToken has its name now",
-      aConvergedObserved({ tokens: [aTokenRow({ id: "former000001", resourceUid: "former" }), row] }),
-    ],
-  ],
-  Superseded: [
-    ["the Secret holds a newer one", aConvergedObserved({ tokens: [row, second], secret: ours(second.id) })],
-  ],
-  Orphaned: [
-    ["the Secret holds an older one", aConvergedObserved({ tokens: [row, second] })],
-    ["only a Secret that is not ours could hold it", anObserved({ tokens: [row], secret: { state: "foreign" } })],
-    [
-      "no Secret holds it, and the lifetime asked for is over",
-      anObserved({ resource: published, tokens: [row] }),
-      { lifetime: { kind: "fixed", expiresAt: NOW } },
-    ],
-  ],
-};
-
-describe("a token is revoked, and it is known why:", () => {
-  test.each(
-    Object.entries(ENDS).flatMap(([reason, cases]) => cases.map(([when, ...input]) => [reason, when, input] as const)),
-  )("%s when %s", (reason, _, [observed, desired]) => {
-    const { tokenIds, ...rest } = find(actionsOf(observed, desired), "revokeTokens");
-    expect(rest).toEqual({ kind: "revokeTokens", reason });
-    expect(tokenIds).toHaveLength(1);
-  });
-
-  test("those that have ended already keep their reason", () => {
-    const observed = anObserved({ resource: undefined, tokens: [aTokenRow({ revokedAt: NOW }), second] });
-    expect(find(actionsOf(observed), "revokeTokens").tokenIds).toEqual([second.id]);
-  });
-});
-
 /** Whether the cache alone is no ground for it; every kind that there is. */
-const NEEDS_LIVE_READ: Readonly<Record<Exclude<Action["kind"], "issueToken">, boolean>> = {
+const NEEDS_LIVE_READ: Readonly<Record<Exclude<Action["kind"], "issueToken" | "revokeTokens">, boolean>> = {
   addFinalizer: false,
   writeSecret: false,
   decorateSecret: false,
+  rewriteSecret: true,
   replaceToken: true,
   updateToken: true,
-  revokeTokens: true,
   deleteSecret: true,
+  releaseSecret: true,
   removeFinalizer: true,
+};
+
+const CAUSE_NEEDS_LIVE_READ: Readonly<Record<IssueCause, boolean>> = {
+  FirstToken: false,
+  Due: false,
+  Requested: false,
+  SecretMissing: true,
+  SecretEdited: true,
+  TokenEnded: true,
 };
 
 describe("a live read", () => {
   const life = { tokenId: row.id, issuedAt: NOW, expiresAt: NOW };
 
   test.each(Object.entries(NEEDS_LIVE_READ))("before %s: %s", (kind, expected) => {
-    const action = { kind, ...life, tokenIds: [row.id], reason: "Orphaned", name: "demo" } as unknown as Action;
+    const action = { kind, ...life, name: "demo" } as unknown as Action;
     expect(isDestructive(action)).toBe(expected);
   });
 
-  test.each(Object.keys(CAUSES) as IssueCause[])(
-    "before a token is issued because of %s, but for the first",
-    (cause) => {
-      expect(isDestructive({ kind: "issueToken", revision: 1, ...life, cause })).toBe(cause !== "FirstToken");
+  test.each(Object.entries(CAUSE_NEEDS_LIVE_READ))("before a token is issued because of %s: %s", (cause, expected) => {
+    const action = { kind: "issueToken", revision: 1, ...life, activeSince: NOW, cause: cause as IssueCause } as const;
+    expect(isDestructive(action)).toBe(expected);
+  });
+
+  test.each<RevocationReason>(["Rotated", "Inactive", "Orphaned", "RevokedBySpec"])(
+    "before a token is revoked for %s, unless it is Rotated",
+    (reason) => {
+      expect(isDestructive({ kind: "revokeTokens", tokenIds: [row.id], reason })).toBe(reason !== "Rotated");
     },
   );
 });
@@ -150,7 +127,11 @@ describe("a new token's life", () => {
     const actions = actionsOf(anObserved({ now: inSecond }));
     const life = { issuedAt: NOW, expiresAt: later(720 * HOUR_MS) };
     expect(find(actions, "issueToken")).toMatchObject({ ...life, revision: 1 });
-    expect(find(actions, "writeSecret")).toEqual({ kind: "writeSecret", expiresAt: life.expiresAt });
+    expect(find(actions, "writeSecret")).toEqual({
+      kind: "writeSecret",
+      expiresAt: life.expiresAt,
+      handledRotateAt: undefined,
+    });
   });
 
   test("begins anew where a lost one is replaced", () => {
@@ -173,12 +154,46 @@ describe("a new token's life", () => {
     });
   });
 
-  test("that is shortened to before now ends by its row, before anything is said", () => {
+  test("that is shortened to before now ends by its row, before anything is said, where no next one is to follow", () => {
     const observed = aConvergedObserved({}, { issuedAt: later(-2 * HOUR_MS) });
     const lifetime = { kind: "duration", durationMs: HOUR_MS } as const;
-    expect(actionsOf(observed, { lifetime })).toEqual([
+    expect(actionsOf(observed, { lifetime, rotation: { ...aDesiredToken().rotation, isAutomatic: false } })).toEqual([
       { kind: "updateToken", tokenId: row.id, expiresAt: later(-HOUR_MS) },
     ]);
+    expect(find(actionsOf(observed, { lifetime }), "issueToken").cause).toBe("Due");
+  });
+
+  test("that is over already is not written to a Secret anew", () => {
+    const secret = aSecret({ holds: row.id, isIntact: false });
+    const observed = aConvergedObserved({ secret }, { issuedAt: later(-2 * HOUR_MS) });
+    const kinds = actionsOf(observed, { lifetime: { kind: "fixed", expiresAt: later(-1) } }).map(({ kind }) => kind);
+    expect(kinds).toEqual(["updateToken"]);
+  });
+
+  test("answers the request for it", () => {
+    const actions = actionsOf(aConvergedObserved({ resource: requested("monday") }));
+    expect(find(actions, "writeSecret").handledRotateAt).toBe("monday");
+  });
+
+  test.each<[string, Observed, Date]>([
+    [
+      "from the last use, where it follows in time",
+      aConvergedObserved({}, { issuedAt: later(-656 * HOUR_MS), lastUsedAt: later(-9) }),
+      later(-9),
+    ],
+    [
+      "from when the last one did, where that was not used",
+      aConvergedObserved({}, { issuedAt: later(-656 * HOUR_MS), activeSince: later(-700 * HOUR_MS) }),
+      later(-700 * HOUR_MS),
+    ],
+    [
+      "from now, where somebody asked for it",
+      aConvergedObserved({ resource: requested("a") }, { lastUsedAt: later(-9) }),
+      NOW,
+    ],
+    ["from now, where the last one is lost", aConvergedObserved({ secret: ours(undefined) }), NOW],
+  ])("counts as unused %s", (_, observed, activeSince) => {
+    expect(find(actionsOf(observed), "issueToken").activeSince).toEqual(activeSince);
   });
 });
 
@@ -191,6 +206,7 @@ describe("a row in place", () => {
     ["another scope", { scopes: ["a:b", "x:y"] }],
     ["a scope where there was none", { scopes: ["a:b", "c:d"] }],
     ["a shorter life", { lifetime: { kind: "duration", durationMs: 2 * HOUR_MS } }],
+    ["networks", { allowedCidrs: ["10.0.0.0/8"] }],
   ])("is updated for %s", (what, desired) => {
     const scopes = what.includes("none") ? [] : ["a:b", "c:d"];
     const kinds = actionsOf(aConvergedObserved({}, { scopes }), { scopes, ...desired }).map((action) => action.kind);
@@ -198,37 +214,67 @@ describe("a row in place", () => {
   });
 });
 
-describe("when several rules would have an answer", () => {
-  const foreign = { state: "foreign" } as const;
-  const past = { kind: "fixed", expiresAt: later(-HOUR_MS) } as const;
+test.each([
+  ["a grace", undefined, { periodMs: HOUR_MS, scopes: ["a:b"] }],
+  ["no grace any more", { periodMs: HOUR_MS, scopes: ["a:b"] }, undefined],
+  ["a longer grace", { periodMs: HOUR_MS, scopes: ["a:b"] }, { periodMs: 2 * HOUR_MS, scopes: ["a:b"] }],
+  ["a grace for others", { periodMs: HOUR_MS, scopes: ["a:b"] }, { periodMs: HOUR_MS, scopes: ["a:c"] }],
+])("a row is updated in place when the policy says %s", (_, before, grace) => {
+  const kinds = actionsOf(aConvergedObserved({}, { grace: before }), {}, allow({ grace })).map(({ kind }) => kind);
+  expect(kinds).toEqual(["updateToken"]);
+});
 
-  test.each<[string, Observed, Partial<DesiredToken>, string]>([
-    ["revoked beats suspended", anObserved(), { isRevoked: true, isSuspended: true }, "RevokedBySpec"],
-    ["revoked beats a conflict", anObserved({ secret: foreign }), { isRevoked: true }, "RevokedBySpec"],
-    ["suspended beats a conflict", anObserved({ secret: foreign }), { isSuspended: true }, "Suspended"],
-    ["suspended beats expired", anObserved(), { isSuspended: true, lifetime: past }, "Suspended"],
-    ["a conflict beats expired", anObserved({ secret: foreign }), { lifetime: past }, "SecretConflict"],
-  ])("%s", (_, observed, desired, reason) => {
-    const { actions, status } = plan({ desired: aDesiredToken(desired) }, observed, LIMITS);
-    expect(actions).toEqual([]);
-    expect(status?.conditions?.[0]?.reason).toBe(reason);
+describe("the Secret", () => {
+  test("is written anew from itself, where another key or template is wanted", () => {
+    const observed = aConvergedObserved({ secret: aSecret({ holds: row.id, isIntact: false, isDecorated: false }) });
+    expect(actionsOf(observed)).toEqual([
+      { kind: "rewriteSecret", from: "demo", tokenId: row.id, expiresAt: row.expiresAt },
+    ]);
   });
 
-  test.each<[string, Observed, Partial<DesiredToken>, string]>([
-    ["expired, at its very end", aConvergedObserved({}, { issuedAt: later(-720 * HOUR_MS) }), {}, "Expired"],
-    ["a fixed end that is now", anObserved(), { lifetime: { kind: "fixed", expiresAt: NOW } }, "Expired"],
-  ])("%s", (_, observed, desired, reason) => {
-    const { status } = plan({ desired: aDesiredToken(desired) }, observed, LIMITS);
-    expect(status?.conditions?.[0]?.reason).toBe(reason);
+  test("is written from that of the newest token, where another name is wanted, also where it holds an older one", () => {
+    const straySecrets = [
+      { name: "oldest", holds: undefined },
+      { name: "older", holds: row.id },
+      { name: "old", holds: second.id },
+    ];
+    const move = { kind: "rewriteSecret", from: "old", tokenId: second.id, expiresAt: second.expiresAt };
+    const moved = anObserved({ resource: published, tokens: [row, second], straySecrets });
+    expect(actionsOf(moved)).toEqual([move]);
+    expect(actionsOf({ ...moved, secret: ours(row.id) })).toEqual([move]);
+    expect(actionsOf({ ...moved, secret: ours(second.id) })).not.toContainEqual(move);
+  });
+
+  test("is left to itself with its ApiToken's end, where it is to be retained; its token ends all the same", () => {
+    const deleted = aConvergedObserved({
+      resource: aResource({ isDeleting: true }),
+      straySecrets: [{ name: "old", holds: undefined }],
+    });
+    expect(actionsOf(deleted, { secret: aDesiredSecret({ isRetained: true }) })).toEqual([
+      { kind: "revokeTokens", tokenIds: [row.id], reason: "ResourceDeleted" },
+      { kind: "releaseSecret", name: "demo" },
+      { kind: "deleteSecret", name: "old" },
+      { kind: "removeFinalizer" },
+    ]);
   });
 });
 
-test("a token of another ApiToken is not kept, though our Secret holds it", () => {
-  const former = aTokenRow({ resourceUid: "former" });
-  const actions = actionsOf(anObserved({ tokens: [former], resource: aResource(), secret: ours(former.id) }));
-  expect(actions.map((action) => action.kind)).toEqual(["revokeTokens", "issueToken", "writeSecret"]);
-});
+describe("a row of which only the backup knows", () => {
+  test("is not replaced: the status tells of a later one, and the next is later still", () => {
+    const resource = aResource({ status: { tokenId: "later0000001", revision: 5 } });
+    const actions = actionsOf(anObserved({ resource, tokens: [row] }));
+    expect(find(actions, "issueToken")).toMatchObject({ revision: 6, cause: "TokenEnded" });
+  });
 
-test("what is being deleted and waits for somebody else's finalizer is done with", () => {
-  expect(actionsOf(anObserved({ resource: aResource({ isDeleting: true, hasFinalizer: false }) }))).toEqual([]);
+  test("does not say that the lifetime of the last one is over", () => {
+    const status = { tokenId: "later0000001", revision: 5, issuedAt: "2026-06-01T11:00:00Z" };
+    const observed = anObserved({
+      resource: aResource({ status }),
+      tokens: [aTokenRow({ issuedAt: later(-800 * HOUR_MS) })],
+    });
+    expect(
+      find(actionsOf(observed, { rotation: { ...aDesiredToken().rotation, isAutomatic: false } }), "issueToken")
+        .revision,
+    ).toBe(6);
+  });
 });

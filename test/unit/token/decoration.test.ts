@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type Decoration, diffDecoration, wantDecoration } from "../../../src/token/decoration.ts";
-import { aDesiredToken, NOW } from "../../support/builders.ts";
+import { aDesiredSecret, aDesiredToken, NOW } from "../../support/builders.ts";
 
 type Keys = Record<string, string>;
 
@@ -9,7 +9,7 @@ const MANAGED = "apitoken.dev/managed";
 const APPLIED = "apitoken.dev/applied-keys";
 
 function want(labels: Keys, annotations: Keys = {}, expiresAt = NOW): Decoration {
-  const desired = aDesiredToken({ secret: { name: "demo", key: "token", labels, annotations } });
+  const desired = aDesiredToken({ secret: aDesiredSecret({ labels, annotations }) });
   return wantDecoration(desired, MANAGED, { id: "tokenOne0001", expiresAt });
 }
 

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
-import type { Action, ApiTokenStatus, IssueCause } from "../../../src/token/model.ts";
+import { statusOfFailure } from "../../../src/token/failure.ts";
+import type { ApiTokenStatus } from "../../../src/token/model.ts";
 import { describeActions, describeChange } from "../../../src/token/notes.ts";
-import { statusOfOutage } from "../../../src/token/status.ts";
-import { aConvergedObserved, anObserved, aResource, HOUR_MS, NOW } from "../../support/builders.ts";
+import type { Action, IssueCause } from "../../../src/token/plan/action.ts";
+import { aConvergedObserved, aDesiredToken, anObserved, aResource, HOUR_MS, NOW } from "../../support/builders.ts";
 import { statusOf } from "./status-of.ts";
 
 const clampedLife = { lifetime: { kind: "duration", durationMs: 1_440 * HOUR_MS } } as const;
@@ -13,7 +14,16 @@ const rotatedAgain = statusOf(aConvergedObserved({}, { id: "tokenTre0003", revis
 const revoked = statusOf(anObserved(), { isRevoked: true });
 const suspended = statusOf(aConvergedObserved(), { isSuspended: true });
 const conflict = statusOf(anObserved({ secret: { state: "foreign" } }));
-const outage = statusOfOutage(aResource({ status: conflict }), NOW) ?? {};
+const outage =
+  statusOfFailure(
+    aResource({ status: conflict }),
+    { reason: "DatabaseUnavailable", message: "away" },
+    { failures: 1, isHeld: undefined, now: NOW },
+  ) ?? {};
+const expiring = statusOf(aConvergedObserved({}, { expiresAt: new Date(NOW.getTime() + HOUR_MS) }), {
+  rotation: { ...aDesiredToken().rotation, isAutomatic: false },
+  lifetime: { kind: "duration", durationMs: 2 * HOUR_MS },
+});
 
 describe("a change of status is told in Events", () => {
   test.each<[string, ApiTokenStatus, ApiTokenStatus, [string, string][]]>([
@@ -36,6 +46,8 @@ describe("a change of status is told in Events", () => {
     ["a revocation, once though it is two conditions", ready, revoked, [["Warning", "RevokedBySpec"]]],
     ["a conflict", {}, conflict, [["Warning", "SecretConflict"]]],
     ["a pause, of a token that works on", ready, suspended, [["Normal", "Suspended"]]],
+    ["an end that is near, and comes without a next one", ready, expiring, [["Warning", "ExpiringSoon"]]],
+    ["an end that is still near: nothing", expiring, expiring, []],
     ["an outage", conflict, outage, [["Warning", "DatabaseUnavailable"]]],
     ["no status: nothing", ready, {}, []],
   ])("%s", (_, before, after, expected) => {
@@ -45,7 +57,10 @@ describe("a change of status is told in Events", () => {
   test("in the words of the conditions", () => {
     const [issued, cut] = describeChange({}, clamped);
     expect(issued).toMatchObject({ action: "Reconcile", message: 'Secret "demo" holds a live token.' });
-    expect(cut).toMatchObject({ action: "Issue", message: expect.stringContaining("The maximum lifetime is 720h") });
+    expect(cut).toMatchObject({
+      action: "Reconcile",
+      message: expect.stringContaining("The maximum lifetime is 720h"),
+    });
   });
 });
 
@@ -55,11 +70,12 @@ describe("what somebody has done to a Secret or a row is told in Events", () => 
     revision: 2,
     issuedAt: NOW,
     expiresAt: NOW,
+    activeSince: NOW,
     cause,
   });
 
-  const MESSAGES: Readonly<Record<Exclude<IssueCause, "FirstToken">, string>> = {
-    SecretMissing: "No Secret of the wanted name",
+  const MESSAGES: Readonly<Record<Exclude<IssueCause, "FirstToken" | "Due" | "Requested">, string>> = {
+    SecretMissing: "No Secret held the token any more",
     SecretEdited: "no longer held the token",
     TokenEnded: "The token had ended",
   };
@@ -68,7 +84,7 @@ describe("what somebody has done to a Secret or a row is told in Events", () => 
     const notes = describeActions([
       { kind: "addFinalizer" },
       issue(cause as IssueCause),
-      { kind: "writeSecret", expiresAt: NOW },
+      { kind: "writeSecret", expiresAt: NOW, handledRotateAt: undefined },
     ]);
     expect(notes).toEqual([
       { type: "Warning", reason: "SecretDrift", action: "Issue", message: expect.stringContaining(message) },
@@ -80,6 +96,9 @@ describe("what somebody has done to a Secret or a row is told in Events", () => 
     const actions: Action[] = [
       { kind: "addFinalizer" },
       issue("FirstToken"),
+      issue("Due"),
+      issue("Requested"),
+      { kind: "rewriteSecret", from: "old", tokenId: "tokenOne0001", expiresAt: NOW },
       { kind: "replaceToken", tokenId: "tokenOne0001", issuedAt: NOW, expiresAt: NOW },
       { kind: "revokeTokens", tokenIds: ["tokenOne0001"], reason: "RevokedBySpec" },
       { kind: "deleteSecret", name: "demo" },

@@ -1,15 +1,19 @@
 import { describe, expect, test } from "vitest";
-import type { Action, DesiredToken, Observed } from "../../../src/token/model.ts";
-import { isDestructive, type ParsedSpec, plan } from "../../../src/token/plan.ts";
-import { findCondition, statusOfOutage } from "../../../src/token/status.ts";
+import type { DesiredToken, Observed, PolicyVerdict } from "../../../src/token/model.ts";
+import { type Action, isDestructive } from "../../../src/token/plan/action.ts";
+import { type ParsedSpec, plan } from "../../../src/token/plan/plan.ts";
+import { findCondition } from "../../../src/token/status.ts";
 import {
+  ALLOWED,
   aConvergedObserved,
+  aDesiredSecret,
   aDesiredToken,
   anObserved,
+  aPolicy,
   aResource,
+  aSecret,
   aTokenRow,
   HOUR_MS,
-  LIMITS,
   NOW,
 } from "../../support/builders.ts";
 
@@ -20,6 +24,7 @@ interface Case {
   readonly desired?: Partial<DesiredToken>;
   readonly spec?: ParsedSpec;
   readonly observed: Observed;
+  readonly policy?: PolicyVerdict;
   /** The kinds of the actions, in their order. */
   readonly actions: readonly Action["kind"][];
   /** The reason of Ready, where a status is given. */
@@ -28,8 +33,14 @@ interface Case {
 
 const newest = aTokenRow({ id: "tokenTwo0002", revision: 2 });
 const dead = aTokenRow({ revokedAt: later(-1), revocationReason: "leaked" });
-const ours = (holds: string | undefined, isDecorated = true) =>
-  ({ state: "ours", name: "demo", holds, isDecorated }) as const;
+const ours = (holds: string | undefined, isDecorated = true) => aSecret({ holds, isDecorated });
+
+const once = { ...aDesiredToken().rotation, isAutomatic: false };
+const missing: PolicyVerdict = { kind: "missing" };
+const rejecting: PolicyVerdict = {
+  kind: "allowed",
+  policy: aPolicy({ owner: { max: 1, onLimit: "Reject", scope: "Cluster" } }),
+};
 
 const CASES: readonly Case[] = [
   {
@@ -70,7 +81,7 @@ const CASES: readonly Case[] = [
     actions: ["issueToken", "writeSecret"],
   },
   {
-    sentence: "once the Secret holds the new token the old one is superseded",
+    sentence: "once the Secret holds the new token the old one gets its end",
     observed: aConvergedObserved({ tokens: [aTokenRow(), newest], secret: ours(newest.id) }),
     actions: ["revokeTokens"],
     reason: "Rotated",
@@ -108,22 +119,148 @@ const CASES: readonly Case[] = [
     reason: "Issued",
   },
   {
-    sentence: "another Secret name gets a token of its own first",
+    sentence: "another Secret name has the token written there first",
     observed: aConvergedObserved({
       secret: { state: "absent" },
       straySecrets: [{ name: "old", holds: "tokenOne0001" }],
     }),
+    actions: ["rewriteSecret"],
+  },
+  {
+    sentence: "then the old Secret goes, and the token stays",
+    observed: aConvergedObserved({ straySecrets: [{ name: "old", holds: "tokenOne0001" }] }),
+    actions: ["deleteSecret"],
+    reason: "Issued",
+  },
+  {
+    sentence: "where the old Secret is lost as well there is a new token",
+    observed: aConvergedObserved({ secret: { state: "absent" }, straySecrets: [{ name: "old", holds: undefined }] }),
     actions: ["issueToken", "writeSecret"],
   },
   {
-    sentence: "then the old Secret goes, and its token ends",
+    sentence: "other values of the Secret are written without a new token",
+    observed: aConvergedObserved({ secret: aSecret({ holds: "tokenOne0001", isIntact: false }) }),
+    actions: ["rewriteSecret"],
+    reason: "Issued",
+  },
+  {
+    sentence: "a token that is due is followed by the next, without a word to the first yet",
+    observed: aConvergedObserved({}, { issuedAt: later(-660 * HOUR_MS) }),
+    actions: ["issueToken", "writeSecret"],
+  },
+  {
+    sentence: "a next one that a crash has kept from the Secret is replaced",
+    observed: aConvergedObserved({ tokens: [aTokenRow({ issuedAt: later(-660 * HOUR_MS) }), newest] }),
+    actions: ["replaceToken", "writeSecret"],
+  },
+  {
+    sentence: "in its overlap the previous token is left alone",
     observed: aConvergedObserved({
-      tokens: [aTokenRow(), newest],
+      tokens: [aTokenRow({ revokedAt: later(HOUR_MS) }), newest],
       secret: ours(newest.id),
-      straySecrets: [{ name: "old", holds: "tokenOne0001" }],
     }),
-    actions: ["revokeTokens", "deleteSecret"],
+    actions: [],
     reason: "Rotated",
+  },
+  {
+    sentence: "without rotation a token is not followed",
+    desired: { rotation: once },
+    observed: aConvergedObserved({}, { issuedAt: later(-719 * HOUR_MS) }),
+    actions: [],
+    reason: "Issued",
+  },
+  {
+    sentence: "but it is when somebody asks for it",
+    desired: { rotation: once },
+    observed: aConvergedObserved({ resource: aResource({ rotateRequestedAt: "now" }) }),
+    actions: ["issueToken", "writeSecret"],
+  },
+  {
+    sentence: "a request that the Secret's token answers is done with",
+    observed: aConvergedObserved({
+      resource: aResource({ rotateRequestedAt: "now" }),
+      secret: aSecret({ holds: "tokenOne0001", handledRotateAt: "now" }),
+    }),
+    actions: [],
+    reason: "Issued",
+  },
+  {
+    sentence: "so is one of which the status says so",
+    observed: aConvergedObserved({
+      resource: aResource({ rotateRequestedAt: "now", status: { lastHandledRotateAt: "now" } }),
+    }),
+    actions: [],
+    reason: "Issued",
+  },
+  {
+    sentence: "a token that expired unseen is followed by the next",
+    observed: aConvergedObserved({}, { issuedAt: later(-721 * HOUR_MS) }),
+    actions: ["issueToken", "writeSecret"],
+  },
+  {
+    sentence: "a blocked owner's token ends with its Secret",
+    observed: aConvergedObserved({ block: { reason: "left", effectiveAt: NOW } }),
+    actions: ["revokeTokens", "deleteSecret"],
+    reason: "OwnerBlocked",
+  },
+  {
+    sentence: "so does one that the policy forbids",
+    policy: { kind: "denied", policy: "strict", rule: "no" },
+    observed: aConvergedObserved(),
+    actions: ["revokeTokens", "deleteSecret"],
+    reason: "PolicyDenied",
+  },
+  {
+    sentence: "so does the older one of two of an owner who may have one",
+    observed: aConvergedObserved({ rivals: { older: 0, newer: 1 } }),
+    actions: ["revokeTokens", "deleteSecret"],
+    reason: "Superseded",
+  },
+  {
+    sentence: "where the older one wins, the newer one waits",
+    policy: rejecting,
+    observed: anObserved({ rivals: { older: 1, newer: 0 } }),
+    actions: [],
+    reason: "OwnerLimitExceeded",
+  },
+  {
+    sentence: "so does the older one that has no token yet when the newer one has",
+    policy: rejecting,
+    observed: anObserved({ rivals: { older: 0, newer: 1 } }),
+    actions: [],
+    reason: "OwnerLimitExceeded",
+  },
+  {
+    sentence: "a token that nobody uses ends with its Secret",
+    desired: { inactivityTimeoutMs: HOUR_MS },
+    observed: aConvergedObserved(),
+    actions: ["revokeTokens", "deleteSecret"],
+    reason: "Inactive",
+  },
+  {
+    sentence: "without a policy nothing is issued",
+    policy: missing,
+    observed: anObserved(),
+    actions: [],
+    reason: "PolicyMissing",
+  },
+  {
+    sentence: "nor rotated, be it asked for or due",
+    policy: missing,
+    observed: aConvergedObserved(
+      { resource: aResource({ rotateRequestedAt: "now" }) },
+      { issuedAt: later(-700 * HOUR_MS) },
+    ),
+    actions: [],
+    reason: "PolicyMissing",
+  },
+  {
+    sentence: "nor changed; but its Secret is looked after",
+    policy: missing,
+    desired: { scopes: ["a:b"] },
+    observed: aConvergedObserved({ secret: aSecret({ holds: "tokenOne0001", isIntact: false }) }),
+    actions: ["rewriteSecret"],
+    reason: "PolicyMissing",
   },
   {
     sentence: "a foreign Secret is left alone",
@@ -175,13 +312,15 @@ const CASES: readonly Case[] = [
     reason: "RevokedBySpec",
   },
   {
-    sentence: "a lifetime that is over stays over",
+    sentence: "a lifetime that is over and has no next one stays over",
+    desired: { rotation: once },
     observed: aConvergedObserved({}, { issuedAt: later(-721 * HOUR_MS) }),
     actions: [],
     reason: "Expired",
   },
   {
     sentence: "also when the row has been cleaned up",
+    desired: { rotation: once },
     observed: aConvergedObserved({
       tokens: [],
       resource: aResource({ status: { tokenId: "x", issuedAt: "2026-01-01T00:00:00Z" } }),
@@ -199,7 +338,7 @@ const CASES: readonly Case[] = [
   },
   {
     sentence: "a longer duration than the one that is over gives a new token",
-    desired: { lifetime: { kind: "duration", durationMs: 48 * HOUR_MS } },
+    desired: { rotation: once, lifetime: { kind: "duration", durationMs: 48 * HOUR_MS } },
     observed: aConvergedObserved({}, { issuedAt: later(-25 * HOUR_MS), expiresAt: later(-HOUR_MS) }),
     actions: ["issueToken", "writeSecret"],
   },
@@ -225,6 +364,12 @@ const CASES: readonly Case[] = [
     actions: ["revokeTokens", "removeFinalizer"],
   },
   {
+    sentence: "deletion leaves a Secret that is to be retained, but does not keep it",
+    desired: { secret: aDesiredSecret({ isRetained: true }) },
+    observed: aConvergedObserved({ resource: aResource({ isDeleting: true }) }),
+    actions: ["revokeTokens", "releaseSecret", "removeFinalizer"],
+  },
+  {
     sentence: "deletion leaves a foreign Secret alone",
     observed: anObserved({ resource: aResource({ isDeleting: true }), secret: { state: "foreign" } }),
     actions: ["removeFinalizer"],
@@ -243,70 +388,88 @@ const CASES: readonly Case[] = [
 ];
 
 describe("plan", () => {
-  test.each(CASES)("$sentence", ({ desired, spec, observed, actions, reason }) => {
-    const result = plan(spec ?? { desired: aDesiredToken(desired) }, observed, LIMITS);
+  test.each(CASES)("$sentence", ({ desired, spec, observed, policy, actions, reason }) => {
+    const result = plan(spec ?? { desired: aDesiredToken(desired) }, observed, policy ?? ALLOWED);
     expect(result.actions.map((action) => action.kind)).toEqual(actions);
     if (reason !== undefined) expect(result.status && findCondition(result.status, "Ready")?.reason).toBe(reason);
   });
 
   test("a lost token keeps its revision, a published one gets the next", () => {
-    const lost = plan({ desired: aDesiredToken() }, anObserved({ tokens: [newest] }), LIMITS);
+    const lost = plan({ desired: aDesiredToken() }, anObserved({ tokens: [newest] }), ALLOWED);
     expect(lost.actions).toContainEqual(expect.objectContaining({ kind: "replaceToken", tokenId: newest.id }));
     const published = aConvergedObserved({ tokens: [newest], secret: { state: "absent" } });
     const status = { tokenId: newest.id, revision: 2 };
-    const next = plan({ desired: aDesiredToken() }, { ...published, resource: aResource({ status }) }, LIMITS);
+    const next = plan({ desired: aDesiredToken() }, { ...published, resource: aResource({ status }) }, ALLOWED);
     expect(next.actions).toContainEqual(expect.objectContaining({ kind: "issueToken", revision: 3 }));
   });
 
   test("the next revision is higher than the status', also when the rows have been cleaned up", () => {
     const resource = aResource({ status: { tokenId: "x", revision: 7, issuedAt: "2026-06-01T11:00:00Z" } });
-    const { actions } = plan({ desired: aDesiredToken() }, anObserved({ resource }), LIMITS);
+    const { actions } = plan({ desired: aDesiredToken() }, anObserved({ resource }), ALLOWED);
     expect(actions).toContainEqual(expect.objectContaining({ kind: "issueToken", revision: 8 }));
   });
 
   test("a note of the person who revoked goes into the row", () => {
     const desired = aDesiredToken({ isRevoked: true, revocationReason: "laptop lost" });
-    const { actions } = plan({ desired }, aConvergedObserved(), LIMITS);
+    const { actions } = plan({ desired }, aConvergedObserved(), ALLOWED);
     expect(actions[0]).toMatchObject({ reason: "RevokedBySpec", note: "laptop lost" });
   });
 
-  test("the next look is due when the token ends, also by a revocation that lies ahead", () => {
-    const look = (observed: Observed) => plan({ desired: aDesiredToken() }, observed, LIMITS).requeueAt;
-    expect(look(aConvergedObserved())).toEqual(aTokenRow().expiresAt);
-    expect(look(aConvergedObserved({}, { revokedAt: later(HOUR_MS) }))).toEqual(later(HOUR_MS));
-    expect(look(anObserved({ secret: { state: "foreign" } }))?.getTime()).toBeGreaterThan(NOW.getTime());
+  describe("the next look is due", () => {
+    const look = (observed: Observed, desired: Partial<DesiredToken> = {}, policy = ALLOWED) =>
+      plan({ desired: aDesiredToken(desired) }, observed, policy).requeueAt;
+    const renewAt = look(aConvergedObserved());
+    const inOverlap = (ms: number) =>
+      aConvergedObserved({ tokens: [aTokenRow({ revokedAt: later(ms) }), newest], secret: ours(newest.id) });
+
+    test("when the token is to be renewed", () => {
+      expect(renewAt?.getTime()).toBeGreaterThanOrEqual(later(647 * HOUR_MS).getTime());
+      expect(renewAt?.getTime()).toBeLessThanOrEqual(later(655 * HOUR_MS).getTime());
+    });
+
+    test("when it is to be said that it ends soon, and when it ends, also by a revocation, where none follows", () => {
+      const expiresAt = later(HOUR_MS);
+      const twoHours = { rotation: once, lifetime: { kind: "duration", durationMs: 2 * HOUR_MS } } as const;
+      expect(look(aConvergedObserved(), { rotation: once })).toEqual(later((719 - 168) * HOUR_MS));
+      expect(look(aConvergedObserved({}, { expiresAt }), twoHours)).toEqual(expiresAt);
+      expect(look(aConvergedObserved({}, { revokedAt: later(60_000) }), { rotation: once })).toEqual(later(60_000));
+      expect(look(aConvergedObserved({}, { expiresAt }), { isSuspended: true })).toEqual(expiresAt);
+    });
+
+    test("every five minutes in an overlap, to see who still uses the previous token, and at its end", () => {
+      expect(look(inOverlap(HOUR_MS))).toEqual(later(300_000));
+      expect(look(inOverlap(60_000))).toEqual(later(60_000));
+    });
+
+    test("when the owner's block takes effect", () => {
+      expect(look(aConvergedObserved({ block: { reason: "", effectiveAt: later(5) } }))).toEqual(later(5));
+    });
+
+    test("when it will have been unused for too long, counted from its last use", () => {
+      expect(look(aConvergedObserved(), { inactivityTimeoutMs: 2 * HOUR_MS })).toEqual(later(HOUR_MS));
+      expect(look(aConvergedObserved({}, { lastUsedAt: NOW }), { inactivityTimeoutMs: 2 * HOUR_MS })).toEqual(
+        later(2 * HOUR_MS),
+      );
+    });
+
+    test("soon where nothing tells of what is waited for", () => {
+      expect(look(anObserved({ secret: { state: "foreign" } }))).toEqual(later(15_000));
+      expect(look(anObserved({ rivals: { older: 1, newer: 0 } }), {}, rejecting)).toEqual(later(15_000));
+    });
   });
 
   test("Ready keeps the time since when it holds", () => {
-    const first = plan({ desired: aDesiredToken() }, aConvergedObserved(), LIMITS).status ?? {};
+    const first = plan({ desired: aDesiredToken() }, aConvergedObserved(), ALLOWED).status ?? {};
     const again = aConvergedObserved({ now: later(HOUR_MS), resource: aResource({ status: first }) });
-    expect(plan({ desired: aDesiredToken() }, again, LIMITS).status).toEqual(first);
+    expect(plan({ desired: aDesiredToken() }, again, ALLOWED).status).toEqual(first);
   });
 
   test("what replaces or ends something asks for a live read, and what does not, does not", () => {
     const kinds = (observed: Observed) =>
-      plan({ desired: aDesiredToken() }, observed, LIMITS).actions.some(isDestructive);
+      plan({ desired: aDesiredToken() }, observed, ALLOWED).actions.some(isDestructive);
     expect(kinds(anObserved())).toBe(false);
     expect(kinds(aConvergedObserved({ secret: ours("tokenOne0001", false) }))).toBe(false);
     expect(kinds(aConvergedObserved({ secret: { state: "absent" } }))).toBe(true);
     expect(kinds(anObserved({ resource: undefined, tokens: [aTokenRow()] }))).toBe(true);
-  });
-});
-
-describe("an outage of the database", () => {
-  const ready = plan({ desired: aDesiredToken() }, aConvergedObserved(), LIMITS).status ?? {};
-
-  test("is said on what waits for it", () => {
-    const status = statusOfOutage(aResource(), NOW);
-    expect(status && findCondition(status, "Ready")?.reason).toBe("DatabaseUnavailable");
-  });
-
-  test("is said on what is being deleted", () => {
-    const status = statusOfOutage(aResource({ status: ready, isDeleting: true }), NOW);
-    expect(status && findCondition(status, "Ready")).toMatchObject({ status: "False", reason: "DatabaseUnavailable" });
-  });
-
-  test("changes nothing on what is Ready", () => {
-    expect(statusOfOutage(aResource({ status: ready }), NOW)).toBeUndefined();
   });
 });

@@ -1,7 +1,25 @@
 import { describe, expect, test } from "vitest";
-import type { ApiTokenStatus, ConditionType, DesiredToken, Observed, Reason } from "../../../src/token/model.ts";
-import { findCondition, statusOfOutage } from "../../../src/token/status.ts";
-import { aConvergedObserved, anObserved, aResource, HOUR_MS, NOW } from "../../support/builders.ts";
+import { statusOfFailure } from "../../../src/token/failure.ts";
+import type {
+  ApiTokenStatus,
+  Condition,
+  ConditionType,
+  DesiredToken,
+  Observed,
+  PolicyVerdict,
+  Reason,
+} from "../../../src/token/model.ts";
+import { findCondition } from "../../../src/token/status.ts";
+import {
+  aConvergedObserved,
+  aDesiredToken,
+  anObserved,
+  aPolicy,
+  aResource,
+  aTokenRow,
+  HOUR_MS,
+  NOW,
+} from "../../support/builders.ts";
 import { statusOf } from "./status-of.ts";
 
 const later = (ms: number) => new Date(NOW.getTime() + ms);
@@ -9,16 +27,26 @@ const later = (ms: number) => new Date(NOW.getTime() + ms);
 const twoHours = { kind: "duration", durationMs: 2 * HOUR_MS } as const;
 const ended = { issuedAt: later(-3 * HOUR_MS), expiresAt: later(-HOUR_MS) };
 const clampedLife = { kind: "duration", durationMs: 721 * HOUR_MS } as const;
+const rotation = { ...aDesiredToken().rotation, isAutomatic: false };
+const once = { rotation, lifetime: twoHours };
+const rejecting: PolicyVerdict = {
+  kind: "allowed",
+  policy: aPolicy({ owner: { max: 1, onLimit: "Reject", scope: "Cluster" } }),
+};
+const missing: PolicyVerdict = { kind: "missing" };
 
 interface Said {
   readonly status: () => ApiTokenStatus | undefined;
   readonly type: ConditionType;
-  readonly is: "True" | "False";
+  readonly is: Condition["status"];
   readonly message: string;
 }
 
+/** Reasons that only Events have: see notes.test.ts. */
+type EventReason = "Renewing" | "SecretDrift";
+
 /** Every reason that there is: a new one does not compile without a case. */
-const REASONS: Readonly<Record<Reason, Said>> = {
+const REASONS: Readonly<Record<Exclude<Reason, EventReason>, Said>> = {
   Issued: {
     status: () => statusOf(aConvergedObserved()),
     type: "Ready",
@@ -32,7 +60,7 @@ const REASONS: Readonly<Record<Reason, Said>> = {
     message: 'Secret "demo" holds a live token.',
   },
   Expired: {
-    status: () => statusOf(aConvergedObserved({}, ended), { lifetime: twoHours }),
+    status: () => statusOf(aConvergedObserved({}, ended), once),
     type: "Ready",
     is: "False",
     message:
@@ -53,12 +81,57 @@ const REASONS: Readonly<Record<Reason, Said>> = {
       'Secret "demo" exists and does not belong to this ApiToken, so it is left as it is. ' +
       "Delete it, or choose another spec.secret.name.",
   },
-  DatabaseUnavailable: {
-    status: () => statusOfOutage(aResource(), NOW),
+  Inactive: {
+    status: () => statusOf(anObserved({ tokens: [aTokenRow({ revokedAt: NOW, revocationReason: "Inactive" })] })),
     type: "Ready",
     is: "False",
-    message: "The database is not available: no token can be issued. This goes on by itself once it is back.",
+    message:
+      "The token was not used for longer than allowed, and was revoked. For a new one set the annotation " +
+      "apitoken.dev/rotate-requested-at to the time of now.",
   },
+  OwnerBlocked: {
+    status: () => statusOf(anObserved({ block: { reason: "left the company", effectiveAt: NOW } })),
+    type: "Revoked",
+    is: "True",
+    message: 'An OwnerBlock is on owner "alice": left the company. A new token is issued once it is lifted.',
+  },
+  OwnerLimitExceeded: {
+    status: () => statusOf(anObserved({ rivals: { older: 1, newer: 0 } }), {}, rejecting),
+    type: "Ready",
+    is: "False",
+    message:
+      'Owner "alice" has 1 live ApiToken already, as many as the policy allows. ' +
+      "Delete or revoke another, or have the limit raised; then this one gets its token by itself.",
+  },
+  Superseded: {
+    status: () => statusOf(anObserved({ rivals: { older: 0, newer: 1 } })),
+    type: "Ready",
+    is: "False",
+    message:
+      'A newer ApiToken of owner "alice" has taken this one\'s place: the owner may have 1. ' +
+      "This is final; to have a token again, apply another ApiToken.",
+  },
+  PolicyDenied: {
+    status: () => statusOf(anObserved(), {}, { kind: "denied", policy: "strict", rule: 'scope "a" is not allowed' }),
+    type: "Ready",
+    is: "False",
+    message: 'ApiTokenPolicy "strict" forbids this: scope "a" is not allowed.',
+  },
+  PolicyMissing: {
+    status: () => statusOf(aConvergedObserved(), {}, missing),
+    type: "Ready",
+    is: "True",
+    message: "No ApiTokenPolicy selects this namespace: the token works until it expires, and is not renewed.",
+  },
+  NotRenewed: {
+    status: () => statusOf(aConvergedObserved({}, { expiresAt: later(HOUR_MS) }), once),
+    type: "ExpiringSoon",
+    is: "True",
+    message: "The token ends at 2026-06-01T13:00:00Z and is not renewed by itself.",
+  },
+  DatabaseUnavailable: failed("DatabaseUnavailable"),
+  DatabaseRefused: failed("DatabaseRefused"),
+  SecretRefused: failed("SecretRefused"),
   InvalidSpec: {
     status: () => statusOf(aConvergedObserved(), { problem: "spec.owner: missing" }),
     type: "Ready",
@@ -79,6 +152,17 @@ const REASONS: Readonly<Record<Reason, Said>> = {
   },
 };
 
+function failed(reason: Reason): Said {
+  const circumstances = { failures: 3, isHeld: false, now: NOW };
+  const message = "Refused; it is tried again.";
+  return {
+    status: () => statusOfFailure(aResource(), { reason, message }, circumstances),
+    type: "Ready",
+    is: "False",
+    message,
+  };
+}
+
 describe("every reason is said of its condition, with what it is and what to do", () => {
   test.each(Object.entries(REASONS))("%s", (reason, { status, type, is, message }) => {
     expect(findCondition(status() ?? {}, type)).toEqual({
@@ -92,17 +176,49 @@ describe("every reason is said of its condition, with what it is and what to do"
   });
 });
 
-describe("what to do about a lifetime that is over", () => {
-  const fixed = { kind: "fixed", expiresAt: later(-HOUR_MS) } as const;
+describe("what to do about a lifetime that is over and has no next one", () => {
+  const fixed = { lifetime: { kind: "fixed", expiresAt: later(-HOUR_MS) } } as const;
   const longAgo = { issuedAt: later(-720 * HOUR_MS) };
+  const clamped = { rotation, lifetime: clampedLife };
 
-  test.each<[string, DesiredToken["lifetime"], Observed, RegExp]>([
-    ["a longer duration", twoHours, aConvergedObserved({}, ended), /set spec.duration to a longer one, or apply/],
+  test.each<[string, Partial<DesiredToken>, Observed, RegExp]>([
+    ["a longer duration", once, aConvergedObserved({}, ended), /set spec.duration to a longer one, or apply/],
     ["a later end", fixed, aConvergedObserved({}, ended), /at 2026-06-01T11:00:00Z. .* set spec.expiresAt to a later/],
     ["a later end, where there never was a token", fixed, anObserved(), /set spec.expiresAt to a later time, or apply/],
-    ["another ApiToken after the maximum", { kind: "default" }, aConvergedObserved({}, longAgo), /token apply another/],
-    ["the same where the wish was clamped", clampedLife, aConvergedObserved({}, longAgo), /token apply another/],
-  ])("%s", (_, lifetime, observed, message) => {
-    expect(findCondition(statusOf(observed, { lifetime }), "Ready")?.message).toMatch(message);
+    ["another ApiToken after the maximum", { rotation }, aConvergedObserved({}, longAgo), /token apply another/],
+    ["the same where the wish was clamped", clamped, aConvergedObserved({}, longAgo), /token apply another/],
+  ])("%s", (_, desired, observed, message) => {
+    expect(findCondition(statusOf(observed, desired), "Ready")?.message).toMatch(message);
   });
+});
+
+describe("without a policy", () => {
+  test("and without a token it is said how to come by one", () => {
+    const ready = findCondition(statusOf(anObserved(), {}, missing), "Ready");
+    expect(ready).toMatchObject({ status: "False", reason: "PolicyMissing" });
+    expect(ready?.message).toContain("Create one whose namespaceSelector selects it");
+  });
+
+  test("a token that will not be renewed is said to expire soon, a week ahead", () => {
+    const soon = { issuedAt: later(-(720 - 168) * HOUR_MS) };
+    const justBefore = { issuedAt: later(-(720 - 168) * HOUR_MS + 1) };
+    expect(findCondition(statusOf(aConvergedObserved({}, soon), {}, missing), "ExpiringSoon")).toBeDefined();
+    expect(findCondition(statusOf(aConvergedObserved({}, justBefore), {}, missing), "ExpiringSoon")).toBeUndefined();
+  });
+});
+
+test("the policy says how long ahead a token is said to expire soon; one that rotates never is", () => {
+  const warned: PolicyVerdict = { kind: "allowed", policy: aPolicy({ warnBeforeMs: HOUR_MS }) };
+  const status = (issuedAt: Date, desired: Partial<DesiredToken>) =>
+    findCondition(
+      statusOf(
+        aConvergedObserved({}, { issuedAt, expiresAt: later(2 * HOUR_MS + issuedAt.getTime() - NOW.getTime()) }),
+        desired,
+        warned,
+      ),
+      "ExpiringSoon",
+    );
+  expect(status(later(-HOUR_MS), once)).toBeDefined();
+  expect(status(later(-HOUR_MS + 1_000), once)).toBeUndefined();
+  expect(status(later(-HOUR_MS), { lifetime: twoHours })).toBeUndefined();
 });

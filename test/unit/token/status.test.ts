@@ -1,12 +1,14 @@
 import { describe, expect, test } from "vitest";
+import { statusOfFailure } from "../../../src/token/failure.ts";
 import type { ApiTokenStatus, DesiredToken, Observed, ObservedResource } from "../../../src/token/model.ts";
-import { plan } from "../../../src/token/plan.ts";
-import { findCondition, formatTime, statusOfOutage } from "../../../src/token/status.ts";
+import { findCondition, formatTime } from "../../../src/token/status.ts";
 import {
   aConvergedObserved,
   aDesiredToken,
   anObserved,
+  aPolicy,
   aResource,
+  aSecret,
   aTokenRow,
   HOUR_MS,
   NOW,
@@ -26,6 +28,7 @@ const LAST: ApiTokenStatus = {
 
 const twoHours = { kind: "duration", durationMs: 2 * HOUR_MS } as const;
 const ended = { issuedAt: later(-3 * HOUR_MS), expiresAt: later(-HOUR_MS) };
+const once = { ...aDesiredToken().rotation, isAutomatic: false };
 const clampedLife = { kind: "duration", durationMs: 721 * HOUR_MS } as const;
 
 describe("a status", () => {
@@ -41,6 +44,8 @@ describe("a status", () => {
       expiresAt: "2026-07-01T11:00:00Z",
       effective: { duration: "720h", scopes: ["a:b", "c"] },
       secretName: "demo",
+      policy: "default",
+      renewAt: expect.stringMatching(/^2026-06-2[89]T/),
     });
   });
 
@@ -50,8 +55,9 @@ describe("a status", () => {
 
   test("of a clamped token names the maximum, not the default", () => {
     const limits = { defaultMs: HOUR_MS, maxMs: 720 * HOUR_MS };
-    const { status } = plan({ desired: aDesiredToken({ lifetime: clampedLife }) }, aConvergedObserved(), limits);
-    expect(findCondition(status ?? {}, "LifetimeClamped")?.message).toContain("maximum lifetime is 720h");
+    const policy = aPolicy({ lifetime: limits });
+    const status = statusOf(aConvergedObserved(), { lifetime: clampedLife }, { kind: "allowed", policy });
+    expect(findCondition(status, "LifetimeClamped")?.message).toContain("maximum lifetime is 720h");
   });
 
   test.each<[string, ApiTokenStatus]>([
@@ -63,6 +69,7 @@ describe("a status", () => {
     [
       "expired, its row cleaned up",
       statusOf(anObserved({ resource: aResource({ status: LAST }) }), {
+        rotation: once,
         lifetime: { kind: "duration", durationMs: HOUR_MS },
       }),
     ],
@@ -72,12 +79,13 @@ describe("a status", () => {
     ],
     ["that cannot read its spec", statusOf(anObserved({ resource: aResource({ status: LAST }) }), { problem: "bad" })],
   ])("%s still says which token was the last, and names no Secret", (_, status) => {
-    expect(status).toEqual({ observedGeneration: 1, conditions: expect.anything(), ...LAST });
+    const told = { observedGeneration: 1, conditions: expect.anything(), ...LAST };
+    expect(status).toEqual(status.policy === undefined ? told : { ...told, policy: "default" });
   });
 
   test("of what never had a token names none", () => {
     const status = statusOf(anObserved(), { lifetime: { kind: "fixed", expiresAt: NOW } });
-    expect(Object.keys(status)).toEqual(["observedGeneration", "conditions"]);
+    expect(Object.keys(status)).toEqual(["observedGeneration", "conditions", "policy"]);
   });
 
   test("of a revoked token names its row, and no Secret", () => {
@@ -91,15 +99,11 @@ describe("a status", () => {
   });
 
   test.each([
-    [
-      "names the Secret that is still there",
-      { state: "ours", name: "demo", holds: undefined, isDecorated: true },
-      "demo",
-    ],
+    ["names the Secret that is still there", aSecret(), "demo"],
     ["names no Secret where there is none", { state: "absent" }, undefined],
   ] as const)("of an expired token describes it and %s", (_, secret, secretName) => {
     const row = aTokenRow({ ...ended, revision: 3 });
-    const status = statusOf(anObserved({ tokens: [row], secret }), { lifetime: twoHours });
+    const status = statusOf(anObserved({ tokens: [row], secret }), { rotation: once, lifetime: twoHours });
     expect(status).toMatchObject({ tokenId: row.id, revision: 3, effective: { duration: "2h" } });
     expect(status.secretName).toBe(secretName);
   });
@@ -158,10 +162,82 @@ describe("the time since when a condition holds", () => {
   });
 });
 
-describe("an outage of the database", () => {
+describe("a status tells of the use of tokens", () => {
+  const used = (ms: number) => ({ lastUsedAt: later(ms) });
+  const told = (status: ApiTokenStatus) => aResource({ status });
+
+  test("once there was any", () => {
+    expect(statusOf(aConvergedObserved())).not.toHaveProperty("lastUsedAt");
+    expect(statusOf(aConvergedObserved({}, used(-1))).lastUsedAt).toBe("2026-06-01T11:59:59Z");
+  });
+
+  test.each([
+    ["59 minutes later: the same", 59 * 60_000, "2026-06-01T10:00:00Z"],
+    ["an hour later: anew", 60 * 60_000, "2026-06-01T11:00:00Z"],
+  ])("hourly at most, or it would be written all the time; %s", (_, ms, expected) => {
+    const resource = told({ lastUsedAt: "2026-06-01T10:00:00Z" });
+    expect(statusOf(aConvergedObserved({ resource }, used(ms - 2 * HOUR_MS))).lastUsedAt).toBe(expected);
+  });
+
+  const previous = aTokenRow({ id: "tokenOne0001", revokedAt: later(HOUR_MS), revocationReason: "Rotated" });
+  const current = aTokenRow({ id: "tokenTwo0002", revision: 2 });
+  const inOverlap = (status: ApiTokenStatus, row: Partial<typeof previous>) =>
+    statusOf(
+      anObserved({
+        resource: told(status),
+        tokens: [{ ...previous, ...row }, current],
+        secret: aSecret({ holds: current.id }),
+      }),
+    );
+
+  test("and of the previous one until when it is valid, and whether anybody still uses it", () => {
+    const validUntil = "2026-06-01T13:00:00Z";
+    expect(inOverlap({}, {}).previous).toEqual({ tokenId: previous.id, validUntil });
+    expect(inOverlap({}, used(0)).previous).toEqual({ tokenId: previous.id, validUntil, lastUsedAt: formatTime(NOW) });
+    expect(inOverlap({}, used(0)).lastUsedAt).toBe(formatTime(NOW));
+  });
+
+  test.each([
+    ["4 minutes later: the same", -1, "2026-06-01T11:55:00Z"],
+    ["5 minutes later: anew", 0, "2026-06-01T12:00:00Z"],
+  ])("every five minutes, %s", (_, ms, expected) => {
+    const before = { tokenId: previous.id, validUntil: "2026-06-01T13:00:00Z", lastUsedAt: "2026-06-01T11:55:00Z" };
+    expect(inOverlap({ previous: before }, used(ms)).previous?.lastUsedAt).toBe(expected);
+  });
+
+  test("but not of the use of another that was the previous one earlier", () => {
+    const before = { tokenId: "another00001", validUntil: "2026-06-01T13:00:00Z", lastUsedAt: "2026-06-01T11:55:00Z" };
+    expect(inOverlap({ previous: before }, {}).previous).not.toHaveProperty("lastUsedAt");
+  });
+});
+
+describe("a status tells which request for a rotation was answered", () => {
+  test.each<[string, Partial<ObservedResource>, string | undefined, string | undefined]>([
+    ["by the token in the Secret", { rotateRequestedAt: "b", status: { lastHandledRotateAt: "a" } }, "b", "b"],
+    ["by an earlier one, where the Secret says nothing", { status: { lastHandledRotateAt: "a" } }, undefined, "a"],
+    [
+      "whatever somebody has made of the Secret since",
+      { rotateRequestedAt: "b", status: { lastHandledRotateAt: "b" } },
+      "edited",
+      "b",
+    ],
+    ["if there ever was one", {}, undefined, undefined],
+  ])("%s", (_, resource, handledRotateAt, expected) => {
+    const secret = aSecret({ holds: "tokenOne0001", handledRotateAt });
+    expect(statusOf(aConvergedObserved({ resource: aResource(resource), secret })).lastHandledRotateAt).toBe(expected);
+  });
+});
+
+describe("a failure", () => {
   const suspended = statusOf(anObserved(), { isSuspended: true });
   const clamped = statusOf(aConvergedObserved(), { lifetime: clampedLife });
-  const during = (resource: Partial<ObservedResource>) => statusOfOutage(aResource(resource), later(HOUR_MS));
+  const outage = { reason: "DatabaseUnavailable", message: "The database is away." } as const;
+  const refusal = { reason: "SecretRefused", message: "The Secret is refused." } as const;
+  const during = (
+    resource: Partial<ObservedResource>,
+    isHeld?: boolean,
+    failure: typeof outage | typeof refusal = outage,
+  ) => statusOfFailure(aResource(resource), failure, { failures: 1, isHeld, now: later(HOUR_MS) });
 
   test("is said on what is not Ready, since when it is not", () => {
     expect(findCondition(during({ status: suspended, generation: 5 }) ?? {}, "Ready")).toMatchObject({
@@ -172,22 +248,52 @@ describe("an outage of the database", () => {
     });
   });
 
-  test("is said on what is Ready only where its deletion has to wait", () => {
+  test("of the database is said on what is Ready only where a new spec or its deletion has to wait", () => {
     expect(during({ status: clamped })).toBeUndefined();
+    expect(findCondition(during({ status: clamped, generation: 2 }) ?? {}, "Ready")).toMatchObject({
+      status: "True",
+      reason: "DatabaseUnavailable",
+    });
     const ready = findCondition(during({ status: clamped, isDeleting: true }) ?? {}, "Ready");
     expect(ready).toMatchObject({ status: "False", lastTransitionTime: "2026-06-01T13:00:00Z" });
-    expect(ready?.message).toContain("deletion waits until the token can be revoked");
+    expect(ready?.message).toContain("Until then the deletion waits");
+  });
+
+  test("of another kind is said on what is Ready, which it stays while its Secret holds a live token", () => {
+    expect(findCondition(during({ status: clamped }, true, refusal) ?? {}, "Ready")).toMatchObject({
+      status: "True",
+      reason: "Renewing",
+      lastTransitionTime: "2026-06-01T12:00:00Z",
+    });
+    expect(findCondition(during({ status: clamped }, false, refusal) ?? {}, "Ready")?.status).toBe("False");
   });
 
   test("leaves the token and every other condition as they were", () => {
     const status = during({ status: clamped, isDeleting: true });
-    expect(status).toEqual({ ...clamped, conditions: [expect.anything(), findCondition(clamped, "LifetimeClamped")] });
+    const conditions = [expect.anything(), findCondition(clamped, "LifetimeClamped")];
+    expect(status).toEqual({ ...clamped, conditions, failedAttempts: 1 });
     expect(status?.conditions?.map((condition) => condition.type)).toEqual(["Ready", "LifetimeClamped"]);
   });
 
   test("is said once: the next look has nothing new", () => {
-    const status = statusOfOutage(aResource({ status: suspended }), NOW) ?? {};
-    expect(statusOfOutage(aResource({ status }), later(HOUR_MS))).toEqual(status);
+    const status = during({ status: suspended }) ?? {};
+    expect(during({ status })).toEqual(status);
+  });
+
+  test.each([
+    [1, 1],
+    [3, 2],
+    [4, 4],
+    [1_000, 512],
+  ])("that has come %i times is counted as %i, or each would be a write", (failures, expected) => {
+    const status = statusOfFailure(aResource(), refusal, { failures, isHeld: false, now: NOW });
+    expect(status?.failedAttempts).toBe(expected);
+  });
+
+  test("is no longer counted once a pass has come through", () => {
+    expect(
+      statusOf(anObserved({ resource: aResource({ status: { failedAttempts: 4 } }) }), { isSuspended: true }),
+    ).not.toHaveProperty("failedAttempts");
   });
 });
 

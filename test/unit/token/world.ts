@@ -1,25 +1,37 @@
 import { isLive, resolveLifetime } from "../../../src/token/lifetime.ts";
 import type {
-  Action,
+  AppliedPolicy,
   DesiredToken,
-  LifetimeLimits,
   Observed,
+  ObservedBlock,
   ObservedResource,
   ObservedSecret,
-  Plan,
+  PolicyVerdict,
+  Rivals,
   TokenRow,
 } from "../../../src/token/model.ts";
-import { type ParsedSpec, plan } from "../../../src/token/plan.ts";
+import type { Action, Plan } from "../../../src/token/plan/action.ts";
+import { type ParsedSpec, plan } from "../../../src/token/plan/plan.ts";
 
-/** A Secret as it lies in the cluster; `value` is the id of the token whose plaintext it has, or anything else. */
-export type WorldSecret =
-  | { readonly owner: "somebody" }
-  | { readonly owner: "us"; readonly value: string; readonly decoration: string };
+/** A Secret as it lies in the cluster. */
+export type WorldSecret = { readonly owner: "somebody"; readonly value?: string } | OwnSecret;
+
+export interface OwnSecret {
+  readonly owner: "us";
+  /** The id of the token whose plaintext it has, or anything else. */
+  readonly value: string;
+  readonly decoration: string;
+  /** Its keys, and what their templates were filled with. */
+  readonly contents: string;
+  readonly handledRotateAt: string | undefined;
+}
 
 /** A cluster and a database that know one ApiToken: what `plan` is about, without any I/O. */
 export interface World {
   now: Date;
-  limits: LifetimeLimits;
+  policy: PolicyVerdict;
+  block: ObservedBlock | undefined;
+  rivals: Rivals;
   spec: ParsedSpec;
   resource: ObservedResource | undefined;
   /** Every row, also those that no pass looks at any more. */
@@ -31,16 +43,16 @@ export interface World {
 }
 
 /** What a pass sees of a world: as the controller's `observe` reads cluster and database. */
-export function look({ now, spec, resource, rows, secrets }: World): Observed {
+export function look({ now, spec, resource, rows, secrets, block, rivals }: World): Observed {
   const tokens = rows.filter((row) => isLive(row, now) || !rows.some((other) => isNewer(other, row)));
-  if (resource === undefined) return { now, resource, tokens, secret: { state: "absent" }, straySecrets: [] };
+  const seen = { now, tokens, block, rivals };
+  if (resource === undefined) return { ...seen, resource, secret: { state: "absent" }, straySecrets: [] };
   const wantedName = spec.desired?.secret.name;
   const held = (value: string) => tokens.find((token) => token.id === value);
   return {
-    now,
+    ...seen,
     resource,
-    tokens,
-    secret: lookAtSecret(wantedName, wantedName === undefined ? undefined : secrets[wantedName], held),
+    secret: lookAtSecret(spec.desired, wantedName === undefined ? undefined : secrets[wantedName], held),
     straySecrets: Object.entries(secrets).flatMap(([name, secret]) =>
       secret.owner === "us" && name !== wantedName ? [{ name, holds: held(secret.value)?.id }] : [],
     ),
@@ -48,15 +60,21 @@ export function look({ now, spec, resource, rows, secrets }: World): Observed {
 }
 
 function lookAtSecret(
-  name: string | undefined,
+  desired: DesiredToken | undefined,
   secret: WorldSecret | undefined,
   held: (value: string) => TokenRow | undefined,
 ): ObservedSecret {
-  if (name === undefined || secret === undefined) return { state: "absent" };
+  if (desired === undefined || secret === undefined) return { state: "absent" };
   if (secret.owner === "somebody") return { state: "foreign" };
   const token = held(secret.value);
-  const isDecorated = token === undefined || secret.decoration === decorationOf(token);
-  return { state: "ours", name, holds: token?.id, isDecorated };
+  return {
+    state: "ours",
+    name: desired.secret.name,
+    holds: token?.id,
+    isIntact: token !== undefined && secret.contents === contentsOf(desired, token),
+    isDecorated: token === undefined || secret.decoration === decorationOf(token),
+    handledRotateAt: secret.handledRotateAt,
+  };
 }
 
 function isNewer(left: TokenRow, right: TokenRow): boolean {
@@ -68,9 +86,15 @@ export function decorationOf({ id, expiresAt }: Pick<TokenRow, "id" | "expiresAt
   return `${id} until ${expiresAt.toISOString()}`;
 }
 
+/** As much of a Secret's values as can drift: templates speak of the token's end, and without them nothing does. */
+export function contentsOf({ secret }: DesiredToken, token: Pick<TokenRow, "id" | "expiresAt">): string {
+  const { key, data } = secret;
+  return JSON.stringify([key, data, Object.keys(data).length === 0 ? "" : decorationOf(token)]);
+}
+
 /** Plans for the world as it is. */
 export function planFor(world: World): Plan {
-  return plan(world.spec, look(world), world.limits);
+  return plan(world.spec, look(world), world.policy);
 }
 
 /** Does to a world what the controller's `execute` does to cluster and database; throws where those would refuse. */
@@ -91,15 +115,17 @@ export function act(world: World, action: Action): void {
       replaceRow(world, action);
       return;
     case "updateToken":
-      changeRow(world, action.tokenId, { ...rowOf(needDesired(world)), expiresAt: action.expiresAt });
+      changeRow(world, action.tokenId, { ...grantOf(world), expiresAt: action.expiresAt });
       return;
     case "revokeTokens":
-      for (const row of world.rows.filter((each) => action.tokenIds.includes(each.id) && isLive(each, world.now))) {
-        changeRow(world, row.id, { revokedAt: world.now, revocationReason: action.reason });
-      }
+      revokeRows(world, action);
       return;
     case "writeSecret":
-      writeSecret(world, action.expiresAt);
+      if (world.inHand === undefined) throw new Error("no token was issued in this pass");
+      writeSecret(world, { id: world.inHand, expiresAt: action.expiresAt }, action.handledRotateAt);
+      return;
+    case "rewriteSecret":
+      rewriteSecret(world, action);
       return;
     case "decorateSecret": {
       const { name, secret } = wantedSecret(world);
@@ -109,33 +135,48 @@ export function act(world: World, action: Action): void {
       return;
     }
     case "deleteSecret":
-      if (world.secrets[action.name]?.owner !== "us") throw new Error(`Secret ${action.name} is not ours to delete`);
+      needOwnSecret(world, action.name);
       delete world.secrets[action.name];
+      return;
+    case "releaseSecret":
+      world.secrets[action.name] = { owner: "somebody", value: needOwnSecret(world, action.name).value };
   }
 }
 
-function insertRow(world: World, { revision, issuedAt, expiresAt }: Action & { kind: "issueToken" }): void {
+function insertRow(world: World, { revision, ...life }: Action & { kind: "issueToken" }): void {
   const { uid } = needResource(world);
   if (world.rows.some((row) => row.resourceUid === uid && row.revision === revision)) {
     throw new Error(`revision ${revision} exists already: unique (resource_uid, revision)`);
   }
-  world.rows.push(newRow(world, { resourceUid: uid, revision, issuedAt, expiresAt }));
+  const { issuedAt, expiresAt, activeSince } = life;
+  world.rows.push(newRow(world, { resourceUid: uid, revision, issuedAt, expiresAt, activeSince }));
 }
 
 function replaceRow(world: World, { tokenId, issuedAt, expiresAt }: Action & { kind: "replaceToken" }): void {
   const index = world.rows.findIndex((row) => row.id === tokenId);
   const replaced = world.rows[index];
   if (replaced === undefined) throw new Error(`there is no row ${tokenId} to replace`);
-  const { resourceUid, revision } = replaced;
-  world.rows[index] = newRow(world, { resourceUid, revision, issuedAt, expiresAt });
+  const { resourceUid, revision, activeSince } = replaced;
+  world.rows[index] = newRow(world, { resourceUid, revision, issuedAt, expiresAt, activeSince });
 }
 
-function newRow(world: World, life: Pick<TokenRow, "resourceUid" | "revision" | "issuedAt" | "expiresAt">): TokenRow {
+type Life = Pick<TokenRow, "resourceUid" | "revision" | "issuedAt" | "expiresAt" | "activeSince">;
+
+function newRow(world: World, life: Life): TokenRow {
   needLength(life);
   world.issued += 1;
   world.inHand = `issued${world.issued}`;
-  const row = { id: world.inHand, revokedAt: undefined, revocationReason: undefined };
-  return { ...row, ...rowOf(needDesired(world)), ...life };
+  const row = { id: world.inHand, revokedAt: undefined, revocationReason: undefined, lastUsedAt: undefined };
+  return { ...row, ...grantOf(world), ...life };
+}
+
+/** What ends before keeps its time and its reason. */
+function revokeRows(world: World, { tokenIds, reason, at = world.now }: Action & { kind: "revokeTokens" }): void {
+  for (const row of world.rows.filter(({ id }) => tokenIds.includes(id))) {
+    if (row.revokedAt === undefined || row.revokedAt > at) {
+      changeRow(world, row.id, { revokedAt: at, revocationReason: reason });
+    }
+  }
 }
 
 function changeRow(world: World, id: string, change: Partial<TokenRow>): void {
@@ -148,11 +189,23 @@ function needLength({ issuedAt, expiresAt }: Pick<TokenRow, "issuedAt" | "expire
     throw new Error("a row's end must lie after its beginning: check (expires_at > issued_at)");
 }
 
-function writeSecret(world: World, expiresAt: Date): void {
+function writeSecret(world: World, token: Pick<TokenRow, "id" | "expiresAt">, handledRotateAt: string | undefined) {
   const { name, secret } = wantedSecret(world);
-  if (world.inHand === undefined) throw new Error("no token was issued in this pass");
   if (secret?.owner === "somebody") throw new Error(`Secret ${name} is not ours to write`);
-  world.secrets[name] = { owner: "us", value: world.inHand, decoration: decorationOf({ id: world.inHand, expiresAt }) };
+  const contents = contentsOf(needDesired(world), token);
+  world.secrets[name] = {
+    owner: "us",
+    value: token.id,
+    decoration: decorationOf(token),
+    contents,
+    handledRotateAt,
+  };
+}
+
+function rewriteSecret(world: World, { from, tokenId, expiresAt }: Action & { kind: "rewriteSecret" }): void {
+  const { value, handledRotateAt } = needOwnSecret(world, from);
+  if (value !== tokenId) throw new Error(`Secret ${from} does not hold ${tokenId}`);
+  writeSecret(world, { id: tokenId, expiresAt }, handledRotateAt);
 }
 
 function wantedSecret(world: World): { name: string; secret: WorldSecret | undefined } {
@@ -160,23 +213,34 @@ function wantedSecret(world: World): { name: string; secret: WorldSecret | undef
   return { name, secret: world.secrets[name] };
 }
 
+function needOwnSecret({ secrets }: World, name: string): OwnSecret {
+  const secret = secrets[name];
+  if (secret?.owner !== "us") throw new Error(`Secret ${name} is not ours`);
+  return secret;
+}
+
 /** The names of the Secrets that belong to the ApiToken. */
 export function ownSecrets({ secrets }: World): string[] {
   return Object.keys(secrets).filter((name) => secrets[name]?.owner === "us");
 }
 
+type Grant = Pick<TokenRow, "owner" | "description" | "scopes" | "allowedCidrs" | "grace">;
+
 /** What a row says of the token beside its life. */
-export function rowOf({
-  owner,
-  description,
-  scopes,
-}: DesiredToken): Pick<TokenRow, "owner" | "description" | "scopes"> {
-  return { owner, description, scopes };
+export function grantOf(world: World): Grant {
+  const { owner, description, scopes, allowedCidrs } = needDesired(world);
+  return { owner, description, scopes, allowedCidrs, grace: needPolicy(world).grace };
 }
 
 /** The end that the spec and the limits give a token issued at `issuedAt`. */
 export function endFor(world: World, issuedAt: Date): Date {
-  return resolveLifetime(needDesired(world).lifetime, world.limits, issuedAt).expiresAt;
+  return resolveLifetime(needDesired(world).lifetime, needPolicy(world).lifetime, issuedAt).expiresAt;
+}
+
+/** What the policy that allows the ApiToken says. */
+export function needPolicy({ policy }: World): AppliedPolicy {
+  if (policy.kind !== "allowed") throw new Error("the plan issues or changes a token that no policy allows");
+  return policy.policy;
 }
 
 function needDesired({ spec }: World): DesiredToken {
@@ -199,14 +263,15 @@ export interface SettleOptions {
 }
 
 /** Passes over the world until there is nothing left to do, and then writes the status. */
-export function settle(world: World, { crashes = [], pausesMs = [], watch }: SettleOptions = {}): void {
+export function settle(world: World, { crashes = [], pausesMs = [], watch }: SettleOptions = {}): Plan {
   for (let pass = 0; pass < crashes.length + 10; pass += 1) {
     world.now = new Date(world.now.getTime() + (pausesMs[pass] ?? 0));
     world.inHand = undefined;
-    const { actions, status } = planFor(world);
+    const decision = planFor(world);
+    const { actions, status } = decision;
     if (actions.length === 0) {
       if (world.resource && status) world.resource = { ...world.resource, status };
-      return;
+      return decision;
     }
     for (const action of actions.slice(0, crashes[pass] ?? actions.length)) {
       act(world, action);

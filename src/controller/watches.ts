@@ -1,0 +1,106 @@
+import { isDeepStrictEqual } from "node:util";
+import type { Change } from "../kube/intake.ts";
+import { type Reflector, type ReflectorOptions, startReflector } from "../kube/reflector.ts";
+import { type ApiToken, reduceApiToken } from "../kube/resources/api-token.ts";
+import { apiTokensPath } from "../kube/resources/api-token-api.ts";
+import { MANAGED_LABEL } from "../kube/resources/group.ts";
+import { OWNER_BLOCKS_PATH, reduceOwnerBlock } from "../kube/resources/owner-block.ts";
+import { POLICIES_PATH, type PolicyResource, reducePolicy } from "../kube/resources/policy.ts";
+import { reduceSecret, type SecretView } from "../kube/resources/secret.ts";
+import { secretsPath } from "../kube/resources/secret-api.ts";
+import type { Stored } from "../kube/store.ts";
+import type { KubeTransport } from "../kube/transport.ts";
+import type { Logger } from "../runtime/log.ts";
+import type { Keyring } from "../token/keyring.ts";
+import { selects } from "../token/policy.ts";
+import type { Leader } from "./leader.ts";
+import { APITOKENS_BY_NAMESPACE, type Caches, keyOf } from "./observe.ts";
+import { NAMESPACES_PATH, type NamespaceView, readPolicy, reduceNamespace } from "./observe-policy.ts";
+
+export interface WatchesOptions {
+  readonly transport: KubeTransport;
+  readonly caches: Caches;
+  readonly keyring: Keyring;
+  /** Where ApiTokens and Secrets are looked at; everywhere, if empty. */
+  readonly namespaces: readonly string[];
+  readonly leader: Leader;
+  readonly log: Logger;
+  readonly onRestart: (resource: string, reason: string) => void;
+}
+
+/** Fills the caches, and has those ApiTokens looked at that a change concerns. */
+export function startWatches(options: WatchesOptions): Reflector[] {
+  const { transport, caches, keyring, leader, log, onRestart } = options;
+  const watch = <T extends Stored>(
+    resource: string,
+    rest: Omit<ReflectorOptions<T>, "transport" | "log" | "onRestart">,
+  ) => startReflector<T>({ ...rest, transport, log, onRestart: (reason) => onRestart(resource, reason) });
+
+  const places = options.namespaces.length > 0 ? options.namespaces : [undefined];
+  return [
+    watch<PolicyResource>("apitokenpolicies", {
+      path: POLICIES_PATH,
+      store: caches.policies,
+      reduce: reducePolicy,
+      onChange: (change) => {
+        for (const namespace of concernedNamespaces(caches, change)) enqueueNamespace(options, namespace);
+      },
+    }),
+    watch<NamespaceView>("namespaces", {
+      path: NAMESPACES_PATH,
+      store: caches.namespaces,
+      reduce: reduceNamespace,
+      onChange: ({ object, previous }) => {
+        if (isDeepStrictEqual(object.metadata.labels, previous?.metadata.labels)) return;
+        enqueueNamespace(options, object.metadata.name);
+      },
+    }),
+    watch("ownerblocks", {
+      path: OWNER_BLOCKS_PATH,
+      store: caches.ownerBlocks,
+      reduce: reduceOwnerBlock,
+      onChange: ({ object }) => leader.enqueueBlock(object.metadata.name),
+    }),
+    ...places.flatMap((namespace) => [
+      watch<ApiToken>("apitokens", {
+        path: apiTokensPath(namespace),
+        ...(namespace === undefined ? {} : { namespace }),
+        store: caches.apiTokens,
+        reduce: reduceApiToken,
+        onChange: ({ object }) => leader.enqueue(keyOf(object.metadata)),
+      }),
+      watch<SecretView>("secrets", {
+        path: secretsPath(namespace),
+        ...(namespace === undefined ? {} : { namespace }),
+        labelSelector: `${MANAGED_LABEL}=true`,
+        store: caches.secrets,
+        reduce: (raw) => reduceSecret(raw, keyring),
+        // The owner before, too: it is told when somebody has taken the reference off.
+        onChange: ({ object, previous }) => {
+          for (const owner of [object.owner, previous?.owner]) {
+            if (owner?.kind === "ApiToken") {
+              leader.enqueue(keyOf({ namespace: object.metadata.namespace, name: owner.name }));
+            }
+          }
+        },
+      }),
+    ]),
+  ];
+}
+
+function enqueueNamespace({ caches, leader }: WatchesOptions, namespace: string): void {
+  for (const { metadata } of caches.apiTokens.byIndex(APITOKENS_BY_NAMESPACE, namespace)) {
+    leader.enqueue(keyOf(metadata));
+  }
+}
+
+/** The namespaces that a policy selects, or has selected before it was changed. One that cannot be read concerns all. */
+function* concernedNamespaces({ namespaces }: Caches, { object, previous }: Change<PolicyResource>): Iterable<string> {
+  const versions = [object, ...(previous === undefined ? [] : [previous])].map(readPolicy);
+  for (const { metadata } of namespaces.values()) {
+    const isConcerned = versions.some(
+      (policy) => policy === undefined || selects(policy.namespaceSelector, metadata.labels),
+    );
+    if (isConcerned) yield metadata.name;
+  }
+}

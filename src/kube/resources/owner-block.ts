@@ -1,0 +1,91 @@
+import { z } from "zod";
+import { API_VERSION, type ObjectMeta } from "./group.ts";
+import { describeProblems, rules, stripControls, TEXT_RULE, timeField } from "./schema.ts";
+
+/** The spec of an OwnerBlock. */
+export const ownerBlockSpecSchema = z
+  .object({
+    owner: z
+      .string()
+      .min(1)
+      .max(253)
+      .meta({
+        description: "Whose tokens are revoked, and to whom none is issued. Cannot be changed.",
+        ...rules({
+          rule: "self == oldSelf",
+          message: "cannot be changed: delete this OwnerBlock and create another",
+        }),
+      }),
+    reason: z
+      .string()
+      .max(256)
+      .default("")
+      .meta({ description: "Why, for status and audit trail.", ...rules(TEXT_RULE) }),
+    effectiveAt: timeField().optional().meta({
+      description: "From when on (RFC 3339); a leaving date may lie ahead. Default: at once.",
+    }),
+    erase: z.boolean().default(false).meta({
+      description:
+        "Once in effect, deletes the owner's token rows, and puts a pseudonym in the place of the name in the audit trail. Cannot be undone.",
+    }),
+  })
+  .meta({
+    description: "The owner who is blocked.",
+    ...rules({ rule: "has(self.owner)", message: "owner is missing: say who is blocked, such as owner: alice" }),
+  });
+
+/** An OwnerBlock's status. Times are RFC 3339 in whole seconds. */
+export interface OwnerBlockStatus {
+  readonly observedGeneration?: number;
+  readonly effective?: boolean;
+  readonly tokensRevoked?: number;
+  readonly erased?: boolean;
+  readonly message?: string;
+}
+
+/** An OwnerBlock as the API server gives it. */
+export interface OwnerBlock {
+  readonly metadata: ObjectMeta;
+  readonly spec: unknown;
+  readonly status?: OwnerBlockStatus;
+}
+
+/** What an OwnerBlock asks for. */
+export interface DesiredBlock {
+  readonly owner: string;
+  readonly reason: string;
+  readonly effectiveAt: Date;
+  readonly mustErase: boolean;
+}
+
+/** Where OwnerBlocks are listed. */
+export const OWNER_BLOCKS_PATH = `/apis/${API_VERSION}/ownerblocks`;
+
+/** Takes of an OwnerBlock, as it comes in, what is worth keeping. */
+export function reduceOwnerBlock(raw: unknown): OwnerBlock {
+  const { metadata, spec, status } = raw as OwnerBlock;
+  const { name, uid, resourceVersion, generation, creationTimestamp } = metadata;
+  return {
+    metadata: {
+      name,
+      uid,
+      resourceVersion,
+      ...(generation === undefined ? {} : { generation }),
+      ...(creationTimestamp === undefined ? {} : { creationTimestamp }),
+    },
+    spec,
+    ...(status === undefined ? {} : { status }),
+  };
+}
+
+/** Reads a block; without `effectiveAt` it holds from its creation. Or says what is wrong, field by field. */
+export function parseOwnerBlock({
+  metadata,
+  spec,
+}: OwnerBlock): { desired: DesiredBlock; problem?: undefined } | { desired?: undefined; problem: string } {
+  const result = ownerBlockSpecSchema.safeParse(spec);
+  if (!result.success) return { problem: describeProblems(result.error) };
+  const { owner, reason, effectiveAt, erase } = result.data;
+  const startsAt = effectiveAt ?? metadata.creationTimestamp ?? new Date(0);
+  return { desired: { owner, reason: stripControls(reason), effectiveAt: new Date(startsAt), mustErase: erase } };
+}

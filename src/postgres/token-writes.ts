@@ -1,0 +1,142 @@
+import type { Grace, OwnerLimit } from "../token/model.ts";
+import type { Queryable, Statement } from "./database.ts";
+import { FencedError, IssueRefusedError } from "./errors.ts";
+import type { Fence } from "./leader-epoch.ts";
+import type { ResourceIdentity } from "./tokens.ts";
+
+/** What a token may do, and until when: changed in place. */
+export interface TokenGrant {
+  readonly owner: string;
+  readonly description: string;
+  readonly scopes: readonly string[];
+  readonly allowedCidrs: readonly string[];
+  readonly grace: Grace | undefined;
+  readonly expiresAt: Date;
+}
+
+/** A credential to be written; `hash` is the HMAC-SHA-256 of the token under the pepper `keyId`. */
+export interface NewCredential extends TokenGrant {
+  readonly id: string;
+  readonly hash: Buffer;
+  readonly keyId: string;
+  readonly issuedAt: Date;
+}
+
+/** A row to be inserted. */
+export interface NewTokenRow extends NewCredential, ResourceIdentity {
+  readonly resourceUid: string;
+  readonly resourceCreatedAt: Date;
+  readonly revision: number;
+  readonly activeSince: Date;
+}
+
+/**
+ * Inserts a row, and with `RevokeOldest` ends the owner's ApiTokens that are over the limit by it, in one transaction.
+ * Throws a FencedError, an IssueRefusedError, or Postgres' unique_violation when the revision is there already.
+ */
+export async function issueToken(
+  db: Queryable,
+  { clusterId, epoch }: Fence,
+  token: NewTokenRow,
+  limit: OwnerLimit,
+): Promise<void> {
+  const row = {
+    cluster_id: clusterId,
+    id: token.id,
+    namespace: token.namespace,
+    name: token.name,
+    resource_uid: token.resourceUid,
+    resource_created_at: token.resourceCreatedAt,
+    revision: token.revision,
+    owner: token.owner,
+    description: token.description,
+    scopes: token.scopes,
+    allowed_cidrs: token.allowedCidrs,
+    grace_seconds: graceSeconds(token.grace) ?? null,
+    grace_scopes: token.grace?.scopes ?? [],
+    hash: `\\x${token.hash.toString("hex")}`,
+    hash_algorithm: "hmac-sha256",
+    key_id: token.keyId,
+    issued_at: token.issuedAt,
+    expires_at: token.expiresAt,
+    active_since: token.activeSince,
+  };
+  const [answer] = await db.query<{ outcome: "issued" | "fenced" | "blocked" | "over_limit" }>({
+    name: "issue-token",
+    text: "select apitoken.issue_token($1, $2, $3, $4, $5) as outcome",
+    values: [epoch, JSON.stringify(row), limit.max, limit.onLimit, limit.scope],
+  });
+  const outcome = answer?.outcome;
+  if (outcome === "fenced") throw new FencedError(clusterId, epoch);
+  if (outcome !== "issued") throw new IssueRefusedError(outcome ?? "no answer");
+}
+
+/** Puts a new credential in the place of a live one that nobody holds: same revision, so at most one of both exists. */
+export async function replaceToken(db: Queryable, fence: Fence, lostId: string, token: NewCredential): Promise<void> {
+  await runFenced(db, fence, {
+    name: "replace-token",
+    text: `update apitoken.tokens
+           set id = $4, owner = $5, description = $6, scopes = $7, allowed_cidrs = $8, grace_seconds = $9,
+               grace_scopes = $10, expires_at = $11, hash = $12, hash_algorithm = 'hmac-sha256', key_id = $13,
+               issued_at = $14, revoked_at = null, revocation_reason = null, last_used_at = null,
+               last_used_address = null
+           where cluster_id = $1 and id = $3 and exists (select from fence)
+           returning 1`,
+    values: [lostId, token.id, ...grantValues(token), token.hash, token.keyId, token.issuedAt],
+  });
+}
+
+/** Changes what a token may do, and until when, in place. */
+export async function updateToken(db: Queryable, fence: Fence, id: string, grant: TokenGrant): Promise<void> {
+  await runFenced(db, fence, {
+    name: "update-token",
+    text: `update apitoken.tokens
+           set owner = $4, description = $5, scopes = $6, allowed_cidrs = $7, grace_seconds = $8, grace_scopes = $9,
+               expires_at = $10
+           where cluster_id = $1 and id = $3 and exists (select from fence)
+           returning 1`,
+    values: [id, ...grantValues(grant)],
+  });
+}
+
+/** Ends the tokens at `at`, or now; those that end before keep their time and reason. */
+export async function revokeTokens(
+  db: Queryable,
+  fence: Fence,
+  ids: readonly string[],
+  reason: string,
+  at?: Date,
+): Promise<void> {
+  await runFenced(db, fence, {
+    name: "revoke-tokens",
+    text: `update apitoken.tokens set revoked_at = coalesce($5, now()), revocation_reason = $4
+           where cluster_id = $1 and id = any($3) and (revoked_at is null or revoked_at > coalesce($5, now()))
+             and exists (select from fence)
+           returning 1`,
+    values: [ids, reason, at],
+  });
+}
+
+function grantValues({ owner, description, scopes, allowedCidrs, grace, expiresAt }: TokenGrant): unknown[] {
+  return [owner, description, scopes, allowedCidrs, graceSeconds(grace), grace?.scopes ?? [], expiresAt];
+}
+
+function graceSeconds(grace: Grace | undefined): number | undefined {
+  return grace && Math.ceil(grace.periodMs / 1_000);
+}
+
+/**
+ * Runs one data-modifying statement in one transaction with the fence: a newer leader either waits for it, or has
+ * raised the epoch, and then nothing is written. `$1` is the cluster, `$2` the epoch, the statement's own values follow.
+ */
+export async function runFenced(db: Queryable, { clusterId, epoch }: Fence, statement: Statement): Promise<void> {
+  const [row] = await db.query<{ is_leader: boolean }>({
+    ...(statement.name === undefined ? {} : { name: statement.name }),
+    text: `with fence as (
+             select where apitoken.is_leader($1, $2)
+           ), change as (${statement.text})
+           select exists (select from fence) as is_leader, (select count(*) from change)`,
+    values: [clusterId, epoch, ...(statement.values ?? [])],
+  });
+  if (row?.is_leader !== true) throw new FencedError(clusterId, epoch);
+}

@@ -1,0 +1,49 @@
+import { floorToSecond, resolveLifetime } from "../lifetime.ts";
+import type { AppliedPolicy, TokenRow } from "../model.ts";
+import type { Action, IssueCause, Plan } from "./action.ts";
+import { findLast, findRotationRequest, lastActivity, type Situation } from "./situation.ts";
+import { ensureFinalizer } from "./steps.ts";
+
+/** A new token: in the place of the newest row if that one's plaintext never reached anybody, else as the next revision. */
+export function planIssue(situation: Situation, policy: AppliedPolicy): Plan {
+  const { desired, observed, newest, live } = situation;
+  const { resource, now } = observed;
+  const issuedAt = floorToSecond(now);
+  const { expiresAt } = resolveLifetime(desired.lifetime, policy.lifetime, issuedAt);
+  const lost = findLostToken(situation);
+  const cause = findCause(situation);
+  const issue: Action = lost
+    ? { kind: "replaceToken", tokenId: lost.id, issuedAt, expiresAt }
+    : {
+        kind: "issueToken",
+        revision: Math.max(newest?.revision ?? 0, resource.status.revision ?? 0) + 1,
+        issuedAt,
+        expiresAt,
+        activeSince: cause === "Due" ? lastActivity(live) : issuedAt,
+        cause,
+      };
+  const handledRotateAt = resource.rotateRequestedAt;
+  return {
+    actions: [...ensureFinalizer(resource), issue, { kind: "writeSecret", expiresAt, handledRotateAt }],
+    status: undefined,
+    requeueAt: undefined,
+  };
+}
+
+/** The newest row, if it is live but neither a Secret nor the status has ever shown it: a crash came in between. */
+function findLostToken(situation: Situation): TokenRow | undefined {
+  const { observed, live, held } = situation;
+  const last = findLast(situation);
+  if (last === undefined || last === held || !live.includes(last)) return undefined;
+  return observed.resource.status.tokenId === last.id ? undefined : last;
+}
+
+function findCause(situation: Situation): IssueCause {
+  const { observed, live, newest, held } = situation;
+  const lastId = observed.resource.status.tokenId ?? newest?.id;
+  if (lastId === undefined) return "FirstToken";
+  if (findRotationRequest(situation) !== undefined) return "Requested";
+  if (held !== undefined) return "Due";
+  if (!live.some((token) => token.id === lastId)) return "TokenEnded";
+  return observed.secret.state === "ours" ? "SecretEdited" : "SecretMissing";
+}

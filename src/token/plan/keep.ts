@@ -1,0 +1,191 @@
+import { formatDuration } from "../duration.ts";
+import { endOf, floorToSecond, resolveLifetime } from "../lifetime.ts";
+import type { AppliedPolicy, DesiredToken, Grace, LifetimeLimits, TokenRow } from "../model.ts";
+import { renewalTime } from "../rotation.ts";
+import { buildStatus, type ConditionClaim, findCondition, formatTime } from "../status.ts";
+import type { Action, Plan } from "./action.ts";
+import {
+  findPrevious,
+  findRotationRequest,
+  inactivityLimit,
+  isRotating,
+  lastActivity,
+  type Situation,
+} from "./situation.ts";
+import { deleteStrays, ensureFinalizer, revoke } from "./steps.ts";
+
+/** Whether the previous token is still in use is worth a look so often. */
+const OVERLAP_RECHECK_MS = 5 * 60_000;
+
+/** Where no policy applies that says it. */
+const DEFAULT_WARN_BEFORE_MS = 7 * 24 * 3_600_000;
+
+/** The Secret holds a live token: keep it, make everything around it as the spec says, and end those before it. */
+export function planUpkeep(situation: Situation, held: TokenRow): Plan {
+  const { desired, observed, policy, live } = situation;
+  const applied = policy.kind === "allowed" ? policy.policy : undefined;
+  const { expiresAt } = applied ? resolveLifetime(desired.lifetime, applied.lifetime, held.issuedAt) : held;
+  const previous = findPrevious(live, held);
+  const actions: Action[] = [
+    ...ensureFinalizer(observed.resource),
+    ...grant(situation, held, expiresAt),
+    // What is taken from the current token is taken from the one before it, too.
+    ...(previous ? grant(situation, previous, previous.expiresAt) : []),
+    ...mendSecret(situation, held, expiresAt),
+    ...endOlder(situation, held),
+    ...revoke(
+      live.filter((token) => token.revision > held.revision),
+      "Orphaned",
+    ),
+    ...deleteStrays(observed),
+  ];
+  const renewAt = isRotating(situation) ? renewalTime(desired.rotation, held, observed.resource.uid) : undefined;
+  return {
+    actions,
+    status: buildStatus(observed, claim(situation, held), {
+      token: held,
+      secretName: desired.secret.name,
+      ...(previous && { previous }),
+      ...(renewAt && { renewAt }),
+      ...(applied && { policy: applied.name }),
+    }),
+    requeueAt: nextLook(situation, held, previous, renewAt),
+  };
+}
+
+function grant({ desired, policy }: Situation, token: TokenRow, expiresAt: Date): Action[] {
+  if (policy.kind !== "allowed" || isAsDesired(token, desired, policy.policy.grace, expiresAt)) return [];
+  return [{ kind: "updateToken", tokenId: token.id, expiresAt }];
+}
+
+/** Whether the next token is to be issued now. */
+export function isDue(situation: Situation, held: TokenRow, policy: AppliedPolicy): boolean {
+  const { desired, observed } = situation;
+  if (findRotationRequest(situation) !== undefined) return true;
+  if (!isRotating(situation)) return false;
+  // Somebody has set it an end that lies ahead: its successor comes before that.
+  if (held.revokedAt !== undefined) return true;
+  const { expiresAt } = resolveLifetime(desired.lifetime, policy.lifetime, held.issuedAt);
+  return renewalTime(desired.rotation, { ...held, expiresAt }, observed.resource.uid) <= observed.now;
+}
+
+function mendSecret({ desired, observed: { secret, now } }: Situation, held: TokenRow, expiresAt: Date): Action[] {
+  if (secret.state !== "ours" || expiresAt <= now) return [];
+  if (!secret.isIntact) {
+    return [{ kind: "rewriteSecret", from: desired.secret.name, tokenId: held.id, expiresAt }];
+  }
+  return secret.isDecorated ? [] : [{ kind: "decorateSecret" }];
+}
+
+/** The token before the one in the Secret ends with its overlap, all earlier ones now. */
+function endOlder(situation: Situation, held: TokenRow): Action[] {
+  const { observed, live } = situation;
+  const older = live.filter((token) => token.revision < held.revision);
+  const previous = older.at(-1);
+  if (previous === undefined) return [];
+  const at = overlapEnd(situation, previous);
+  const isOver = at <= observed.now;
+  return [
+    ...revoke(isOver ? older : older.slice(0, -1), "Rotated"),
+    ...(!isOver && endOf(previous) > at ? revoke([previous], "Rotated", { at }) : []),
+  ];
+}
+
+/**
+ * When the overlap of the previous token ends: never later than the policy lets it live. Whatever the status no longer
+ * names as the previous token had its overlap already, or was revoked: a backup has brought it back, and it must not live again.
+ */
+function overlapEnd({ desired, observed, policy }: Situation, previous: TokenRow): Date {
+  const { now, resource } = observed;
+  const { revision = 0, previous: told } = resource.status;
+  const ends = [now.getTime() + desired.rotation.overlapMs];
+  if (policy.kind === "allowed") ends.push(previous.issuedAt.getTime() + policy.policy.lifetime.maxMs);
+  if (previous.revision < revision || findCondition(resource.status, "Revoked") !== undefined) {
+    ends.push(told?.tokenId === previous.id ? new Date(told.validUntil).getTime() : now.getTime());
+  }
+  return floorToSecond(new Date(Math.min(...ends)));
+}
+
+function claim(situation: Situation, held: TokenRow): ConditionClaim[] {
+  const { desired, observed, policy } = situation;
+  const claims: ConditionClaim[] = [];
+  if (policy.kind === "allowed") {
+    claims.push({
+      type: "Ready",
+      status: "True",
+      reason: held.revision === 1 ? "Issued" : "Rotated",
+      message: `Secret "${desired.secret.name}" holds a live token.`,
+    });
+    const lifetime = resolveLifetime(desired.lifetime, policy.policy.lifetime, held.issuedAt);
+    if (lifetime.isClamped) claims.push(claimClamped(policy.policy.lifetime, lifetime.expiresAt));
+  } else {
+    const message = `No ApiTokenPolicy selects this namespace: the token works until it expires, and is not renewed.`;
+    claims.push({ type: "Ready", status: "True", reason: "PolicyMissing", message });
+  }
+  const warnAt = warningTime(situation, held);
+  if (warnAt !== undefined && warnAt <= observed.now) claims.push(claimExpiring(held));
+  return claims;
+}
+
+function claimClamped(limits: LifetimeLimits, expiresAt: Date): ConditionClaim {
+  return {
+    type: "LifetimeClamped",
+    status: "True",
+    reason: "OverMaximum",
+    message: `The maximum lifetime is ${formatDuration(limits.maxMs)}: the token expires at ${formatTime(expiresAt)}, earlier than the spec asks for.`,
+  };
+}
+
+function claimExpiring(held: TokenRow): ConditionClaim {
+  return {
+    type: "ExpiringSoon",
+    status: "True",
+    reason: "NotRenewed",
+    message: `The token ends at ${formatTime(endOf(held))} and is not renewed by itself.`,
+  };
+}
+
+/** From when on a token that does not rotate is called ExpiringSoon. */
+function warningTime(situation: Situation, held: TokenRow): Date | undefined {
+  if (isRotating(situation)) return undefined;
+  const { policy } = situation;
+  const warnBeforeMs = policy.kind === "allowed" ? policy.policy.warnBeforeMs : DEFAULT_WARN_BEFORE_MS;
+  return new Date(endOf(held).getTime() - warnBeforeMs);
+}
+
+/** The earliest time at which something of all this may be different though nobody has touched anything. */
+function nextLook(
+  situation: Situation,
+  held: TokenRow,
+  previous: TokenRow | undefined,
+  renewAt: Date | undefined,
+): Date {
+  const { observed, live } = situation;
+  const { now, block } = observed;
+  const timeoutMs = inactivityLimit(situation);
+  const times = [
+    endOf(held),
+    renewAt,
+    warningTime(situation, held),
+    ...(previous ? [endOf(previous), new Date(now.getTime() + OVERLAP_RECHECK_MS)] : []),
+    timeoutMs === undefined ? undefined : new Date(lastActivity(live).getTime() + timeoutMs),
+    block?.effectiveAt,
+  ].filter((time) => time !== undefined && time > now) as Date[];
+  return new Date(Math.min(...times.map((time) => time.getTime())));
+}
+
+function isAsDesired(token: TokenRow, desired: DesiredToken, grace: Grace | undefined, expiresAt: Date): boolean {
+  return (
+    token.expiresAt.getTime() === expiresAt.getTime() &&
+    token.owner === desired.owner &&
+    token.description === desired.description &&
+    isSameList(token.scopes, desired.scopes) &&
+    isSameList(token.allowedCidrs, desired.allowedCidrs) &&
+    token.grace?.periodMs === grace?.periodMs &&
+    isSameList(token.grace?.scopes ?? [], grace?.scopes ?? [])
+  );
+}
+
+function isSameList(left: readonly string[], right: readonly string[]): boolean {
+  return left.length === right.length && left.every((value, index) => value === right[index]);
+}

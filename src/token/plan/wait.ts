@@ -1,0 +1,141 @@
+import { endOf, floorToSecond, resolveLifetime } from "../lifetime.ts";
+import type { AppliedPolicy, Condition, Reason, TokenRow } from "../model.ts";
+import { buildStatus, formatTime } from "../status.ts";
+import type { Action, Plan } from "./action.ts";
+import { describeLimit } from "./end.ts";
+import { findHeld, findLast, findPrevious, findRotationRequest, isRotating, type Situation } from "./situation.ts";
+import { deleteSecrets, deleteStrays, revoke } from "./steps.ts";
+
+/** What is waited for but cannot be watched is looked at again after this long. */
+const RECHECK_MS = 15_000;
+
+/** A spec that cannot be read asks for nothing: what lives, lives on. */
+export function planInvalid(problem: string, observed: Situation["observed"], live: readonly TokenRow[]): Plan {
+  const held = findHeld(observed, live);
+  const told = observed.resource.status.previous;
+  const previous = live.find((token) => token.id === told?.tokenId);
+  const claim = { type: "Ready", status: "False", reason: "InvalidSpec", message: problem } as const;
+  const { secretName } = observed.resource.status;
+  return {
+    actions: [],
+    status: buildStatus(observed, [claim], {
+      token: held,
+      ...(secretName && { secretName }),
+      ...(previous && { previous }),
+    }),
+    requeueAt: undefined,
+  };
+}
+
+export function planSuspension({ desired, observed, live, held }: Situation): Plan | undefined {
+  if (!desired.isSuspended) return undefined;
+  const previous = findPrevious(live, held);
+  const claim = {
+    type: "Ready",
+    status: held ? "True" : "False",
+    reason: "Suspended",
+    message: held
+      ? "Suspended by spec.suspend; the token works on until it expires."
+      : "Suspended by spec.suspend, and the Secret holds no token that works.",
+  } as const;
+  const { secretName } = observed.resource.status;
+  return {
+    actions: [],
+    status: buildStatus(observed, [claim], {
+      token: held,
+      ...(secretName && { secretName }),
+      ...(previous && { previous }),
+    }),
+    requeueAt: held && endOf(held),
+  };
+}
+
+/** Nothing may be written to a Secret that is not ours; a row that no Secret of ours holds is of no use to anybody. */
+export function planConflict({ desired, observed, live }: Situation): Plan | undefined {
+  if (observed.secret.state !== "foreign") return undefined;
+  const kept = new Set(observed.straySecrets.map((stray) => stray.holds));
+  const lost = live.filter((token) => !kept.has(token.id));
+  return wait(
+    observed,
+    "SecretConflict",
+    `Secret "${desired.secret.name}" exists and does not belong to this ApiToken, so it is left as it is. ` +
+      "Delete it, or choose another spec.secret.name.",
+    { actions: revoke(lost, "Orphaned"), recheckMs: RECHECK_MS },
+  );
+}
+
+/** Without a policy nothing new is issued: who could say what is allowed? */
+export function planPolicyMissing({ policy, observed }: Situation): Plan | undefined {
+  if (policy.kind !== "missing") return undefined;
+  const message =
+    "No ApiTokenPolicy selects this namespace, so no token is issued. Create one whose namespaceSelector selects it " +
+    "(an empty selector selects all).";
+  return wait(observed, "PolicyMissing", message);
+}
+
+/** A lifetime that has been lived is over, where no next one is to follow: a token of the same spec would be as dead. */
+export function planExpiry(situation: Situation, policy: AppliedPolicy): Plan | undefined {
+  const { desired, observed, live } = situation;
+  const { lifetime } = desired;
+  if (isRotating(situation)) return undefined;
+  const { now, resource } = observed;
+  const toldAt = resource.status.issuedAt;
+  const last = findLast(situation);
+  const issuedAt = last?.issuedAt ?? (toldAt === undefined ? floorToSecond(now) : new Date(toldAt));
+  const { expiresAt } = resolveLifetime(lifetime, policy.lifetime, issuedAt);
+  const isPast = lifetime.kind === "fixed" && lifetime.expiresAt <= now;
+  if (!isPast && (expiresAt > now || findRotationRequest(situation) !== undefined)) return undefined;
+  const isSpent = issuedAt.getTime() + policy.lifetime.maxMs <= now.getTime();
+  const longer = lifetime.kind === "fixed" ? "set spec.expiresAt to a later time" : "set spec.duration to a longer one";
+  const remedy = isSpent ? "apply another ApiToken" : `${longer}, or apply another ApiToken`;
+  return wait(
+    observed,
+    "Expired",
+    `The lifetime asked for ended at ${formatTime(isPast ? lifetime.expiresAt : expiresAt)}. For a new token ${remedy}.`,
+    {
+      actions: [...revoke(live, "Orphaned"), ...deleteStrays(observed)],
+      token: last,
+      ...(observed.secret.state === "ours" && { secretName: desired.secret.name }),
+      policy: policy.name,
+    },
+  );
+}
+
+/** The newer ApiToken waits until an older one of its owner is gone, where the policy has it so. */
+export function planOverLimit({ desired, observed, live }: Situation, policy: AppliedPolicy): Plan | undefined {
+  const { max, onLimit } = policy.owner;
+  const rivals = live.length > 0 ? observed.rivals.older : observed.rivals.older + observed.rivals.newer;
+  if (onLimit !== "Reject" || rivals < max) return undefined;
+  const message = describeLimit(desired.owner, max);
+  const actions = live.length > 0 ? [] : deleteSecrets(observed);
+  return wait(observed, "OwnerLimitExceeded", message, { actions, recheckMs: RECHECK_MS, policy: policy.name });
+}
+
+function wait(
+  observed: Situation["observed"],
+  reason: Reason,
+  message: string,
+  {
+    actions = [],
+    recheckMs,
+    ...rest
+  }: {
+    actions?: Action[];
+    recheckMs?: number;
+    token?: TokenRow | undefined;
+    secretName?: string;
+    policy?: string;
+  } = {},
+): Plan {
+  const claim: Pick<Condition, "type" | "status" | "reason" | "message"> = {
+    type: "Ready",
+    status: "False",
+    reason,
+    message,
+  };
+  return {
+    actions,
+    status: buildStatus(observed, [claim], rest),
+    requeueAt: recheckMs === undefined ? undefined : new Date(observed.now.getTime() + recheckMs),
+  };
+}

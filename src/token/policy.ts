@@ -1,0 +1,96 @@
+import type { AppliedPolicy, PolicyVerdict } from "./model.ts";
+
+/** An ApiTokenPolicy as it is decided with. */
+export interface Policy extends AppliedPolicy {
+  readonly priority: number;
+  readonly namespaceSelector: LabelSelector;
+  /** Globs: `*` stands for any text, `${namespace}` for the ApiToken's namespace. */
+  readonly owners: readonly string[];
+  readonly scopes: readonly string[];
+}
+
+/** metav1.LabelSelector: all of it must hold; an empty one selects everything. */
+export interface LabelSelector {
+  readonly matchLabels?: Readonly<Record<string, string>> | undefined;
+  readonly matchExpressions?: readonly LabelRequirement[] | undefined;
+}
+
+export interface LabelRequirement {
+  readonly key: string;
+  readonly operator: "In" | "NotIn" | "Exists" | "DoesNotExist";
+  readonly values?: readonly string[] | undefined;
+}
+
+/** What policies are asked about: one ApiToken. */
+export interface PolicySubject {
+  readonly namespace: string;
+  readonly namespaceLabels: Readonly<Record<string, string>>;
+  readonly owner: string;
+  readonly scopes: readonly string[];
+}
+
+/** What the policies say: of those that select the namespace the one of highest priority decides, ties broken by name. */
+export function judge(policies: Iterable<Policy>, subject: PolicySubject): PolicyVerdict {
+  const [policy] = [...policies]
+    .filter(({ namespaceSelector }) => selects(namespaceSelector, subject.namespaceLabels))
+    .sort((left, right) => right.priority - left.priority || (left.name < right.name ? -1 : 1));
+  if (policy === undefined) return { kind: "missing" };
+  const rule = findBrokenRule(policy, subject);
+  return rule === undefined ? { kind: "allowed", policy } : { kind: "denied", policy: policy.name, rule };
+}
+
+/** Whether a selector selects an object with these labels, as Kubernetes has it: NotIn selects what lacks the label. */
+export function selects(
+  { matchLabels = {}, matchExpressions = [] }: LabelSelector,
+  labels: Readonly<Record<string, string>>,
+): boolean {
+  return (
+    Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&
+    matchExpressions.every((requirement) => meets(requirement, labels))
+  );
+}
+
+function meets({ key, operator, values = [] }: LabelRequirement, labels: Readonly<Record<string, string>>): boolean {
+  const value = Object.hasOwn(labels, key) ? labels[key] : undefined;
+  switch (operator) {
+    case "In":
+      return value !== undefined && values.includes(value);
+    case "NotIn":
+      return value === undefined || !values.includes(value);
+    case "Exists":
+      return value !== undefined;
+    case "DoesNotExist":
+      return value === undefined;
+  }
+}
+
+/** The first rule of the policy that forbids it, said with what the rule allows; undefined when none does. */
+function findBrokenRule(policy: Policy, { namespace, owner, scopes }: PolicySubject): string | undefined {
+  const matches = (globs: readonly string[], text: string) => globs.some((glob) => matchesGlob(glob, text, namespace));
+  const list = (globs: readonly string[]) => (globs.length === 0 ? "none" : globs.join(", "));
+  if (!matches(policy.owners, owner)) {
+    return `owner "${owner}" is not among its owners (${list(policy.owners)}) in namespace "${namespace}"`;
+  }
+  const forbidden = scopes.find((scope) => !matches(policy.scopes, scope));
+  return forbidden === undefined
+    ? undefined
+    : `scope "${forbidden}" is not among its scopes (${list(policy.scopes)}) in namespace "${namespace}"`;
+}
+
+/**
+ * Whether a glob matches the whole of a text. Matched piece by piece, not by a regular expression: globs come from
+ * users, and some expressions take for ever.
+ */
+export function matchesGlob(glob: string, text: string, namespace: string): boolean {
+  const [first = "", ...rest] = glob.replaceAll("${namespace}", namespace).split("*");
+  if (rest.length === 0) return text === first;
+  const last = rest.pop() as string;
+  if (!text.startsWith(first) || text.length < first.length + last.length || !text.endsWith(last)) return false;
+  let from = first.length;
+  for (const piece of rest) {
+    const at = text.indexOf(piece, from);
+    if (at === -1 || at + piece.length > text.length - last.length) return false;
+    from = at + piece.length;
+  }
+  return true;
+}

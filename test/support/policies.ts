@@ -1,0 +1,43 @@
+import { OWNER_BLOCKS_PATH } from "../../src/kube/resources/owner-block.ts";
+import { POLICIES_PATH } from "../../src/kube/resources/policy.ts";
+import type { TestCluster } from "./cluster.ts";
+
+/** Cluster-scoped resources of a test's own: named after its namespace, and gone with `clear`. */
+export interface ClusterResources {
+  /** Creates or changes an ApiTokenPolicy that selects the test's namespace alone, before the tests' own policy. */
+  applyPolicy(name: string, spec: object): Promise<void>;
+  deletePolicy(name: string): Promise<void>;
+  applyBlock(name: string, spec: object): Promise<void>;
+  deleteBlock(name: string): Promise<void>;
+  getBlock(name: string): Promise<{ status?: { effective?: boolean; tokensRevoked?: number; erased?: boolean } }>;
+  clear(): Promise<void>;
+}
+
+export function createClusterResources({ transport, namespace }: TestCluster): ClusterResources {
+  const made = new Set<string>();
+  const nameOf = (name: string) => `${namespace}-${name}`;
+  const apply = async (kind: string, path: string, name: string, spec: object) => {
+    made.add(`${path}/${nameOf(name)}`);
+    await transport.request("PATCH", `${path}/${nameOf(name)}`, {
+      contentType: "application/apply-patch+yaml",
+      query: { fieldManager: "test", force: "true" },
+      body: { apiVersion: "apitoken.dev/v1alpha1", kind, metadata: { name: nameOf(name) }, spec },
+    });
+  };
+  const remove = async (path: string) => {
+    made.delete(path);
+    await transport.request("DELETE", path);
+  };
+  return {
+    applyPolicy: (name, spec) =>
+      apply("ApiTokenPolicy", POLICIES_PATH, name, {
+        namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": namespace } },
+        ...spec,
+      }),
+    deletePolicy: (name) => remove(`${POLICIES_PATH}/${nameOf(name)}`),
+    applyBlock: (name, spec) => apply("OwnerBlock", OWNER_BLOCKS_PATH, name, spec),
+    deleteBlock: (name) => remove(`${OWNER_BLOCKS_PATH}/${nameOf(name)}`),
+    getBlock: (name) => transport.request("GET", `${OWNER_BLOCKS_PATH}/${nameOf(name)}`),
+    clear: async () => void (await Promise.all([...made].map(remove))),
+  };
+}

@@ -1,0 +1,52 @@
+import type { Condition, DesiredToken, Observed, PolicyVerdict, Reason } from "../../../src/token/model.ts";
+import type { Action } from "../../../src/token/plan/action.ts";
+import { plan } from "../../../src/token/plan/plan.ts";
+import { ALLOWED, aDesiredToken, aPolicy, aResource, aSecret, aTokenRow } from "../../support/builders.ts";
+
+/** A Secret of ours that holds the row with this id. */
+export const ours = (holds: string | undefined) => aSecret({ holds });
+
+/** Two tokens of one ApiToken, and that its status tells of the first. */
+export const row = aTokenRow();
+export const second = aTokenRow({ id: "tokenTwo0002", revision: 2 });
+export const published = aResource({ status: { tokenId: row.id, revision: 1 } });
+
+export const allow = (policy: Parameters<typeof aPolicy>[0]): PolicyVerdict => ({
+  kind: "allowed",
+  policy: aPolicy(policy),
+});
+
+export const rejecting = allow({ owner: { max: 1, onLimit: "Reject", scope: "Cluster" } });
+
+/** What is to be done. */
+export function actionsOf(
+  observed: Observed,
+  desired: Partial<DesiredToken> = {},
+  policy: PolicyVerdict = ALLOWED,
+): readonly Action[] {
+  return plan({ desired: aDesiredToken(desired) }, observed, policy).actions;
+}
+
+/** The first action of a kind; throws when there is none. */
+export function find<K extends Action["kind"]>(actions: readonly Action[], kind: K): Action & { kind: K } {
+  const action = actions.find((each): each is Action & { kind: K } => each.kind === kind);
+  if (action === undefined) throw new Error(`there is no ${kind} among ${actions.map((each) => each.kind)}`);
+  return action;
+}
+
+/** A condition that tells of a revocation. */
+export const revokedFor = (reason: Reason): Condition => ({
+  type: "Revoked",
+  status: "True",
+  reason,
+  message: "told",
+  observedGeneration: 1,
+  lastTransitionTime: "2026-06-01T11:00:00Z",
+});
+
+/** An ApiToken whose first token is to be rotated. */
+export const requested = (rotateRequestedAt: string, lastHandledRotateAt?: string) =>
+  aResource({
+    rotateRequestedAt,
+    status: { ...published.status, ...(lastHandledRotateAt && { lastHandledRotateAt }) },
+  });
