@@ -10,8 +10,9 @@ const HELP = `npm start: apitoken-operator on a real control plane and a real Po
   npm start -- --no-tour --state-dir DIR     only start everything, and write DIR/env for "source DIR/env"
   npm start -- --help                        print this
 
-DIR/env sets KUBECONFIG, KUBECTL, DATABASE_URL (of the superuser), CONTROLLER_METRICS_URL, and the PIDs
-CONTROLLER_PID, APISERVER_PID and POSTGRES_PID. Ports are free ones: several can run at once.
+Every start begins from scratch: what an earlier one has left in DIR is removed. DIR/env sets KUBECONFIG, KUBECTL,
+DATABASE_URL (of the superuser), CONTROLLER_METRICS_URL, and the PIDs CONTROLLER_PID, APISERVER_PID and POSTGRES_PID.
+Ports are free ones: several can run at once, each with a DIR of its own.
 `;
 
 process.exitCode = await main();
@@ -26,6 +27,8 @@ async function main(): Promise<number> {
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.abort());
   const stopped = new Promise<void>((resolve) => stop.signal.addEventListener("abort", () => resolve()));
+  const hold = setInterval(() => {}, 3_600_000); // the servers and the controller do not keep this process alive
+  const watch = watchNpm(() => stop.abort());
 
   let stage: Stage | undefined;
   try {
@@ -43,14 +46,25 @@ async function main(): Promise<number> {
     return 1;
   } finally {
     await stage?.stop();
+    clearInterval(hold);
+    clearInterval(watch);
   }
+}
+
+/** Ends with npm, if npm has started this: a signal that is sent to npm alone does not always come as far as here. */
+function watchNpm(onGone: () => void): NodeJS.Timeout | undefined {
+  if (process.env.npm_lifecycle_event !== "start") return undefined;
+  const parent = process.ppid;
+  return setInterval(() => {
+    if (process.ppid !== parent) onGone();
+  }, 500);
 }
 
 function readOptions() {
   try {
     return parseArgs({
       options: {
-        help: { type: "boolean" },
+        help: { type: "boolean", short: "h" },
         exit: { type: "boolean" },
         "no-tour": { type: "boolean" },
         "state-dir": { type: "string" },

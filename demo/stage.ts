@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,6 +9,7 @@ import { type ControlPlane, startControlPlane } from "../test/support/control-pl
 import { type PostgresServer, runAsSuperuser, startPostgres } from "../test/support/postgres-server.ts";
 import { type BackgroundProcess, findFreePorts, startProcess, waitUntilReady } from "../test/support/processes.ts";
 import { withProgress } from "./console.ts";
+import { claimStateDir } from "./state-dir.ts";
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
@@ -30,14 +31,15 @@ export interface Stage {
 
 /** Starts everything; what was started is stopped again when something fails or the signal comes. */
 export async function startStage(stateDirOption: string | undefined, signal: AbortSignal): Promise<Stage> {
-  const stateDir = stateDirOption ? resolve(stateDirOption) : mkdtempSync(join(tmpdir(), "apitoken-operator-"));
-  mkdirSync(stateDir, { recursive: true });
-  rmSync(join(stateDir, "env"), { force: true });
+  const isTemporary = stateDirOption === undefined;
+  const stateDir = isTemporary ? mkdtempSync(join(tmpdir(), "apitoken-operator-")) : resolve(stateDirOption);
+  const { release } = claimStateDir(stateDir);
   const started: { stop(): Promise<void> }[] = [];
   const stop = async () => {
     for (const part of started.reverse()) await part.stop();
     rmSync(join(stateDir, "env"), { force: true });
-    if (stateDirOption === undefined) rmSync(stateDir, { recursive: true, force: true });
+    release();
+    if (isTemporary) rmSync(stateDir, { recursive: true, force: true });
   };
   const keep = async <T extends { stop(): Promise<void> }>(part: Promise<T>): Promise<T> => {
     const value = await part;

@@ -1,22 +1,10 @@
-import { execFile } from "node:child_process";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { loadKeyring } from "../src/controller/keyring-secret.ts";
-import { createTransport } from "../src/kube/transport.ts";
-import { openDatabase } from "../src/postgres/database.ts";
-import { verifyToken } from "../src/postgres/verify.ts";
 import { runAsSuperuser } from "../test/support/postgres-server.ts";
 import { command, headline, output, say, verdict } from "./console.ts";
+import { check, type Result, readToken, runCleanup, runKubectl, runSql } from "./hands.ts";
 import type { Stage } from "./stage.ts";
 
-const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const DEAD_ROWS = 60_000;
 const LIVE_ROWS = 40_000;
-
-interface Result {
-  readonly code: number;
-  readonly text: string;
-}
 
 /** The tour's hands: each prints what it does and what came back. */
 interface Tour {
@@ -35,6 +23,9 @@ const STEPS: readonly Step[] = [
   ["The token is checked against Postgres by the project's own code", showCheck],
   ["Sixty days were asked for, thirty are given", showClamping],
   ["Bad YAML is refused, with the remedy", showRefusals],
+  ["A rotation: the token before works on for its overlap", showRotation],
+  ["A policy forbids, and says by which rule", showPolicy],
+  ["Somebody leaves: an OwnerBlock ends all of their tokens", showOffboarding],
   ["Revoking kills the token", showRevocation],
   ["So does deleting", showDeletion],
   ["The nightly cleanup of a table full of dead tokens", showCleanup],
@@ -79,11 +70,11 @@ async function showIssue(tour: Tour): Promise<void> {
 }
 
 async function showCheck(tour: Tour): Promise<void> {
-  const token = await readToken(tour, "hello");
+  const token = await readToken(tour.stage, "hello");
   const forged = token.slice(0, -1) + (token.endsWith("0") ? "1" : "0");
-  const owner = await check(tour, token);
+  const owner = await check(tour.stage, token);
   tour.expect(owner === "alice", "the token is valid and speaks for alice");
-  tour.expect((await check(tour, forged)) === undefined, "the same token with one character changed is not");
+  tour.expect((await check(tour.stage, forged)) === undefined, "the same token with one character changed is not");
 }
 
 async function showClamping(tour: Tour): Promise<void> {
@@ -101,21 +92,56 @@ async function showRefusals(tour: Tour): Promise<void> {
   }
 }
 
+async function showRotation(tour: Tour): Promise<void> {
+  const before = await readToken(tour.stage, "hello");
+  const at = new Date().toISOString();
+  await tour.kubectl("annotate", "apitoken", "hello", `apitoken.dev/rotate-requested-at=${at}`);
+  await tour.kubectl("wait", `--for=jsonpath={.status.lastHandledRotateAt}=${at}`, "--timeout=30s", "apitoken/hello");
+  await tour.kubectl("get", "apitoken", "hello", "-o", "jsonpath={.status.revision}, before: {.status.previous}");
+  const after = await readToken(tour.stage, "hello");
+  const owners = [await check(tour.stage, before), await check(tour.stage, after)];
+  tour.expect(before !== after && owners.every((owner) => owner === "alice"), "a new token, and both are valid");
+}
+
+async function showPolicy(tour: Tour): Promise<void> {
+  await tour.kubectl("apply", "-f", "examples/platform/team-policy.yaml");
+  await tour.kubectl("get", "apitokenpolicies");
+  await tour.kubectl("create", "namespace", "shop");
+  await tour.kubectl("label", "namespace", "shop", "team=shop");
+  await tour.kubectl("-n", "shop", "apply", "-f", "examples/hello.yaml");
+  const denied = '--for=jsonpath={.status.conditions[?(@.type=="Ready")].reason}=PolicyDenied';
+  const waited = await tour.kubectl("-n", "shop", "wait", denied, "--timeout=30s", "apitoken/hello");
+  const path = 'jsonpath={.status.conditions[?(@.type=="Ready")].message}';
+  await tour.kubectl("-n", "shop", "get", "apitoken", "hello", "-o", path);
+  tour.expect(waited.code === 0, "alice gets no token in the shop's namespace");
+}
+
+async function showOffboarding(tour: Tour): Promise<void> {
+  await tour.kubectl("create", "namespace", "lab");
+  await tour.kubectl("-n", "lab", "apply", "-f", "examples/platform/mallory.yaml");
+  await tour.kubectl("-n", "lab", "wait", "--for=condition=Ready", "--timeout=30s", "apitoken/mallory");
+  await tour.kubectl("apply", "-f", "examples/platform/owner-block.yaml");
+  const blocked = '--for=jsonpath={.status.conditions[?(@.type=="Ready")].reason}=OwnerBlocked';
+  const waited = await tour.kubectl("-n", "lab", "wait", blocked, "--timeout=30s", "apitoken/mallory");
+  await tour.kubectl("get", "ownerblocks");
+  tour.expect(waited.code === 0, "mallory's token is dead, and none is issued while the block stands");
+}
+
 async function showRevocation(tour: Tour): Promise<void> {
-  const token = await readToken(tour, "hello");
+  const token = await readToken(tour.stage, "hello");
   await tour.kubectl("patch", "apitoken", "hello", "--type=merge", "-p", REVOKE);
   await tour.kubectl("wait", "--for=condition=Revoked", "--timeout=30s", "apitoken/hello");
   await tour.kubectl("get", "apitokens");
-  tour.expect((await check(tour, token)) === undefined, "the token is dead");
+  tour.expect((await check(tour.stage, token)) === undefined, "the token is dead");
 }
 
 const REVOKE = '{"spec":{"revoked":true,"revocationReason":"laptop lost"}}';
 
 async function showDeletion(tour: Tour): Promise<void> {
-  const token = await readToken(tour, "clamped");
+  const token = await readToken(tour.stage, "clamped");
   const deleted = await tour.kubectl("delete", "apitoken", "clamped", "--timeout=30s");
   const secret = await tour.kubectl("get", "secret", "clamped");
-  const isDead = (await check(tour, token)) === undefined;
+  const isDead = (await check(tour.stage, token)) === undefined;
   tour.expect(deleted.code === 0 && secret.code !== 0 && isDead, "object, Secret and token are gone");
   await tour.sql("select occurred_at, event, reason, name, owner from apitoken.security_events order by id");
 }
@@ -156,74 +182,4 @@ async function showMetrics(tour: Tour): Promise<void> {
   const ours = text.split("\n").filter((line) => line.startsWith("apitoken_") && !line.includes("_bucket"));
   output(ours.join("\n"));
   tour.expect(ours.includes("apitoken_leading 1"), "the controller leads, and says so");
-}
-
-/** The token in an ApiToken's Secret. It is not printed: a terminal has a memory, too. */
-async function readToken({ stage }: Tour, secret: string): Promise<string> {
-  const args = ["get", "secret", secret, "-o", "jsonpath={.data.token}"];
-  const { text } = await execute(stage.kubectlPath, ["--kubeconfig", stage.kubeconfigPath, ...args]);
-  return Buffer.from(text, "base64").toString();
-}
-
-/** The owner that a token speaks for, if it is valid. */
-async function check({ stage }: Tour, token: string): Promise<string | undefined> {
-  const transport = await createTransport({ userAgent: "tour", kubeconfigPath: stage.kubeconfigPath });
-  const db = openDatabase({ url: stage.databaseUrl, role: "apitoken_verifier", actor: "tour", maxConnections: 1 });
-  try {
-    command(`verifyToken(db, keyring, "${token.slice(0, 8)}…")`);
-    const place = { namespace: "apitoken-system", name: "apitoken-keyring" };
-    const row = await verifyToken(db, await loadKeyring(transport, place, () => Promise.resolve(true)), token);
-    output(
-      row === undefined ? "not valid" : `valid: token ${row.id} of ${row.owner}, until ${row.expiresAt.toISOString()}`,
-    );
-    return row?.owner;
-  } finally {
-    await Promise.all([transport.close(), db.close()]);
-  }
-}
-
-async function runKubectl(stage: Stage, args: readonly string[]): Promise<Result> {
-  command(`kubectl ${args.map((arg) => (/[\s{}'"]/.test(arg) ? `'${arg}'` : arg)).join(" ")}`);
-  const result = await execute(stage.kubectlPath, ["--kubeconfig", stage.kubeconfigPath, ...args]);
-  output(result.text);
-  return result;
-}
-
-async function runSql(stage: Stage, text: string): Promise<void> {
-  command(`psql -c "${text}"`);
-  const rows = await runAsSuperuser<Record<string, unknown>>(stage.databaseUrl, text);
-  const cells = rows.map((row) => Object.values(row).map((value) => formatCell(value)));
-  const table = [Object.keys(rows[0] ?? {}), ...cells];
-  const widths = (table[0] ?? []).map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0)));
-  output(
-    table
-      .map((row) =>
-        row
-          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-          .join("  ")
-          .trimEnd(),
-      )
-      .join("\n"),
-  );
-}
-
-function formatCell(value: unknown): string {
-  if (value instanceof Date) return value.toISOString().slice(0, 19);
-  return Array.isArray(value) ? value.join(",") : String(value ?? "");
-}
-
-async function runCleanup(stage: Stage, ...args: string[]): Promise<Result> {
-  command(["cleanup", ...args].join(" "));
-  const env = { ...process.env, DATABASE_URL: stage.cleanupUrl, APITOKEN_LOG_LEVEL: "warn" };
-  const result = await execute(process.execPath, [join(ROOT, "src/cleanup/main.ts"), ...args], env);
-  output(result.text);
-  return result;
-}
-
-function execute(file: string, args: readonly string[], env = process.env): Promise<Result> {
-  return new Promise((resolve) => {
-    execFile(file, args, { cwd: ROOT, env, encoding: "utf8" }, (error, stdout, stderr) =>
-      resolve({ code: error === null ? 0 : Number(error.code ?? 1), text: stdout + stderr }),
-    );
-  });
 }

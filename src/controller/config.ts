@@ -1,44 +1,82 @@
 import { z } from "zod";
-import { databaseUrlSetting, durationSetting, integerSetting, listSetting } from "../runtime/config.ts";
+import {
+  ConfigError,
+  databaseUrlSetting,
+  durationBetween,
+  integerSetting,
+  listSetting,
+  readEnvironment,
+} from "../runtime/config.ts";
 import { LOG_LEVELS } from "../runtime/log.ts";
+import { formatDuration } from "../token/duration.ts";
+
+/** Names of Kubernetes objects. https://kubernetes.io/docs/concepts/overview/working-with-objects/names/ */
+const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+const SUBDOMAIN = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/;
+const LABEL_RULE = "must be 1 to 63 lower-case letters, digits and '-', with a letter or digit at both ends";
+
+const namespaceSetting = z.string().regex(LABEL, LABEL_RULE);
+const objectNameSetting = z
+  .string()
+  .regex(
+    SUBDOMAIN,
+    "must be 1 to 253 lower-case letters, digits, '-' and '.', each part with a letter or digit at both ends",
+  );
+
+/** What is given without a name in it is a mistake: it must not mean all namespaces. */
+const namespacesSetting = listSetting
+  .refine((names) => names.length > 0, "names no namespace; leave it out to look at all")
+  .superRefine((names, context) => {
+    for (const name of names.filter((name) => !LABEL.test(name))) {
+      context.addIssue({ code: "custom", message: `"${name}" is no namespace: it ${LABEL_RULE}` });
+    }
+  })
+  .transform((names) => [...new Set(names)]);
+
+/** Shorter ones are a hot loop, and longer ones leave the cluster without a leader. */
+const leaseTimeSetting = durationBetween(1_000, 3_600_000);
 
 /** The controller's settings: environment variables. The README's table says what each means. */
-export const controllerEnvironment = z
-  .object({
-    DATABASE_URL: databaseUrlSetting,
-    KUBECONFIG: z.string().optional(),
-    APITOKEN_NAMESPACE: z.string().default("apitoken-system"),
-    APITOKEN_WATCH_NAMESPACES: listSetting.default([]),
-    APITOKEN_IDENTITY: z
-      .string()
-      .regex(/^[A-Za-z0-9._-]{1,63}$/, "must be 1 to 63 letters, digits, '.', '_' and '-'")
-      .optional(),
-    APITOKEN_HTTP_PORT: integerSetting(0, 65_535).default(8080),
-    APITOKEN_LOG_LEVEL: z.enum(LOG_LEVELS).default("info"),
-    APITOKEN_CONCURRENCY: integerSetting(1, 256).default(16),
-    APITOKEN_DATABASE_CONNECTIONS: integerSetting(2, 100).default(10),
-    APITOKEN_LEASE_NAME: z.string().default("apitoken-controller"),
-    APITOKEN_LEASE_DURATION: durationSetting.default(15_000),
-    APITOKEN_LEASE_RENEW_DEADLINE: durationSetting.default(10_000),
-    APITOKEN_LEASE_RETRY_PERIOD: durationSetting.default(2_000),
-    APITOKEN_KEYRING_SECRET: z.string().default("apitoken-keyring"),
-  })
-  .superRefine((settings, context) => {
-    const { APITOKEN_LEASE_DURATION: lease, APITOKEN_LEASE_RENEW_DEADLINE: deadline } = settings;
-    if (deadline >= lease) {
-      context.addIssue({
-        code: "custom",
-        path: ["APITOKEN_LEASE_RENEW_DEADLINE"],
-        message: "must be shorter than APITOKEN_LEASE_DURATION, or two controllers could lead at once",
-      });
-    }
-    if (settings.APITOKEN_LEASE_RETRY_PERIOD >= deadline) {
-      context.addIssue({
-        code: "custom",
-        path: ["APITOKEN_LEASE_RETRY_PERIOD"],
-        message: "must be shorter than APITOKEN_LEASE_RENEW_DEADLINE, or the lease is lost before it is renewed",
-      });
-    }
-  });
+export const controllerEnvironment = z.object({
+  DATABASE_URL: databaseUrlSetting,
+  KUBECONFIG: z.string().optional(),
+  APITOKEN_NAMESPACE: namespaceSetting.default("apitoken-system"),
+  APITOKEN_WATCH_NAMESPACES: namespacesSetting.default([]),
+  APITOKEN_IDENTITY: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,63}$/, "must be 1 to 63 letters, digits, '.', '_' and '-'")
+    .optional(),
+  APITOKEN_HTTP_PORT: integerSetting(0, 65_535).default(8080),
+  APITOKEN_LOG_LEVEL: z.enum(LOG_LEVELS).default("info"),
+  APITOKEN_CONCURRENCY: integerSetting(1, 256).default(16),
+  APITOKEN_DATABASE_CONNECTIONS: integerSetting(2, 100).default(10),
+  APITOKEN_LEASE_NAME: objectNameSetting.default("apitoken-controller"),
+  APITOKEN_LEASE_DURATION: leaseTimeSetting.default(15_000),
+  APITOKEN_LEASE_RENEW_DEADLINE: leaseTimeSetting.default(10_000),
+  APITOKEN_LEASE_RETRY_PERIOD: durationBetween(100, 3_600_000).default(2_000),
+  APITOKEN_KEYRING_SECRET: objectNameSetting.default("apitoken-keyring"),
+});
 
 export type ControllerConfig = z.infer<typeof controllerEnvironment>;
+
+/** Each of the lease's times must be longer than the next one. */
+const LEASE_ORDER = [
+  ["APITOKEN_LEASE_DURATION", "APITOKEN_LEASE_RENEW_DEADLINE", "two controllers could lead at once"],
+  ["APITOKEN_LEASE_RENEW_DEADLINE", "APITOKEN_LEASE_RETRY_PERIOD", "the lease would be lost before it is renewed"],
+] as const;
+
+/** The controller's settings from its environment. Throws a ConfigError that names each setting, its fault and the remedy. */
+export function readControllerConfig(environment: NodeJS.ProcessEnv): ControllerConfig {
+  const config = readEnvironment(controllerEnvironment, environment);
+  const faults = LEASE_ORDER.filter(([longer, shorter]) => config[longer] <= config[shorter]).map(
+    ([longer, shorter, danger]) => {
+      const unset = [longer, shorter].filter((name) => !environment[name]);
+      const describe = (name: typeof longer | typeof shorter) =>
+        environment[name] ? `${name}=${environment[name]}` : `the default ${formatDuration(config[name])} of ${name}`;
+      const remedy = unset.length === 0 ? "" : `; set ${unset.join(", ")} too`;
+      return `${describe(longer)} is not longer than ${describe(shorter)}, and ${danger}${remedy}`;
+    },
+  );
+  if (faults.length > 0) throw new ConfigError(faults.join("\n"));
+  return config;
+}

@@ -1,11 +1,10 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { runLeaderElection } from "../kube/lease.ts";
 import type { KubeTransport } from "../kube/transport.ts";
 import { listenForChanges } from "../postgres/changes.ts";
 import type { Database } from "../postgres/database.ts";
 import { type HealthServer, startHealthServer } from "../runtime/http.ts";
 import type { Logger } from "../runtime/log.ts";
-import { whenAborted } from "../runtime/signals.ts";
+import { unlessAborted, whenAborted, whenEnded } from "../runtime/signals.ts";
 import type { ControllerConfig } from "./config.ts";
 import { createLeader, type Leader } from "./leader.ts";
 import { type ControllerMetrics, createMetrics } from "./metrics.ts";
@@ -59,7 +58,8 @@ export async function startController(parts: ControllerParts): Promise<Controlle
 
   const work = async () => {
     const place = { namespace: parts.config.APITOKEN_NAMESPACE, name: parts.config.APITOKEN_KEYRING_SECRET };
-    const identified = await identify(parts.transport, parts.db, place, parts.log, stopping.signal);
+    const identifying = identify(parts.transport, parts.db, place, parts.log, stopping.signal);
+    const identified = await unlessAborted(identifying, stopping.signal);
     const concurrency = parts.config.APITOKEN_CONCURRENCY;
     const namespaces = parts.config.APITOKEN_WATCH_NAMESPACES;
     const leader = createLeader({ ...running, ...identified, concurrency, namespaces, onFatal: fatal.reject });
@@ -71,29 +71,40 @@ export async function startController(parts: ControllerParts): Promise<Controlle
       leader,
       onRestart: (resource, reason) => metrics.watchRestarts.inc({ resource, reason }),
     });
-    await Promise.race([Promise.all(reflectors.map(({ synced }) => synced)), whenAborted(stopping.signal)]);
-    state.isSynced = true;
-    parts.log.info({ apiTokens: caches.apiTokens.size, clusterId: identified.clusterId }, "caches filled");
-    await Promise.all([listen(running, identified, leader), elect(running, leader)]);
-    await Promise.all(reflectors.map((reflector) => reflector.stop()));
+    try {
+      await unlessAborted(Promise.all(reflectors.map(({ synced }) => synced)), stopping.signal);
+      state.isSynced = true;
+      parts.log.info({ apiTokens: caches.apiTokens.size, clusterId: identified.clusterId }, "caches filled");
+      await Promise.all([listen(running, identified, leader), elect(running, leader)]);
+    } finally {
+      await Promise.all(reflectors.map((reflector) => reflector.stop()));
+    }
   };
-  const finished = Promise.race([work(), fatal.promise])
-    .catch((error: unknown) => {
-      if (!stopping.signal.aborted) throw error;
-    })
-    .finally(() => {
-      stopping.abort();
-      return server.close();
-    });
+  const finished = untilStopped(work(), fatal.promise, stopping).finally(() => server.close());
 
   return {
     port: server.port,
     finished,
     async stop() {
       stopping.abort();
-      await Promise.race([finished.catch(() => {}), delay(STOP_MS, undefined, { ref: false })]);
+      await finished.catch(() => {});
     },
   };
+}
+
+/**
+ * Resolves after a stop, and rejects with what ends the work before one. In both cases the work has ended by then, the
+ * lease included, or its time is over: whoever closes what it uses disturbs nothing.
+ */
+async function untilStopped(work: Promise<void>, fatal: Promise<never>, stopping: AbortController): Promise<void> {
+  try {
+    await Promise.race([work, fatal, whenAborted(stopping.signal)]);
+  } catch (error) {
+    if (!stopping.signal.aborted) throw error;
+  } finally {
+    stopping.abort();
+    await whenEnded(work, STOP_MS);
+  }
 }
 
 function serveHealth(

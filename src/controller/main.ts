@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { readOptions } from "../runtime/config.ts";
+import { ConfigError, readOptions } from "../runtime/config.ts";
 import { EXIT_DONE, runProgram } from "../runtime/program.ts";
 import { VERSION } from "../runtime/version.ts";
 
@@ -9,9 +9,9 @@ Reconciles ApiToken resources into Postgres rows (a keyed hash) and Kubernetes S
 
 Usage: controller [--migrate]
 
-  --migrate   bring the database's schema up to date first (concurrent starts wait for each other)
-  --version   print the version
-  --help      print this
+  --migrate    bring the database's schema up to date first (concurrent starts wait for each other)
+  --version    print the version
+  -h, --help   print this
 
 Settings are environment variables; only DATABASE_URL has no default:
 
@@ -39,8 +39,8 @@ Exit codes: 0 stopped, 1 failed, 2 bad configuration.
 `;
 
 await runProgram("controller", async (stop) => {
-  const { values } = readOptions(process.argv.slice(2), {
-    help: { type: "boolean" },
+  const { values, positionals } = readOptions(process.argv.slice(2), {
+    help: { type: "boolean", short: "h" },
     version: { type: "boolean" },
     migrate: { type: "boolean" },
   });
@@ -48,6 +48,7 @@ await runProgram("controller", async (stop) => {
     process.stdout.write(values.help ? HELP : `${VERSION}\n`);
     return EXIT_DONE;
   }
+  if (positionals.length > 0) throw new ConfigError(`"${positionals[0]}" is not an option of controller`);
   // Loaded late: --help answers at once.
   const { run } = await import("./run.ts");
   return run({ mustMigrate: values.migrate ?? false, environment: process.env, stop });

@@ -3,27 +3,47 @@ import { hostname } from "node:os";
 import { createTransport } from "../kube/transport.ts";
 import { openDatabase } from "../postgres/database.ts";
 import { migrate } from "../postgres/migrations.ts";
-import { readEnvironment } from "../runtime/config.ts";
-import { createLogger } from "../runtime/log.ts";
+import { createLogger, type Logger } from "../runtime/log.ts";
 import { EXIT_DONE, EXIT_FAILED, exitOnUncaught } from "../runtime/program.ts";
+import { unlessAborted, whenAborted, whenEnded } from "../runtime/signals.ts";
 import { VERSION } from "../runtime/version.ts";
-import { controllerEnvironment } from "./config.ts";
+import { type ControllerConfig, readControllerConfig } from "./config.ts";
 import { startController } from "./controller.ts";
 
 /** Kubernetes kills a pod that was asked to stop; whatever hangs must not keep the next leader waiting so long. */
 const STOP_LIMIT_MS = 9_500;
 
-/** Runs the controller until `stop`; returns its exit code. */
+/** Connections that hang are left behind. */
+const CLOSE_MS = 1_000;
+
+/** Runs the controller until `stop`; returns its exit code. Throws, having logged it, what no retry mends. */
 export async function run(options: {
   mustMigrate: boolean;
   environment: NodeJS.ProcessEnv;
   stop: AbortSignal;
 }): Promise<number> {
-  const config = readEnvironment(controllerEnvironment, options.environment);
+  const { mustMigrate, environment, stop } = options;
+  const config = readControllerConfig(environment);
   const log = createLogger("controller", config.APITOKEN_LOG_LEVEL);
   exitOnUncaught(log);
-  if (options.mustMigrate) log.info({ migrations: await migrate(config.DATABASE_URL) }, "schema is up to date");
+  try {
+    stop.throwIfAborted();
+    if (mustMigrate) {
+      log.info({ migrations: await unlessAborted(migrate(config.DATABASE_URL), stop) }, "schema is up to date");
+    }
+    await serve(config, log, stop);
+  } catch (error) {
+    if (!stop.aborted) {
+      log.error({ err: error }, "the controller cannot go on");
+      throw error;
+    }
+  }
+  log.info("stopped");
+  return EXIT_DONE;
+}
 
+/** Resolves after `stop`, and rejects with what no retry mends, once everything has ended. */
+async function serve(config: ControllerConfig, log: Logger, stop: AbortSignal): Promise<void> {
   const identity = config.APITOKEN_IDENTITY ?? `${hostname().slice(0, 50)}-${randomBytes(4).toString("hex")}`;
   const transport = await createTransport({
     userAgent: `apitoken-controller/${VERSION} (${identity})`,
@@ -37,18 +57,15 @@ export async function run(options: {
     maxConnections: config.APITOKEN_DATABASE_CONNECTIONS,
     onIdleError: (error) => log.debug({ err: error }, "idle database connection lost"),
   });
-
-  const controller = await startController({ config, transport, db, identity, log });
-  log.info({ version: VERSION, identity, port: controller.port }, "started");
-  options.stop.addEventListener("abort", () => {
-    void controller.stop();
-    setTimeout(() => process.exit(EXIT_FAILED), STOP_LIMIT_MS).unref();
-  });
   try {
+    const controller = await startController({ config, transport, db, identity, log });
+    log.info({ version: VERSION, identity, port: controller.port }, "started");
+    void whenAborted(stop).then(() => {
+      void controller.stop();
+      setTimeout(() => process.exit(EXIT_FAILED), STOP_LIMIT_MS).unref();
+    });
     await controller.finished;
-    return EXIT_DONE;
   } finally {
-    await Promise.allSettled([transport.close(), db.close()]);
-    log.info("stopped");
+    await whenEnded(Promise.allSettled([transport.close(), db.close()]), CLOSE_MS);
   }
 }

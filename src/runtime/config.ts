@@ -1,6 +1,7 @@
 import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
 import { z } from "zod";
-import { parseDuration } from "../token/duration.ts";
+import { formatDuration, parseDuration } from "../token/duration.ts";
+import { findDatabaseUrlFault } from "./database-url.ts";
 
 /** The configuration cannot be used. The message names each setting, its fault and the remedy. */
 export class ConfigError extends Error {
@@ -33,7 +34,7 @@ export function readOptions<Options extends ParseArgsOptionsConfig>(args: string
   try {
     return parseArgs({ args, options, allowPositionals: true, strict: true });
   } catch (error) {
-    throw new ConfigError(`${(error as Error).message.split(". ")[0]}. See --help.`, { cause: error });
+    throw new ConfigError(`${(error as Error).message.split(". ")[0]}`, { cause: error });
   }
 }
 
@@ -46,6 +47,12 @@ export const durationSetting = z.string().transform((text, context) => {
     return z.NEVER;
   }
 });
+
+/** A Go duration between two others, as milliseconds. */
+export function durationBetween(minimumMs: number, maximumMs: number) {
+  const message = `must be from ${formatDuration(minimumMs)} to ${formatDuration(maximumMs)}`;
+  return durationSetting.refine((durationMs) => durationMs >= minimumMs && durationMs <= maximumMs, message);
+}
 
 /** A retention such as "7d" or a Go duration such as "168h", as milliseconds. */
 export const retentionSetting = z.string().transform((text, context) => {
@@ -77,4 +84,7 @@ export const listSetting = z.string().transform((text) =>
 /** Where the database is. The password may stand in a file of libpq's format (PGPASSFILE) instead of the URL. */
 export const databaseUrlSetting = z
   .string({ error: "say where the database is, as postgres://user:password@host:5432/database" })
-  .regex(/^postgres(ql)?:\/\//, 'must begin with "postgres://"');
+  .superRefine((text, context) => {
+    const fault = findDatabaseUrlFault(text);
+    if (fault !== undefined) context.addIssue({ code: "custom", message: fault });
+  });

@@ -1,6 +1,5 @@
 import { ConfigError } from "./config.ts";
 import type { Logger } from "./log.ts";
-import { describeError } from "./log.ts";
 
 /** Exit codes that all programs share; a program may have more. */
 export const EXIT_DONE = 0;
@@ -9,7 +8,8 @@ export const EXIT_BAD_CONFIGURATION = 2;
 
 /**
  * Runs a program to its end and sets the process' exit code. `run` is given a signal that is aborted by SIGTERM and
- * SIGINT; a second such signal ends the process at once.
+ * SIGINT; a second such signal ends the process at once. When `run` was stopped or has failed, nothing that is still
+ * under way (a connection that hangs, say) keeps the process.
  */
 export async function runProgram(name: string, run: (stop: AbortSignal) => Promise<number>): Promise<void> {
   const stop = new AbortController();
@@ -23,9 +23,11 @@ export async function runProgram(name: string, run: (stop: AbortSignal) => Promi
   } catch (error) {
     process.exitCode = error instanceof ConfigError ? EXIT_BAD_CONFIGURATION : EXIT_FAILED;
     process.stderr.write(`${name}: ${explain(error)}\n`);
+    process.exit();
   } finally {
     process.off("SIGTERM", onSignal).off("SIGINT", onSignal);
   }
+  if (stop.signal.aborted) process.exit();
 }
 
 function explain(error: unknown): string {
@@ -38,7 +40,7 @@ function explain(error: unknown): string {
 /** Logs what nothing else caught, and ends the process: its state is unknown. */
 export function exitOnUncaught(log: Logger): void {
   const fail = (error: unknown) => {
-    log.error({ err: describeError(error) }, "uncaught error");
+    log.error({ err: error }, "uncaught error");
     process.exit(EXIT_FAILED);
   };
   process.on("uncaughtException", fail).on("unhandledRejection", fail);

@@ -75,12 +75,7 @@ async function countItems(transport: KubeTransport, path: string): Promise<numbe
   return list.items.length + (list.metadata.remainingItemCount ?? 0);
 }
 
-export async function sendBare(
-  transport: KubeTransport,
-  prefix: string,
-  count: number,
-  concurrency: number,
-): Promise<void> {
+async function sendBare(transport: KubeTransport, prefix: string, count: number, concurrency: number): Promise<void> {
   await runMany(count, concurrency, async (index) => {
     const body = anApiToken("bare", prefix, index);
     const created = await transport.request<ApiToken>("POST", apiTokensPath("bare"), { body });

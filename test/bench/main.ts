@@ -5,12 +5,14 @@ import { benchCleanup } from "./cleanup.ts";
 import { benchCreate } from "./create.ts";
 import type { Bench, Figures } from "./figures.ts";
 import { benchRestart } from "./restart.ts";
+import { benchRotate } from "./rotate.ts";
 import { benchStartup } from "./startup.ts";
 
 const BENCHES: Readonly<Record<string, Bench>> = {
   startup: benchStartup,
   create: benchCreate,
   restart: benchRestart,
+  rotate: benchRotate,
   cleanup: benchCleanup,
 };
 
@@ -28,6 +30,7 @@ const BARS: Readonly<Record<string, readonly ["≤" | "≥", number]>> = {
   create_over_bare: ["≤", 1.5],
   restart_writes: ["≤", 0],
   controller_rss_mib: ["≤", 150],
+  rotate_over_create: ["≤", 1.5],
   cleanup_summary_over_raw: ["≥", 0.7],
   cleanup_rows_over_raw: ["≥", 0.4],
 };

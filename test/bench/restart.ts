@@ -5,6 +5,7 @@ import { readWrites } from "../support/audit-log.ts";
 import { eventually } from "../support/eventually.ts";
 import { anApiToken } from "./create.ts";
 import type { Figures } from "./figures.ts";
+import { readController } from "./metrics.ts";
 import { runMany, startBenchStage } from "./stage.ts";
 
 const COUNT = 10_000;
@@ -41,8 +42,7 @@ export async function benchRestart(tell: (text: string) => void): Promise<Figure
 async function untilConverged(metricsUrl: string): Promise<void> {
   await eventually(
     async () => {
-      const text = await (await fetch(metricsUrl)).text();
-      const value = (name: string) => Number(new RegExp(`^${name} (.*)$`, "m").exec(text)?.[1] ?? 0);
+      const value = await readController(metricsUrl);
       return (
         value("apitoken_resources") === COUNT &&
         value("apitoken_reconcile_duration_seconds_count") >= COUNT &&

@@ -18,15 +18,30 @@ export interface ControllerProcess {
   dispose(): Promise<void>;
 }
 
+/** Starts one, and returns when it is ready. */
 export async function startControllerProcess(
   cluster: TestCluster,
   databaseUrl: string,
   identity: string,
   settings: Readonly<Record<string, string>> = {},
 ): Promise<ControllerProcess> {
+  const controller = await launchControllerProcess(cluster, databaseUrl, identity, settings);
+  const isReady = async () => (await fetch(`http://127.0.0.1:${controller.port}/readyz`)).ok;
+  await waitUntilReady("the controller", controller.process, isReady, 30_000);
+  return controller;
+}
+
+/** Starts one, which may never become ready. */
+export async function launchControllerProcess(
+  cluster: TestCluster,
+  databaseUrl: string,
+  identity: string,
+  settings: Readonly<Record<string, string>> = {},
+  args: readonly string[] = [],
+): Promise<ControllerProcess> {
   const [port] = (await findFreePorts(1)) as [number];
   const dir = mkdtempSync(join(tmpdir(), "apitoken-controller-"));
-  const background = startProcess(process.execPath, [join(ROOT, "src/controller/main.ts")], {
+  const background = startProcess(process.execPath, [join(ROOT, "src/controller/main.ts"), ...args], {
     logPath: join(dir, "log"),
     cwd: ROOT,
     env: {
@@ -37,8 +52,6 @@ export async function startControllerProcess(
       ...settings,
     },
   });
-  const isReady = async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok;
-  await waitUntilReady("the controller", background, isReady, 30_000);
   return {
     identity,
     port,

@@ -1,0 +1,62 @@
+import { accessSync, constants } from "node:fs";
+
+const REMEDY =
+  "write postgres://user:password@host:5432/database, with the special characters of user and password " +
+  'percent-encoded ("@" is %40, "/" is %2F, "#" is %23, "%" is %25)';
+
+const FILE_PARAMETERS = ["sslrootcert", "sslcert", "sslkey"];
+
+/**
+ * What is wrong with a connection string of libpq's URI form, and the remedy; undefined when nothing is. Nothing of user
+ * and password is told. A Unix socket's folder may stand for the host.
+ * https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
+ */
+export function findDatabaseUrlFault(text: string): string | undefined {
+  if (!/^postgres(ql)?:\/\//.test(text)) return 'must begin with "postgres://"';
+  // By libpq's rules, though not by those of URLs, a user may stand before no host: the host is a parameter then.
+  const url = URL.parse(text) ?? URL.parse(text.replace(/^([a-z]+:\/\/)[^@/]*@\//, "$1/"));
+  if (url === null) return `is no URL, or its port is no number from 1 to 65535; ${REMEDY}`;
+  if (url.hash !== "") return `has a "#", behind which nothing would be read; ${REMEDY}`;
+
+  if (!isDecodable(url)) return `has a "%" that encodes nothing; ${REMEDY}`;
+
+  const parameters = url.searchParams;
+  const host = parameters.get("host") || url.hostname;
+  if (host === "") return `names no host; ${REMEDY}`;
+  if (!isHost(host)) return `names a host that cannot be one; ${REMEDY}`;
+  const port = parameters.get("port") || url.port;
+  if (port !== "" && !isPort(port)) return `has a port that is no number from 1 to 65535; ${REMEDY}`;
+
+  for (const name of FILE_PARAMETERS) {
+    const path = parameters.get(name);
+    if (path && !isReadable(path)) return `its ${name} names a file that cannot be read: ${path}`;
+  }
+  return undefined;
+}
+
+function isDecodable({ username, password, hostname, pathname }: URL): boolean {
+  try {
+    for (const part of [username, password, hostname, pathname]) decodeURIComponent(part);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A name, an address (of IPv6 in brackets), or the folder of a Unix socket, whose slashes may be encoded. */
+function isHost(host: string): boolean {
+  return /^([\w.-]+|\[?[0-9a-f:.]+\]?|(\/|%2f).*)$/i.test(host);
+}
+
+function isPort(port: string): boolean {
+  return /^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= 65_535;
+}
+
+function isReadable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

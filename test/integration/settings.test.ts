@@ -1,0 +1,58 @@
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+
+const PROGRAMS = ["controller/main", "migrate", "cleanup/main"] as const;
+const URL_OF_NOTHING = "postgres://u:hunter2@127.0.0.1:1/nothing";
+
+/** The real program, which must end by itself before it has tried to connect to anything. */
+function run(program: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  const path = fileURLToPath(new URL(`../../src/${program}.ts`, import.meta.url));
+  const { status, stdout, stderr } = spawnSync(process.execPath, [path, ...args], {
+    encoding: "utf8",
+    env: { PATH: process.env.PATH, DATABASE_URL: URL_OF_NOTHING, ...env },
+  });
+  return { status, stdout, stderr };
+}
+
+/** How often a text is in another. */
+const count = (text: string, part: string) => text.split(part).length - 1;
+
+function expectRefusal({ status, stdout, stderr }: ReturnType<typeof run>, fault: string): void {
+  expect(stderr).toContain(fault);
+  expect(stderr).not.toContain("hunter2");
+  expect(count(stderr, "See --help.")).toBe(1);
+  expect(stdout).toBe("");
+  expect(status).toBe(2);
+}
+
+for (const program of PROGRAMS) {
+  const name = program.split("/")[0];
+
+  test.each([
+    ["postgres://u:hunter2@127.0.0.1:notaport/x", "its port is no number"],
+    ["postgres://", "names no host"],
+    ["postgres://%zz", 'has a "%" that encodes nothing'],
+    ["postgres://u:hunter2@127.0.0.1/x?sslrootcert=/nope", "its sslrootcert names a file that cannot be read: /nope"],
+  ])(`${name} refuses the DATABASE_URL %s`, (url, fault) => {
+    const result = run(program, [], { DATABASE_URL: url });
+    expectRefusal(result, `${name}: DATABASE_URL is set, but: `);
+    expectRefusal(result, fault);
+  });
+
+  test(`${name} refuses arguments that it does not know`, () => {
+    expectRefusal(run(program, ["now"]), `${name}: "now" is not an option of ${name}`);
+    expectRefusal(run(program, ["--now"]), `${name}: Unknown option '--now'`);
+  });
+
+  test(`${name} -h prints what --help prints`, () => {
+    const help = run(program, ["-h"]);
+    expect(help).toMatchObject({ status: 0, stderr: "", stdout: expect.stringContaining("-h, --help") });
+    expect(run(program, ["--help"])).toEqual(help);
+  });
+}
+
+test("the controller refuses settings that cannot work together", () => {
+  const result = run("controller/main", [], { APITOKEN_LEASE_DURATION: "5s" });
+  expectRefusal(result, "the default 10s of APITOKEN_LEASE_RENEW_DEADLINE");
+});

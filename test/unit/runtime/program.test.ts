@@ -1,0 +1,29 @@
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+
+const RUNTIME = fileURLToPath(new URL("../../../src/runtime/", import.meta.url));
+
+/** A program that logs, and then meets an error that nothing catches. */
+function runUncaught(statement: string) {
+  const source = `
+    import { createLogger } from "${RUNTIME}log.ts";
+    import { exitOnUncaught } from "${RUNTIME}program.ts";
+    exitOnUncaught(createLogger("test", "info"));
+    ${statement}
+    setTimeout(() => {}, 60_000);`;
+  return spawnSync(process.execPath, ["--input-type=module", "-e", source], { encoding: "utf8", timeout: 30_000 });
+}
+
+test.each([
+  ["throws", 'setTimeout(() => { throw new TypeError("the fault", { cause: new Error("its cause") }); });'],
+  ["rejects", 'void Promise.reject(new TypeError("the fault", { cause: new Error("its cause") }));'],
+])("what %s with nobody to catch it ends the process, and the log says what it was", (_how, statement) => {
+  const { status, stderr } = runUncaught(statement);
+  expect(status).toBe(1);
+  expect(JSON.parse(stderr)).toMatchObject({
+    level: "error",
+    msg: "uncaught error",
+    err: { name: "TypeError", message: "the fault", cause: { message: "its cause" } },
+  });
+});
