@@ -25,7 +25,7 @@ const MIGRATE = fileURLToPath(new URL("../../src/migrate.ts", import.meta.url));
 /** The lock under which node-pg-migrate works: PG_MIGRATE_LOCK_ID of its documentation. */
 const MIGRATION_LOCK = "7241865325823964";
 /** Much less than any time limit of a call. */
-const PROMPTLY_MS = 3_000;
+const PROMPTLY_MS = 15_000;
 /** As in production: so that no time limit of a test's settings ends what hangs. */
 const LONG_LEASES = {
   APITOKEN_LEASE_DURATION: "15s",
