@@ -42,7 +42,7 @@ FROM runtime AS controller
 LABEL org.opencontainers.image.title="apitoken-operator controller" \
       org.opencontainers.image.description="Reconciles ApiToken resources into Postgres rows and Secrets" \
       org.opencontainers.image.licenses="Apache-2.0"
-COPY --from=build /build/dist/controller.js ./
+COPY --from=build /build/dist/controller.js /build/dist/bcrypt-worker.js ./
 COPY --from=build /build/dist/migrations ./migrations
 EXPOSE 8080
 ENTRYPOINT ["/usr/local/bin/node", "/app/controller.js"]

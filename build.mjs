@@ -4,7 +4,12 @@ import { build } from "esbuild";
 
 rmSync("dist", { recursive: true, force: true });
 await build({
-  entryPoints: { controller: "src/controller/main.ts", cleanup: "src/cleanup/main.ts", migrate: "src/migrate.ts" },
+  entryPoints: {
+    controller: "src/controller/main.ts",
+    cleanup: "src/cleanup/main.ts",
+    migrate: "src/migrate.ts",
+    "bcrypt-worker": "src/runtime/bcrypt-worker.ts",
+  },
   outdir: "dist",
   bundle: true,
   platform: "node",

@@ -44,6 +44,8 @@ create table apitoken.tokens (
   description text not null default '',
   scopes text[] not null default '{}',
   allowed_cidrs text[] not null default '{}',
+  metadata bytea, -- AES-256-GCM: nonce, ciphertext, tag; the id is authenticated with it
+  metadata_key_id text,
   grace_seconds integer check (grace_seconds > 0),
   grace_scopes text[] not null default '{}',
   hash bytea not null unique,
@@ -57,6 +59,7 @@ create table apitoken.tokens (
   last_used_at timestamptz,
   last_used_address inet,
   unique (resource_uid, revision),
+  check ((metadata is null) = (metadata_key_id is null)),
   check (expires_at > issued_at)
 ) with (fillfactor = 90); -- room on the page lets last_used_at change without touching an index
 
@@ -121,6 +124,16 @@ create table apitoken.leader_epoch (
   acquired_at timestamptz not null default now()
 );
 
+-- Of each key that a cluster's rows were made with an HMAC of a constant: it tells a key from another that goes by its id.
+create table apitoken.keys (
+  cluster_id uuid not null,
+  kind text not null check (kind in ('pepper', 'encryption')),
+  id text not null,
+  check_value bytea not null,
+  first_seen_at timestamptz not null default now(),
+  primary key (cluster_id, kind, id)
+);
+
 -- Who acts: the program says so in the session setting apitoken.actor; a person in psql is their login.
 create function apitoken.current_actor() returns text
 language sql stable set search_path = pg_catalog, pg_temp
@@ -152,7 +165,10 @@ begin
     details := jsonb_build_object(
       'expiresAt', new.expires_at, 'expiresAtBefore', old.expires_at, 'scopes', new.scopes, 'scopesBefore', old.scopes,
       'allowedCIDRs', new.allowed_cidrs, 'allowedCIDRsBefore', old.allowed_cidrs,
-      'owner', new.owner, 'ownerBefore', old.owner);
+      'owner', new.owner, 'ownerBefore', old.owner,
+      -- Never the metadata itself: what changes with every encryption is its ciphertext.
+      'metadataWritten', new.metadata is distinct from old.metadata,
+      'metadataKeyId', new.metadata_key_id, 'metadataKeyIdBefore', old.metadata_key_id);
   end if;
 
   insert into apitoken.security_events
@@ -176,11 +192,11 @@ for each row execute function apitoken.record_token_change();
 create trigger record_change after update on apitoken.tokens
 for each row when ( -- all but the use of a token
   (old.id, old.cluster_id, old.namespace, old.name, old.resource_uid, old.resource_created_at, old.revision, old.owner,
-   old.description, old.scopes, old.allowed_cidrs, old.grace_seconds, old.grace_scopes, old.hash, old.hash_algorithm,
+   old.description, old.scopes, old.allowed_cidrs, old.metadata, old.metadata_key_id, old.grace_seconds, old.grace_scopes, old.hash, old.hash_algorithm,
    old.key_id, old.issued_at, old.expires_at, old.revoked_at)
   is distinct from
   (new.id, new.cluster_id, new.namespace, new.name, new.resource_uid, new.resource_created_at, new.revision, new.owner,
-   new.description, new.scopes, new.allowed_cidrs, new.grace_seconds, new.grace_scopes, new.hash, new.hash_algorithm,
+   new.description, new.scopes, new.allowed_cidrs, new.metadata, new.metadata_key_id, new.grace_seconds, new.grace_scopes, new.hash, new.hash_algorithm,
    new.key_id, new.issued_at, new.expires_at, new.revoked_at)
 ) execute function apitoken.record_token_change();
 
@@ -409,6 +425,7 @@ select apitoken.create_event_partitions(3);
 
 grant select, insert, update on apitoken.tokens to apitoken_controller;
 grant select, insert, update, delete on apitoken.blocked_owners to apitoken_controller;
+grant select, insert on apitoken.keys to apitoken_controller;
 grant select, insert, update on apitoken.leader_epoch to apitoken_controller;
 grant select on apitoken.security_events, apitoken.cleanup_runs to apitoken_controller;
 

@@ -8,7 +8,9 @@ import {
   readEnvironment,
 } from "../runtime/config.ts";
 import { LOG_LEVELS } from "../runtime/log.ts";
+import type { HashMethod } from "../runtime/token-hash.ts";
 import { formatDuration } from "../token/duration.ts";
+import type { KeyringPlace } from "./keyring-secret.ts";
 
 /** Names of Kubernetes objects. https://kubernetes.io/docs/concepts/overview/working-with-objects/names/ */
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -55,9 +57,19 @@ export const controllerEnvironment = z.object({
   APITOKEN_LEASE_RENEW_DEADLINE: leaseTimeSetting.default(10_000),
   APITOKEN_LEASE_RETRY_PERIOD: durationBetween(100, 3_600_000).default(2_000),
   APITOKEN_KEYRING_SECRET: objectNameSetting.default("apitoken-keyring"),
+  APITOKEN_KEYRING_RELOAD: durationBetween(100, 3_600_000).default(30_000),
+  APITOKEN_HASH: z.enum(["hmac-sha256", "bcrypt"]).default("hmac-sha256"),
+  APITOKEN_BCRYPT_ROUNDS: integerSetting(10, 14).default(12),
 });
 
 export type ControllerConfig = z.infer<typeof controllerEnvironment>;
+
+/** Where the keyring is. */
+export const keyringSettings = controllerEnvironment.pick({
+  KUBECONFIG: true,
+  APITOKEN_NAMESPACE: true,
+  APITOKEN_KEYRING_SECRET: true,
+});
 
 /** Each of the lease's times must be longer than the next one. */
 const LEASE_ORDER = [
@@ -79,4 +91,18 @@ export function readControllerConfig(environment: NodeJS.ProcessEnv): Controller
   );
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
   return config;
+}
+
+/** Which Secret holds the keyring. */
+export function keyringPlace(
+  config: Pick<ControllerConfig, "APITOKEN_NAMESPACE" | "APITOKEN_KEYRING_SECRET">,
+): KeyringPlace {
+  return { namespace: config.APITOKEN_NAMESPACE, name: config.APITOKEN_KEYRING_SECRET };
+}
+
+/** How new rows hash their tokens. */
+export function readHashMethod({ APITOKEN_HASH, APITOKEN_BCRYPT_ROUNDS }: ControllerConfig): HashMethod {
+  return APITOKEN_HASH === "bcrypt"
+    ? { algorithm: "bcrypt", rounds: APITOKEN_BCRYPT_ROUNDS }
+    : { algorithm: APITOKEN_HASH };
 }

@@ -4,9 +4,18 @@ import { FINALIZER, ROTATE_ANNOTATION } from "../kube/resources/group.ts";
 import type { SecretView } from "../kube/resources/secret.ts";
 import { deleteSecret } from "../kube/resources/secret-api.ts";
 import type { Fence } from "../postgres/leader-epoch.ts";
-import { issueToken, replaceToken, revokeTokens, type TokenGrant, updateToken } from "../postgres/token-writes.ts";
+import {
+  issueToken,
+  type NewCredential,
+  replaceToken,
+  revokeTokens,
+  type TokenGrant,
+  updateToken,
+} from "../postgres/token-writes.ts";
+import { type HashMethod, makeTokenHash, type TokenHash } from "../runtime/token-hash.ts";
 import { diffDecoration } from "../token/decoration.ts";
-import { findPepper, hashToken } from "../token/keyring.ts";
+import { currentKey, findPepper, hashToken, type Key } from "../token/keyring.ts";
+import { encryptMetadata } from "../token/metadata-cipher.ts";
 import type { AppliedPolicy, DesiredToken } from "../token/model.ts";
 import type { Action } from "../token/plan/action.ts";
 import { createToken, type NewToken } from "../token/token-string.ts";
@@ -17,6 +26,7 @@ import { mendMetadata, readPlaintext, releaseSecret, StaleViewError, writeConten
 export interface ExecuteContext extends ObserveContext {
   /** The right to write to the database: this leader's epoch. Throws when the database is not available. */
   readonly getFence: () => Promise<Fence>;
+  readonly hashMethod: HashMethod;
 }
 
 /** The state that one plan's actions share. A plaintext token lives here, from its row to its Secret. */
@@ -25,7 +35,7 @@ interface Execution {
   readonly key: string;
   readonly observation: Observation;
   resource: ApiToken | undefined;
-  newToken?: NewToken;
+  newToken?: NewToken & { readonly pepper: Key; readonly hash: TokenHash };
 }
 
 /** Carries out the actions one after the other. The first failure ends it; the next pass sees how far it came. */
@@ -49,9 +59,9 @@ async function executeAction(execution: Execution, action: Action): Promise<void
     case "issueToken":
       return issue(execution, action);
     case "replaceToken":
-      return replaceToken(context.db, await context.getFence(), action.tokenId, createCredential(execution, action));
+      return replace(execution, action);
     case "updateToken": {
-      const grant = describeGrant(execution, action.expiresAt);
+      const grant = describeGrant(execution, action.tokenId, action.expiresAt);
       return updateToken(context.db, await context.getFence(), action.tokenId, grant);
     }
     case "writeSecret":
@@ -82,7 +92,7 @@ async function issue(execution: Execution, action: Action & { kind: "issueToken"
   const { namespace, name, uid, creationTimestamp } = needResource(execution).metadata;
   const fence = await context.getFence();
   const row = {
-    ...createCredential(execution, action),
+    ...(await createCredential(execution, action)),
     namespace,
     name,
     resourceUid: uid,
@@ -93,23 +103,38 @@ async function issue(execution: Execution, action: Action & { kind: "issueToken"
   await issueToken(context.db, fence, row, needPolicy(execution).owner);
 }
 
+async function replace(execution: Execution, action: Action & { kind: "replaceToken" }): Promise<void> {
+  const { db, getFence } = execution.context;
+  const credential = await createCredential(execution, action);
+  await replaceToken(db, await getFence(), action.tokenId, credential);
+}
+
 /** Makes a token and what its row says of it; keeps the plaintext for the Secret. */
-function createCredential(execution: Execution, { issuedAt, expiresAt }: { issuedAt: Date; expiresAt: Date }) {
-  const pepper = execution.context.keyring.peppers[0];
+async function createCredential(
+  execution: Execution,
+  { issuedAt, expiresAt }: { issuedAt: Date; expiresAt: Date },
+): Promise<NewCredential> {
+  const { context, observation } = execution;
+  const pepper = currentKey(context.keyring.peppers, observation.observed.now);
   const token = createToken();
-  execution.newToken = token;
+  const hash = await makeTokenHash(hashToken(token.plaintext, pepper), context.hashMethod);
+  execution.newToken = { ...token, pepper, hash };
   return {
-    ...describeGrant(execution, expiresAt),
+    ...describeGrant(execution, token.id, expiresAt),
+    ...hash,
     id: token.id,
-    hash: hashToken(token.plaintext, pepper),
     keyId: pepper.id,
     issuedAt,
   };
 }
 
-function describeGrant(execution: Execution, expiresAt: Date): TokenGrant {
-  const { owner, description, scopes, allowedCidrs } = needDesired(execution);
-  return { owner, description, scopes, allowedCidrs, grace: needPolicy(execution).grace, expiresAt };
+function describeGrant(execution: Execution, tokenId: string, expiresAt: Date): TokenGrant {
+  const { owner, description, scopes, allowedCidrs, metadata } = needDesired(execution);
+  const { grace } = needPolicy(execution);
+  const { context, observation } = execution;
+  const key = currentKey(context.keyring.encryption, observation.observed.now);
+  const encryptedMetadata = encryptMetadata(metadata, tokenId, key);
+  return { owner, description, scopes, allowedCidrs, grace, expiresAt, encryptedMetadata };
 }
 
 async function writeSecret(execution: Execution, action: Action & { kind: "writeSecret" }): Promise<void> {
@@ -119,7 +144,8 @@ async function writeSecret(execution: Execution, action: Action & { kind: "write
   await writeContents(context, needResource(execution), desired, observation.secret, {
     subject: { id: newToken.id, owner: desired.owner, expiresAt: action.expiresAt },
     plaintext: newToken.plaintext,
-    pepper: context.keyring.peppers[0],
+    pepper: newToken.pepper,
+    hash: newToken.hash,
     handledRotateAt: action.handledRotateAt,
   });
 }
@@ -133,8 +159,9 @@ async function rewriteSecret(execution: Execution, action: Action & { kind: "rew
   const source = needSecret(execution, action.from);
   await writeContents(context, needResource(execution), desired, observation.secret, {
     subject: { id: record.id, owner: desired.owner, expiresAt: action.expiresAt },
-    plaintext: await readPlaintext(context, source, record.hash, pepper),
+    plaintext: await readPlaintext(context, source, record, pepper),
     pepper,
+    hash: record,
     handledRotateAt: source.metadata.annotations[ROTATE_ANNOTATION],
   });
 }

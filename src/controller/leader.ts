@@ -2,17 +2,19 @@ import { createEventRecorder } from "../kube/event-recorder.ts";
 import type { LeaseTerm } from "../kube/lease.ts";
 import type { KubeTransport } from "../kube/transport.ts";
 import type { Database } from "../postgres/database.ts";
+import { checkKeys, findKeyUses } from "../postgres/keys.ts";
 import { type Fence, raiseEpoch } from "../postgres/leader-epoch.ts";
 import { requireSchema, SchemaMismatchError } from "../postgres/migrations.ts";
-import { findKeyIds } from "../postgres/tokens.ts";
 import type { Logger } from "../runtime/log.ts";
 import { whenAborted } from "../runtime/signals.ts";
+import type { HashMethod } from "../runtime/token-hash.ts";
+import { checkValueOf, KEY_KINDS, keysOf } from "../token/key-status.ts";
 import type { Keyring } from "../token/keyring.ts";
 import { findCondition } from "../token/status.ts";
 import { reconcileBlock } from "./block.ts";
 import { classifyFailure, NotLeadingError } from "./failures.ts";
 import { keepHouse } from "./housekeeping.ts";
-import { KeyringError, requirePeppers } from "./keyring-secret.ts";
+import { createSwappedKeysError, KeyringError, type KeyringPlace, requireKeys } from "./keyring-secret.ts";
 import type { ControllerMetrics } from "./metrics.ts";
 import { APITOKENS_BY_OWNER, type Caches, keyOf } from "./observe.ts";
 import { createQueue, type Queue } from "./queue.ts";
@@ -23,9 +25,11 @@ export interface LeaderOptions {
   readonly db: Database;
   readonly caches: Caches;
   readonly keyring: Keyring;
+  readonly keyringPlace: KeyringPlace;
   readonly clusterId: string;
   readonly identity: string;
   readonly concurrency: number;
+  readonly hashMethod: HashMethod;
   /** The namespaces that are looked at; all, if empty. */
   readonly namespaces: readonly string[];
   readonly metrics: ControllerMetrics;
@@ -132,6 +136,7 @@ function createTermContext(options: LeaderOptions, term: LeaseTerm): ReconcileCo
     db,
     keyring,
     clusterId,
+    hashMethod: options.hashMethod,
     events: createEventRecorder({
       transport,
       controller: "apitoken.dev/controller",
@@ -155,15 +160,30 @@ function createTermContext(options: LeaderOptions, term: LeaseTerm): ReconcileCo
 }
 
 /** Begins to write to the database, once it is sure that schema and rows are such as this program can work with. */
-async function startEpoch({ db, clusterId, identity, keyring, onFatal }: LeaderOptions): Promise<Fence> {
+async function startEpoch(options: LeaderOptions): Promise<Fence> {
+  const { db, clusterId, identity, onFatal } = options;
   try {
     await requireSchema(db);
-    requirePeppers(keyring, await findKeyIds(db, clusterId));
+    await requireSoundKeyring(options);
   } catch (error) {
     if (error instanceof SchemaMismatchError || error instanceof KeyringError) onFatal(error);
     throw error;
   }
   return raiseEpoch(db, clusterId, identity);
+}
+
+/** Throws a KeyringError when the keyring lacks a key, or has a known one with other bytes. */
+async function requireSoundKeyring({ db, clusterId, keyring, keyringPlace }: LeaderOptions): Promise<void> {
+  const checks = KEY_KINDS.flatMap((kind) =>
+    keysOf(keyring, kind).map((key) => ({ kind, id: key.id, checkValue: checkValueOf(key) })),
+  );
+  const swapped = await checkKeys(db, clusterId, checks);
+  if (swapped.length > 0)
+    throw createSwappedKeysError(
+      swapped.map(({ id }) => id),
+      keyringPlace,
+    );
+  requireKeys(keyring, (await findKeyUses(db, clusterId)).uses);
 }
 
 /** Lets no write through once the lease may have run out; reads are harmless. */

@@ -8,6 +8,7 @@ const HELP = `apitoken controller ${VERSION}
 Reconciles ApiToken resources into Postgres rows (a keyed hash) and Kubernetes Secrets (the token).
 
 Usage: controller [--migrate]
+       controller keys status|rotate|remove   see controller keys --help
 
   --migrate    bring the database's schema up to date first (concurrent starts wait for each other)
   --version    print the version
@@ -26,6 +27,9 @@ Settings are environment variables; only DATABASE_URL has no default:
   APITOKEN_CONCURRENCY            ApiTokens that are reconciled at once             [16]
   APITOKEN_DATABASE_CONNECTIONS   at most                                           [10]
   APITOKEN_KEYRING_SECRET         name of the keyring's Secret                      [apitoken-keyring]
+  APITOKEN_KEYRING_RELOAD         how often it is read again                        [30s]
+  APITOKEN_HASH                   what rows hold of a token: hmac-sha256 or bcrypt  [hmac-sha256]
+  APITOKEN_BCRYPT_ROUNDS          logarithm of bcrypt's rounds: 10 to 14            [12]
   APITOKEN_LEASE_NAME             name of the Lease                                 [apitoken-controller]
   APITOKEN_LEASE_DURATION         others take over after this                       [15s]
   APITOKEN_LEASE_RENEW_DEADLINE   the leader gives up after this                    [10s]
@@ -39,6 +43,11 @@ Exit codes: 0 stopped, 1 failed, 2 bad configuration.
 `;
 
 await runProgram("controller", async (stop) => {
+  const [command, ...rest] = process.argv.slice(2);
+  if (command === "keys") {
+    const { runKeys } = await import("./keys.ts");
+    return runKeys(rest, process.env);
+  }
   const { values, positionals } = readOptions(process.argv.slice(2), {
     help: { type: "boolean", short: "h" },
     version: { type: "boolean" },

@@ -9,19 +9,20 @@ import { createStore, type Store } from "../kube/store.ts";
 import type { KubeTransport } from "../kube/transport.ts";
 import type { Queryable } from "../postgres/database.ts";
 import { findResourceTokens, type OwnerClaim, type TokenRecord } from "../postgres/tokens.ts";
-import { contentKeys, sealContents } from "../token/contents.ts";
-import { type Decoration, diffDecoration, SEAL_ANNOTATION, wantDecoration } from "../token/decoration.ts";
-import { findPepper, isSameHash, type Keyring } from "../token/keyring.ts";
+import { type Decoration, wantDecoration } from "../token/decoration.ts";
+import { currentKey, type Keyring, nextActivation } from "../token/keyring.ts";
+import { decryptMetadata } from "../token/metadata-cipher.ts";
 import type {
   ApiTokenStatus,
   DesiredToken,
   Observed,
   ObservedResource,
-  ObservedSecret,
   PolicyVerdict,
+  TokenRow,
 } from "../token/model.ts";
 import type { ParsedSpec } from "../token/plan/plan.ts";
 import { type NamespaceView, observePolicy } from "./observe-policy.ts";
+import { describeSecret, findHeldToken } from "./observe-secret.ts";
 
 /** The caches that the reflectors fill, keyed by "namespace/name". */
 export interface Caches {
@@ -62,12 +63,15 @@ export interface ObserveContext {
   readonly clusterId: string;
 }
 
+/** A row, as it is stored and as it is understood. */
+export type SeenToken = TokenRecord & TokenRow;
+
 /** What was seen, reduced to what `plan` needs, together with the objects that `execute` acts on. */
 export interface Observation {
   readonly spec: ParsedSpec;
   readonly observed: Observed;
   readonly policy: PolicyVerdict;
-  readonly tokens: readonly TokenRecord[];
+  readonly tokens: readonly SeenToken[];
   readonly resource: ApiToken | undefined;
   /** The Secret of the wanted name, if it is ours. */
   readonly secret: SecretView | undefined;
@@ -94,14 +98,15 @@ export async function observe(context: ObserveContext, key: string, source: "cac
     ? await observePolicy(context, namespace, desired, source)
     : { kind: "missing" };
   const claim = resource && desired && describeClaim(resource, desired, policy);
-  const { now, tokens, block, rivals } = await findResourceTokens(
-    context.db,
-    context.clusterId,
-    { namespace, name },
-    claim,
-  );
+  const found = await findResourceTokens(context.db, context.clusterId, { namespace, name }, claim);
+  const { now, block, rivals } = found;
+  const tokens = found.tokens.map((token) => understand(token, context, now));
 
-  const holds = named && findHeldToken(named, tokens);
+  const holds = named && (await findHeldToken(context.keyring, named, tokens));
+  const straySecrets = strays.map(async (stray) => ({
+    name: stray.metadata.name,
+    holds: (await findHeldToken(context.keyring, stray, tokens))?.id,
+  }));
   const secret = named !== undefined && isOurs(named, resource, holds) ? named : undefined;
   const held = secret && holds;
   const wantedDecoration = desired && held && wantDecoration(desired, MANAGED_LABEL, held);
@@ -120,11 +125,11 @@ export async function observe(context: ObserveContext, key: string, source: "cac
       rivals,
       resource: resource && describeResource(resource),
       secret:
-        named === undefined ? { state: "absent" } : describeSecret(context, secret, held, desired, wantedDecoration),
-      straySecrets: strays.map((stray) => ({
-        name: stray.metadata.name,
-        holds: findHeldToken(stray, tokens)?.id,
-      })),
+        named === undefined
+          ? { state: "absent" }
+          : await describeSecret(context.keyring, secret, held, desired, wantedDecoration),
+      straySecrets: await Promise.all(straySecrets),
+      encryptionChangesAt: nextActivation(context.keyring.encryption, now),
     },
   };
 }
@@ -185,51 +190,6 @@ async function readSecret(
   return view;
 }
 
-/** The row whose token is among the Secret's values; of several the newest. */
-function findHeldToken(secret: SecretView, tokens: readonly TokenRecord[]): TokenRecord | undefined {
-  return tokens.findLast((token) => Object.keys(secret.fingerprints).some((key) => isValueOf(secret, key, token)));
-}
-
-function isValueOf(secret: SecretView, key: string, { keyId, hash }: TokenRecord): boolean {
-  const fingerprint = secret.fingerprints[key]?.[keyId];
-  return fingerprint !== undefined && isSameHash(fingerprint, hash);
-}
-
-function describeSecret(
-  { keyring }: ObserveContext,
-  secret: SecretView | undefined,
-  held: TokenRecord | undefined,
-  desired: DesiredToken | undefined,
-  wantedDecoration: Decoration | undefined,
-): ObservedSecret {
-  if (secret === undefined) return { state: "foreign" };
-  const isDecorated =
-    wantedDecoration === undefined ||
-    (secret.owner !== undefined && diffDecoration(secret.metadata, wantedDecoration) === undefined);
-  return {
-    state: "ours",
-    name: secret.metadata.name,
-    holds: held?.id,
-    isIntact: held !== undefined && desired !== undefined && isIntact(keyring, secret, held, desired),
-    isDecorated,
-    handledRotateAt: secret.metadata.annotations[ROTATE_ANNOTATION],
-  };
-}
-
-/** Whether the Secret has just the values that the spec asks for: known without their plaintext. */
-function isIntact(keyring: Keyring, secret: SecretView, held: TokenRecord, desired: DesiredToken): boolean {
-  const pepper = findPepper(keyring, held.keyId);
-  const keys = Object.keys(secret.fingerprints);
-  const wantedKeys = contentKeys(desired.secret);
-  const hasKeys = keys.length === wantedKeys.length && wantedKeys.every((key) => keys.includes(key));
-  if (pepper === undefined || !hasKeys || !isValueOf(secret, desired.secret.key, held)) return false;
-  const fingerprints = Object.fromEntries(
-    Object.entries(secret.fingerprints).map(([key, byPepper]) => [key, byPepper[pepper.id] as Buffer]),
-  );
-  const seal = sealContents(desired.secret, { ...held, owner: desired.owner }, fingerprints, pepper);
-  return seal === undefined || seal === secret.metadata.annotations[SEAL_ANNOTATION];
-}
-
 /** The parts of an ApiToken beside its spec. */
 export function describeResource({ metadata, status }: ApiToken): ObservedResource {
   return {
@@ -251,4 +211,12 @@ function trustStatus({ revision, issuedAt, ...status }: ApiTokenStatus, createdA
     revision !== undefined && Number.isInteger(revision) && revision > 0 && revision <= HIGHEST_REVISION;
   const isIssue = issuedAt !== undefined && Date.parse(issuedAt) >= Date.parse(createdAt);
   return { ...status, ...(isRevision ? { revision } : {}), ...(isIssue ? { issuedAt } : {}) };
+}
+
+function understand(token: TokenRecord, { keyring }: ObserveContext, now: Date): SeenToken {
+  const { id, encryptedMetadata } = token;
+  const metadata = decryptMetadata(encryptedMetadata, id, keyring);
+  const isMetadataStale =
+    encryptedMetadata !== undefined && encryptedMetadata.keyId !== currentKey(keyring.encryption, now).id;
+  return { ...token, metadata, isMetadataStale };
 }

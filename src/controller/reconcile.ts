@@ -50,6 +50,8 @@ async function runRounds(
   key: string,
   seen: { last?: Observation },
 ): Promise<ReconcileResult> {
+  // Before anything is looked at: with keys other than the rows', every Secret would seem to hold no token.
+  await context.getFence();
   const notes: Note[] = [];
   let isChanged = false;
   for (let round = 0; round < MAX_ROUNDS; round += 1) {

@@ -9,9 +9,10 @@ import {
   type MetadataPatch,
   replaceSecretValues,
 } from "../kube/resources/secret-api.ts";
-import { type ContentsSubject, renderContents, sealContents } from "../token/contents.ts";
-import { diffDecoration, SEAL_ANNOTATION, wantDecoration } from "../token/decoration.ts";
-import { hashToken, isSameHash, type Key } from "../token/keyring.ts";
+import { isHashOf, type TokenHash } from "../runtime/token-hash.ts";
+import { type ContentsSubject, proveHash, renderContents, sealContents } from "../token/contents.ts";
+import { diffDecoration, PROOF_ANNOTATION, SEAL_ANNOTATION, wantDecoration } from "../token/decoration.ts";
+import { hashToken, type Key } from "../token/keyring.ts";
 import type { DesiredToken } from "../token/model.ts";
 import { keyOf, type ObserveContext } from "./observe.ts";
 
@@ -24,8 +25,9 @@ export class StaleViewError extends Error {
 export interface SecretContents {
   readonly subject: ContentsSubject;
   readonly plaintext: string;
-  /** The pepper of the token's row. */
+  /** The pepper and the hash of the token's row. */
   readonly pepper: Key;
+  readonly hash: TokenHash;
   /** The request for a rotation that the token answers. */
   readonly handledRotateAt: string | undefined;
 }
@@ -38,13 +40,16 @@ export async function writeContents(
   seen: SecretView | undefined,
   contents: SecretContents,
 ): Promise<void> {
-  const { subject, plaintext, pepper, handledRotateAt } = contents;
+  const { subject, plaintext, pepper, hash, handledRotateAt } = contents;
   const values = renderContents(desired.secret, subject, plaintext);
   const fingerprints = Object.fromEntries(
     Object.entries(values).map(([key, value]) => [key, hashToken(value, pepper)]),
   );
   const seal = sealContents(desired.secret, subject, fingerprints, pepper);
+  const proof =
+    hash.hashAlgorithm === "bcrypt" ? proveHash(hashToken(plaintext, pepper), hash.hash, pepper) : undefined;
   const extra = {
+    ...(proof === undefined ? {} : { [PROOF_ANNOTATION]: proof }),
     ...(seal === undefined ? {} : { [SEAL_ANNOTATION]: seal }),
     ...(handledRotateAt === undefined ? {} : { [ROTATE_ANNOTATION]: handledRotateAt }),
   };
@@ -86,13 +91,13 @@ export async function releaseSecret({ transport, caches }: ObserveContext, seen:
 export async function readPlaintext(
   { transport }: ObserveContext,
   seen: SecretView,
-  hash: Buffer,
+  hash: TokenHash,
   pepper: Key,
 ): Promise<string> {
   const secret = await getSecret(transport, seen.metadata.namespace, seen.metadata.name);
   for (const value of Object.values(secret?.data ?? {})) {
     const bytes = Buffer.from(value, "base64");
-    if (isSameHash(hashToken(bytes, pepper), hash)) return bytes.toString();
+    if (await isHashOf(hashToken(bytes, pepper), hash)) return bytes.toString();
   }
   throw new StaleViewError(`the Secret ${keyOf(seen.metadata)} no longer holds the token`);
 }

@@ -1,8 +1,9 @@
+import type { EncryptedMetadata } from "../token/metadata-cipher.ts";
 import type { Grace, OwnerLimit } from "../token/model.ts";
 import type { Queryable, Statement } from "./database.ts";
 import { FencedError, IssueRefusedError } from "./errors.ts";
 import type { Fence } from "./leader-epoch.ts";
-import type { ResourceIdentity } from "./tokens.ts";
+import type { ResourceIdentity, TokenRecord } from "./tokens.ts";
 
 /** What a token may do, and until when: changed in place. */
 export interface TokenGrant {
@@ -12,12 +13,14 @@ export interface TokenGrant {
   readonly allowedCidrs: readonly string[];
   readonly grace: Grace | undefined;
   readonly expiresAt: Date;
+  readonly encryptedMetadata: EncryptedMetadata | undefined;
 }
 
-/** A credential to be written; `hash` is the HMAC-SHA-256 of the token under the pepper `keyId`. */
+/** A credential to be written; `hash` was made under the pepper `keyId`. */
 export interface NewCredential extends TokenGrant {
   readonly id: string;
   readonly hash: Buffer;
+  readonly hashAlgorithm: TokenRecord["hashAlgorithm"];
   readonly keyId: string;
   readonly issuedAt: Date;
 }
@@ -54,9 +57,11 @@ export async function issueToken(
     allowed_cidrs: token.allowedCidrs,
     grace_seconds: graceSeconds(token.grace) ?? null,
     grace_scopes: token.grace?.scopes ?? [],
-    hash: `\\x${token.hash.toString("hex")}`,
-    hash_algorithm: "hmac-sha256",
+    hash: formatBytes(token.hash),
+    hash_algorithm: token.hashAlgorithm,
     key_id: token.keyId,
+    metadata: token.encryptedMetadata === undefined ? null : formatBytes(token.encryptedMetadata.bytes),
+    metadata_key_id: token.encryptedMetadata?.keyId ?? null,
     issued_at: token.issuedAt,
     expires_at: token.expiresAt,
     active_since: token.activeSince,
@@ -77,12 +82,12 @@ export async function replaceToken(db: Queryable, fence: Fence, lostId: string, 
     name: "replace-token",
     text: `update apitoken.tokens
            set id = $4, owner = $5, description = $6, scopes = $7, allowed_cidrs = $8, grace_seconds = $9,
-               grace_scopes = $10, expires_at = $11, hash = $12, hash_algorithm = 'hmac-sha256', key_id = $13,
-               issued_at = $14, revoked_at = null, revocation_reason = null, last_used_at = null,
+               grace_scopes = $10, expires_at = $11, metadata = $12, metadata_key_id = $13, hash = $14,
+               hash_algorithm = $15, key_id = $16, issued_at = $17, revoked_at = null, revocation_reason = null, last_used_at = null,
                last_used_address = null
            where cluster_id = $1 and id = $3 and exists (select from fence)
            returning 1`,
-    values: [lostId, token.id, ...grantValues(token), token.hash, token.keyId, token.issuedAt],
+    values: [lostId, token.id, ...grantValues(token), token.hash, token.hashAlgorithm, token.keyId, token.issuedAt],
   });
 }
 
@@ -92,7 +97,7 @@ export async function updateToken(db: Queryable, fence: Fence, id: string, grant
     name: "update-token",
     text: `update apitoken.tokens
            set owner = $4, description = $5, scopes = $6, allowed_cidrs = $7, grace_seconds = $8, grace_scopes = $9,
-               expires_at = $10
+               expires_at = $10, metadata = $11, metadata_key_id = $12
            where cluster_id = $1 and id = $3 and exists (select from fence)
            returning 1`,
     values: [id, ...grantValues(grant)],
@@ -117,8 +122,24 @@ export async function revokeTokens(
   });
 }
 
-function grantValues({ owner, description, scopes, allowedCidrs, grace, expiresAt }: TokenGrant): unknown[] {
-  return [owner, description, scopes, allowedCidrs, graceSeconds(grace), grace?.scopes ?? [], expiresAt];
+function grantValues(grant: TokenGrant): unknown[] {
+  const { owner, description, scopes, allowedCidrs, grace, expiresAt, encryptedMetadata } = grant;
+  return [
+    owner,
+    description,
+    scopes,
+    allowedCidrs,
+    graceSeconds(grace),
+    grace?.scopes ?? [],
+    expiresAt,
+    encryptedMetadata?.bytes,
+    encryptedMetadata?.keyId,
+  ];
+}
+
+/** A bytea in Postgres' hex format, for JSON. */
+function formatBytes(bytes: Buffer): string {
+  return `\\x${bytes.toString("hex")}`;
 }
 
 function graceSeconds(grace: Grace | undefined): number | undefined {

@@ -1,12 +1,14 @@
+import type { EncryptedMetadata } from "../token/metadata-cipher.ts";
 import type { Grace, ObservedBlock, OwnerLimit, Rivals, TokenRow } from "../token/model.ts";
 import type { Queryable } from "./database.ts";
 
-/** A row of apitoken.tokens with what is needed to recognise its token. */
-export interface TokenRecord extends TokenRow {
+/** A row of apitoken.tokens with what is needed to recognise its token; its metadata as it is stored. */
+export interface TokenRecord extends Omit<TokenRow, "metadata" | "isMetadataStale"> {
   readonly hash: Buffer;
   readonly hashAlgorithm: "hmac-sha256" | "bcrypt";
   /** The id of the pepper that the hash was made under. */
   readonly keyId: string;
+  readonly encryptedMetadata: EncryptedMetadata | undefined;
 }
 
 /** Which ApiToken a row belongs to. */
@@ -46,6 +48,8 @@ interface Row {
   hash: Buffer;
   hash_algorithm: TokenRecord["hashAlgorithm"];
   key_id: string;
+  metadata: Buffer | null;
+  metadata_key_id: string | null;
   issued_at: Date;
   expires_at: Date;
   revoked_at: Date | null;
@@ -55,7 +59,8 @@ interface Row {
 }
 
 const COLUMNS = `id, resource_uid, revision, owner, description, scopes, allowed_cidrs, grace_seconds, grace_scopes,
-  hash, hash_algorithm, key_id, issued_at, expires_at, revoked_at, revocation_reason, active_since, last_used_at`;
+  hash, hash_algorithm, key_id, metadata, metadata_key_id, issued_at, expires_at, revoked_at, revocation_reason,
+  active_since, last_used_at`;
 
 /** A live ApiToken of the claim's owner that counts against its limit: a token whose end is set already does not. */
 const IS_RIVAL = `owner = $4 and resource_uid <> $5 and expires_at > now() and revoked_at is null
@@ -152,16 +157,6 @@ export async function hasTokens(db: Queryable, clusterId: string): Promise<boole
   return row?.exists === true;
 }
 
-/** The ids of all peppers that live rows of this cluster were hashed under. */
-export async function findKeyIds(db: Queryable, clusterId: string): Promise<string[]> {
-  const rows = await db.query<{ key_id: string }>({
-    text: `select distinct key_id from apitoken.tokens
-           where cluster_id = $1 and expires_at > now() and (revoked_at is null or revoked_at > now())`,
-    values: [clusterId],
-  });
-  return rows.map((row) => row.key_id);
-}
-
 function toRecord(row: Row): TokenRecord {
   return {
     id: row.id,
@@ -175,6 +170,10 @@ function toRecord(row: Row): TokenRecord {
     hash: row.hash,
     hashAlgorithm: row.hash_algorithm,
     keyId: row.key_id,
+    encryptedMetadata:
+      row.metadata === null || row.metadata_key_id === null
+        ? undefined
+        : { bytes: row.metadata, keyId: row.metadata_key_id },
     issuedAt: row.issued_at,
     expiresAt: row.expires_at,
     revokedAt: row.revoked_at ?? undefined,

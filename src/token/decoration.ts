@@ -38,6 +38,9 @@ export function wantDecoration(
 /** An HMAC of what a Secret with templates holds: see `sealContents`. */
 export const SEAL_ANNOTATION = "apitoken.dev/contents-seal";
 
+/** What tells that a Secret holds a token hashed with bcrypt: see `proveHash`. */
+export const PROOF_ANNOTATION = "apitoken.dev/hash-proof";
+
 /** What makes `current` carry all of `wanted`, and no key that was wanted earlier only; undefined when it does. */
 export function diffDecoration(current: Decoration, wanted: Decoration): DecorationPatch | undefined {
   const applied = readApplied(current.annotations[APPLIED_ANNOTATION]);

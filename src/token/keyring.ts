@@ -5,16 +5,20 @@ export interface Key {
   readonly id: string;
   /** 32 bytes. */
   readonly secret: Buffer;
+  /** Nothing is made with it before: every program must have read it by then. Always active without it. */
+  readonly activeFrom?: Date | undefined;
 }
 
 /**
  * The keys that are not in the database: peppers for token hashes and keys for encrypted metadata. The first of each
- * is the current one; the others are kept for rows that still name them.
+ * that is active is the current one; those after it are kept for rows that still name them.
  */
 export interface Keyring {
-  readonly peppers: readonly [Key, ...Key[]];
-  readonly encryption: readonly [Key, ...Key[]];
+  readonly peppers: Keys;
+  readonly encryption: Keys;
 }
+
+export type Keys = readonly [Key, ...Key[]];
 
 /** Bytes of every key: the output size of SHA-256, and the key size of AES-256. */
 export const KEY_BYTES = 32;
@@ -24,7 +28,8 @@ export function createKeyring(): Keyring {
   return { peppers: [createKey("p")], encryption: [createKey("e")] };
 }
 
-function createKey(prefix: string): Key {
+/** A new random key, whose id begins with the prefix. */
+export function createKey(prefix: "p" | "e"): Key {
   return { id: `${prefix}-${randomBytes(4).toString("hex")}`, secret: randomBytes(KEY_BYTES) };
 }
 
@@ -34,6 +39,21 @@ function createKey(prefix: string): Key {
  */
 export function hashToken(plaintext: string | Buffer, pepper: Key): Buffer {
   return createHmac("sha256", pepper.secret).update(plaintext).digest();
+}
+
+/** The key that new rows are made with; the oldest where none is active yet. */
+export function currentKey(keys: Keys, now: Date): Key {
+  return keys.find((key) => isActive(key, now)) ?? keys.at(-1) ?? keys[0];
+}
+
+/** When another key becomes the current one; undefined when none is in waiting. */
+export function nextActivation(keys: Keys, now: Date): Date | undefined {
+  const times = keys.flatMap((key) => (key.activeFrom === undefined || isActive(key, now) ? [] : [key.activeFrom]));
+  return times.length === 0 ? undefined : new Date(Math.min(...times.map((time) => time.getTime())));
+}
+
+function isActive({ activeFrom }: Key, now: Date): boolean {
+  return activeFrom === undefined || activeFrom <= now;
 }
 
 /** The pepper that a row names; undefined when the ring lacks it. */

@@ -8,6 +8,7 @@ export interface DesiredToken {
   readonly description: string;
   readonly scopes: readonly string[];
   readonly allowedCidrs: readonly string[];
+  readonly metadata: TokenMetadata;
   readonly lifetime: RequestedLifetime;
   readonly rotation: DesiredRotation;
   /** The token ends when it has not been used for so long. */
@@ -17,6 +18,9 @@ export interface DesiredToken {
   readonly revocationReason: string;
   readonly isSuspended: boolean;
 }
+
+/** What a spec attaches to a token, for those who verify it. */
+export type TokenMetadata = Readonly<Record<string, string>>;
 
 /** The Secret that a spec asks for. */
 export interface DesiredSecret {
@@ -94,6 +98,10 @@ export interface TokenRow {
   readonly description: string;
   readonly scopes: readonly string[];
   readonly allowedCidrs: readonly string[];
+  /** Undefined when its ciphertext cannot be read. */
+  readonly metadata: TokenMetadata | undefined;
+  /** Whether it is encrypted under a key that is no longer the current one. */
+  readonly isMetadataStale: boolean;
   readonly grace: Grace | undefined;
   readonly issuedAt: Date;
   readonly expiresAt: Date;
@@ -139,6 +147,8 @@ export interface Observed {
   /** The OwnerBlock on the owner, whether it is in effect yet or not. */
   readonly block: ObservedBlock | undefined;
   readonly rivals: Rivals;
+  /** When the next key for metadata takes over, if there is one in waiting. */
+  readonly encryptionChangesAt: Date | undefined;
 }
 
 export interface ObservedBlock {

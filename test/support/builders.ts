@@ -38,6 +38,7 @@ export function aDesiredToken(overrides: Partial<DesiredToken> = {}): DesiredTok
     description: "",
     scopes: [],
     allowedCidrs: [],
+    metadata: {},
     lifetime: { kind: "default" },
     rotation: { isAutomatic: true, renewBefore: { percentage: 10 }, overlapMs: HOUR_MS },
     inactivityTimeoutMs: undefined,
@@ -64,6 +65,8 @@ export function aTokenRow(overrides: Partial<TokenRow> = {}): TokenRow {
     description: "",
     scopes: [],
     allowedCidrs: [],
+    metadata: {},
+    isMetadataStale: false,
     grace: undefined,
     issuedAt,
     expiresAt: new Date(issuedAt.getTime() + LIMITS.maxMs),
@@ -98,6 +101,7 @@ export function anObserved(overrides: Partial<Observed> = {}): Observed {
     straySecrets: [],
     block: undefined,
     rivals: { older: 0, newer: 0 },
+    encryptionChangesAt: undefined,
     ...overrides,
   };
 }

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { inject } from "vitest";
 import { loadKeyring } from "../../src/controller/keyring-secret.ts";
 import { openDatabase } from "../../src/postgres/database.ts";
-import { verifyToken } from "../../src/postgres/verify.ts";
+import { type VerifiedToken, verifyToken } from "../../src/postgres/verify.ts";
 import type { TestCluster } from "./cluster.ts";
 import { TEMPLATE_DATABASE } from "./global-setup.ts";
 import { runAsSuperuser } from "./postgres-server.ts";
@@ -54,6 +54,11 @@ export function findEvents(
 
 /** Whether a token is live by the project's own code: its row exists, its hash fits, and the database says it is live. */
 export async function verifies(cluster: TestCluster, url: string, plaintext: string): Promise<boolean> {
+  return (await verify(cluster, url, plaintext)) !== undefined;
+}
+
+/** What a verifier learns of a token. */
+export async function verify(cluster: TestCluster, url: string, plaintext: string): Promise<VerifiedToken | undefined> {
   const db = openDatabase({ url, role: "apitoken_verifier", actor: "test", maxConnections: 1 });
   try {
     const keyring = await loadKeyring(
@@ -61,7 +66,7 @@ export async function verifies(cluster: TestCluster, url: string, plaintext: str
       { namespace: cluster.namespace, name: "apitoken-keyring" },
       () => Promise.resolve(true),
     );
-    return (await verifyToken(db, keyring, plaintext)) !== undefined;
+    return await verifyToken(db, keyring, plaintext);
   } finally {
     await db.close();
   }

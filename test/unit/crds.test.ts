@@ -31,6 +31,7 @@ describe("the spec of an ApiToken", () => {
       description: "",
       scopes: [],
       allowedCidrs: [],
+      metadata: {},
       lifetime: { kind: "default" },
       rotation: { isAutomatic: true, renewBefore: { percentage: 10 }, overlapMs: HOUR_MS },
       inactivityTimeoutMs: undefined,

@@ -177,6 +177,25 @@ export const apiTokenSpecSchema = z
         description: "From where the token may be used; everywhere, if empty.",
         "x-kubernetes-list-type": "set",
       }),
+    metadata: z
+      .record(z.string(), z.string().max(256))
+      .meta({
+        description:
+          "What those who verify the token are told besides, such as a tenant or a cost centre: at most 16 pairs. Encrypted in the database; readable by whoever may read this resource.",
+        maxProperties: 16,
+        ...rules(
+          {
+            rule: "self.all(key, key.matches('^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$'))",
+            message:
+              "keys must be 1 to 63 letters, digits, '.', '_', '/' and '-', beginning and ending with a letter or digit",
+          },
+          {
+            rule: TEXT_RULE.rule.replace("!self", "self.all(key, !self[key]").concat(")"),
+            message: `values ${TEXT_RULE.message}`,
+          },
+        ),
+      })
+      .default({}),
     secret: secretSchema.prefault({}),
     revoked: z.boolean().default(false).meta({ description: "true revokes the token. This is final." }),
     revocationReason: z

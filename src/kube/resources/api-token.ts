@@ -41,6 +41,7 @@ function toDesired(spec: ApiTokenSpec, resourceName: string): DesiredToken {
         ? { kind: "duration", durationMs: readDuration("duration", spec.duration) }
         : { kind: "default" },
     allowedCidrs: spec.allowedCIDRs,
+    metadata: Object.fromEntries(Object.entries(spec.metadata).map(([key, value]) => [key, stripControls(value)])),
     rotation: toRotation(spec.rotation),
     inactivityTimeoutMs:
       spec.inactivityTimeout === undefined ? undefined : readDuration("inactivityTimeout", spec.inactivityTimeout),

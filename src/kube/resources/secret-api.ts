@@ -63,6 +63,16 @@ export async function replaceSecretValues(
   return patchSecret(transport, seen, metadata, { data });
 }
 
+/** Sets one value of a Secret, if it is still as it was read. Throws a KubeApiError with code 409 when it is not. */
+export async function setSecretValue(
+  transport: KubeTransport,
+  seen: Secret,
+  key: string,
+  value: string,
+): Promise<Secret> {
+  return patchSecret(transport, seen, {}, { data: encodeValues({ [key]: value }) });
+}
+
 /** Changes metadata only, if the Secret is still as it was seen. */
 export async function decorateSecret(
   transport: KubeTransport,
@@ -84,7 +94,12 @@ export async function deleteSecret(transport: KubeTransport, seen: SecretView): 
   }
 }
 
-function patchSecret(transport: KubeTransport, seen: SecretView, metadata: object, rest: object): Promise<Secret> {
+function patchSecret(
+  transport: KubeTransport,
+  seen: Pick<Secret | SecretView, "metadata">,
+  metadata: object,
+  rest: object,
+): Promise<Secret> {
   const { namespace, name, uid, resourceVersion } = seen.metadata;
   return transport.request<Secret>("PATCH", `${secretsPath(namespace)}/${name}`, {
     contentType: "application/merge-patch+json",

@@ -1,6 +1,6 @@
 import { formatDuration } from "../duration.ts";
 import { endOf, floorToSecond, resolveLifetime } from "../lifetime.ts";
-import type { AppliedPolicy, DesiredToken, Grace, LifetimeLimits, TokenRow } from "../model.ts";
+import type { AppliedPolicy, DesiredToken, Grace, LifetimeLimits, TokenMetadata, TokenRow } from "../model.ts";
 import { renewalTime } from "../rotation.ts";
 import { buildStatus, type ConditionClaim, findCondition, formatTime } from "../status.ts";
 import type { Action, Plan } from "./action.ts";
@@ -161,7 +161,7 @@ function nextLook(
   renewAt: Date | undefined,
 ): Date {
   const { observed, live } = situation;
-  const { now, block } = observed;
+  const { now, block, encryptionChangesAt } = observed;
   const timeoutMs = inactivityLimit(situation);
   const times = [
     endOf(held),
@@ -170,6 +170,7 @@ function nextLook(
     ...(previous ? [endOf(previous), new Date(now.getTime() + OVERLAP_RECHECK_MS)] : []),
     timeoutMs === undefined ? undefined : new Date(lastActivity(live).getTime() + timeoutMs),
     block?.effectiveAt,
+    hasMetadata(held) ? encryptionChangesAt : undefined,
   ].filter((time) => time !== undefined && time > now) as Date[];
   return new Date(Math.min(...times.map((time) => time.getTime())));
 }
@@ -179,11 +180,24 @@ function isAsDesired(token: TokenRow, desired: DesiredToken, grace: Grace | unde
     token.expiresAt.getTime() === expiresAt.getTime() &&
     token.owner === desired.owner &&
     token.description === desired.description &&
+    isSameMetadata(token.metadata, desired.metadata) &&
+    !token.isMetadataStale &&
     isSameList(token.scopes, desired.scopes) &&
     isSameList(token.allowedCidrs, desired.allowedCidrs) &&
     token.grace?.periodMs === grace?.periodMs &&
     isSameList(token.grace?.scopes ?? [], grace?.scopes ?? [])
   );
+}
+
+/** Metadata that cannot be read differs from any. */
+function isSameMetadata(left: TokenMetadata | undefined, right: TokenMetadata): boolean {
+  if (left === undefined) return false;
+  const keys = Object.keys(right);
+  return keys.length === Object.keys(left).length && keys.every((key) => left[key] === right[key]);
+}
+
+function hasMetadata({ metadata = {} }: TokenRow): boolean {
+  return Object.keys(metadata).length > 0;
 }
 
 function isSameList(left: readonly string[], right: readonly string[]): boolean {

@@ -1,5 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { createKeyring, findPepper, hashToken, isSameHash, KEY_BYTES } from "../../../src/token/keyring.ts";
+import {
+  createKey,
+  createKeyring,
+  currentKey,
+  findPepper,
+  hashToken,
+  isSameHash,
+  KEY_BYTES,
+  nextActivation,
+} from "../../../src/token/keyring.ts";
 
 describe("a new keyring", () => {
   test("has one key of 256 bits of each kind", () => {
@@ -22,6 +31,34 @@ describe("a new keyring", () => {
     expect(findPepper(keyring, current.id)).toBe(current);
     expect(findPepper(keyring, former.id)).toBe(former);
     expect(findPepper(keyring, "p-unknown")).toBeUndefined();
+  });
+});
+
+describe("of several keys", () => {
+  const at = (minute: number) => new Date(Date.UTC(2026, 5, 1, 12, minute));
+  const oldest = createKey("e");
+  const older = { ...createKey("e"), activeFrom: at(10) };
+  const newest = { ...createKey("e"), activeFrom: at(20) };
+  const ring = [newest, older, oldest] as const;
+
+  test.each([
+    ["the oldest, as long as the others are in waiting", 9, oldest, at(10)],
+    ["the next one, from its time on", 10, older, at(20)],
+    ["that one, until the newest is active", 19, older, at(20)],
+    ["the newest, for good", 20, newest, undefined],
+    ["the newest, much later too", 59, newest, undefined],
+  ])("new rows are made with %s", (_, minute, current, next) => {
+    expect(currentKey(ring, at(minute))).toBe(current);
+    expect(nextActivation(ring, at(minute))).toEqual(next);
+  });
+
+  test("the first is the current one where none has a time", () => {
+    const other = createKey("e");
+    expect(currentKey([other, oldest], at(0))).toBe(other);
+  });
+
+  test("the last serves where all are in waiting", () => {
+    expect(currentKey([newest, older], at(0))).toBe(older);
   });
 });
 

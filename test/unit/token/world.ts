@@ -45,7 +45,7 @@ export interface World {
 /** What a pass sees of a world: as the controller's `observe` reads cluster and database. */
 export function look({ now, spec, resource, rows, secrets, block, rivals }: World): Observed {
   const tokens = rows.filter((row) => isLive(row, now) || !rows.some((other) => isNewer(other, row)));
-  const seen = { now, tokens, block, rivals };
+  const seen = { now, tokens, block, rivals, encryptionChangesAt: undefined };
   if (resource === undefined) return { ...seen, resource, secret: { state: "absent" }, straySecrets: [] };
   const wantedName = spec.desired?.secret.name;
   const held = (value: string) => tokens.find((token) => token.id === value);
@@ -224,12 +224,15 @@ export function ownSecrets({ secrets }: World): string[] {
   return Object.keys(secrets).filter((name) => secrets[name]?.owner === "us");
 }
 
-type Grant = Pick<TokenRow, "owner" | "description" | "scopes" | "allowedCidrs" | "grace">;
+type Grant = Pick<
+  TokenRow,
+  "owner" | "description" | "scopes" | "allowedCidrs" | "metadata" | "isMetadataStale" | "grace"
+>;
 
 /** What a row says of the token beside its life. */
 export function grantOf(world: World): Grant {
-  const { owner, description, scopes, allowedCidrs } = needDesired(world);
-  return { owner, description, scopes, allowedCidrs, grace: needPolicy(world).grace };
+  const { owner, description, scopes, allowedCidrs, metadata } = needDesired(world);
+  return { owner, description, scopes, allowedCidrs, metadata, isMetadataStale: false, grace: needPolicy(world).grace };
 }
 
 /** The end that the spec and the limits give a token issued at `issuedAt`. */

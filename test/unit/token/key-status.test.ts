@@ -1,0 +1,44 @@
+import { expect, test } from "vitest";
+import { checkValueOf, describeKeys, type KeyUse } from "../../../src/token/key-status.ts";
+import { createKey, type Keyring } from "../../../src/token/keyring.ts";
+import { HOUR_MS, NOW } from "../../support/builders.ts";
+
+const at = (hours: number) => new Date(NOW.getTime() + hours * HOUR_MS);
+const former = { ...createKey("p"), id: "former" };
+const next = { ...createKey("p"), id: "next", activeFrom: at(1) };
+const ring: Keyring = { peppers: [next, former], encryption: [{ ...createKey("e"), id: "only" }] };
+const use = (id: string, rows: number): KeyUse => ({ kind: "pepper", id, rows, lastEndsAt: at(30) });
+
+function statesAt(hours: number, uses: readonly KeyUse[] = []): string[] {
+  return describeKeys(ring, uses, at(hours)).map(
+    ({ id, state, rows, isRemovable }) => `${id} ${state} ${rows}${isRemovable ? " removable" : ""}`,
+  );
+}
+
+test("a key is coming until its time, and then takes the former one's place", () => {
+  expect(statesAt(0)).toEqual(["next coming 0", "former current 0", "only current 0"]);
+  expect(statesAt(0.999)).toEqual(["next coming 0", "former current 0", "only current 0"]);
+  expect(statesAt(1)).toEqual(["next current 0", "former old 0 removable", "only current 0"]);
+});
+
+test("an old key can be removed once no row that works names it", () => {
+  expect(statesAt(2, [use("former", 3), use("next", 1)])).toEqual(["next current 1", "former old 3", "only current 0"]);
+  expect(describeKeys(ring, [use("former", 3)], at(2))[1]?.lastEndsAt).toEqual(at(30));
+  expect(statesAt(2, [use("next", 4)])).toEqual(["next current 4", "former old 0 removable", "only current 0"]);
+});
+
+test("a use of a key counts for its kind alone", () => {
+  const uses: KeyUse[] = [{ kind: "encryption", id: "former", rows: 2, lastEndsAt: at(30) }];
+  expect(statesAt(2, uses)).toEqual(["next current 0", "former old 0 removable", "only current 0", "former missing 2"]);
+});
+
+test("what the ring lacks is said, and cannot be removed", () => {
+  expect(statesAt(0, [use("lost", 1)]).at(-1)).toBe("lost missing 1");
+});
+
+test("a check value tells keys of one id apart, and is always the same for one key", () => {
+  const other = { ...createKey("p"), id: former.id };
+  expect(checkValueOf(former)).toEqual(checkValueOf({ ...former }));
+  expect(checkValueOf(former).equals(checkValueOf(other))).toBe(false);
+  expect(checkValueOf(former).equals(former.secret)).toBe(false);
+});
