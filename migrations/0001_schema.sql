@@ -217,15 +217,17 @@ for each row when (old.expires_at > now() and (old.revoked_at is null or old.rev
 execute function apitoken.record_token_change();
 
 -- Starts a new epoch of a cluster's leadership, once the writes of the old one that are under way have ended. Advisory
--- locks queue in order: unlike a row's, a stream of writers cannot keep the next leader waiting.
+-- locks queue in order: unlike a row's, a stream of writers cannot keep the next leader waiting. No epoch comes twice,
+-- even when a backup has brought an old one back: it is at least the time in milliseconds.
 create function apitoken.raise_epoch(cluster uuid, new_holder text) returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  raised bigint;
+  raised bigint := extract(epoch from clock_timestamp()) * 1000;
 begin
   perform pg_advisory_xact_lock(hashtextextended('apitoken.leader ' || cluster, 0));
-  insert into apitoken.leader_epoch as current (cluster_id, epoch, holder) values (cluster, 1, new_holder)
-  on conflict (cluster_id) do update set epoch = current.epoch + 1, holder = new_holder, acquired_at = clock_timestamp()
+  insert into apitoken.leader_epoch as current (cluster_id, epoch, holder) values (cluster, raised, new_holder)
+  on conflict (cluster_id) do update
+  set epoch = greatest(current.epoch + 1, excluded.epoch), holder = new_holder, acquired_at = clock_timestamp()
   returning current.epoch into raised;
   return raised;
 end $$;

@@ -13,6 +13,8 @@ const EVENT_MONTHS_AHEAD = 3;
 
 export interface HousekeepingOptions {
   readonly context: ReconcileContext;
+  /** Makes sure that this leader may write to the database as it is now. */
+  readonly confirmFence: () => Promise<void>;
   readonly tokens: Queue;
   readonly blocks: Queue;
   /** The namespaces that are looked at; all, if empty. */
@@ -20,18 +22,30 @@ export interface HousekeepingOptions {
   readonly log: Logger;
 }
 
-/** Does what no event asks for, at the beginning of a term and then every hour, until the signal. Never throws. */
-export async function keepHouse(options: HousekeepingOptions, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    const isDone = await tidy(options).then(
-      () => true,
-      (error: unknown) => {
-        options.log.warn({ err: error }, "housekeeping failed; trying again");
-        return false;
-      },
-    );
-    await delay(isDone ? HOUSEKEEPING_MS : HOUSEKEEPING_RETRY_MS, undefined, { signal }).catch(() => {});
-  }
+export interface Housekeeping {
+  /** Begins anew now: the database may be another than it was. */
+  hurry(): void;
+}
+
+/** Does what no event asks for, at the beginning of a term and then every hour, until the signal. */
+export function keepHouse(options: HousekeepingOptions, signal: AbortSignal): Housekeeping {
+  let hurry = new AbortController();
+  const work = async () => {
+    while (!signal.aborted) {
+      hurry = new AbortController();
+      const isDone = await tidy(options).then(
+        () => true,
+        (error: unknown) => {
+          options.log.warn({ err: error }, "housekeeping failed; trying again");
+          return false;
+        },
+      );
+      const wake = AbortSignal.any([signal, hurry.signal]);
+      await delay(isDone ? HOUSEKEEPING_MS : HOUSEKEEPING_RETRY_MS, undefined, { signal: wake }).catch(() => {});
+    }
+  };
+  void work();
+  return { hurry: () => hurry.abort() };
 }
 
 /**
@@ -39,9 +53,9 @@ export async function keepHouse(options: HousekeepingOptions, signal: AbortSigna
  * no controller saw it, which has live rows or a block in the database, but is in no cache; and looks at all ApiTokens, for
  * neither the use of a token nor every change made with SQL is notified.
  */
-async function tidy({ context, tokens, blocks, namespaces, log }: HousekeepingOptions): Promise<void> {
+async function tidy({ context, confirmFence, tokens, blocks, namespaces, log }: HousekeepingOptions): Promise<void> {
   const { db, clusterId, caches } = context;
-  await context.getFence();
+  await confirmFence();
   const partitions = await createEventPartitions(db, EVENT_MONTHS_AHEAD);
   if (partitions.length > 0) log.info({ partitions }, "audit partitions made");
   for (const name of await findBlockNames(db, clusterId)) {

@@ -3,7 +3,7 @@ import type { LeaseTerm } from "../kube/lease.ts";
 import type { KubeTransport } from "../kube/transport.ts";
 import type { Database } from "../postgres/database.ts";
 import { checkKeys, findKeyUses } from "../postgres/keys.ts";
-import { type Fence, raiseEpoch } from "../postgres/leader-epoch.ts";
+import { type Fence, isForgotten, raiseEpoch } from "../postgres/leader-epoch.ts";
 import { requireSchema, SchemaMismatchError } from "../postgres/migrations.ts";
 import type { Logger } from "../runtime/log.ts";
 import { whenAborted } from "../runtime/signals.ts";
@@ -13,7 +13,7 @@ import type { Keyring } from "../token/keyring.ts";
 import { findCondition } from "../token/status.ts";
 import { reconcileBlock } from "./block.ts";
 import { classifyFailure, NotLeadingError } from "./failures.ts";
-import { keepHouse } from "./housekeeping.ts";
+import { type Housekeeping, keepHouse } from "./housekeeping.ts";
 import { createSwappedKeysError, KeyringError, type KeyringPlace, requireKeys } from "./keyring-secret.ts";
 import type { ControllerMetrics } from "./metrics.ts";
 import { APITOKENS_BY_OWNER, type Caches, keyOf } from "./observe.ts";
@@ -63,6 +63,7 @@ const BLOCKS_AT_ONCE = 2;
 export function createLeader(options: LeaderOptions): Leader {
   const { caches, log, metrics } = options;
   let queues: { tokens: Queue; blocks: Queue } | undefined;
+  let housekeeping: Housekeeping | undefined;
 
   const enqueueAll = () => {
     for (const { metadata } of caches.ownerBlocks.values()) queues?.blocks.add(metadata.name);
@@ -79,7 +80,10 @@ export function createLeader(options: LeaderOptions): Leader {
         if (isWaiting) queues?.tokens.add(keyOf(metadata));
       }
     },
-    onDatabaseBack: enqueueAll,
+    onDatabaseBack() {
+      enqueueAll();
+      housekeeping?.hurry();
+    },
     get queue() {
       if (queues === undefined) return IDLE;
       const { tokens, blocks } = queues;
@@ -91,11 +95,15 @@ export function createLeader(options: LeaderOptions): Leader {
       queues = termQueues;
       metrics.isLeading.set(1);
       enqueueAll();
-      void keepHouse({ context, log, namespaces: options.namespaces, ...termQueues }, term.signal);
+      housekeeping = keepHouse(
+        { context, confirmFence: context.confirmFence, log, namespaces: options.namespaces, ...termQueues },
+        term.signal,
+      );
       await whenAborted(term.signal);
       metrics.isLeading.set(0);
       await Promise.all([termQueues.tokens.stop(), termQueues.blocks.stop()]);
       queues = undefined;
+      housekeeping = undefined;
       await context.events.flush();
       log.info("term ended");
     },
@@ -126,10 +134,24 @@ function createQueues(options: LeaderOptions, context: ReconcileContext): { toke
   return { tokens, blocks };
 }
 
-function createTermContext(options: LeaderOptions, term: LeaseTerm): ReconcileContext {
+interface TermContext extends ReconcileContext {
+  /** Has the epoch raised, and once more where the database has forgotten it: it was restored from a backup. */
+  readonly confirmFence: () => Promise<void>;
+}
+
+function createTermContext(options: LeaderOptions, term: LeaseTerm): TermContext {
   const { caches, db, keyring, clusterId, log, metrics, identity } = options;
   const transport = guardWrites(options.transport, term);
   let fence: Promise<Fence> | undefined;
+  // Raised once a term, when the database is first there to be written to.
+  const getFence = async () => {
+    if (!term.isHeld()) throw new NotLeadingError("the lease may have run out");
+    fence ??= startEpoch(options).catch((error: unknown) => {
+      fence = undefined;
+      throw error;
+    });
+    return fence;
+  };
   return {
     transport,
     caches,
@@ -147,14 +169,13 @@ function createTermContext(options: LeaderOptions, term: LeaseTerm): ReconcileCo
     onActions: (kinds) => {
       for (const action of kinds) metrics.actions.inc({ action });
     },
-    // Raised once a term, when the database is first there to be written to.
-    getFence() {
-      if (!term.isHeld()) throw new NotLeadingError("the lease may have run out");
-      fence ??= startEpoch(options).catch((error: unknown) => {
-        fence = undefined;
-        throw error;
-      });
-      return fence;
+    getFence,
+    async confirmFence() {
+      const held = await getFence();
+      if (!(await isForgotten(db, held))) return;
+      log.warn({ epoch: held.epoch }, "the database has gone back in time: a new epoch begins");
+      fence = undefined;
+      await getFence();
     },
   };
 }

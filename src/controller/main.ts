@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { ConfigError, readOptions } from "../runtime/config.ts";
 import { EXIT_DONE, runProgram } from "../runtime/program.ts";
+import { unlessAborted } from "../runtime/signals.ts";
 import { VERSION } from "../runtime/version.ts";
 
 const HELP = `apitoken controller ${VERSION}
@@ -46,7 +47,7 @@ await runProgram("controller", async (stop) => {
   const [command, ...rest] = process.argv.slice(2);
   if (command === "keys") {
     const { runKeys } = await import("./keys.ts");
-    return runKeys(rest, process.env);
+    return unlessAborted(runKeys(rest, process.env), stop);
   }
   const { values, positionals } = readOptions(process.argv.slice(2), {
     help: { type: "boolean", short: "h" },

@@ -30,12 +30,12 @@ export async function observePolicy(
   const [resources, view] =
     source === "live"
       ? await Promise.all([listPolicies(context.transport), readNamespace(context.transport, namespace)])
-      : [[...policies.values()], namespaces.get(namespace)];
+      : // Without its labels a policy that excludes the namespace would seem to be for it.
+        [[...policies.values()], namespaces.get(namespace) ?? (await readNamespace(context.transport, namespace))];
   const readable = resources.map(readPolicy);
   // One that cannot be read may be the one that applies: then nothing new is issued, and nothing is ended.
   if (readable.includes(undefined)) return { kind: "missing" };
-  const namespaceLabels = view?.metadata.labels ?? {};
-  return judge(readable as Policy[], { namespace, namespaceLabels, owner, scopes });
+  return judge(readable as Policy[], { namespace, namespaceLabels: view.metadata.labels, owner, scopes });
 }
 
 const parsed = new WeakMap<PolicyResource, Policy>();

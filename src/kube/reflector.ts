@@ -60,6 +60,9 @@ const SHORTEST_WATCH_MS = 1_000;
 /** After so many broken watches in a row the list is read anew. */
 const WATCHES_BEFORE_RELIST = 5;
 
+/** A list without items may be wrong, and no watch would tell: it is read again after so long. It costs next to nothing. */
+const EMPTY_LIST_SECONDS = 30;
+
 const BACKOFF = { firstMs: 100, longestMs: 30_000 };
 
 /**
@@ -84,18 +87,22 @@ async function run<T extends Stored>(options: ReflectorOptions<T>, stop: AbortSi
   const health = createHealth(options);
   let latest: string | undefined;
   let mustList = true;
+  let isEmpty = false;
   while (!stop.aborted) {
     try {
       if (latest === undefined || mustList) {
-        latest = await list(options, intake, latest, stop);
+        const listed = await list(options, intake, latest, stop);
+        latest = listed.version;
+        isEmpty = listed.count === 0;
         mustList = false;
         onSynced();
       }
       const startedAtMs = performance.now();
-      for await (const version of watch(options, intake, latest, stop)) {
+      for await (const version of watch(options, intake, latest, isEmpty ? EMPTY_LIST_SECONDS : undefined, stop)) {
         latest = version;
         health.onProgress();
       }
+      mustList = isEmpty;
       if (performance.now() - startedAtMs < SHORTEST_WATCH_MS) throw new StreamError("the watch was closed at once");
       health.onProgress();
     } catch (error) {
@@ -155,14 +162,14 @@ function nameFailure(error: unknown): string {
 
 /**
  * Reads the whole collection, page by page, and makes the store's part of it the same. `latest` is the newest version
- * known so far. Returns the list's version.
+ * known so far. Returns the list's version, and how many objects it has.
  */
 async function list<T extends Stored>(
   options: ReflectorOptions<T>,
   intake: Intake,
   latest: string | undefined,
   signal: AbortSignal,
-): Promise<string> {
+): Promise<{ version: string; count: number }> {
   const { transport, path, pageSize = 500, labelSelector } = options;
   const selector = labelSelector === undefined ? {} : { labelSelector };
   const seen = new Set<string>();
@@ -181,7 +188,7 @@ async function list<T extends Stored>(
     token = page.metadata.continue;
     if (token) continue;
     dropMissing(options, intake, seen, isRewound ? undefined : version);
-    return version;
+    return { version, count: seen.size };
   }
 }
 
@@ -204,11 +211,12 @@ function dropMissing<T extends Stored>(
 /** The server sends bookmarks about once a minute, but promises none: more than two missed ones are worth a new watch. */
 const SILENCE_MS = 150_000;
 
-/** Watches from a version on; yields the version that each event brought. */
+/** Watches from a version on, for some minutes or as long as is said; yields the version that each event brought. */
 async function* watch<T extends Stored>(
   options: ReflectorOptions<T>,
   intake: Intake,
   from: string,
+  seconds: number | undefined,
   signal: AbortSignal,
 ): AsyncGenerator<string> {
   const { transport, path, labelSelector, stallMs = SILENCE_MS } = options;
@@ -216,7 +224,7 @@ async function* watch<T extends Stored>(
     ...(labelSelector === undefined ? {} : { labelSelector }),
     resourceVersion: from,
     allowWatchBookmarks: "true",
-    timeoutSeconds: String(240 + Math.floor(Math.random() * 240)),
+    timeoutSeconds: String(seconds ?? 240 + Math.floor(Math.random() * 240)),
   };
   try {
     for await (const event of transport.watch<WatchEvent>(path, query, { signal, stallMs })) {

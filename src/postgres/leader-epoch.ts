@@ -18,3 +18,15 @@ export async function raiseEpoch(db: Queryable, clusterId: string, holder: strin
   if (row === undefined) throw new Error("the database did not return the epoch that it had raised");
   return { clusterId, epoch: row.epoch };
 }
+
+/**
+ * Whether the database has forgotten a leader's epoch: it was restored from a backup. An epoch that is over because
+ * another leader has come is a newer one.
+ */
+export async function isForgotten(db: Queryable, { clusterId, epoch }: Fence): Promise<boolean> {
+  const [row] = await db.query<{ is_forgotten: boolean }>({
+    text: `select not exists (select from apitoken.leader_epoch where cluster_id = $1 and epoch >= $2) as is_forgotten`,
+    values: [clusterId, epoch],
+  });
+  return row?.is_forgotten === true;
+}

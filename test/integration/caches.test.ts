@@ -7,7 +7,8 @@ import { isIdle, startTestController } from "../support/controllers.ts";
 import { createTestDatabase, findRows, verifies } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { createWriteTap } from "../support/faults.ts";
-import { issueToken, untilReady } from "../support/resources.ts";
+import { createClusterResources } from "../support/policies.ts";
+import { issueToken, untilReady, untilReason } from "../support/resources.ts";
 
 let cluster: TestCluster;
 let databaseUrl: string;
@@ -34,6 +35,24 @@ function emptyLists(transport: KubeTransport, collection: string): KubeTransport
     },
   };
 }
+
+test("with a list of Namespaces that is wrongly empty the namespace's own policy still decides", async () => {
+  const strict = await connectCluster();
+  const resources = createClusterResources(strict);
+  await resources.applyPolicy("strict", { owners: ["nobody"] });
+  const strictUrl = await createTestDatabase();
+  const controller = await startTestController(strict, strictUrl, {
+    wrapTransport: (transport) => emptyLists(transport, "/api/v1/namespaces"),
+  });
+  // The tests' own policy would allow it: it is for all namespaces without a certain label.
+  await strict.apply("forbidden", { owner: "alice" });
+  await untilReason(strict, "forbidden", "PolicyDenied");
+  await eventually(() => isIdle(controller));
+  await controller.stop();
+  expect(await findRows(strictUrl, "forbidden")).toEqual([]);
+  await resources.clear();
+  await strict.close();
+});
 
 test.each([
   ["ApiTokens", () => apiTokensPath(cluster.namespace)],

@@ -129,18 +129,18 @@ test("SIGTERM while migrate waits for another migration ends it; that is no succ
   await expectNoSchema(database.url);
 });
 
-test("SIGTERM that comes before the controller has begun anything is not lost", async () => {
+test("SIGTERM that comes while the controller's parts are being made is not lost", async () => {
   const signalEarly = `process.on("newListener", (event) => {
-    if (event === "SIGTERM") setImmediate(() => process.kill(process.pid, "SIGTERM"));
+    if (event === "SIGTERM") process.nextTick(() => process.emit("SIGTERM", "SIGTERM"));
   })`;
   const NODE_OPTIONS = `--import=data:text/javascript,${encodeURIComponent(signalEarly)}`;
   const signalledAtMs = performance.now();
   const controller = await launch(await createTestDatabase(), "early", { NODE_OPTIONS });
   await expectPromptEnd(controller, signalledAtMs);
-  expect(controller.readLog()).not.toContain('"started"');
 });
 
-test("SIGTERM while an API server does not answer the first call ends the controller", async () => {
+/** An API server that takes connections and never answers. */
+async function startSilentServer(): Promise<{ KUBECONFIG: string; connected: Promise<void> }> {
   const connected = Promise.withResolvers<void>();
   const silent = createServer(() => connected.resolve()).listen(0, "127.0.0.1");
   await once(silent, "listening");
@@ -148,15 +148,28 @@ test("SIGTERM while an API server does not answer the first call ends the contro
   const { port } = silent.address() as { port: number };
   const folder = mkdtempSync(join(tmpdir(), "apitoken-kubeconfig-"));
   undo.push(() => rmSync(folder, { recursive: true, force: true }));
-  const kubeconfig = join(folder, "kubeconfig");
+  const KUBECONFIG = join(folder, "kubeconfig");
   const original = readFileSync(cluster.kubeconfigPath, "utf8");
-  writeFileSync(kubeconfig, original.replace(/https:\/\/127\.0\.0\.1:\d+/, `http://127.0.0.1:${port}`));
+  writeFileSync(KUBECONFIG, original.replace(/https:\/\/127\.0\.0\.1:\d+/, `http://127.0.0.1:${port}`));
+  return { KUBECONFIG, connected: connected.promise };
+}
 
-  const controller = await launch(await createTestDatabase(), "unanswered", { KUBECONFIG: kubeconfig });
-  await connected.promise;
+test("SIGTERM while an API server does not answer the first call ends the controller", async () => {
+  const { KUBECONFIG, connected } = await startSilentServer();
+  const controller = await launch(await createTestDatabase(), "unanswered", { KUBECONFIG });
+  await connected;
   const signalledAtMs = performance.now();
   process.kill(controller.process.pid, "SIGTERM");
   await expectPromptEnd(controller, signalledAtMs);
+});
+
+test("SIGTERM while an API server does not answer ends controller keys; that is no success", async () => {
+  const { KUBECONFIG, connected } = await startSilentServer();
+  const keys = await launch(await createTestDatabase(), "keys", { KUBECONFIG }, ["keys", "status"]);
+  await connected;
+  process.kill(keys.process.pid, "SIGTERM");
+  expect(await keys.process.ended).toBe(1);
+  expect(keys.readLog()).toBe("controller: stopped by SIGTERM\n");
 });
 
 test("what no retry mends ends the leader in order: the reason as JSON, the Lease free, nothing after", async () => {

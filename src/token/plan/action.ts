@@ -63,7 +63,11 @@ export interface Plan {
   readonly requeueAt: Date | undefined;
 }
 
-const HARMLESS_CAUSES: readonly IssueCause[] = ["FirstToken", "Due", "Requested"];
+/**
+ * Not "Requested": a foreign Secret of the wanted name is in no cache, and against it one token after the other would be
+ * issued. Of the first and the next in time the rows themselves tell by the second try.
+ */
+const HARMLESS_CAUSES: readonly IssueCause[] = ["FirstToken", "Due"];
 
 /**
  * Whether an action replaces or ends something because of what the cache says. Such a plan must rest on a live,

@@ -87,7 +87,9 @@ function endOlder(situation: Situation, held: TokenRow): Action[] {
   const isOver = at <= observed.now;
   return [
     ...revoke(isOver ? older : older.slice(0, -1), "Rotated"),
-    ...(!isOver && endOf(previous) > at ? revoke([previous], "Rotated", { at }) : []),
+    ...(!isOver && (previous.revokedAt === undefined || previous.revokedAt > at)
+      ? revoke([previous], "Rotated", { at })
+      : []),
   ];
 }
 
@@ -98,7 +100,7 @@ function endOlder(situation: Situation, held: TokenRow): Action[] {
 function overlapEnd({ desired, observed, policy }: Situation, previous: TokenRow): Date {
   const { now, resource } = observed;
   const { revision = 0, previous: told } = resource.status;
-  const ends = [now.getTime() + desired.rotation.overlapMs];
+  const ends = [now.getTime() + desired.rotation.overlapMs, previous.expiresAt.getTime()];
   if (policy.kind === "allowed") ends.push(previous.issuedAt.getTime() + policy.policy.lifetime.maxMs);
   if (previous.revision < revision || findCondition(resource.status, "Revoked") !== undefined) {
     ends.push(told?.tokenId === previous.id ? new Date(told.validUntil).getTime() : now.getTime());

@@ -38,7 +38,8 @@ export function planSuspension({ desired, observed, live, held }: Situation): Pl
       ? "Suspended by spec.suspend; the token works on until it expires."
       : "Suspended by spec.suspend, and the Secret holds no token that works.",
   } as const;
-  const { secretName } = observed.resource.status;
+  // It may have been suspended before its status could tell of the Secret.
+  const secretName = held ? desired.secret.name : observed.resource.status.secretName;
   return {
     actions: [],
     status: buildStatus(observed, [claim], {
@@ -104,7 +105,9 @@ export function planExpiry(situation: Situation, policy: AppliedPolicy): Plan | 
 /** The newer ApiToken waits until an older one of its owner is gone, where the policy has it so. */
 export function planOverLimit({ desired, observed, live }: Situation, policy: AppliedPolicy): Plan | undefined {
   const { max, onLimit } = policy.owner;
-  const rivals = live.length > 0 ? observed.rivals.older : observed.rivals.older + observed.rivals.newer;
+  // A previous token in its overlap does not count, here as in the transaction that issues.
+  const hasPlace = live.some((token) => token.revokedAt === undefined);
+  const rivals = observed.rivals.older + (hasPlace ? 0 : observed.rivals.newer);
   if (onLimit !== "Reject" || rivals < max) return undefined;
   const message = describeLimit(desired.owner, max);
   const actions = live.length > 0 ? [] : deleteSecrets(observed);

@@ -93,7 +93,7 @@ const NEEDS_LIVE_READ: Readonly<Record<Exclude<Action["kind"], "issueToken" | "r
 const CAUSE_NEEDS_LIVE_READ: Readonly<Record<IssueCause, boolean>> = {
   FirstToken: false,
   Due: false,
-  Requested: false,
+  Requested: true,
   SecretMissing: true,
   SecretEdited: true,
   TokenEnded: true,

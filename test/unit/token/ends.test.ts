@@ -198,7 +198,10 @@ describe("the overlap of the previous token", () => {
     expect(overlapEnd({ revokedAt: later(HOUR_MS - 1) })).toBe("as it is");
     expect(overlapEnd({ revokedAt: later(HOUR_MS) })).toBe("as it is");
     expect(overlapEnd({ revokedAt: later(HOUR_MS + 1_000) })).toEqual(later(HOUR_MS));
-    expect(overlapEnd({ expiresAt: later(HOUR_MS) })).toBe("as it is");
+  });
+
+  test("is told by the row also where its own expiry comes first", () => {
+    expect(overlapEnd({ expiresAt: later(HOUR_MS / 2) })).toEqual(later(HOUR_MS / 2));
   });
 
   test("never goes beyond the policy's maximum", () => {

@@ -1,0 +1,21 @@
+import { runAsSuperuser } from "./postgres-server.ts";
+
+const TABLES = ["tokens", "blocked_owners", "leader_epoch"];
+
+/** Puts aside what the database holds now. */
+export async function copyDatabase(url: string): Promise<void> {
+  const copies = TABLES.map((table) => `create table copy.${table} as table apitoken.${table};`);
+  await runAsSuperuser(url, `drop schema if exists copy cascade; create schema copy; ${copies.join(" ")}`);
+}
+
+/** Puts the database back to the copy as a restore does: no trigger sees it, and every connection is cut. */
+export async function restoreDatabase(url: string): Promise<void> {
+  const swaps = TABLES.map(
+    (table) => `delete from apitoken.${table}; insert into apitoken.${table} select * from copy.${table};`,
+  );
+  await runAsSuperuser(url, `begin; set local session_replication_role = replica; ${swaps.join(" ")} commit`);
+  await runAsSuperuser(
+    url,
+    "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
+  );
+}

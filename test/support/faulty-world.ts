@@ -1,0 +1,155 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect } from "vitest";
+import { OWNER_BLOCKS_PATH } from "../../src/kube/resources/owner-block.ts";
+import type { KubeTransport } from "../../src/kube/transport.ts";
+import { type ApiProxy, startApiProxy } from "./api-proxy.ts";
+import { connectCluster, readToken, type TestCluster } from "./cluster.ts";
+import { isIdle, readMetric, startTestController, type TestController } from "./controllers.ts";
+import { createTestDatabase, findRows } from "./database.ts";
+import { eventually } from "./eventually.ts";
+import { createWriteTap } from "./faults.ts";
+import { type ClusterResources, createClusterResources } from "./policies.ts";
+import { runAsSuperuser } from "./postgres-server.ts";
+import { startTcpProxy, type TcpProxy } from "./proxy.ts";
+import { issueToken } from "./resources.ts";
+
+/** A controller that reaches the API server and the database through proxies only; tests see both directly. */
+export interface FaultyWorld {
+  readonly cluster: TestCluster;
+  readonly resources: ClusterResources;
+  readonly databaseUrl: string;
+  readonly controller: TestController;
+  /** The network to the database, and the one to the API server. */
+  readonly database: TcpProxy;
+  readonly network: TcpProxy;
+  /** The API server's own misbehaviour. */
+  readonly api: ApiProxy;
+  /** Waits until a look at every ApiToken has written nothing at all. */
+  untilNothingIsWritten(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function createFaultyWorld(): Promise<FaultyWorld> {
+  const cluster = await connectCluster();
+  const resources = createClusterResources(cluster);
+  const databaseUrl = await createTestDatabase();
+  const { hostname, port } = new URL(databaseUrl);
+  const database = await startTcpProxy({ host: hostname, port: Number(port) });
+  const api = await startApiProxy(cluster.kubeconfigPath);
+  const network = await startTcpProxy({ host: "127.0.0.1", port: api.port });
+  const folder = mkdtempSync(join(tmpdir(), "apitoken-faulty-"));
+  const kubeconfigPath = join(folder, "kubeconfig");
+  const kubeconfig = JSON.parse(readFileSync(cluster.kubeconfigPath, "utf8"));
+  kubeconfig.clusters[0].cluster.server = `https://127.0.0.1:${network.port}`;
+  writeFileSync(kubeconfigPath, JSON.stringify(kubeconfig), { mode: 0o600 });
+
+  const proxiedUrl = new URL(databaseUrl);
+  proxiedUrl.port = String(database.port);
+  const tap = createWriteTap();
+  const controller = await startTestController({ ...cluster, kubeconfigPath }, proxiedUrl.href, {
+    wrapTransport: (transport) => tap.wrapTransport(hurryWatches(ignoreOthersBlocks(transport, cluster))),
+    wrapDatabase: tap.wrapDatabase,
+  });
+  const countPasses = () => readMetric(controller, 'apitoken_reconcile_total{result="converged"}');
+
+  return {
+    cluster,
+    resources,
+    databaseUrl,
+    controller,
+    database,
+    network,
+    api,
+    async untilNothingIsWritten() {
+      await eventually(
+        async () => {
+          await eventually(() => isIdle(controller), { timeoutMs: 30_000 });
+          const { items } = await cluster.transport.request<{ items: unknown[] }>("GET", pathOfApiTokens(cluster));
+          const [passes, writes] = [await countPasses(), tap.writes.length];
+          // What the database sends when it cannot say what has changed: the controller looks at everything.
+          await runAsSuperuser(databaseUrl, "select pg_notify('apitoken_changed', 'everything')");
+          await eventually(async () => expect(await countPasses()).toBeGreaterThanOrEqual(passes + items.length));
+          await eventually(() => isIdle(controller));
+          expect(tap.writes.slice(writes)).toEqual([]);
+        },
+        { timeoutMs: 30_000 },
+      );
+    },
+    async close() {
+      await Promise.all([database.setMode({ kind: "pass" }), network.setMode({ kind: "pass" })]);
+      api.play();
+      await controller.stop();
+      await Promise.all([resources.clear(), database.close(), network.close(), api.close()]);
+      await cluster.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Tests cannot wait for minutes: watches end soon, and one that is silent counts as broken soon. */
+function hurryWatches(transport: KubeTransport): KubeTransport {
+  return {
+    ...transport,
+    watch: (path, query, options) =>
+      transport.watch(path, { ...query, timeoutSeconds: "4" }, { ...options, stallMs: 6_000 }),
+  };
+}
+
+/** OwnerBlocks are cluster-wide: controllers of different databases would take turns at telling of the same one. */
+function ignoreOthersBlocks(transport: KubeTransport, { namespace }: TestCluster): KubeTransport {
+  const select = (path: string) =>
+    path === OWNER_BLOCKS_PATH ? { fieldSelector: `metadata.name=${namespace}-${LEAVER}` } : {};
+  return {
+    ...transport,
+    request: (method, path, options = {}) =>
+      transport.request(method, path, { ...options, query: { ...options.query, ...select(path) } }),
+    watch: (path, query, options) => transport.watch(path, { ...query, ...select(path) }, options),
+  };
+}
+
+/** ApiTokens that nobody touches, one of them of a blocked owner. */
+export interface Bystanders {
+  /** Throws what was ever wrong with them, and looks no more. */
+  stop(): Promise<void>;
+}
+
+const LEAVER = "leaver";
+const NAMES = ["bystander-1", "bystander-2"];
+
+/** Looks at the bystanders all along: their rows and Secrets may never change. */
+export async function watchBystanders({ cluster, resources, databaseUrl }: FaultyWorld): Promise<Bystanders> {
+  const plaintexts = await Promise.all(NAMES.map((name) => issueToken(cluster, name)));
+  await issueToken(cluster, LEAVER, { owner: `${LEAVER}-${cluster.namespace}` });
+  await resources.applyBlock(LEAVER, { owner: `${LEAVER}-${cluster.namespace}` });
+  await eventually(async () => expect(await findRows(databaseUrl, LEAVER)).toMatchObject([{ is_live: false }]));
+  const known = await Promise.all(NAMES.map((name) => findRows(databaseUrl, name)));
+
+  const look = async () => {
+    expect(await Promise.all(NAMES.map((name) => findRows(databaseUrl, name)))).toEqual(known);
+    expect(known.flat()).toMatchObject(NAMES.map(() => ({ is_live: true, revoked_at: null })));
+    const secrets = await Promise.all(NAMES.map((name) => cluster.getSecret(name)));
+    expect(secrets.map((secret) => readToken(secret))).toEqual(plaintexts);
+    expect(await findRows(databaseUrl, LEAVER)).toMatchObject([{ is_live: false }]);
+  };
+  let isStopped = false;
+  const watching = (async () => {
+    while (!isStopped) {
+      await look();
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+  })();
+  watching.catch(() => {});
+  return {
+    async stop() {
+      isStopped = true;
+      await watching;
+      await look();
+    },
+  };
+}
+
+function pathOfApiTokens({ namespace }: TestCluster): string {
+  return `/apis/apitoken.dev/v1alpha1/namespaces/${namespace}/apitokens`;
+}
