@@ -13,9 +13,11 @@ export interface BlockResult {
   readonly changedOwner: string | undefined;
   /** When to look again, from now on. */
   readonly requeueAfterMs: number | undefined;
+  /** How many tokens this pass has ended. */
+  readonly tokensRevoked: number;
 }
 
-const UNCHANGED: BlockResult = { changedOwner: undefined, requeueAfterMs: undefined };
+const UNCHANGED: BlockResult = { changedOwner: undefined, requeueAfterMs: undefined, tokensRevoked: 0 };
 
 /**
  * Brings one OwnerBlock and the database together: records it, ends the owner's tokens once it is in effect, lifts it
@@ -53,6 +55,7 @@ export async function reconcileBlock(context: ExecuteContext, name: string): Pro
   });
   return {
     changedOwner: isNew ? row.owner : undefined,
+    tokensRevoked: tokensRevoked - (state.row?.tokensRevoked ?? 0),
     requeueAfterMs: isEffective ? undefined : row.effectiveAt.getTime() - state.now.getTime(),
   };
 }
@@ -61,7 +64,7 @@ async function lift(context: ExecuteContext, name: string): Promise<BlockResult>
   const { row } = await findBlock(context.db, context.clusterId, name, "");
   if (row === undefined) return UNCHANGED;
   await liftBlock(context.db, await context.getFence(), name);
-  return { changedOwner: row.owner, requeueAfterMs: undefined };
+  return { changedOwner: row.owner, requeueAfterMs: undefined, tokensRevoked: 0 };
 }
 
 function isRecorded({ row }: BlockState, wanted: { owner: string; reason: string; effectiveAt: Date }): boolean {

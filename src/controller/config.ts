@@ -106,3 +106,8 @@ export function readHashMethod({ APITOKEN_HASH, APITOKEN_BCRYPT_ROUNDS }: Contro
     ? { algorithm: "bcrypt", rounds: APITOKEN_BCRYPT_ROUNDS }
     : { algorithm: APITOKEN_HASH };
 }
+
+/** The settings of whoever holds the Lease. */
+export function pickTermSettings(config: ControllerConfig): { keyringPlace: KeyringPlace; hashMethod: HashMethod } {
+  return { keyringPlace: keyringPlace(config), hashMethod: readHashMethod(config) };
+}

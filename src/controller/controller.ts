@@ -6,6 +6,7 @@ import { unlessAborted, whenAborted, whenEnded } from "../runtime/signals.ts";
 import type { Keyring } from "../token/keyring.ts";
 import { type ControllerConfig, keyringPlace } from "./config.ts";
 import { type ControllerMetrics, createMetrics } from "./metrics.ts";
+import { createOwnersOver, type OwnersOver } from "./owners-over.ts";
 import { runSession, type Session } from "./session.ts";
 import { identify } from "./startup.ts";
 
@@ -35,12 +36,13 @@ export interface Controller {
 export async function startController(parts: ControllerParts): Promise<Controller> {
   const stopping = new AbortController();
   const fatal = Promise.withResolvers<never>();
-  const state: { session?: Session } = {};
+  const state: { session?: Session; countOwners?: () => Promise<OwnersOver | undefined> } = {};
   const metrics = createMetrics({
     queueDepth: () => state.session?.leader.queue.depth ?? 0,
     busyWorkers: () => state.session?.leader.queue.busy ?? 0,
-    apiTokens: () => state.session?.caches.apiTokens.size ?? 0,
     databaseConnections: () => parts.db.usage,
+    caches: () => state.session?.caches,
+    ownersOver: async () => (state.session?.leader.isLeading ? state.countOwners?.() : undefined),
   });
   const server = await serveHealth(parts.config, metrics, () => state.session?.isSynced ?? false);
 
@@ -48,6 +50,7 @@ export async function startController(parts: ControllerParts): Promise<Controlle
     const { transport, db, log, config } = parts;
     const stop = stopping.signal;
     const identified = await unlessAborted(identify(transport, db, keyringPlace(config), log, stop), stop);
+    state.countOwners = createOwnersOver(db, identified.clusterId);
     const onBegun = (session: Session) => {
       state.session = session;
     };

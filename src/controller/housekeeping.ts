@@ -9,7 +9,8 @@ import type { ReconcileContext } from "./reconcile.ts";
 
 const HOUSEKEEPING_MS = 3_600_000;
 const HOUSEKEEPING_RETRY_MS = 5_000;
-const EVENT_MONTHS_AHEAD = 3;
+/** How many months ahead the audit trail has its partitions. */
+export const EVENT_MONTHS_AHEAD = 3;
 
 export interface HousekeepingOptions {
   readonly context: ReconcileContext;

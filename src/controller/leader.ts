@@ -1,24 +1,20 @@
-import { createEventRecorder } from "../kube/event-recorder.ts";
 import type { LeaseTerm } from "../kube/lease.ts";
 import type { KubeTransport } from "../kube/transport.ts";
 import type { Database } from "../postgres/database.ts";
-import { checkKeys, findKeyUses } from "../postgres/keys.ts";
-import { type Fence, isForgotten, raiseEpoch } from "../postgres/leader-epoch.ts";
-import { requireSchema, SchemaMismatchError } from "../postgres/migrations.ts";
 import type { Logger } from "../runtime/log.ts";
 import { whenAborted } from "../runtime/signals.ts";
 import type { HashMethod } from "../runtime/token-hash.ts";
-import { checkValueOf, KEY_KINDS, keysOf } from "../token/key-status.ts";
 import type { Keyring } from "../token/keyring.ts";
 import { findCondition } from "../token/status.ts";
 import { reconcileBlock } from "./block.ts";
-import { classifyFailure, NotLeadingError } from "./failures.ts";
+import { classifyFailure } from "./failures.ts";
 import { type Housekeeping, keepHouse } from "./housekeeping.ts";
-import { createSwappedKeysError, KeyringError, type KeyringPlace, requireKeys } from "./keyring-secret.ts";
+import type { KeyringPlace } from "./keyring-secret.ts";
 import type { ControllerMetrics } from "./metrics.ts";
 import { APITOKENS_BY_OWNER, type Caches, keyOf } from "./observe.ts";
 import { createQueue, type Queue } from "./queue.ts";
 import { type ReconcileContext, reconcile } from "./reconcile.ts";
+import { createTermContext } from "./term.ts";
 
 export interface LeaderOptions {
   readonly transport: KubeTransport;
@@ -53,6 +49,7 @@ export interface Leader {
   /** Leads for one term. */
   serve(term: LeaseTerm): Promise<void>;
   readonly queue: Pick<Queue, "depth" | "busy">;
+  readonly isLeading: boolean;
 }
 
 const IDLE = { depth: 0, busy: 0 };
@@ -89,8 +86,18 @@ export function createLeader(options: LeaderOptions): Leader {
       const { tokens, blocks } = queues;
       return { depth: tokens.depth + blocks.depth, busy: tokens.busy + blocks.busy };
     },
+    get isLeading() {
+      return queues !== undefined;
+    },
     async serve(term) {
-      const context = createTermContext(options, term);
+      const context = createTermContext(
+        {
+          ...options,
+          onActions: (actions) => metrics.countActions(actions),
+          onEventDropped: () => metrics.eventsDropped.inc(),
+        },
+        term,
+      );
       const termQueues = createQueues(options, context);
       queues = termQueues;
       metrics.isLeading.set(1);
@@ -121,7 +128,8 @@ function createQueues(options: LeaderOptions, context: ReconcileContext): { toke
   const blocks = createQueue({
     concurrency: BLOCKS_AT_ONCE,
     async handle(name) {
-      const { changedOwner, requeueAfterMs } = await reconcileBlock(context, name);
+      const { changedOwner, requeueAfterMs, tokensRevoked } = await reconcileBlock(context, name);
+      options.metrics.countRevocations("OwnerBlocked", tokensRevoked);
       if (requeueAfterMs !== undefined) blocks.addAfter(name, requeueAfterMs + 1);
       if (changedOwner === undefined) return;
       options.log.info({ block: name }, "owner block carried out");
@@ -134,92 +142,6 @@ function createQueues(options: LeaderOptions, context: ReconcileContext): { toke
   return { tokens, blocks };
 }
 
-interface TermContext extends ReconcileContext {
-  /** Has the epoch raised, and once more where the database has forgotten it: it was restored from a backup. */
-  readonly confirmFence: () => Promise<void>;
-}
-
-function createTermContext(options: LeaderOptions, term: LeaseTerm): TermContext {
-  const { caches, db, keyring, clusterId, log, metrics, identity } = options;
-  const transport = guardWrites(options.transport, term);
-  let fence: Promise<Fence> | undefined;
-  // Raised once a term, when the database is first there to be written to.
-  const getFence = async () => {
-    if (!term.isHeld()) throw new NotLeadingError("the lease may have run out");
-    fence ??= startEpoch(options).catch((error: unknown) => {
-      fence = undefined;
-      throw error;
-    });
-    return fence;
-  };
-  return {
-    transport,
-    caches,
-    db,
-    keyring,
-    clusterId,
-    hashMethod: options.hashMethod,
-    events: createEventRecorder({
-      transport,
-      controller: "apitoken.dev/controller",
-      instance: identity,
-      log,
-      onDropped: () => metrics.eventsDropped.inc(),
-    }),
-    onActions: (kinds) => {
-      for (const action of kinds) metrics.actions.inc({ action });
-    },
-    getFence,
-    async confirmFence() {
-      const held = await getFence();
-      if (!(await isForgotten(db, held))) return;
-      log.warn({ epoch: held.epoch }, "the database has gone back in time: a new epoch begins");
-      fence = undefined;
-      await getFence();
-    },
-  };
-}
-
-/** Begins to write to the database, once it is sure that schema and rows are such as this program can work with. */
-async function startEpoch(options: LeaderOptions): Promise<Fence> {
-  const { db, clusterId, identity, onFatal } = options;
-  try {
-    await requireSchema(db);
-    await requireSoundKeyring(options);
-  } catch (error) {
-    if (error instanceof SchemaMismatchError || error instanceof KeyringError) onFatal(error);
-    throw error;
-  }
-  return raiseEpoch(db, clusterId, identity);
-}
-
-/** Throws a KeyringError when the keyring lacks a key, or has a known one with other bytes. */
-async function requireSoundKeyring({ db, clusterId, keyring, keyringPlace }: LeaderOptions): Promise<void> {
-  const checks = KEY_KINDS.flatMap((kind) =>
-    keysOf(keyring, kind).map((key) => ({ kind, id: key.id, checkValue: checkValueOf(key) })),
-  );
-  const swapped = await checkKeys(db, clusterId, checks);
-  if (swapped.length > 0)
-    throw createSwappedKeysError(
-      swapped.map(({ id }) => id),
-      keyringPlace,
-    );
-  requireKeys(keyring, (await findKeyUses(db, clusterId)).uses);
-}
-
-/** Lets no write through once the lease may have run out; reads are harmless. */
-function guardWrites(transport: KubeTransport, term: LeaseTerm): KubeTransport {
-  return {
-    ...transport,
-    request(method, path, options) {
-      if (method !== "GET" && !term.isHeld()) {
-        return Promise.reject(new NotLeadingError(`${method} ${path} was held back: the lease may have run out`));
-      }
-      return transport.request(method, path, options);
-    },
-  };
-}
-
 async function handleToken(
   { metrics, log }: LeaderOptions,
   context: ReconcileContext,
@@ -227,9 +149,11 @@ async function handleToken(
   key: string,
   failures: number,
 ): Promise<void> {
+  const statusBefore = context.caches.apiTokens.get(key)?.status;
   const endTimer = metrics.reconcileSeconds.startTimer();
   const { isChanged, requeueAfterMs } = await reconcile(context, key, failures).finally(endTimer);
   metrics.reconciles.inc({ result: isChanged ? "changed" : "converged" });
+  metrics.countTransition(statusBefore, context.caches.apiTokens.get(key)?.status);
   if (isChanged) log.info({ key }, "reconciled");
   if (requeueAfterMs !== undefined) queue.addAfter(key, Math.max(requeueAfterMs, 0) + 1);
 }
@@ -237,6 +161,7 @@ async function handleToken(
 function reportFailure({ metrics, log }: LeaderOptions, key: string, error: unknown, retryAfterMs: number): void {
   const result = classifyFailure(error);
   metrics.reconciles.inc({ result });
+  metrics.failures.inc({ reason: result });
   const fields = { key, result, retryAfterMs: Math.round(retryAfterMs), err: error };
   if (result === "conflict" || result === "not_leading") log.debug(fields, "reconcile to be repeated");
   else log.warn(fields, "reconcile failed; trying again");

@@ -10,6 +10,8 @@ Reconciles ApiToken resources into Postgres rows (a keyed hash) and Kubernetes S
 
 Usage: controller [--migrate]
        controller keys status|rotate|remove   see controller keys --help
+       controller doctor [--fix] [-o json]     compare cluster and database; mend what differs
+       controller uninstall [--revoke]         let go of every ApiToken, before the operator goes
 
   --migrate    bring the database's schema up to date first (concurrent starts wait for each other)
   --version    print the version
@@ -40,7 +42,7 @@ Example:
 
   DATABASE_URL=postgres://controller:secret@db:5432/tokens controller --migrate
 
-Exit codes: 0 stopped, 1 failed, 2 bad configuration.
+Exit codes: 0 stopped, 1 failed, 2 bad configuration. The commands' own are in their --help.
 `;
 
 await runProgram("controller", async (stop) => {
@@ -48,6 +50,14 @@ await runProgram("controller", async (stop) => {
   if (command === "keys") {
     const { runKeys } = await import("./keys.ts");
     return unlessAborted(runKeys(rest, process.env), stop);
+  }
+  if (command === "doctor") {
+    const { runDoctor } = await import("./doctor/start.ts");
+    return runDoctor(rest, process.env, stop);
+  }
+  if (command === "uninstall") {
+    const { runUninstall } = await import("./uninstall/start.ts");
+    return runUninstall(rest, process.env, stop);
   }
   const { values, positionals } = readOptions(process.argv.slice(2), {
     help: { type: "boolean", short: "h" },

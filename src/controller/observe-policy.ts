@@ -1,3 +1,4 @@
+import { KubeApiError } from "../kube/api-error.ts";
 import type { ObjectMeta } from "../kube/resources/group.ts";
 import { POLICIES_PATH, type PolicyResource, parsePolicy, reducePolicy } from "../kube/resources/policy.ts";
 import type { KubeTransport } from "../kube/transport.ts";
@@ -51,9 +52,15 @@ export function readPolicy(resource: PolicyResource): Policy | undefined {
   }
 }
 
+/** Without the CRD there are none: what is to be ended must not wait for it to come back. */
 async function listPolicies(transport: KubeTransport): Promise<PolicyResource[]> {
-  const { items } = await transport.request<{ items: unknown[] }>("GET", POLICIES_PATH);
-  return items.map(reducePolicy);
+  try {
+    const { items } = await transport.request<{ items: unknown[] }>("GET", POLICIES_PATH);
+    return items.map(reducePolicy);
+  } catch (error) {
+    if (error instanceof KubeApiError && error.code === 404) return [];
+    throw error;
+  }
 }
 
 async function readNamespace(transport: KubeTransport, name: string): Promise<NamespaceView> {

@@ -7,7 +7,7 @@ import { IssueRefusedError } from "../postgres/errors.ts";
 import { isTokenHeld, statusOfFailure } from "../token/failure.ts";
 import type { ApiTokenStatus } from "../token/model.ts";
 import { describeActions, describeChange, type Note } from "../token/notes.ts";
-import { isDestructive } from "../token/plan/action.ts";
+import { type Action, isDestructive } from "../token/plan/action.ts";
 import { plan } from "../token/plan/plan.ts";
 import { type ExecuteContext, execute } from "./execute.ts";
 import { describeFailure, type ReportedFailure } from "./failures.ts";
@@ -16,7 +16,7 @@ import { describeResource, type Observation, observe } from "./observe.ts";
 export interface ReconcileContext extends ExecuteContext {
   readonly events: EventRecorder;
   /** Told of every action that was carried out. */
-  readonly onActions?: (kinds: readonly string[]) => void;
+  readonly onActions?: (actions: readonly Action[]) => void;
 }
 
 export interface ReconcileResult {
@@ -70,7 +70,7 @@ async function runRounds(
       if (error instanceof IssueRefusedError) continue;
       throw error;
     }
-    context.onActions?.(decision.actions.map((action) => action.kind));
+    context.onActions?.(decision.actions);
     notes.push(...describeActions(decision.actions));
     isChanged = true;
   }

@@ -1,13 +1,10 @@
-import { randomBytes } from "node:crypto";
-import { hostname } from "node:os";
-import { createTransport } from "../kube/transport.ts";
-import { openDatabase } from "../postgres/database.ts";
 import { migrate } from "../postgres/migrations.ts";
 import { createLogger, type Logger } from "../runtime/log.ts";
 import { EXIT_DONE, EXIT_FAILED, exitOnUncaught } from "../runtime/program.ts";
 import { unlessAborted, whenAborted, whenEnded } from "../runtime/signals.ts";
 import { VERSION } from "../runtime/version.ts";
 import { type ControllerConfig, readControllerConfig } from "./config.ts";
+import { connect, inventIdentity } from "./connections.ts";
 import { startController } from "./controller.ts";
 
 /** Kubernetes kills a pod that was asked to stop; whatever hangs must not keep the next leader waiting so long. */
@@ -44,19 +41,8 @@ export async function run(options: {
 
 /** Resolves after `stop`, and rejects with what no retry mends, once everything has ended. */
 async function serve(config: ControllerConfig, log: Logger, stop: AbortSignal): Promise<void> {
-  const identity = config.APITOKEN_IDENTITY ?? `${hostname().slice(0, 50)}-${randomBytes(4).toString("hex")}`;
-  const transport = await createTransport({
-    userAgent: `apitoken-controller/${VERSION} (${identity})`,
-    ...(config.KUBECONFIG === undefined ? {} : { kubeconfigPath: config.KUBECONFIG }),
-    requestTimeoutMs: Math.min(config.APITOKEN_LEASE_RENEW_DEADLINE * 0.8, 10_000),
-  });
-  const db = openDatabase({
-    url: config.DATABASE_URL,
-    role: "apitoken_controller",
-    actor: `controller/${identity}`,
-    maxConnections: config.APITOKEN_DATABASE_CONNECTIONS,
-    onIdleError: (error) => log.debug({ err: error }, "idle database connection lost"),
-  });
+  const identity = config.APITOKEN_IDENTITY ?? inventIdentity();
+  const { transport, db, close } = await connect(config, identity, log);
   try {
     const controller = await startController({ config, transport, db, identity, log });
     log.info({ version: VERSION, identity, port: controller.port }, "started");
@@ -66,6 +52,6 @@ async function serve(config: ControllerConfig, log: Logger, stop: AbortSignal): 
     });
     await controller.finished;
   } finally {
-    await whenEnded(Promise.allSettled([transport.close(), db.close()]), CLOSE_MS);
+    await whenEnded(close(), CLOSE_MS);
   }
 }

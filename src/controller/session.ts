@@ -2,7 +2,7 @@ import { runLeaderElection } from "../kube/lease.ts";
 import { listenForChanges } from "../postgres/changes.ts";
 import { unlessAborted } from "../runtime/signals.ts";
 import type { Keyring } from "../token/keyring.ts";
-import { type ControllerConfig, keyringPlace, readHashMethod } from "./config.ts";
+import { type ControllerConfig, keyringPlace, pickTermSettings } from "./config.ts";
 import type { ControllerParts } from "./controller.ts";
 import { waitForNewKeyring } from "./keyring-watch.ts";
 import { createLeader, type Leader } from "./leader.ts";
@@ -74,8 +74,7 @@ function pickSettings(config: ControllerConfig) {
   return {
     concurrency: config.APITOKEN_CONCURRENCY,
     namespaces: config.APITOKEN_WATCH_NAMESPACES,
-    hashMethod: readHashMethod(config),
-    keyringPlace: keyringPlace(config),
+    ...pickTermSettings(config),
   };
 }
 

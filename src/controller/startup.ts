@@ -30,8 +30,7 @@ export async function identify(
 ): Promise<Identity> {
   for (let waitMs = 250; ; waitMs = Math.min(waitMs * 2, 5_000)) {
     try {
-      const { metadata } = await transport.request<{ metadata: ObjectMeta }>("GET", "/api/v1/namespaces/kube-system");
-      const clusterId = metadata.uid;
+      const clusterId = await findClusterId(transport);
       const isInUse = async () => {
         await requireSchema(db);
         return hasTokens(db, clusterId);
@@ -43,6 +42,12 @@ export async function identify(
       await delay(waitMs, undefined, { signal });
     }
   }
+}
+
+/** The UID of the namespace kube-system. */
+export async function findClusterId(transport: KubeTransport): Promise<string> {
+  const { metadata } = await transport.request<{ metadata: ObjectMeta }>("GET", "/api/v1/namespaces/kube-system");
+  return metadata.uid;
 }
 
 function isPassing(error: unknown): boolean {

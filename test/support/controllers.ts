@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { type ControllerConfig, controllerEnvironment } from "../../src/controller/config.ts";
+import { type ControllerConfig, readControllerConfig } from "../../src/controller/config.ts";
 import { type Controller, startController } from "../../src/controller/controller.ts";
 import { createTransport, type KubeTransport } from "../../src/kube/transport.ts";
 import { type Database, openDatabase } from "../../src/postgres/database.ts";
@@ -38,7 +38,7 @@ export async function startTestController(
   databaseUrl: string,
   options: TestControllerOptions = {},
 ): Promise<TestController> {
-  const config = controllerEnvironment.parse({ ...controllerSettings(cluster, databaseUrl), ...options.settings });
+  const config = readControllerConfig({ ...controllerSettings(cluster, databaseUrl), ...options.settings });
   const identity = options.identity ?? `test-${randomBytes(4).toString("hex")}`;
   const log = createLogger("controller", config.APITOKEN_LOG_LEVEL);
   const keep = <T>(value: T): T => value;

@@ -1,0 +1,73 @@
+import type { Action, IssueCause } from "../../token/plan/action.ts";
+
+interface Words {
+  readonly problem: string;
+  readonly remedy: string;
+}
+
+const CAUSES: Readonly<Record<IssueCause, string>> = {
+  FirstToken: "it has no token yet",
+  Due: "its token is due to be followed by the next one",
+  Requested: "a rotation was asked for and not made",
+  SecretMissing: "no Secret holds its token",
+  SecretEdited: "its Secret does not hold the token",
+  TokenEnded: "its token has ended, or its row is gone",
+};
+
+/** Says pending actions as what is wrong, and what mends it. */
+export function describePending(actions: readonly Action[]): Words {
+  const words = actions.flatMap((action) => describeAction(action, actions));
+  return { problem: join(words.map(({ problem }) => problem)), remedy: join(words.map(({ remedy }) => remedy)) };
+}
+
+function join(parts: readonly string[]): string {
+  return [...new Set(parts)].filter((part) => part !== "").join("; ");
+}
+
+function describeAction(action: Action, all: readonly Action[]): Words[] {
+  switch (action.kind) {
+    case "addFinalizer":
+      return [{ problem: "it lacks the finalizer", remedy: "add the finalizer" }];
+    case "issueToken":
+      return [{ problem: CAUSES[action.cause], remedy: "issue a token, and write it to the Secret" }];
+    case "replaceToken":
+      return [
+        {
+          problem: `no Secret holds token ${action.tokenId}`,
+          remedy: "replace that token, and write the new one to the Secret",
+        },
+      ];
+    case "updateToken":
+      return [{ problem: `the row of token ${action.tokenId} differs from the spec`, remedy: "bring the row in line" }];
+    case "writeSecret":
+      return []; // goes with the token that is issued
+    case "rewriteSecret":
+      return [
+        {
+          problem: `its Secret does not have the name or the keys that the spec asks for (token ${action.tokenId} is in "${action.from}")`,
+          remedy: "write the Secret anew with the same token",
+        },
+      ];
+    case "decorateSecret":
+      return [
+        {
+          problem: "labels, annotations or owner of its Secret differ from the spec",
+          remedy: "bring the Secret's metadata in line",
+        },
+      ];
+    case "revokeTokens": {
+      const ids = action.tokenIds.join(", ");
+      return action.at === undefined
+        ? [{ problem: `${ids} is live, but is to end (${action.reason})`, remedy: `revoke ${ids}` }]
+        : [{ problem: `${ids} has no end yet (${action.reason})`, remedy: `set the end of ${ids}` }];
+    }
+    case "deleteSecret":
+      return [{ problem: `Secret "${action.name}" ought to be gone`, remedy: `delete Secret "${action.name}"` }];
+    case "releaseSecret":
+      return [{ problem: "", remedy: `let go of Secret "${action.name}", which stays` }];
+    case "removeFinalizer":
+      return all.length > 1
+        ? [{ problem: "it is being deleted", remedy: "remove the finalizer" }]
+        : [{ problem: "it is being deleted, and only the finalizer holds it", remedy: "remove the finalizer" }];
+  }
+}

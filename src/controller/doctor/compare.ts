@@ -1,0 +1,239 @@
+import { isDeepStrictEqual } from "node:util";
+import type { LeaseView } from "../../kube/lease-view.ts";
+import { parseOwnerBlock } from "../../kube/resources/owner-block.ts";
+import { parsePolicy } from "../../kube/resources/policy.ts";
+import type { ApiTokenStatus } from "../../token/model.ts";
+import { selects } from "../../token/policy.ts";
+import { findCondition, formatTime } from "../../token/status.ts";
+import { describePending } from "./action-words.ts";
+import type {
+  CrossExamination,
+  DatabaseExamination,
+  Examination,
+  ExaminedToken,
+  UnownedSecret,
+} from "./examination.ts";
+import type { Finding } from "./finding.ts";
+
+/** All differences that an examination shows. Pure. */
+export function compare(examination: Examination, lease: LeaseView): Finding[] {
+  const { cluster, database, keyring, cross, now } = examination;
+  return [
+    ...judgeLease(lease),
+    ...cluster.missingDefinitions.map(
+      (name): Finding => ({
+        kind: "DefinitionMissing",
+        object: `CustomResourceDefinition ${name}`,
+        problem: "the API server does not know it, so ApiTokens cannot be compared with the database",
+        remedy: "apply the CRDs of this release: kubectl apply --server-side -f crds/",
+      }),
+    ),
+    ...judgeDatabase(database),
+    ...judgeKeyring(keyring, database),
+    ...judgePolicies(examination),
+    ...(cross === undefined ? [] : judgeCross(cross, now)),
+  ];
+}
+
+function judgeLease(lease: LeaseView): Finding[] {
+  const remedy = "see that a controller runs, and what its log says";
+  if (lease.state === "held") return [];
+  if (lease.state === "expired") {
+    const since = lease.renewedAt === undefined ? "" : ` since ${formatTime(lease.renewedAt)}`;
+    const problem = `${lease.holder} holds it, but has not renewed it${since}: nobody leads`;
+    return [{ kind: "LeaseExpired", object: "Lease", problem, remedy }];
+  }
+  return [{ kind: "NoLeader", object: "Lease", problem: "nobody holds it: no controller leads", remedy }];
+}
+
+function judgeDatabase({ schemaProblem, missingEventMonths, faultyTriggers }: DatabaseExamination): Finding[] {
+  if (schemaProblem !== undefined) {
+    const [problem = schemaProblem, remedy = ""] = schemaProblem.split("; ");
+    return [{ kind: "SchemaMismatch", object: "schema apitoken", problem, remedy }];
+  }
+  return [
+    ...missingEventMonths.map(
+      (month): Finding => ({
+        kind: "AuditPartitionMissing",
+        object: `table apitoken.security_events, ${month}`,
+        problem: "the audit trail has no partition for that month: then nothing could be issued or revoked",
+        remedy: "make the partition",
+        mend: { kind: "makePartitions" },
+      }),
+    ),
+    ...faultyTriggers.map(
+      ({ name, isMissing }): Finding => ({
+        kind: "TriggerFaulty",
+        object: `trigger ${name} of apitoken.tokens`,
+        problem: `it is ${isMissing ? "missing" : "disabled"}: the audit trail has gaps, and changes made with SQL go unseen`,
+        remedy: isMissing
+          ? "restore the schema from a backup, or from migrations/"
+          : `alter table apitoken.tokens enable trigger ${name}`,
+      }),
+    ),
+  ];
+}
+
+function judgeKeyring(keyring: Examination["keyring"], { tokensByKey }: DatabaseExamination): Finding[] {
+  if ("problem" in keyring) {
+    const [problem = "", ...remedies] = keyring.problem.split("; ");
+    return [{ kind: "KeyringUnusable", object: "keyring", problem, remedy: remedies.join("; ") }];
+  }
+  return tokensByKey
+    .filter(({ keyId }) => !keyring.pepperIds.includes(keyId))
+    .map(({ keyId, tokens }) => ({
+      kind: "KeyMissing",
+      object: `key ${keyId}`,
+      problem: `the keyring lacks it, and ${count(tokens, "live token")} cannot be verified without it`,
+      remedy: "restore the keyring's Secret from a backup, or delete those rows if their tokens may die",
+    }));
+}
+
+function judgePolicies({ cluster: { policies, namespaces } }: Examination): Finding[] {
+  return policies.flatMap((resource): Finding[] => {
+    const object = `ApiTokenPolicy ${resource.metadata.name}`;
+    try {
+      const { namespaceSelector } = parsePolicy(resource);
+      if (namespaces.some(({ metadata }) => selects(namespaceSelector, metadata.labels))) return [];
+      const remedy = "correct its namespaceSelector, label the namespaces that it is meant for, or delete it";
+      return [{ kind: "PolicySelectsNothing", object, problem: "it selects no namespace", remedy }];
+    } catch (error) {
+      const problem = `it cannot be read, so no policy counts and nothing new is issued: ${(error as Error).message}`;
+      return [{ kind: "InvalidPolicy", object, problem, remedy: "correct the policy, or delete it" }];
+    }
+  });
+}
+
+function judgeCross({ tokens, unownedSecrets, blocks }: CrossExamination, now: Date): Finding[] {
+  return [
+    ...tokens.flatMap(judgeToken),
+    ...gatherWithoutPolicy(tokens),
+    ...unownedSecrets.map(judgeSecret),
+    ...judgeBlocks(blocks, now),
+  ];
+}
+
+function judgeToken({ key, exists, actions, status, nextStatus }: ExaminedToken): Finding[] {
+  const object = `ApiToken ${key}`;
+  const mend = { kind: "reconcile", key } as const;
+  if (!exists && actions.length > 0) {
+    const { problem, remedy } = describePending(actions);
+    return [{ kind: "RowWithoutApiToken", object, problem: `it does not exist, but ${problem}`, remedy, mend }];
+  }
+  if (actions.length > 0) return [{ kind: "ApiTokenDiffers", object, ...describePending(actions), mend }];
+  if (nextStatus === undefined) return [];
+  const ready = findCondition(nextStatus, "Ready");
+  const isOutdated = !isDeepStrictEqual(essence(status), essence(nextStatus));
+  const outdated: Finding = {
+    kind: "StatusOutdated",
+    object,
+    problem: `its status does not say what is so (Ready ${ready?.status}, ${ready?.reason})`,
+    remedy: "write the status",
+    mend,
+  };
+  const found = isOutdated ? [outdated] : [];
+  if (ready?.reason === "SecretConflict") {
+    const remedy = "delete that Secret, or choose another spec.secret.name";
+    found.push({ kind: "SecretConflict", object, problem: ready.message, remedy });
+  }
+  if (ready?.reason === "InvalidSpec") {
+    found.push({ kind: "InvalidSpec", object, problem: ready.message, remedy: "correct the spec" });
+  }
+  return found;
+}
+
+/** What of a status is to be so at any time: the use of a token, and counts of failures, are told now and then. */
+function essence({ conditions, tokenId, revision, secretName, expiresAt, previous }: ApiTokenStatus) {
+  const claims = (conditions ?? []).map(({ type, status, reason }) => `${type} ${status} ${reason}`).sort();
+  return { claims, tokenId, revision, secretName, expiresAt, previous: previous?.tokenId };
+}
+
+/** One finding for a namespace: in one without a policy it is the same for all. */
+function gatherWithoutPolicy(tokens: readonly ExaminedToken[]): Finding[] {
+  const counts = new Map<string, number>();
+  for (const { key, exists, nextStatus = {} } of tokens) {
+    const [namespace = ""] = key.split("/");
+    const isWithout = exists && findCondition(nextStatus, "Ready")?.reason === "PolicyMissing";
+    if (isWithout) counts.set(namespace, (counts.get(namespace) ?? 0) + 1);
+  }
+  return [...counts].map(([namespace, tokens]) => ({
+    kind: "PolicyMissing",
+    object: `Namespace ${namespace}`,
+    problem: `no ApiTokenPolicy applies, and ${count(tokens, "ApiToken")} cannot be issued a token`,
+    remedy: "create an ApiTokenPolicy whose namespaceSelector selects it, or correct the one that cannot be read",
+  }));
+}
+
+function judgeSecret({ key, formerOwner, holds }: UnownedSecret): Finding {
+  const held =
+    holds === undefined
+      ? "no token that the database knows"
+      : `the ${holds.isLive ? "live" : "dead"} token ${holds.id}`;
+  const object = `Secret ${key}`;
+  if (formerOwner !== undefined) {
+    const problem = `its ApiToken "${formerOwner}" is gone; it holds ${held}`;
+    const mend = { kind: "deleteSecret", key } as const;
+    return { kind: "SecretWithoutApiToken", object, problem, remedy: "delete the Secret", mend };
+  }
+  return {
+    kind: "SecretWithoutApiToken",
+    object,
+    problem: `it has the label of our Secrets, but belongs to no ApiToken; it holds ${held}`,
+    remedy: "delete it, or take the label apitoken.dev/managed off: it is not touched without an owner reference",
+  };
+}
+
+function judgeBlocks({ resources, rows }: CrossExamination["blocks"], now: Date): Finding[] {
+  const byName = new Map(rows.map((row) => [row.name, row]));
+  const lifted = rows.filter(({ name }) => !resources.some(({ metadata }) => metadata.name === name));
+  return [
+    ...resources.flatMap((resource): Finding[] => {
+      const { name } = resource.metadata;
+      const object = `OwnerBlock ${name}`;
+      const { desired, problem } = parseOwnerBlock(resource);
+      if (desired === undefined) return [{ kind: "InvalidOwnerBlock", object, problem, remedy: "correct the spec" }];
+      const fault = findBlockFault(desired, byName.get(name), now);
+      const mend = { kind: "reconcileBlock", name } as const;
+      return fault === undefined ? [] : [{ kind: "OwnerBlockDiffers", object, ...fault, mend }];
+    }),
+    ...lifted.map(
+      ({ name, owner }): Finding => ({
+        kind: "OwnerBlockWithoutResource",
+        object: `OwnerBlock ${name}`,
+        problem: `it is gone, but the database still blocks owner "${owner}"`,
+        remedy: "lift the block in the database",
+        mend: { kind: "reconcileBlock", name },
+      }),
+    ),
+  ];
+}
+
+type Block = NonNullable<ReturnType<typeof parseOwnerBlock>["desired"]>;
+
+function findBlockFault(
+  desired: Block,
+  row: CrossExamination["blocks"]["rows"][number] | undefined,
+  now: Date,
+): Pick<Finding, "problem" | "remedy"> | undefined {
+  const isMirrored =
+    row?.owner === desired.owner &&
+    row.reason === desired.reason &&
+    row.effectiveAt.getTime() === desired.effectiveAt.getTime();
+  if (!isMirrored) {
+    const problem = `the database ${row === undefined ? "does not have it" : "has another version of it"}`;
+    return { problem, remedy: "record it in the database, and revoke the owner's tokens once it is in effect" };
+  }
+  if (desired.effectiveAt > now) return undefined;
+  if (row.liveTokens > 0) {
+    const problem = `owner "${desired.owner}" has ${count(row.liveTokens, "live token")}`;
+    return { problem, remedy: "revoke the owner's tokens" };
+  }
+  if (desired.mustErase && !row.isErased) {
+    return { problem: `owner "${desired.owner}" is not erased yet`, remedy: "erase the owner" };
+  }
+  return undefined;
+}
+
+function count(amount: number, what: string): string {
+  return `${amount.toLocaleString("en-US")} ${what}${amount === 1 ? "" : "s"}`;
+}

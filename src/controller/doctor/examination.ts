@@ -1,0 +1,60 @@
+import type { OwnerBlock } from "../../kube/resources/owner-block.ts";
+import type { PolicyResource } from "../../kube/resources/policy.ts";
+import type { RecordedBlock } from "../../postgres/examination.ts";
+import type { ApiTokenStatus } from "../../token/model.ts";
+import type { Action } from "../../token/plan/action.ts";
+import type { NamespaceView } from "../observe-policy.ts";
+
+/** An ApiToken, or a name that only rows have, and what the next pass would do for it. */
+export interface ExaminedToken {
+  readonly key: string;
+  /** Whether there is an ApiToken of this name. */
+  readonly exists: boolean;
+  readonly actions: readonly Action[];
+  readonly status: ApiTokenStatus;
+  /** What the next pass would say; undefined where it would leave the status alone. */
+  readonly nextStatus: ApiTokenStatus | undefined;
+}
+
+/** A Secret with our label that no ApiToken owns. */
+export interface UnownedSecret {
+  readonly key: string;
+  /** The ApiToken that its owner reference names, which is gone; undefined without such a reference. */
+  readonly formerOwner: string | undefined;
+  /** The token that it holds, as far as the database knows it. */
+  readonly holds: { readonly id: string; readonly isLive: boolean } | undefined;
+}
+
+/** What was read of the cluster alone. */
+export interface ClusterExamination {
+  /** CustomResourceDefinitions that the API server does not serve. */
+  readonly missingDefinitions: readonly string[];
+  readonly policies: readonly PolicyResource[];
+  readonly namespaces: readonly NamespaceView[];
+}
+
+/** What was read of the database alone. */
+export interface DatabaseExamination {
+  /** Why this program cannot work with the schema; then nothing else of the database was read. */
+  readonly schemaProblem: string | undefined;
+  readonly missingEventMonths: readonly string[];
+  readonly faultyTriggers: readonly { readonly name: string; readonly isMissing: boolean }[];
+  readonly tokensByKey: readonly { readonly keyId: string; readonly tokens: number }[];
+}
+
+/** What was read of both, side by side: only where both could be read. */
+export interface CrossExamination {
+  readonly tokens: readonly ExaminedToken[];
+  readonly unownedSecrets: readonly UnownedSecret[];
+  readonly blocks: { readonly resources: readonly OwnerBlock[]; readonly rows: readonly RecordedBlock[] };
+}
+
+/** Everything that was read, for the comparison. */
+export interface Examination {
+  readonly now: Date;
+  readonly cluster: ClusterExamination;
+  readonly database: DatabaseExamination;
+  /** The ids of the peppers in the keyring, or why it cannot be used. */
+  readonly keyring: { readonly pepperIds: readonly string[] } | { readonly problem: string };
+  readonly cross: CrossExamination | undefined;
+}

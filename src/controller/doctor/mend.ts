@@ -1,0 +1,85 @@
+import { getApiToken } from "../../kube/resources/api-token-api.ts";
+import { API_VERSION, MANAGED_LABEL } from "../../kube/resources/group.ts";
+import { reduceSecret } from "../../kube/resources/secret.ts";
+import { deleteSecret, getSecret } from "../../kube/resources/secret-api.ts";
+import type { Database } from "../../postgres/database.ts";
+import { createEventPartitions } from "../../postgres/event-partitions.ts";
+import { reconcileBlock } from "../block.ts";
+import { classifyFailure } from "../failures.ts";
+import { EVENT_MONTHS_AHEAD } from "../housekeeping.ts";
+import { type ReconcileContext, reconcile } from "../reconcile.ts";
+import type { Finding, Mend } from "./finding.ts";
+
+/** A difference that could not be mended, and why. */
+export interface FailedMend {
+  readonly object: string;
+  readonly reason: string;
+}
+
+/**
+ * Mends what can be mended, one difference after the other, with the controller's own code and under its fence: what has
+ * changed since it was looked at is looked at anew. Audit partitions come first, for without them nothing can be
+ * written, and blocks before tokens, as in issuing. Returns what failed.
+ */
+export async function mendAll(
+  context: ReconcileContext,
+  db: Database,
+  findings: readonly Finding[],
+): Promise<FailedMend[]> {
+  const failed: FailedMend[] = [];
+  const order: readonly Mend["kind"][] = ["makePartitions", "reconcileBlock", "reconcile", "deleteSecret"];
+  for (const kind of order) {
+    const done = new Set<string>();
+    for (const { object, mend } of findings) {
+      if (mend?.kind !== kind || done.has(JSON.stringify(mend))) continue;
+      done.add(JSON.stringify(mend));
+      try {
+        await retryConflicts(() => carryOut(context, db, mend));
+      } catch (error) {
+        failed.push({ object, reason: error instanceof Error ? error.message : String(error) });
+      }
+    }
+  }
+  await context.events.flush();
+  return failed;
+}
+
+const TRIES = 3;
+
+/** The controller's queue would do so, too: what was seen has changed, and the next try sees how. */
+async function retryConflicts(work: () => Promise<void>): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      if (classifyFailure(error) !== "conflict" || tries === TRIES) throw error;
+    }
+  }
+}
+
+async function carryOut(context: ReconcileContext, db: Database, mend: Mend): Promise<void> {
+  switch (mend.kind) {
+    case "makePartitions":
+      await context.getFence();
+      return void (await createEventPartitions(db, EVENT_MONTHS_AHEAD));
+    case "reconcileBlock":
+      return void (await reconcileBlock(context, mend.name));
+    case "reconcile":
+      return void (await reconcile(context, mend.key, 0));
+    case "deleteSecret":
+      return deleteUnownedSecret(context, mend.key);
+  }
+}
+
+/** Judged once more on a live read: only a Secret of ours whose ApiToken is gone. The garbage collector does the same. */
+async function deleteUnownedSecret({ transport, keyring }: ReconcileContext, key: string): Promise<void> {
+  const [namespace = "", name = ""] = key.split("/");
+  const secret = await getSecret(transport, namespace, name);
+  if (secret === undefined) return;
+  const view = reduceSecret(secret, keyring);
+  const { owner, metadata } = view;
+  const isOurs =
+    metadata.labels[MANAGED_LABEL] === "true" && owner?.kind === "ApiToken" && owner.apiVersion === API_VERSION;
+  if (!isOurs || (await getApiToken(transport, namespace, owner.name))?.metadata.uid === owner.uid) return;
+  await deleteSecret(transport, view);
+}

@@ -1,0 +1,132 @@
+import { KubeApiError } from "../../kube/api-error.ts";
+import { listAll } from "../../kube/list.ts";
+import { reduceApiToken } from "../../kube/resources/api-token.ts";
+import { apiTokensPath } from "../../kube/resources/api-token-api.ts";
+import { GROUP, MANAGED_LABEL } from "../../kube/resources/group.ts";
+import { OWNER_BLOCKS_PATH, reduceOwnerBlock } from "../../kube/resources/owner-block.ts";
+import { POLICIES_PATH, reducePolicy } from "../../kube/resources/policy.ts";
+import { reduceSecret } from "../../kube/resources/secret.ts";
+import { secretsPath } from "../../kube/resources/secret-api.ts";
+import type { Store, Stored } from "../../kube/store.ts";
+import type { KubeTransport } from "../../kube/transport.ts";
+import type { Database } from "../../postgres/database.ts";
+import { countTokensByKey, findFaultyTriggers, findMissingEventMonths } from "../../postgres/examination.ts";
+import { requireSchema, SchemaMismatchError } from "../../postgres/migrations.ts";
+import type { Keyring } from "../../token/keyring.ts";
+import type { ControllerConfig } from "../config.ts";
+import { EVENT_MONTHS_AHEAD } from "../housekeeping.ts";
+import { KeyringError, loadKeyring } from "../keyring-secret.ts";
+import { type Caches, createCaches } from "../observe.ts";
+import { NAMESPACES_PATH, reduceNamespace } from "../observe-policy.ts";
+import { findClusterId } from "../startup.ts";
+import { crossExamine } from "./cross-examine.ts";
+import type { DatabaseExamination, Examination } from "./examination.ts";
+
+/** Reads, and writes nothing. */
+export interface ReadOptions {
+  readonly config: ControllerConfig;
+  readonly transport: KubeTransport;
+  readonly db: Database;
+  /** Told how many of the ApiTokens were looked at. */
+  readonly onProgress: (done: number, all: number) => void;
+}
+
+/** What was read; where cluster and database could be compared, also what is needed to mend what differs. */
+export interface ReadResult {
+  readonly examination: Examination;
+  readonly ground: { readonly caches: Caches; readonly keyring: Keyring; readonly clusterId: string } | undefined;
+}
+
+/** Reads everything that is compared. Throws what API server and database answer when they cannot be asked. */
+export async function examine(options: ReadOptions): Promise<ReadResult> {
+  const { config, transport, db } = options;
+  const caches = createCaches();
+  const clusterId = await findClusterId(transport);
+  const [keyring, database] = await Promise.all([readKeyring(transport, config), examineDatabase(db, clusterId)]);
+  const ring = "problem" in keyring ? undefined : keyring;
+  const missingDefinitions = await fillCaches(options, caches, ring);
+  const context = ring && { transport, db, caches, keyring: ring, clusterId };
+  const isComparable = missingDefinitions.length === 0 && database.schemaProblem === undefined;
+  const cross =
+    context && isComparable
+      ? await crossExamine(context, config.APITOKEN_WATCH_NAMESPACES, options.onProgress, config.APITOKEN_CONCURRENCY)
+      : undefined;
+  return {
+    ground: cross && context,
+    examination: {
+      now: new Date(),
+      cluster: {
+        missingDefinitions,
+        policies: [...caches.policies.values()],
+        namespaces: [...caches.namespaces.values()],
+      },
+      database,
+      keyring: ring === undefined ? (keyring as { problem: string }) : { pepperIds: ring.peppers.map(({ id }) => id) },
+      cross,
+    },
+  };
+}
+
+/** Never makes one: a missing keyring is something to be told. */
+async function readKeyring(
+  transport: KubeTransport,
+  { APITOKEN_NAMESPACE: namespace, APITOKEN_KEYRING_SECRET: name }: ControllerConfig,
+): Promise<Keyring | { problem: string }> {
+  try {
+    return await loadKeyring(transport, { namespace, name }, () => Promise.resolve(true));
+  } catch (error) {
+    if (error instanceof KeyringError) return { problem: error.message };
+    throw error;
+  }
+}
+
+async function examineDatabase(db: Database, clusterId: string): Promise<DatabaseExamination> {
+  try {
+    await requireSchema(db);
+  } catch (error) {
+    if (!(error instanceof SchemaMismatchError)) throw error;
+    return { schemaProblem: error.message, missingEventMonths: [], faultyTriggers: [], tokensByKey: [] };
+  }
+  const [missingEventMonths, faultyTriggers, tokensByKey] = await Promise.all([
+    findMissingEventMonths(db, EVENT_MONTHS_AHEAD),
+    findFaultyTriggers(db),
+    countTokensByKey(db, clusterId),
+  ]);
+  return { schemaProblem: undefined, missingEventMonths, faultyTriggers, tokensByKey };
+}
+
+/** Fills the caches; returns the CustomResourceDefinitions that are missing. Without a keyring Secrets stay unread. */
+async function fillCaches(
+  { transport, config }: ReadOptions,
+  caches: Caches,
+  keyring: Keyring | undefined,
+): Promise<string[]> {
+  const missing = new Set<string>();
+  const fill = async <T extends Stored>(
+    store: Store<T>,
+    path: string,
+    reduce: (raw: unknown) => T,
+    selector?: string,
+  ) => {
+    for (const object of await listAll(transport, path, reduce, selector)) store.upsert(object);
+  };
+  const fillOurs = <T extends Stored>(plural: string, ...rest: Parameters<typeof fill<T>>) =>
+    fill<T>(...rest).catch((error: unknown) => {
+      if (!(error instanceof KubeApiError && error.code === 404)) throw error;
+      missing.add(`${plural}.${GROUP}`);
+    });
+  const chosen = config.APITOKEN_WATCH_NAMESPACES;
+  const places = chosen.length > 0 ? chosen : [undefined];
+  await Promise.all([
+    fill(caches.namespaces, NAMESPACES_PATH, reduceNamespace),
+    fillOurs("apitokenpolicies", caches.policies, POLICIES_PATH, reducePolicy),
+    fillOurs("ownerblocks", caches.ownerBlocks, OWNER_BLOCKS_PATH, reduceOwnerBlock),
+    ...places.map(async (namespace) => {
+      await fillOurs("apitokens", caches.apiTokens, apiTokensPath(namespace), reduceApiToken);
+      if (keyring === undefined) return;
+      const reduce = (raw: unknown) => reduceSecret(raw, keyring);
+      await fill(caches.secrets, secretsPath(namespace), reduce, `${MANAGED_LABEL}=true`);
+    }),
+  ]);
+  return [...missing].sort();
+}

@@ -1,0 +1,132 @@
+import { KubeApiError } from "../../kube/api-error.ts";
+import type { LeaseTerm } from "../../kube/lease.ts";
+import { listAll } from "../../kube/list.ts";
+import { type ApiToken, reduceApiToken } from "../../kube/resources/api-token.ts";
+import { apiTokensPath, getApiToken, removeFinalizer } from "../../kube/resources/api-token-api.ts";
+import { FINALIZER, MANAGED_LABEL } from "../../kube/resources/group.ts";
+import { reduceSecret } from "../../kube/resources/secret.ts";
+import { secretsPath } from "../../kube/resources/secret-api.ts";
+import type { KubeTransport } from "../../kube/transport.ts";
+import type { Database } from "../../postgres/database.ts";
+import { revokeAllTokens } from "../../postgres/revoke-all.ts";
+import { pickTermSettings } from "../config.ts";
+import { type ErrandOptions, runErrand } from "../errand.ts";
+import { loadKeyring } from "../keyring-secret.ts";
+import { createCaches, keyOf } from "../observe.ts";
+import { type ReconcileContext, reconcile } from "../reconcile.ts";
+import { findClusterId } from "../startup.ts";
+import { createTermContext } from "../term.ts";
+
+/** What an uninstallation has done. */
+export interface UninstallReport {
+  /** How many ApiTokens have lost our finalizer. */
+  readonly released: number;
+  /** How many that were being deleted have gone, their tokens revoked. */
+  readonly deleted: number;
+  /** How many tokens were revoked; undefined where that was not asked for. */
+  readonly revoked: number | undefined;
+  /** ApiTokens that still have the finalizer, and why. */
+  readonly failed: readonly { readonly key: string; readonly reason: string }[];
+}
+
+export interface UninstallOptions extends ErrandOptions {
+  readonly db: Database;
+  readonly mustRevoke: boolean;
+}
+
+const REASON = "Uninstalled";
+
+/**
+ * Lets go of every ApiToken, so that nothing waits for an operator that is no more. Those that are being deleted are
+ * brought to their end as always, for their tokens are to be revoked. Leads meanwhile: a controller that leads would take
+ * hold of them again. Throws a LeaseTakenError where one does; nothing is done then.
+ */
+export async function uninstall(options: UninstallOptions): Promise<UninstallReport> {
+  return runErrand(options, (term) => letGo(options, term));
+}
+
+async function letGo(options: UninstallOptions, term: LeaseTerm): Promise<UninstallReport> {
+  const { config, transport, mustRevoke } = options;
+  const namespaces = config.APITOKEN_WATCH_NAMESPACES;
+  const held = (await listApiTokens(transport, namespaces)).filter(({ metadata }) =>
+    metadata.finalizers?.includes(FINALIZER),
+  );
+  const isDeleting = ({ metadata }: ApiToken) => metadata.deletionTimestamp !== undefined;
+  const leaving = held.filter(isDeleting);
+  const context = mustRevoke || leaving.length > 0 ? await prepare(options, term, leaving) : undefined;
+  const revoked =
+    mustRevoke && context ? await revokeAllTokens(options.db, await context.getFence(), namespaces, REASON) : undefined;
+
+  const failed: { key: string; reason: string }[] = [];
+  const attempt = async (resources: readonly ApiToken[], work: (resource: ApiToken) => Promise<unknown>) => {
+    const queue = resources.values();
+    const worker = async () => {
+      for (const resource of queue) {
+        const tried = await work(resource).then(
+          () => undefined,
+          (error: unknown) => (error instanceof Error ? error.message : String(error)),
+        );
+        if (tried !== undefined) failed.push({ key: keyOf(resource.metadata), reason: tried });
+      }
+    };
+    const failedBefore = failed.length;
+    await Promise.all(Array.from({ length: config.APITOKEN_CONCURRENCY }, worker));
+    return resources.length - (failed.length - failedBefore);
+  };
+  const deleted = await attempt(leaving, ({ metadata }) => reconcile(context as ReconcileContext, keyOf(metadata), 0));
+  const guarded = context?.transport ?? transport;
+  const released = await attempt(
+    held.filter((resource) => !isDeleting(resource)),
+    (resource) => release(guarded, resource),
+  );
+  await context?.events.flush();
+  return { released, deleted, revoked, failed };
+}
+
+/** What revoking needs: the keyring, the database and the fence. Without it the database is not asked for anything. */
+async function prepare(
+  options: UninstallOptions,
+  term: LeaseTerm,
+  leaving: readonly ApiToken[],
+): Promise<ReconcileContext> {
+  const { config, transport } = options;
+  const settings = pickTermSettings(config);
+  const keyring = await loadKeyring(transport, settings.keyringPlace, () => Promise.resolve(true));
+  const caches = createCaches();
+  for (const resource of leaving) caches.apiTokens.upsert(resource);
+  for (const namespace of new Set(leaving.map(({ metadata }) => metadata.namespace))) {
+    const reduce = (raw: unknown) => reduceSecret(raw, keyring);
+    const secrets = await listAll(transport, secretsPath(namespace), reduce, `${MANAGED_LABEL}=true`);
+    for (const secret of secrets) caches.secrets.upsert(secret);
+  }
+  const clusterId = await findClusterId(transport);
+  return createTermContext({ ...options, ...settings, caches, keyring, clusterId, onFatal: () => {} }, term);
+}
+
+async function listApiTokens(transport: KubeTransport, namespaces: readonly string[]): Promise<ApiToken[]> {
+  const places = namespaces.length > 0 ? namespaces : [undefined];
+  const lists = await Promise.all(
+    places.map((namespace) =>
+      listAll(transport, apiTokensPath(namespace), reduceApiToken).catch((error: unknown) => {
+        // Without the CRD there are none.
+        if (error instanceof KubeApiError && error.code === 404) return [];
+        throw error;
+      }),
+    ),
+  );
+  return lists.flat();
+}
+
+/** Takes our finalizer off, also when somebody has changed the ApiToken meanwhile, or it has gone. */
+async function release(transport: KubeTransport, seen: ApiToken): Promise<void> {
+  let resource: ApiToken | undefined = seen;
+  while (resource?.metadata.finalizers?.includes(FINALIZER)) {
+    try {
+      await removeFinalizer(transport, resource);
+      return;
+    } catch (error) {
+      if (!(error instanceof KubeApiError) || (error.code !== 409 && error.code !== 404)) throw error;
+      resource = await getApiToken(transport, seen.metadata.namespace, seen.metadata.name);
+    }
+  }
+}

@@ -1,0 +1,68 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { KubeApiError } from "./api-error.ts";
+import type { KubeTransport } from "./transport.ts";
+
+/** Who leads, as far as somebody can tell who does not stand for election. */
+export type LeaseView =
+  | { readonly state: "absent" }
+  /** Given back, and nobody has taken it. */
+  | { readonly state: "free" }
+  | { readonly state: "held"; readonly holder: string }
+  /** Its holder has not renewed it for its whole duration. */
+  | { readonly state: "expired"; readonly holder: string; readonly renewedAt: Date | undefined };
+
+interface Lease {
+  readonly metadata: { readonly resourceVersion: string };
+  readonly spec?: {
+    readonly holderIdentity?: string | null;
+    readonly leaseDurationSeconds?: number | null;
+    readonly renewTime?: string | null;
+  };
+}
+
+const POLL_MS = 250;
+const DEFAULT_DURATION_SECONDS = 15;
+
+/**
+ * Looks at a Lease. Where the time in it says that it has run out, it is looked at for its whole duration: the clocks
+ * of holder and observer may differ, and only a Lease that does not change has run out.
+ */
+export async function viewLease(
+  transport: KubeTransport,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+  signal: AbortSignal,
+): Promise<LeaseView> {
+  const first = await read(transport, namespace, name);
+  const view = describe(first);
+  if (view.state !== "expired") return view;
+  const endsAtMs = performance.now() + durationMs(first);
+  while (performance.now() < endsAtMs) {
+    await delay(POLL_MS, undefined, { signal });
+    const next = await read(transport, namespace, name);
+    if (next?.metadata.resourceVersion === first?.metadata.resourceVersion) continue;
+    return next?.spec?.holderIdentity ? { state: "held", holder: next.spec.holderIdentity } : describe(next);
+  }
+  return view;
+}
+
+function describe(lease: Lease | undefined): LeaseView {
+  if (lease === undefined) return { state: "absent" };
+  const { holderIdentity, renewTime } = lease.spec ?? {};
+  if (!holderIdentity) return { state: "free" };
+  const renewedAt = renewTime ? new Date(renewTime) : undefined;
+  const isFresh = renewedAt !== undefined && Date.now() < renewedAt.getTime() + durationMs(lease);
+  return isFresh ? { state: "held", holder: holderIdentity } : { state: "expired", holder: holderIdentity, renewedAt };
+}
+
+function durationMs(lease: Lease | undefined): number {
+  return (lease?.spec?.leaseDurationSeconds ?? DEFAULT_DURATION_SECONDS) * 1_000;
+}
+
+async function read(transport: KubeTransport, namespace: string, name: string): Promise<Lease | undefined> {
+  try {
+    return await transport.request<Lease>("GET", `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases/${name}`);
+  } catch (error) {
+    if (error instanceof KubeApiError && error.code === 404) return undefined;
+    throw error;
+  }
+}

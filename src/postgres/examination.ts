@@ -1,0 +1,91 @@
+import type { Queryable } from "./database.ts";
+import type { OwnerBlockRow } from "./owner-blocks.ts";
+
+/** A block that the database has of a cluster, and how many tokens its owner still has, in all clusters. */
+export interface RecordedBlock extends OwnerBlockRow {
+  readonly isErased: boolean;
+  readonly liveTokens: number;
+}
+
+/** The blocks of a cluster. */
+export async function findRecordedBlocks(db: Queryable, clusterId: string): Promise<RecordedBlock[]> {
+  const rows = await db.query<{
+    name: string;
+    owner: string;
+    reason: string;
+    effective_at: Date;
+    is_erased: boolean;
+    live: string;
+  }>({
+    text: `select name, owner, reason, effective_at, erased_at is not null as is_erased,
+             (select count(*) from apitoken.tokens t where t.owner = b.owner and expires_at > now()
+                and (revoked_at is null or revoked_at > now())) as live
+           from apitoken.blocked_owners b where cluster_id = $1`,
+    values: [clusterId],
+  });
+  return rows.map((row) => ({
+    name: row.name,
+    owner: row.owner,
+    reason: row.reason,
+    effectiveAt: row.effective_at,
+    isErased: row.is_erased,
+    liveTokens: Number(row.live),
+  }));
+}
+
+/** How many live rows of a cluster were hashed under each pepper, by the pepper's id. */
+export async function countTokensByKey(db: Queryable, clusterId: string): Promise<{ keyId: string; tokens: number }[]> {
+  const rows = await db.query<{ key_id: string; tokens: string }>({
+    text: `select key_id, count(*) as tokens from apitoken.tokens
+           where cluster_id = $1 and expires_at > now() and (revoked_at is null or revoked_at > now())
+           group by key_id order by key_id`,
+    values: [clusterId],
+  });
+  return rows.map(({ key_id, tokens }) => ({ keyId: key_id, tokens: Number(tokens) }));
+}
+
+/** The months (as 2026-01), from this one to `monthsAhead` from now, that the audit trail has no partition for. */
+export async function findMissingEventMonths(db: Queryable, monthsAhead: number): Promise<string[]> {
+  const rows = await db.query<{ month: string }>({
+    text: `select to_char(start, 'YYYY-MM') as month
+           from generate_series(0, $1::integer) as number,
+             lateral (select date_trunc('month', now() at time zone 'UTC') + make_interval(months => number)) as m (start)
+           where not exists (
+             select from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid
+             where i.inhparent = 'apitoken.security_events'::regclass
+               and c.relname = 'security_events_' || to_char(start, 'YYYY_MM'))
+           order by start`,
+    values: [monthsAhead],
+  });
+  return rows.map(({ month }) => month);
+}
+
+/** The triggers of apitoken.tokens that write the audit trail and notify of changes. */
+const TRIGGERS = ["record_issue", "record_change", "record_delete", "record_truncation"];
+
+/** Those that are missing, and those that are disabled ("D"), or fire on replicas only ("R"). */
+export async function findFaultyTriggers(db: Queryable): Promise<{ name: string; isMissing: boolean }[]> {
+  const rows = await db.query<{ name: string; is_missing: boolean }>({
+    text: `select wanted.name, t.oid is null as is_missing from unnest($1::text[]) as wanted (name)
+           left join pg_catalog.pg_trigger t
+             on t.tgrelid = 'apitoken.tokens'::regclass and t.tgname = wanted.name and not t.tgisinternal
+           where t.oid is null or t.tgenabled in ('D', 'R')
+           order by wanted.name`,
+    values: [TRIGGERS],
+  });
+  return rows.map(({ name, is_missing }) => ({ name, isMissing: is_missing }));
+}
+
+/** The row of a cluster whose token has one of these hashes. */
+export async function findTokenByHash(
+  db: Queryable,
+  clusterId: string,
+  hashes: readonly Buffer[],
+): Promise<{ readonly id: string; readonly isLive: boolean } | undefined> {
+  const [row] = await db.query<{ id: string; is_live: boolean }>({
+    text: `select id, expires_at > now() and (revoked_at is null or revoked_at > now()) as is_live
+           from apitoken.tokens where cluster_id = $1 and hash = any($2) limit 1`,
+    values: [clusterId, hashes],
+  });
+  return row && { id: row.id, isLive: row.is_live };
+}

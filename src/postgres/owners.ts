@@ -1,0 +1,16 @@
+import type { Queryable } from "./database.ts";
+
+/** How many owners of a cluster have more live tokens than each of the limits, in their order. */
+export async function countOwnersOver(db: Queryable, clusterId: string, limits: readonly number[]): Promise<number[]> {
+  const rows = await db.query<{ owners: string }>({
+    name: "count-owners-over",
+    text: `with busy as materialized (
+             select count(*) as tokens from apitoken.tokens
+             where cluster_id = $1 and expires_at > now() and (revoked_at is null or revoked_at > now())
+             group by owner having count(*) > (select min(l) from unnest($2::integer[]) as l))
+           select (select count(*) from busy where tokens > most) as owners
+           from unnest($2::integer[]) with ordinality as l (most, number) order by number`,
+    values: [clusterId, limits],
+  });
+  return rows.map(({ owners }) => Number(owners));
+}

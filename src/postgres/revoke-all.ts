@@ -1,0 +1,39 @@
+import type { Queryable } from "./database.ts";
+import { FencedError } from "./errors.ts";
+import type { Fence } from "./leader-epoch.ts";
+
+/** Of each live row an audit row is written and a change notified: in batches, each well within a statement's time. */
+const BATCH = 1_000;
+
+/**
+ * Ends every live token of a cluster, or of some of its namespaces (all, if empty). Returns how many. Throws a
+ * FencedError; what was ended by then stays so.
+ */
+export async function revokeAllTokens(
+  db: Queryable,
+  { clusterId, epoch }: Fence,
+  namespaces: readonly string[],
+  reason: string,
+): Promise<number> {
+  for (let revoked = 0; ; ) {
+    const [row] = await db.query<{ is_leader: boolean; revoked: number }>({
+      name: "revoke-all-tokens",
+      text: `with fence as (
+               select where apitoken.is_leader($1, $2)
+             ), due as (
+               select id from apitoken.tokens
+               where cluster_id = $1 and expires_at > now() and (revoked_at is null or revoked_at > now())
+                 and (cardinality($3::text[]) = 0 or namespace = any($3))
+               limit ${BATCH}
+             ), change as (
+               update apitoken.tokens set revoked_at = now(), revocation_reason = $4
+               where id in (select id from due) and exists (select from fence)
+               returning 1)
+             select exists (select from fence) as is_leader, (select count(*)::integer from change) as revoked`,
+      values: [clusterId, epoch, namespaces, reason],
+    });
+    if (row?.is_leader !== true) throw new FencedError(clusterId, epoch);
+    revoked += row.revoked;
+    if (row.revoked === 0) return revoked;
+  }
+}
