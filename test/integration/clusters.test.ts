@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { secretsPath } from "../../src/kube/resources/secret-api.ts";
 import { connectCluster, readToken, type TestCluster } from "../support/cluster.ts";
 import { type ControlPlane, startControlPlane } from "../support/control-plane.ts";
 import { isIdle, startTestController, type TestController } from "../support/controllers.ts";
 import { createTestDatabase, findRows, verifies } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { installResources } from "../support/global-setup.ts";
-import { issueToken } from "../support/resources.ts";
+import { issueToken, untilReady, untilReason } from "../support/resources.ts";
 
 let other: ControlPlane;
 let here: TestCluster;
@@ -46,4 +47,24 @@ test("two control planes on one database do not touch each other's rows", async 
   expect(await verifies(there, databaseUrl, theirs)).toBe(true);
   expect(readToken(await there.getSecret("same"))).toBe(theirs);
   expect(await findRows(databaseUrl, "only-there")).toMatchObject([{ is_live: true }]);
+});
+
+test("an ApiToken restored into another cluster leaves the Secret from here alone, and gets a token of there", async () => {
+  const plaintext = await issueToken(here, "moved");
+  const secret = await here.getSecret("moved");
+  const { name, labels, annotations, ownerReferences } = secret?.metadata ?? {};
+  const path = secretsPath(there.namespace);
+  const body = { metadata: { name, labels, annotations, ownerReferences }, data: secret?.data };
+  await there.transport.request("POST", path, { body });
+  await there.apply("moved", { owner: "alice" });
+  await untilReason(there, "moved", "SecretConflict");
+  expect(readToken(await there.getSecret("moved"))).toBe(plaintext);
+  expect((await findRows(databaseUrl, "moved")).filter((row) => row.is_live)).toHaveLength(1);
+
+  await there.transport.request("DELETE", `${path}/moved`);
+  await untilReady(there, "moved", 20_000);
+  expect(await verifies(there, databaseUrl, readToken(await there.getSecret("moved")))).toBe(true);
+  expect(readToken(await there.getSecret("moved"))).not.toBe(plaintext);
+  expect(readToken(await here.getSecret("moved"))).toBe(plaintext);
+  expect(await verifies(here, databaseUrl, plaintext)).toBe(true);
 });

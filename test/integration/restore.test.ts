@@ -1,13 +1,11 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Secret } from "../../src/kube/resources/secret.ts";
 import { secretsPath } from "../../src/kube/resources/secret-api.ts";
 import { conditionOf, connectCluster, readToken, type TestCluster } from "../support/cluster.ts";
-import { type ControlPlane, startControlPlane } from "../support/control-plane.ts";
 import { isIdle, startTestController, type TestController } from "../support/controllers.ts";
 import { createTestDatabase, findEvents, findRows, verifies } from "../support/database.ts";
 import { copyDatabase, restoreDatabase } from "../support/database-copy.ts";
 import { eventually } from "../support/eventually.ts";
-import { installResources } from "../support/global-setup.ts";
 import { type ClusterResources, createClusterResources } from "../support/policies.ts";
 import { runAsSuperuser } from "../support/postgres-server.ts";
 import { issueToken, untilReady, untilReason } from "../support/resources.ts";
@@ -234,41 +232,5 @@ describe("Secret and row, changed by hand together", () => {
     await untilIdle();
     expect(await findRows(databaseUrl, "taken")).toHaveLength(2);
     expect(await liveRows("taken")).toEqual([]);
-  });
-});
-
-describe("an ApiToken is restored into another cluster", () => {
-  let other: ControlPlane;
-  let there: TestCluster;
-  beforeAll(async () => {
-    other = await startControlPlane();
-    installResources(other);
-  });
-  afterAll(() => other?.stop());
-
-  test("its Secret from here is left alone, and its token is no token of there", async () => {
-    const spec = { owner: "alice" };
-    const here = await issueToken(cluster, "moved", spec);
-    const { data, metadata } = await secretOf("moved");
-    there = await connectCluster(other.kubeconfigPath, cluster.namespace);
-    const { name, labels, annotations, ownerReferences } = metadata;
-    await there.transport.request("POST", secretsPath(there.namespace), {
-      body: { metadata: { name, labels, annotations, ownerReferences }, data },
-    });
-    await there.apply("moved", spec);
-    const second = await startTestController(there, databaseUrl);
-    await untilReason(there, "moved", "SecretConflict");
-    expect(readToken(await there.getSecret("moved"))).toBe(here);
-    expect(await isValid(here)).toBe(true);
-    expect(await findRows(databaseUrl, "moved")).toMatchObject([{ is_live: true }]);
-
-    await there.transport.request("DELETE", `${secretsPath(there.namespace)}/moved`);
-    await there.annotate("moved", { looked: "at" });
-    await untilReady(there, "moved", 20_000);
-    expect(readToken(await there.getSecret("moved"))).not.toBe(here);
-    expect(await isValid(here)).toBe(true);
-    expect(await tokenOf("moved")).toBe(here);
-    await second.stop();
-    await there.close();
   });
 });

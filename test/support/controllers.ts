@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { type ControllerConfig, readControllerConfig } from "../../src/controller/config.ts";
 import { type Controller, startController } from "../../src/controller/controller.ts";
+import { OWNER_BLOCKS_PATH } from "../../src/kube/resources/owner-block.ts";
+import type { Stored } from "../../src/kube/store.ts";
 import { createTransport, type KubeTransport } from "../../src/kube/transport.ts";
 import { type Database, openDatabase } from "../../src/postgres/database.ts";
 import { createLogger } from "../../src/runtime/log.ts";
@@ -53,7 +55,7 @@ export async function startTestController(
     config,
     identity,
     log,
-    transport: (options.wrapTransport ?? keep)(transport),
+    transport: (options.wrapTransport ?? keep)(ignoreOthersBlocks(transport, cluster)),
     db: (options.wrapDatabase ?? keep)(db),
   });
   return {
@@ -63,6 +65,29 @@ export async function startTestController(
     async stop() {
       await controller.stop();
       await Promise.allSettled([transport.close(), db.close()]);
+    },
+  };
+}
+
+/**
+ * OwnerBlocks are cluster-wide, and the tests' controllers have databases of their own: of one block they would tell
+ * different things, in turns, without end. Each sees those that are named after its namespace.
+ */
+function ignoreOthersBlocks(transport: KubeTransport, { namespace }: TestCluster): KubeTransport {
+  const isOurs = ({ metadata }: Stored) => metadata.name?.startsWith(namespace);
+  return {
+    ...transport,
+    async request<T>(...call: Parameters<KubeTransport["request"]>) {
+      const answer = await transport.request<T>(...call);
+      if (call[0] !== "GET" || call[1] !== OWNER_BLOCKS_PATH) return answer;
+      return { ...answer, items: (answer as { items: Stored[] }).items.filter(isOurs) };
+    },
+    async *watch<T>(...call: Parameters<KubeTransport["watch"]>) {
+      for await (const event of transport.watch<T>(...call)) {
+        const { type, object } = event as { type: string; object: Stored };
+        const isObject = ["ADDED", "MODIFIED", "DELETED"].includes(type);
+        if (call[0] !== OWNER_BLOCKS_PATH || !isObject || isOurs(object)) yield event;
+      }
     },
   };
 }

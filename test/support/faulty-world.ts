@@ -2,7 +2,6 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { OWNER_BLOCKS_PATH } from "../../src/kube/resources/owner-block.ts";
 import type { KubeTransport } from "../../src/kube/transport.ts";
 import { type ApiProxy, startApiProxy } from "./api-proxy.ts";
 import { connectCluster, readToken, type TestCluster } from "./cluster.ts";
@@ -49,7 +48,7 @@ export async function createFaultyWorld(): Promise<FaultyWorld> {
   proxiedUrl.port = String(database.port);
   const tap = createWriteTap();
   const controller = await startTestController({ ...cluster, kubeconfigPath }, proxiedUrl.href, {
-    wrapTransport: (transport) => tap.wrapTransport(hurryWatches(ignoreOthersBlocks(transport, cluster))),
+    wrapTransport: (transport) => tap.wrapTransport(hurryWatches(transport)),
     wrapDatabase: tap.wrapDatabase,
   });
   const countPasses = () => readMetric(controller, 'apitoken_reconcile_total{result="converged"}');
@@ -94,18 +93,6 @@ function hurryWatches(transport: KubeTransport): KubeTransport {
     ...transport,
     watch: (path, query, options) =>
       transport.watch(path, { ...query, timeoutSeconds: "4" }, { ...options, stallMs: 6_000 }),
-  };
-}
-
-/** OwnerBlocks are cluster-wide: controllers of different databases would take turns at telling of the same one. */
-function ignoreOthersBlocks(transport: KubeTransport, { namespace }: TestCluster): KubeTransport {
-  const select = (path: string) =>
-    path === OWNER_BLOCKS_PATH ? { fieldSelector: `metadata.name=${namespace}-${LEAVER}` } : {};
-  return {
-    ...transport,
-    request: (method, path, options = {}) =>
-      transport.request(method, path, { ...options, query: { ...options.query, ...select(path) } }),
-    watch: (path, query, options) => transport.watch(path, { ...query, ...select(path) }, options),
   };
 }
 
