@@ -13,17 +13,20 @@ export interface BlockResult {
   readonly changedOwner: string | undefined;
   /** When to look again, from now on. */
   readonly requeueAfterMs: number | undefined;
-  /** How many tokens this pass has ended. */
-  readonly tokensRevoked: number;
 }
 
-const UNCHANGED: BlockResult = { changedOwner: undefined, requeueAfterMs: undefined, tokensRevoked: 0 };
+const UNCHANGED: BlockResult = { changedOwner: undefined, requeueAfterMs: undefined };
 
 /**
  * Brings one OwnerBlock and the database together: records it, ends the owner's tokens once it is in effect, lifts it
  * when it is gone. It has no finalizer: the database's record of it outlives the resource until it is lifted.
+ * `onRevoked` is told how many tokens were ended, whatever becomes of the rest of the pass.
  */
-export async function reconcileBlock(context: ExecuteContext, name: string): Promise<BlockResult> {
+export async function reconcileBlock(
+  context: ExecuteContext,
+  name: string,
+  onRevoked: (tokens: number) => void = () => {},
+): Promise<BlockResult> {
   const block = context.caches.ownerBlocks.get(name) ?? (await getOwnerBlock(context.transport, name));
   if (block === undefined) return lift(context, name);
   const { desired, problem } = parseOwnerBlock(block);
@@ -38,6 +41,7 @@ export async function reconcileBlock(context: ExecuteContext, name: string): Pro
   const tokensRevoked = isNew
     ? await blockOwner(context.db, await context.getFence(), row)
     : (state.row?.tokensRevoked ?? 0);
+  onRevoked(tokensRevoked - (state.row?.tokensRevoked ?? 0));
 
   const mustErase = desired.mustErase && isEffective && !state.row?.isErased;
   if (mustErase) {
@@ -55,7 +59,6 @@ export async function reconcileBlock(context: ExecuteContext, name: string): Pro
   });
   return {
     changedOwner: isNew ? row.owner : undefined,
-    tokensRevoked: tokensRevoked - (state.row?.tokensRevoked ?? 0),
     requeueAfterMs: isEffective ? undefined : row.effectiveAt.getTime() - state.now.getTime(),
   };
 }
@@ -64,7 +67,7 @@ async function lift(context: ExecuteContext, name: string): Promise<BlockResult>
   const { row } = await findBlock(context.db, context.clusterId, name, "");
   if (row === undefined) return UNCHANGED;
   await liftBlock(context.db, await context.getFence(), name);
-  return { changedOwner: row.owner, requeueAfterMs: undefined, tokensRevoked: 0 };
+  return { changedOwner: row.owner, requeueAfterMs: undefined };
 }
 
 function isRecorded({ row }: BlockState, wanted: { owner: string; reason: string; effectiveAt: Date }): boolean {

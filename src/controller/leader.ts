@@ -128,8 +128,8 @@ function createQueues(options: LeaderOptions, context: ReconcileContext): { toke
   const blocks = createQueue({
     concurrency: BLOCKS_AT_ONCE,
     async handle(name) {
-      const { changedOwner, requeueAfterMs, tokensRevoked } = await reconcileBlock(context, name);
-      options.metrics.countRevocations("OwnerBlocked", tokensRevoked);
+      const onRevoked = (tokens: number) => options.metrics.countRevocations("OwnerBlocked", tokens);
+      const { changedOwner, requeueAfterMs } = await reconcileBlock(context, name, onRevoked);
       if (requeueAfterMs !== undefined) blocks.addAfter(name, requeueAfterMs + 1);
       if (changedOwner === undefined) return;
       options.log.info({ block: name }, "owner block carried out");

@@ -67,6 +67,9 @@ const allRows = () => runAsSuperuser(databaseUrl, "select * from apitoken.tokens
 const secretVersions = async () =>
   (await cluster.kubectl(["get", "secrets,apitokens", "-o", "jsonpath={.items[*].metadata.resourceVersion}"])).output;
 
+/** A test's controller sees the OwnerBlocks that are named after its namespace. */
+const blockName = (name: string) => `${cluster.namespace}-${name}`;
+
 test("finds nothing where a controller leads and all is well", async () => {
   await withController(async () => {
     await issueToken(cluster, "well");
@@ -79,7 +82,7 @@ test("finds every difference, writes nothing, and with --fix mends what can be m
   await withController(async () => {
     for (const name of ["well", "lost-secret", "edited", "ended", "gone"]) await issueToken(cluster, name);
     await issueToken(cluster, "blocked", { owner: "mallory" });
-    await create(OWNER_BLOCKS_PATH, "OwnerBlock", "lifted", { owner: "nobody" });
+    await create(OWNER_BLOCKS_PATH, "OwnerBlock", blockName("lifted"), { owner: "nobody" });
     await eventually(async () =>
       expect(await runAsSuperuser(databaseUrl, "select from apitoken.blocked_owners")).toHaveLength(1),
     );
@@ -96,8 +99,8 @@ test("finds every difference, writes nothing, and with --fix mends what can be m
   await cluster.apply("taken", { owner: "alice" });
   await cluster.kubectl(["create", "secret", "generic", "labelled", "--from-literal=password=precious"]);
   await cluster.kubectl(["label", "secret", "labelled", "apitoken.dev/managed=true"]);
-  await create(OWNER_BLOCKS_PATH, "OwnerBlock", "unknown", { owner: "mallory" });
-  await cluster.transport.request("DELETE", `${OWNER_BLOCKS_PATH}/lifted`);
+  await create(OWNER_BLOCKS_PATH, "OwnerBlock", blockName("unknown"), { owner: "mallory" });
+  await cluster.transport.request("DELETE", `${OWNER_BLOCKS_PATH}/${blockName("lifted")}`);
   await create(POLICIES_PATH, "ApiTokenPolicy", "aimless", {
     priority: -2_000,
     namespaceSelector: { matchLabels: { "no-such": "label" } },
@@ -140,8 +143,8 @@ test("finds every difference, writes nothing, and with --fix mends what can be m
       `RowWithoutApiToken: ApiToken ${namespace}/gone`,
       `SecretWithoutApiToken: Secret ${namespace}/gone`,
       `StatusOutdated: ApiToken ${namespace}/taken`,
-      "OwnerBlockDiffers: OwnerBlock unknown",
-      "OwnerBlockWithoutResource: OwnerBlock lifted",
+      `OwnerBlockDiffers: OwnerBlock ${blockName("unknown")}`,
+      `OwnerBlockWithoutResource: OwnerBlock ${blockName("lifted")}`,
     ].sort(),
   );
   expect({ rows: await allRows(), versions: await secretVersions() }).toEqual(before);
@@ -165,13 +168,15 @@ test("finds every difference, writes nothing, and with --fix mends what can be m
     expect(readToken(await cluster.getSecret(name), "password")).toBe("precious");
   }
   expect(await findRows(databaseUrl, "elsewhere")).toMatchObject([{ cluster_id: OTHER_CLUSTER, is_live: true }]);
-  expect(await runAsSuperuser(databaseUrl, "select name from apitoken.blocked_owners")).toEqual([{ name: "unknown" }]);
+  expect(await runAsSuperuser(databaseUrl, "select name from apitoken.blocked_owners")).toEqual([
+    { name: blockName("unknown") },
+  ]);
 
   await runAsSuperuser(databaseUrl, "alter table apitoken.tokens enable trigger record_truncation");
   await cluster.kubectl(["delete", "secret", "labelled", "taken"]);
   await cluster.transport.request("DELETE", `${POLICIES_PATH}/aimless`);
   await withController(async () => expect((await doctor()).stdout).toMatch(/^No differences/));
-  await cluster.transport.request("DELETE", `${OWNER_BLOCKS_PATH}/unknown`);
+  await cluster.transport.request("DELETE", `${OWNER_BLOCKS_PATH}/${blockName("unknown")}`);
 });
 
 test("mends nothing while another leads, and says who does", async () => {

@@ -87,7 +87,8 @@ function endOlder(situation: Situation, held: TokenRow): Action[] {
   const isOver = at <= observed.now;
   return [
     ...revoke(isOver ? older : older.slice(0, -1), "Rotated"),
-    ...(!isOver && (previous.revokedAt === undefined || previous.revokedAt > at)
+    // In whole seconds, as status tells it: else an end that somebody else has set would be set once more, as ours.
+    ...(!isOver && (previous.revokedAt === undefined || floorToSecond(previous.revokedAt) > at)
       ? revoke([previous], "Rotated", { at })
       : []),
   ];
