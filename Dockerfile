@@ -19,7 +19,10 @@ RUN mkdir -p /rootfs/usr/local/bin /rootfs/tmp /rootfs/etc \
 
 FROM scratch AS runtime
 COPY --from=build /rootfs /
-ENV NODE_ENV=production
+# With the allocator's defaults what the compiler and the start needed for a moment would never be given back.
+ENV NODE_ENV=production \
+    MALLOC_ARENA_MAX=1 \
+    MALLOC_TRIM_THRESHOLD_=131072
 WORKDIR /app
 USER 65532:65532
 
@@ -45,4 +48,6 @@ LABEL org.opencontainers.image.title="apitoken-operator controller" \
 COPY --from=build /build/dist/controller.js /build/dist/bcrypt-worker.js ./
 COPY --from=build /build/dist/migrations ./migrations
 EXPOSE 8080
-ENTRYPOINT ["/usr/local/bin/node", "/app/controller.js"]
+# The controller keeps every ApiToken in memory and waits most of its time: a tight heap is worth more than the last bit
+# of speed. With these options and the allocator's above it needs less than half of the memory (npm run bench).
+ENTRYPOINT ["/usr/local/bin/node", "--max-semi-space-size=2", "--heap-growing-percent=20", "--no-maglev", "/app/controller.js"]

@@ -1,3 +1,4 @@
+import { createSecretKey } from "node:crypto";
 import { z } from "zod";
 import { KubeApiError } from "../kube/api-error.ts";
 import type { Secret } from "../kube/resources/secret.ts";
@@ -19,7 +20,8 @@ const keySchema = z.object({
   secret: z
     .base64()
     .transform((text) => Buffer.from(text, "base64"))
-    .refine((bytes) => bytes.length === KEY_BYTES, `must be ${KEY_BYTES} bytes in base64`),
+    .refine((bytes) => bytes.length === KEY_BYTES, `must be ${KEY_BYTES} bytes in base64`)
+    .transform((bytes) => createSecretKey(bytes)),
   activeFrom: z.coerce.date().optional(),
 });
 
@@ -104,7 +106,11 @@ function formatKeyring(keyring: Keyring): string {
 
 /** A key as the keyring's JSON holds it. */
 export function formatKey({ id, secret, activeFrom }: Key) {
-  return { id, secret: secret.toString("base64"), ...(activeFrom && { activeFrom: activeFrom.toISOString() }) };
+  return {
+    id,
+    secret: secret.export().toString("base64"),
+    ...(activeFrom && { activeFrom: activeFrom.toISOString() }),
+  };
 }
 
 function parseKeyring(

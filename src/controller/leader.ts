@@ -12,7 +12,7 @@ import { type Housekeeping, keepHouse } from "./housekeeping.ts";
 import type { KeyringPlace } from "./keyring-secret.ts";
 import type { ControllerMetrics } from "./metrics.ts";
 import { APITOKENS_BY_OWNER, type Caches, keyOf } from "./observe.ts";
-import { createQueue, type Queue } from "./queue.ts";
+import { createQueue, type Queue, type Turn } from "./queue.ts";
 import { type ReconcileContext, reconcile } from "./reconcile.ts";
 import { createTermContext } from "./term.ts";
 
@@ -122,7 +122,7 @@ function createQueues(options: LeaderOptions, context: ReconcileContext): { toke
     reportFailure(options, key, error, retryAfterMs);
   const tokens = createQueue({
     concurrency: options.concurrency,
-    handle: (key, failures) => handleToken(options, context, tokens, key, failures),
+    handle: (key, turn) => handleToken(options, context, tokens, key, turn),
     onFailure,
   });
   const blocks = createQueue({
@@ -147,11 +147,11 @@ async function handleToken(
   context: ReconcileContext,
   queue: Queue,
   key: string,
-  failures: number,
+  turn: Turn,
 ): Promise<void> {
   const statusBefore = context.caches.apiTokens.get(key)?.status;
   const endTimer = metrics.reconcileSeconds.startTimer();
-  const { isChanged, requeueAfterMs } = await reconcile(context, key, failures).finally(endTimer);
+  const { isChanged, requeueAfterMs } = await reconcile(context, key, turn).finally(endTimer);
   metrics.reconciles.inc({ result: isChanged ? "changed" : "converged" });
   metrics.countTransition(statusBefore, context.caches.apiTokens.get(key)?.status);
   if (isChanged) log.info({ key }, "reconciled");

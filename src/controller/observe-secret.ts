@@ -24,15 +24,20 @@ export async function findHeldToken<T extends TokenRecord>(
 }
 
 async function isValueOf(keyring: Keyring, secret: SecretView, key: string, token: TokenRecord): Promise<boolean> {
-  const fingerprint = secret.fingerprints[key]?.[token.keyId];
+  const fingerprint = readFingerprint(secret, key, token.keyId);
   if (fingerprint === undefined) return false;
   return isProvenValue(keyring, secret, key, token) || isHashOf(fingerprint, token);
+}
+
+function readFingerprint({ fingerprints }: SecretView, key: string, pepperId: string): Buffer | undefined {
+  const fingerprint = fingerprints[key]?.[pepperId];
+  return fingerprint === undefined ? undefined : Buffer.from(fingerprint, "base64");
 }
 
 /** Whether the proof beside a value ties it to the row's slow hash. No proof is no answer: the comparison tells. */
 function isProvenValue(keyring: Keyring, secret: SecretView, key: string, token: TokenRecord): boolean {
   const proof = secret.metadata.annotations[PROOF_ANNOTATION];
-  const fingerprint = secret.fingerprints[key]?.[token.keyId];
+  const fingerprint = readFingerprint(secret, key, token.keyId);
   const pepper = findPepper(keyring, token.keyId);
   if (proof === undefined || fingerprint === undefined || pepper === undefined) return false;
   if (token.hashAlgorithm !== "bcrypt") return false;
@@ -73,9 +78,7 @@ async function isIntact(
   const wantedKeys = contentKeys(desired.secret);
   const hasKeys = keys.length === wantedKeys.length && wantedKeys.every((key) => keys.includes(key));
   if (pepper === undefined || !hasKeys || !(await isValueOf(keyring, secret, desired.secret.key, held))) return false;
-  const fingerprints = Object.fromEntries(
-    Object.entries(secret.fingerprints).map(([key, byPepper]) => [key, byPepper[pepper.id] as Buffer]),
-  );
+  const fingerprints = Object.fromEntries(keys.map((key) => [key, readFingerprint(secret, key, pepper.id) as Buffer]));
   const seal = sealContents(desired.secret, { ...held, owner: desired.owner }, fingerprints, pepper);
   return seal === undefined || seal === secret.metadata.annotations[SEAL_ANNOTATION];
 }

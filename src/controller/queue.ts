@@ -19,20 +19,25 @@ export interface Queue {
   stop(): Promise<void>;
 }
 
+/** One handling of a key. */
+export interface Turn {
+  /** How many times in a row the key has failed before. */
+  readonly failures: number;
+  /** Says that everything is looked at anew from now on: what the key was added for before is no reason to come again. */
+  readonly beginLook: () => void;
+}
+
 export interface QueueOptions {
   readonly concurrency: number;
-  /**
-   * Handles a key that has failed so many times in a row before. When it throws, the key comes again after a delay that
-   * grows with each failure.
-   */
-  readonly handle: (key: string, failures: number) => Promise<void>;
+  /** Handles a key. When it throws, the key comes again after a delay that grows with each failure. */
+  readonly handle: (key: string, turn: Turn) => Promise<void>;
   /** Told of each failure, with the time until the next try. */
   readonly onFailure: (key: string, error: unknown, retryAfterMs: number) => void;
 }
 
 /**
  * A queue of keys, after client-go's workqueue: no key is handled twice at once, and a key that is added while it is
- * being handled is handled once more afterwards.
+ * being handled is handled once more afterwards, unless the handler has taken another look since.
  */
 export function createQueue({ concurrency, handle, onFailure }: QueueOptions): Queue {
   const waiting = new Set<string>();
@@ -80,7 +85,7 @@ export function createQueue({ concurrency, handle, onFailure }: QueueOptions): Q
 
   const work = async (key: string) => {
     try {
-      await handle(key, failures.get(key) ?? 0);
+      await handle(key, { failures: failures.get(key) ?? 0, beginLook: () => void dirty.delete(key) });
       failures.delete(key);
     } catch (error) {
       const failed = (failures.get(key) ?? 0) + 1;

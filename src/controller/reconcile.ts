@@ -12,6 +12,7 @@ import { plan } from "../token/plan/plan.ts";
 import { type ExecuteContext, execute } from "./execute.ts";
 import { describeFailure, type ReportedFailure } from "./failures.ts";
 import { describeResource, type Observation, observe } from "./observe.ts";
+import type { Turn } from "./queue.ts";
 
 export interface ReconcileContext extends ExecuteContext {
   readonly events: EventRecorder;
@@ -29,15 +30,22 @@ export interface ReconcileResult {
 /** A pass that still finds something to do after so many rounds gives way to others and comes again. */
 const MAX_ROUNDS = 5;
 
+/** Of a pass that no queue has asked for. */
+const FIRST_TURN: Turn = { failures: 0, beginLook: () => {} };
+
 /**
  * Brings one ApiToken, its rows and its Secret together: observe → plan → execute, until there is nothing left to do,
  * and then the status, which thus says what was seen and not what was meant. Throws when a step failed: the key is to
- * be tried again, and every step may be repeated. `failures` counts those in a row before.
+ * be tried again, and every step may be repeated.
  */
-export async function reconcile(context: ReconcileContext, key: string, failures: number): Promise<ReconcileResult> {
+export async function reconcile(
+  context: ReconcileContext,
+  key: string,
+  { failures, beginLook }: Turn = FIRST_TURN,
+): Promise<ReconcileResult> {
   const seen: { last?: Observation } = {};
   try {
-    return await runRounds(context, key, seen);
+    return await runRounds(context, key, seen, beginLook);
   } catch (error) {
     const failure = describeFailure(error, failures + 1);
     if (failure !== undefined) await reportFailure(context, key, failure, failures + 1, seen.last);
@@ -49,12 +57,14 @@ async function runRounds(
   context: ReconcileContext,
   key: string,
   seen: { last?: Observation },
+  beginLook: () => void,
 ): Promise<ReconcileResult> {
   // Before anything is looked at: with keys other than the rows', every Secret would seem to hold no token.
   await context.getFence();
   const notes: Note[] = [];
   let isChanged = false;
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
+    beginLook();
     const { observation, decision } = await decide(context, key);
     seen.last = observation;
     if (decision.actions.length === 0) {

@@ -53,9 +53,10 @@ export function createIntake<T extends Stored>(options: IntakeOptions<T>): Intak
   return {
     drop,
     take(raw, evidence = {}) {
+      const before = store.get(storeKey(raw));
+      if (isSame(before, raw) && !evidence.isRewound) return; // the echo of our own write, mostly
       const object = reduceSafely(raw);
       if (object === undefined) return;
-      const before = store.get(storeKey(object));
       // Of another uid under the same name it is another object: the old one was deleted.
       const isOther = before !== undefined && before.metadata.uid !== object.metadata.uid;
       const isLater =
@@ -66,4 +67,8 @@ export function createIntake<T extends Stored>(options: IntakeOptions<T>): Intak
       else notify({ type: "updated", object, previous: before });
     },
   };
+}
+
+function isSame(before: Stored | undefined, { metadata }: Stored): boolean {
+  return before?.metadata.uid === metadata.uid && before.metadata.resourceVersion === metadata.resourceVersion;
 }

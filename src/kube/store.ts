@@ -44,7 +44,7 @@ export function createStore<T extends Stored>(
   indexes: Readonly<Record<string, (object: T) => string | undefined>> = {},
 ): Store<T> {
   const objects = new Map<string, T>();
-  const indexed = new Map<string, Set<string>>();
+  const indexed = new Map(Object.keys(indexes).map((index) => [index, new Map<string, Set<string>>()]));
   /** The versions in which the last few objects were gone, by uid. */
   const tombstones = new Map<string, string>();
 
@@ -53,15 +53,13 @@ export function createStore<T extends Stored>(
       const old = before && pick(before);
       const value = after && pick(after);
       if (old === value) continue;
+      const byValue = indexed.get(index) as Map<string, Set<string>>;
       if (old !== undefined) {
-        const keys = indexed.get(`${index}=${old}`);
+        const keys = byValue.get(old);
         keys?.delete(key);
-        if (keys?.size === 0) indexed.delete(`${index}=${old}`);
+        if (keys?.size === 0) byValue.delete(old);
       }
-      if (value !== undefined) {
-        const keys = indexed.get(`${index}=${value}`) ?? new Set();
-        indexed.set(`${index}=${value}`, keys.add(key));
-      }
+      if (value !== undefined) byValue.set(value, (byValue.get(value) ?? new Set()).add(key));
     }
   };
 
@@ -95,7 +93,7 @@ export function createStore<T extends Stored>(
       updateIndexes(key, before, undefined);
       return before;
     },
-    byIndex: (index, value) => [...(indexed.get(`${index}=${value}`) ?? [])].flatMap((key) => objects.get(key) ?? []),
+    byIndex: (index, value) => [...(indexed.get(index)?.get(value) ?? [])].flatMap((key) => objects.get(key) ?? []),
     values: () => objects.values(),
     get size() {
       return objects.size;

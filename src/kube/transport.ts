@@ -76,8 +76,9 @@ export async function createTransport(options: TransportOptions): Promise<KubeTr
   };
 
   const attempt = async <T>(method: Method, path: string, call: RequestOptions, endsAtMs: number): Promise<T> => {
-    const timeout = AbortSignal.timeout(Math.max(1, Math.ceil(endsAtMs - performance.now())));
-    const signal = call.signal === undefined ? timeout : AbortSignal.any([timeout, call.signal]);
+    const timeout = new AbortController();
+    const timer = setTimeout(() => timeout.abort(), Math.max(1, Math.ceil(endsAtMs - performance.now())));
+    const signal = call.signal === undefined ? timeout.signal : AbortSignal.any([timeout.signal, call.signal]);
     let access: Access | undefined;
     try {
       access = await credentials.current();
@@ -85,8 +86,10 @@ export async function createTransport(options: TransportOptions): Promise<KubeTr
       if (answer.statusCode >= 300) throw await readError(method, path, answer);
       return parseBody<T>(await answer.body.text());
     } catch (error) {
-      if (access !== undefined && timeout.aborted) credentials.suspect(access);
+      if (access !== undefined && timeout.signal.aborted) credentials.suspect(access);
       throw asUnreachable(error, `${method} ${path} got no answer`);
+    } finally {
+      clearTimeout(timer);
     }
   };
 

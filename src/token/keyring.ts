@@ -1,10 +1,10 @@
-import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { createHmac, createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from "node:crypto";
 
 /** A secret key with the id by which rows name it. */
 export interface Key {
   readonly id: string;
-  /** 32 bytes. */
-  readonly secret: Buffer;
+  /** 32 bytes; as a KeyObject they are in no log by accident. */
+  readonly secret: KeyObject;
   /** Nothing is made with it before: every program must have read it by then. Always active without it. */
   readonly activeFrom?: Date | undefined;
 }
@@ -30,7 +30,7 @@ export function createKeyring(): Keyring {
 
 /** A new random key, whose id begins with the prefix. */
 export function createKey(prefix: "p" | "e"): Key {
-  return { id: `${prefix}-${randomBytes(4).toString("hex")}`, secret: randomBytes(KEY_BYTES) };
+  return { id: `${prefix}-${randomBytes(4).toString("hex")}`, secret: createSecretKey(randomBytes(KEY_BYTES)) };
 }
 
 /**

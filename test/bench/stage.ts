@@ -8,13 +8,14 @@ import { type ControlPlane, startControlPlane } from "../support/control-plane.t
 import { installResources } from "../support/global-setup.ts";
 import { startPostgres } from "../support/postgres-server.ts";
 import { type BackgroundProcess, findFreePorts, startProcess, waitUntilReady } from "../support/processes.ts";
+import { readImageCommand } from "./image.ts";
 
 /** A control plane, a durable Postgres and room for a controller: as fast as they are in earnest. */
 export interface BenchStage {
   readonly controlPlane: ControlPlane;
   readonly transport: KubeTransport;
   readonly databaseUrl: string;
-  /** Starts the bundled controller, which looks at the namespace "watched" alone. */
+  /** Starts the bundled controller as its image does; it looks at the namespace "watched" alone. */
   startController(): Promise<BackgroundProcess & { readonly metricsUrl: string }>;
   stop(): Promise<void>;
 }
@@ -41,10 +42,12 @@ export async function startBenchStage(): Promise<BenchStage> {
     async startController() {
       const [port] = (await findFreePorts(1)) as [number];
       const program = fileURLToPath(new URL("../../dist/controller.js", import.meta.url));
-      const controller = startProcess(process.execPath, [program], {
+      const image = readImageCommand("controller");
+      const controller = startProcess(process.execPath, [...image.nodeOptions, program], {
         logPath: join(dir, "controller.log"),
         env: {
           ...process.env,
+          ...image.env,
           DATABASE_URL: databaseUrl,
           KUBECONFIG: controlPlane.kubeconfigPath,
           APITOKEN_NAMESPACE: "watched",

@@ -46,6 +46,32 @@ test("a key is never handled twice at once, and once more when it was added mean
   expect(handled).toEqual(["a", "a"]);
 });
 
+test("what a key was added for before its handler's last look is no reason to handle it again", async () => {
+  const { handled, handle, release } = aHandler();
+  const looks: (() => void)[] = [];
+  queue = createQueue({
+    concurrency: 1,
+    handle: (key, { beginLook }) => {
+      looks.push(beginLook);
+      return handle(key);
+    },
+    onFailure: ignore,
+  });
+  queue.add("a");
+  queue.add("a");
+  looks[0]?.();
+  release("a");
+  await eventually(() => queue.busy === 0);
+  expect(handled).toEqual(["a"]);
+
+  queue.add("a");
+  looks[1]?.();
+  queue.add("a"); // after the look: it may not have seen this
+  release("a");
+  await eventually(() => handled.length === 3);
+  release("a");
+});
+
 test("no more keys than the concurrency are handled at once", () => {
   const { handled, handle, release } = aHandler();
   queue = createQueue({ concurrency: 3, handle, onFailure: ignore });

@@ -66,7 +66,9 @@ async function examineSecret(context: ObserveContext, { metadata, owner, fingerp
   const isOurs = owner?.kind === "ApiToken" && owner.apiVersion === API_VERSION;
   if (isOurs && (await getApiToken(transport, namespace, owner.name))?.metadata.uid === owner.uid) return undefined;
   if ((await getSecret(transport, namespace, name))?.metadata.uid !== uid) return undefined;
-  const hashes = Object.values(fingerprints).flatMap((byKey) => Object.values(byKey));
+  const hashes = Object.values(fingerprints)
+    .flatMap((byPepper) => Object.values(byPepper))
+    .map((fingerprint) => Buffer.from(fingerprint, "base64"));
   return {
     key: keyOf(metadata),
     formerOwner: isOurs ? owner.name : undefined,

@@ -65,7 +65,7 @@ async function carryOut(context: ReconcileContext, db: Database, mend: Mend): Pr
     case "reconcileBlock":
       return void (await reconcileBlock(context, mend.name));
     case "reconcile":
-      return void (await reconcile(context, mend.key, 0));
+      return void (await reconcile(context, mend.key));
     case "deleteSecret":
       return deleteUnownedSecret(context, mend.key);
   }

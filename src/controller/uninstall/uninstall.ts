@@ -73,7 +73,7 @@ async function letGo(options: UninstallOptions, term: LeaseTerm): Promise<Uninst
     await Promise.all(Array.from({ length: config.APITOKEN_CONCURRENCY }, worker));
     return resources.length - (failed.length - failedBefore);
   };
-  const deleted = await attempt(leaving, ({ metadata }) => reconcile(context as ReconcileContext, keyOf(metadata), 0));
+  const deleted = await attempt(leaving, ({ metadata }) => reconcile(context as ReconcileContext, keyOf(metadata)));
   const guarded = context?.transport ?? transport;
   const released = await attempt(
     held.filter((resource) => !isDeleting(resource)),

@@ -2,7 +2,7 @@ import type { z } from "zod";
 import type { ApiTokenStatus, DesiredRotation, DesiredToken } from "../../token/model.ts";
 import type { ParsedSpec } from "../../token/plan/plan.ts";
 import { apiTokenSpecSchema } from "./api-token-spec.ts";
-import type { ObjectMeta } from "./group.ts";
+import { FINALIZER, type ObjectMeta, ROTATE_ANNOTATION } from "./group.ts";
 import { describeProblems, readDuration, stripControls } from "./schema.ts";
 
 type ApiTokenSpec = z.infer<typeof apiTokenSpecSchema>;
@@ -77,19 +77,31 @@ function toRotation({
   };
 }
 
-/** Strips what is of no use here and fills memory: managedFields, and kubectl's copy of the applied object. */
+/** Keeps what is read of an ApiToken: tens of thousands of them are in memory. */
 export function reduceApiToken(raw: unknown): ApiToken {
-  const resource = raw as ApiToken;
-  const { managedFields: _, ...metadata } = resource.metadata as ApiToken["metadata"] & { managedFields?: unknown };
-  if (metadata.annotations?.[LAST_APPLIED] !== undefined) {
-    const { [LAST_APPLIED]: __, ...annotations } = metadata.annotations;
-    return { metadata: { ...metadata, annotations }, spec: resource.spec, ...status(resource) };
-  }
-  return { metadata, spec: resource.spec, ...status(resource) };
+  const { metadata, spec, status } = raw as ApiToken;
+  const { namespace, name, uid, resourceVersion, generation, creationTimestamp, deletionTimestamp } = metadata;
+  const { finalizers, annotations } = metadata;
+  const rotation = annotations?.[ROTATE_ANNOTATION];
+  return {
+    metadata: {
+      namespace,
+      name,
+      uid,
+      resourceVersion,
+      ...(generation === undefined ? {} : { generation }),
+      ...(creationTimestamp === undefined ? {} : { creationTimestamp }),
+      ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
+      ...(finalizers === undefined ? {} : { finalizers: isOurs(finalizers) ? OUR_FINALIZERS : finalizers }),
+      ...(rotation === undefined ? {} : { annotations: { [ROTATE_ANNOTATION]: rotation } }),
+    },
+    spec,
+    ...(status === undefined ? {} : { status }),
+  };
 }
 
-const LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration";
+const OUR_FINALIZERS = [FINALIZER];
 
-function status(resource: ApiToken): Pick<ApiToken, "status"> {
-  return resource.status === undefined ? {} : { status: resource.status };
+function isOurs([finalizer, ...others]: readonly string[]): boolean {
+  return finalizer === FINALIZER && others.length === 0;
 }

@@ -1,5 +1,5 @@
 import { hashToken, type Keyring } from "../../token/keyring.ts";
-import type { ObjectMeta, OwnerReference } from "./group.ts";
+import { API_VERSION, type ObjectMeta, type OwnerReference } from "./group.ts";
 
 /** A Secret as the API server gives it. */
 export interface Secret {
@@ -11,6 +11,9 @@ export interface Secret {
   readonly data?: Readonly<Record<string, string>>;
   readonly immutable?: boolean;
 }
+
+/** The 32 bytes of an HMAC in base64: of tens of thousands of Buffers each would take five times the memory. */
+export type Fingerprint = string;
 
 /**
  * What is kept of a Secret: never its values. `fingerprints` has for each key of its data the HMAC of the value under
@@ -29,7 +32,7 @@ export interface SecretView {
   readonly owner: OwnerReference | undefined;
   /** Whether it is of a kind that no update can bring in line: immutable, or not Opaque. */
   readonly mustReplace: boolean;
-  readonly fingerprints: Readonly<Record<string, Readonly<Record<string, Buffer>>>>;
+  readonly fingerprints: Readonly<Record<string, Readonly<Record<string, Fingerprint>>>>;
 }
 
 /** A user never chooses it: tools treat Secrets of other types in ways of their own. */
@@ -41,7 +44,7 @@ export function reduceSecret(raw: unknown, keyring: Keyring): SecretView {
   const { name, namespace, uid, resourceVersion, labels = {}, annotations = {}, ownerReferences = [] } = metadata;
   return {
     metadata: { name, namespace, uid, resourceVersion, labels, annotations },
-    owner: ownerReferences.find((reference) => reference.controller === true),
+    owner: reduceOwner(ownerReferences),
     mustReplace: immutable === true || type !== SECRET_TYPE,
     fingerprints: Object.fromEntries(
       Object.entries(data).map(([key, value]) => [key, fingerprint(Buffer.from(value, "base64"), keyring)]),
@@ -49,6 +52,12 @@ export function reduceSecret(raw: unknown, keyring: Keyring): SecretView {
   };
 }
 
-function fingerprint(value: Buffer, keyring: Keyring): Record<string, Buffer> {
-  return Object.fromEntries(keyring.peppers.map((pepper) => [pepper.id, hashToken(value, pepper)]));
+/** Of our own references one text of their version is enough. */
+function reduceOwner(references: readonly OwnerReference[]): OwnerReference | undefined {
+  const owner = references.find(({ controller }) => controller === true);
+  return owner?.apiVersion === API_VERSION ? { ...owner, apiVersion: API_VERSION } : owner;
+}
+
+function fingerprint(value: Buffer, keyring: Keyring): Record<string, Fingerprint> {
+  return Object.fromEntries(keyring.peppers.map((pepper) => [pepper.id, hashToken(value, pepper).toString("base64")]));
 }

@@ -53,9 +53,10 @@ export function findLast({ newest, observed }: Situation): TokenRow | undefined 
 
 /** Whether the newest token, or the last that was told of, ended for this reason. So that it stays so: either is enough. */
 export function hasEndedFor(reason: Reason, situation: Situation): boolean {
-  const { newest, observed } = situation;
+  const { newest, held, observed } = situation;
   const { status } = observed.resource;
-  const last = findLast(situation);
+  // With a token held the next status tells of that one, whatever later one it tells of now.
+  const last = held === undefined ? findLast(situation) : newest;
   if (last !== undefined && !isLive(last, observed.now) && last.revocationReason === reason) return true;
   // Not Ready: an outage of the database takes its place.
   return (newest?.revision ?? 0) <= (status.revision ?? 0) && findCondition(status, "Revoked")?.reason === reason;

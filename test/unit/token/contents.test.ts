@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from "node:crypto";
+import { createHmac, createSecretKey, randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { type ContentsSubject, contentKeys, renderContents, sealContents } from "../../../src/token/contents.ts";
 import type { DesiredSecret } from "../../../src/token/model.ts";
@@ -6,7 +6,7 @@ import { aDesiredSecret, NOW } from "../../support/builders.ts";
 
 const SUBJECT: ContentsSubject = { id: "tokenOne0001", owner: "alice", expiresAt: NOW };
 const TOKEN = "apt_plaintext";
-const PEPPER = { id: "p1", secret: randomBytes(32) };
+const PEPPER = { id: "p1", secret: createSecretKey(randomBytes(32)) };
 
 const render = (secret: Partial<DesiredSecret>, subject: Partial<ContentsSubject> = {}, plaintext = TOKEN) =>
   renderContents(aDesiredSecret(secret), { ...SUBJECT, ...subject }, plaintext);
@@ -85,7 +85,7 @@ describe("the seal of a Secret's values", () => {
     ["another token", seal({}, { id: "tokenTwo0002" })],
     ["an edited value", seal({}, {}, { values: { header: "Bearer edited" } })],
     ["a value more", seal({}, {}, { values: { more: "edited" } })],
-    ["another pepper", seal({}, {}, { pepper: { id: "p2", secret: randomBytes(32) } })],
+    ["another pepper", seal({}, {}, { pepper: { id: "p2", secret: createSecretKey(randomBytes(32)) } })],
   ])("is another for %s", (_, other) => {
     expect(other).toBeDefined();
     expect(other).not.toBe(seal());

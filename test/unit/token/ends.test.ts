@@ -52,6 +52,13 @@ const ENDS: Readonly<Record<RevocationReason, readonly End[]>> = {
         resource: aResource({ status: { ...published.status, conditions: [revokedFor("Superseded")] } }),
       }),
     ],
+    [
+      "its newest row says so, whatever later one an edited status tells of",
+      aConvergedObserved({
+        resource: aResource({ status: { ...published.status, revision: 3 } }),
+        tokens: [row, { ...second, revokedAt: later(-HOUR_MS), revocationReason: "Superseded" }],
+      }),
+    ],
   ],
   OwnerLimitExceeded: [
     ["its owner has an older ApiToken", aConvergedObserved({ rivals: { older: 1, newer: 0 } }), {}, rejecting],

@@ -1,3 +1,4 @@
+import { createSecretKey } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import {
   createKey,
@@ -15,17 +16,17 @@ describe("a new keyring", () => {
     const { peppers, encryption } = createKeyring();
     expect([peppers.length, encryption.length]).toEqual([1, 1]);
     expect(KEY_BYTES).toBe(32);
-    for (const key of [...peppers, ...encryption]) expect(key.secret).toHaveLength(32);
+    for (const key of [...peppers, ...encryption]) expect(key.secret.symmetricKeySize).toBe(32);
   });
 
   test("shares no key and no id with another one", () => {
     const keys = Array.from({ length: 100 }, createKeyring).flatMap((ring) => [...ring.peppers, ...ring.encryption]);
     expect(new Set(keys.map((key) => key.id)).size).toBe(200);
-    expect(new Set(keys.map((key) => key.secret.toString("hex"))).size).toBe(200);
+    expect(new Set(keys.map((key) => key.secret.export().toString("hex"))).size).toBe(200);
   });
 
   test("keeps its former peppers for the rows that name them", () => {
-    const former = { id: "p-former", secret: Buffer.alloc(KEY_BYTES, 1) };
+    const former = { id: "p-former", secret: createSecretKey(Buffer.alloc(KEY_BYTES, 1)) };
     const [current] = createKeyring().peppers;
     const keyring = { ...createKeyring(), peppers: [current, former] } as const;
     expect(findPepper(keyring, current.id)).toBe(current);
@@ -73,7 +74,8 @@ describe("a hash", () => {
       "what do ya want for nothing?",
       "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
     ],
-  ])("is HMAC-SHA-256 (%#)", (secret, text, expected) => {
+  ])("is HMAC-SHA-256 (%#)", (bytes, text, expected) => {
+    const secret = createSecretKey(bytes);
     expect(hashToken(text, { id: "p", secret }).toString("hex")).toBe(expected);
     expect(hashToken(Buffer.from(text), { id: "p", secret }).toString("hex")).toBe(expected);
   });
