@@ -1,18 +1,30 @@
 import { styleText } from "node:util";
+import type { Deleted } from "../postgres/cleanup-batches.ts";
+import { countRows, type RowCounts } from "../postgres/cleanup-counts.ts";
 import type { CleanupOutcome } from "../postgres/cleanup-runs.ts";
-import type { ByReason, TokenCounts } from "../postgres/cleanup-tokens.ts";
 import { formatDuration } from "../token/duration.ts";
+import type { PartitionReport } from "./partitions.ts";
+import { formatCount, formatDay, formatSize, formatTable, type Paint, type Style } from "./table.ts";
 
 /** What a run did to one table. */
 export interface TargetReport {
   readonly table: string;
-  readonly before: TokenCounts;
+  readonly outcome: CleanupOutcome;
+  readonly before: RowCounts;
   /** Undefined in a dry run, and when the run ended too early to count again. */
-  readonly after: TokenCounts | undefined;
-  readonly deleted: ByReason;
+  readonly after: RowCounts | undefined;
+  /** Row by row; those of dropped partitions are in `partitions`. */
+  readonly deleted: Deleted;
+  readonly partitions: PartitionReport;
   readonly batches: number;
   /** Of the batches alone: counting and vacuum are not in it. */
   readonly durationMs: number;
+  /** How long it paused, by reason. */
+  readonly pausedMs: Readonly<Partial<Record<string, number>>>;
+  readonly retention: { readonly expiredMs: number; readonly revokedMs: number };
+  /** Why it vacuumed or did not. */
+  readonly vacuum: string;
+  readonly message: string | undefined;
 }
 
 /** What a run did. This very object is the output of `--output json`; times are milliseconds. */
@@ -23,18 +35,13 @@ export interface RunReport {
   readonly durationMs: number;
   readonly targets: readonly TargetReport[];
   readonly auditPartitions: { readonly created: readonly string[]; readonly dropped: readonly string[] };
-  /** Why it vacuumed or did not. */
-  readonly vacuum: string;
   readonly message: string | undefined;
 }
 
-/** Rows, whatever they died of. */
-export function countRows({ expired, revoked }: ByReason): number {
-  return expired + revoked;
+/** All rows of a table that a run has deleted, in batches and with partitions. */
+export function countDeleted({ deleted, partitions }: Pick<TargetReport, "deleted" | "partitions">): number {
+  return countRows(deleted) + partitions.dropped.reduce((sum, { rows }) => sum + rows, 0);
 }
-
-type Style = Parameters<typeof styleText>[0];
-type Paint = (style: Style, text: string) => string;
 
 const OUTCOME_STYLES: Readonly<Record<CleanupOutcome, Style>> = {
   succeeded: "green",
@@ -46,56 +53,57 @@ const OUTCOME_STYLES: Readonly<Record<CleanupOutcome, Style>> = {
 /** The report for a person: a table before and after, and one line that says how it ended. */
 export function formatReport(report: RunReport, useColours: boolean): string {
   const paint: Paint = (style, text) => (useColours ? styleText(style, text, { validateStream: false }) : text);
-  const lines = report.targets.flatMap((target) => [
-    paint("bold", target.table),
-    ...formatTable(target, report.isDryRun, paint),
-  ]);
+  const lines = report.targets.flatMap((target) => formatTarget(target, report.isDryRun, paint));
   const { created, dropped } = report.auditPartitions;
   if (created.length > 0) lines.push(`audit partitions made: ${created.join(", ")}`);
-  if (dropped.length > 0)
+  if (dropped.length > 0) {
     lines.push(`audit partitions ${report.isDryRun ? "to drop" : "dropped"}: ${dropped.join(", ")}`);
-  if (!report.isDryRun) lines.push(`vacuum: ${report.vacuum}`);
+  }
   const summary = report.isDryRun && report.outcome === "succeeded" ? "dry run: nothing was written" : report.outcome;
   lines.push(`${paint(OUTCOME_STYLES[report.outcome], summary)} after ${formatElapsed(report.durationMs)}`);
   if (report.message !== undefined) lines.push(report.message);
   return `${lines.join("\n")}\n`;
 }
 
-function formatTable(target: TargetReport, isDryRun: boolean, paint: Paint): string[] {
-  const { before, after } = target;
-  const gone = isDryRun ? before.due : target.deleted;
-  const head = ["", "before", after ? "after" : "", isDryRun ? "to delete" : "deleted"];
+function formatTarget(target: TargetReport, isDryRun: boolean, paint: Paint): string[] {
+  const { before, after, partitions, deleted } = target;
+  const gone = isDryRun ? before.due : { ...deleted, expired: countDeleted(target) - deleted.revoked };
+  const count = (value: number | undefined) => (value === undefined ? "" : formatCount(value));
+  const about = (counts: RowCounts | undefined, value: number | undefined) =>
+    counts?.isEstimate ? `~${count(value)}` : count(value);
   const rows = [
-    ["live", count(before.live), count(after?.live), ""],
+    ["", "before", after ? "after" : "", isDryRun ? "to delete" : "deleted"],
+    ["live", about(before, before.live), about(after, after?.live), ""],
     ["expired", count(before.expired), count(after?.expired), count(gone.expired)],
     ["revoked", count(before.revoked), count(after?.revoked), count(gone.revoked)],
-    ["total", count(before.total), count(after?.total), count(countRows(gone))],
+    ["total", about(before, before.total), about(after, after?.total), count(countRows(gone))],
     ["past retention", count(countRows(before.due)), count(after && countRows(after.due)), ""],
-    ["oldest dead", day(before.oldestDeadAt), after ? day(after.oldestDeadAt) : "", ""],
-    ["size", size(before.sizeBytes), after ? size(after.sizeBytes) : "", ""],
+    ...(before.held > 0 ? [["held", count(before.held), count(after?.held), ""]] : []),
+    ...(deleted.cascaded > 0 ? [["with them", "", "", count(deleted.cascaded)]] : []),
+    ["oldest dead", formatDay(before.oldestDeadAt), after ? formatDay(after.oldestDeadAt) : "", ""],
+    ["size", formatSize(sizeOf(before)), after ? formatSize(sizeOf(after)) : "", ""],
   ];
-  return [
-    paint("dim", formatRow(head)),
-    ...rows.map(formatRow).map((line) => (line.startsWith("  total") ? paint("bold", line) : line)),
+  const notes = [
+    ...(before.held > 0 ? ["held: other tables' rows refer to these dead rows, and so they stay"] : []),
+    ...(deleted.cascaded > 0 ? ["with them: rows of other tables, deleted by ON DELETE CASCADE"] : []),
+    ...partitions.dropped.map(({ name, rows }) =>
+      isDryRun ? `partition to drop: ${name}` : `partition dropped: ${name} (${formatCount(rows)} rows)`,
+    ),
+    ...partitions.kept.map(({ name, reason }) => `partition emptied row by row: ${name} (${reason})`),
+    ...Object.entries(target.pausedMs).map(
+      ([reason, pausedMs]) => `paused for ${formatElapsed(pausedMs ?? 0)}: ${reason}`,
+    ),
+    ...(isDryRun ? [] : [`vacuum: ${target.vacuum}`]),
+    ...(target.message === undefined ? [] : [target.message]),
   ];
+  return [paint("bold", target.table), ...formatTable(rows, paint, "total"), ...notes.map((note) => `  ${note}`)];
 }
 
-function formatRow([name = "", ...cells]: string[]): string {
-  return `  ${name.padEnd(14)}${cells.map((cell) => cell.padStart(14)).join("")}`.trimEnd();
+function sizeOf({ tableBytes, indexBytes }: RowCounts): number {
+  return tableBytes + indexBytes;
 }
 
-function formatElapsed(elapsedMs: number): string {
+/** Short times to the millisecond, others to the tenth of a second. */
+export function formatElapsed(elapsedMs: number): string {
   return elapsedMs < 1_000 ? `${Math.ceil(elapsedMs)}ms` : formatDuration(Math.round(elapsedMs / 100) * 100);
-}
-
-function count(value: number | undefined): string {
-  return value === undefined ? "" : value.toLocaleString("en-US");
-}
-
-function day(moment: Date | undefined): string {
-  return moment === undefined ? "-" : moment.toISOString().slice(0, 10);
-}
-
-function size(bytes: number): string {
-  return `${(bytes / 2 ** 20).toLocaleString("en-US", { maximumFractionDigits: 1 })} MiB`;
 }

@@ -1,14 +1,15 @@
+import { chooseCutoffs, countTarget } from "../postgres/cleanup-counts.ts";
+import { findPid, readServerState, type ServerState } from "../postgres/cleanup-pressure.ts";
 import {
   beginCleanupRun,
   type CleanupOutcome,
   endCleanupRun,
-  isLockConflict,
   prepareSession,
   setLockTimeout,
   tryLockCleanup,
 } from "../postgres/cleanup-runs.ts";
-import { chooseCutoffs, countTokens, mayVacuum, type TokenCounts, vacuumTokens } from "../postgres/cleanup-tokens.ts";
-import type { Connection } from "../postgres/database.ts";
+import type { CleanupTarget } from "../postgres/cleanup-target.ts";
+import type { Database, Queryable } from "../postgres/database.ts";
 import {
   createEventPartitions,
   dropEventPartitions,
@@ -17,21 +18,19 @@ import {
 import { requireSchema } from "../postgres/migrations.ts";
 import type { Logger } from "../runtime/log.ts";
 import type { CleanupConfig } from "./config.ts";
+import { previewPartitions } from "./partitions.ts";
 import type { Progress } from "./progress.ts";
-import { countRows, type RunReport, type TargetReport } from "./report.ts";
-import { findExcess } from "./safety.ts";
-import { sweepTokens } from "./tokens.ts";
-
-const TABLE = "apitoken.tokens";
+import { countDeleted, type RunReport, type TargetReport } from "./report.ts";
+import { findClockWarning, findExcess, findObstruction } from "./safety.ts";
+import { explainFailure, type PlannedTarget, runTarget, untouched } from "./target-run.ts";
+import { checkTargets, requireTargets } from "./targets.ts";
+import { startThrottle } from "./throttle.ts";
 
 /** The audit trail has partitions for so many months to come. */
 const MONTHS_AHEAD = 3;
 
-/** Below this many deleted rows autovacuum does. */
-const VACUUM_FROM_ROWS = 10_000;
-
 export interface RunContext {
-  readonly session: Connection;
+  readonly db: Database;
   readonly config: CleanupConfig;
   /** Ends the run between two batches. */
   readonly stop: AbortSignal;
@@ -39,132 +38,162 @@ export interface RunContext {
   readonly createProgress: (table: string, rowsDue: number) => Progress;
 }
 
+interface SessionContext extends RunContext {
+  readonly session: Queryable;
+}
+
 type Ending = Pick<RunReport, "outcome" | "targets" | "auditPartitions" | "message">;
 
+const NO_PARTITIONS: RunReport["auditPartitions"] = { created: [], dropped: [] };
+
 /**
- * One run on a session of its own; undefined when another run is at work. What a run did is kept in cleanup_runs, also
- * when it fails. A dry run writes nothing at all and takes no lock: it does not keep the nightly run from its work.
+ * One run; undefined when another run is at work. What a run did is kept in cleanup_runs, also when it fails. A dry run
+ * writes nothing at all and takes no lock: it does not keep the nightly run from its work. Throws a ConfigError when a
+ * target does not fit the database.
  */
 export async function runCleanup(context: RunContext): Promise<RunReport | undefined> {
-  const { session, config } = context;
   const startedAtMs = performance.now();
-  await prepareSession(session);
-  await setLockTimeout(session, config.APITOKEN_CLEANUP_LOCK_TIMEOUT);
-  await requireSchema(session);
-  if (!config.isDryRun && !(await tryLockCleanup(session))) return undefined;
-
-  const runId = config.isDryRun ? undefined : await beginCleanupRun(session);
-  const ending = await cleanUp(context, runId).catch((error: unknown) => failed(context, [], error));
-  if (runId !== undefined) await recordEnd(context, runId, ending);
-  const vacuum = await vacuumIfNeeded(context, ending);
-  return { ...ending, vacuum, isDryRun: config.isDryRun, runId, durationMs: performance.now() - startedAtMs };
-}
-
-async function cleanUp(context: RunContext, runId: string | undefined): Promise<Ending> {
-  const { session, config } = context;
-  const auditPartitions = await keepEventPartitions(context);
-  const cutoffs = await chooseCutoffs(
-    session,
-    config.APITOKEN_CLEANUP_RETENTION_EXPIRED,
-    config.APITOKEN_CLEANUP_RETENTION_REVOKED,
-  );
-  const before = await countTokens(session, cutoffs);
-  const report = (rest: Partial<TargetReport>): TargetReport[] => [
-    {
-      table: TABLE,
-      before,
-      after: undefined,
-      deleted: { expired: 0, revoked: 0 },
-      batches: 0,
-      durationMs: 0,
-      ...rest,
-    },
-  ];
-  const excess = findExcess(TABLE, before, config.maxFraction);
-  if (excess !== undefined) return { outcome: "refused", targets: report({}), auditPartitions, message: excess };
-  if (runId === undefined) return { outcome: "succeeded", targets: report({}), auditPartitions, message: undefined };
-
-  const { end, error, ...swept } = await sweep(context, { runId, cutoffs, before });
-  if (end === "failed") return { ...failed(context, report(swept), error), auditPartitions };
-  const left = countRows(before.due) - countRows(swept.deleted);
-  if (end === "stopped" && left > 0) {
-    const message = `Stopped with about ${left} rows of ${TABLE} left; the next run goes on with them.`;
-    return { outcome: "stopped", targets: report(swept), auditPartitions, message };
-  }
-  const after = await countTokens(session, cutoffs);
-  return { outcome: "succeeded", targets: report({ ...swept, after }), auditPartitions, message: undefined };
-}
-
-async function sweep(
-  { session, config, stop, createProgress }: RunContext,
-  run: { runId: string; cutoffs: Parameters<typeof countTokens>[1]; before: TokenCounts },
-) {
-  const { runId, cutoffs, before } = run;
-  const rowsDue = countRows(before.due);
-  if (rowsDue === 0)
-    return { deleted: { expired: 0, revoked: 0 }, batches: 0, durationMs: 0, end: "complete" as const };
-  const progress = createProgress(TABLE, rowsDue);
-  try {
-    return await sweepTokens(session, {
+  const { config } = context;
+  return context.db.withConnection(async (session) => {
+    const here: SessionContext = { ...context, session };
+    await prepareSession(session);
+    await setLockTimeout(session, config.APITOKEN_CLEANUP_LOCK_TIMEOUT);
+    await requireSchema(session);
+    const conclude = (runId: string | undefined, ending: Ending): RunReport => ({
+      ...ending,
+      isDryRun: config.isDryRun,
       runId,
-      cutoffs,
-      audit: config.APITOKEN_CLEANUP_AUDIT,
-      batchTargetMs: config.APITOKEN_CLEANUP_BATCH_TARGET,
-      lockTimeoutMs: config.APITOKEN_CLEANUP_LOCK_TIMEOUT,
-      totalRows: before.total,
-      stop,
-      onProgress: (fraction, deleted) => progress.update(fraction, countRows(deleted)),
+      durationMs: performance.now() - startedAtMs,
     });
-  } finally {
-    progress.end();
-  }
+    const obstruction = checkServer(here, await readServerState(session));
+    if (obstruction !== undefined) return conclude(undefined, fail(obstruction));
+    const targets = requireTargets(await checkTargets(session, config));
+    if (config.isDryRun) {
+      return conclude(
+        undefined,
+        await preview(here, targets).catch((error: unknown) => fail(explainFailure(error, config))),
+      );
+    }
+    if (!(await tryLockCleanup(session))) return undefined;
+    const runId = await beginCleanupRun(session);
+    const ending = await cleanUp(here, targets, runId).catch((error: unknown) => {
+      context.log.error({ err: error }, "cleanup failed");
+      return fail(explainFailure(error, config));
+    });
+    await recordEnd(here, runId, ending);
+    return conclude(runId, ending);
+  });
 }
 
-/** First of all: without a partition for the month no token could be issued. */
-async function keepEventPartitions({ session, config }: RunContext): Promise<RunReport["auditPartitions"]> {
-  const retentionMs = config.APITOKEN_CLEANUP_AUDIT_RETENTION;
-  if (config.isDryRun) return { created: [], dropped: await findExpiredEventPartitions(session, retentionMs) };
-  return {
+function fail(message: string): Ending {
+  return { outcome: "failed", targets: [], auditPartitions: NO_PARTITIONS, message };
+}
+
+function checkServer({ log, config }: RunContext, state: ServerState): string | undefined {
+  const warning = findClockWarning(state);
+  if (warning !== undefined) log.warn({ clockDifferenceMs: Math.round(state.clockDifferenceMs) }, "clocks differ");
+  if (!state.seesReplicas && config.APITOKEN_CLEANUP_MAX_REPLICA_LAG > 0) {
+    log.debug("the role does not see the replicas' lag; grant pg_monitor to apitoken_cleanup");
+  }
+  return findObstruction(state);
+}
+
+/** Everything is counted, and judged, before anything is deleted. */
+async function plan({ session }: SessionContext, targets: readonly CleanupTarget[]): Promise<PlannedTarget[]> {
+  const planned: PlannedTarget[] = [];
+  for (const target of targets) {
+    const cutoffs = await chooseCutoffs(session, target.retention);
+    planned.push({ target, cutoffs, before: await countTarget(session, target, cutoffs) });
+  }
+  return planned;
+}
+
+function refuseExcess(planned: readonly PlannedTarget[]): Pick<Ending, "outcome" | "targets" | "message"> | undefined {
+  const excesses = planned.map(({ target, before }) => findExcess(target.name, before, target.maxFraction));
+  const message = excesses.filter((excess) => excess !== undefined).join("\n");
+  if (message === "") return undefined;
+  const targets = planned.map((each, index) =>
+    untouched(each, { outcome: excesses[index] === undefined ? "stopped" : "refused" }),
+  );
+  return { outcome: "refused", targets, message };
+}
+
+async function preview(context: SessionContext, targets: readonly CleanupTarget[]): Promise<Ending> {
+  const { session, config } = context;
+  const dropped = await findExpiredEventPartitions(session, config.APITOKEN_CLEANUP_AUDIT_RETENTION);
+  const auditPartitions = { created: [], dropped };
+  const planned = await plan(context, targets);
+  const refusal = refuseExcess(planned);
+  if (refusal !== undefined) return { ...refusal, auditPartitions };
+  const reports: TargetReport[] = [];
+  for (const each of planned) {
+    const partitions = await previewPartitions(session, each.target, each.cutoffs.expiredBefore);
+    reports.push(untouched(each, { partitions }));
+  }
+  return { outcome: "succeeded", targets: reports, auditPartitions, message: undefined };
+}
+
+async function cleanUp(context: SessionContext, targets: readonly CleanupTarget[], runId: string): Promise<Ending> {
+  const { session, config, db, log } = context;
+  // First of all: without a partition for the month no token could be issued.
+  const auditPartitions = {
     created: await createEventPartitions(session, MONTHS_AHEAD),
-    dropped: await dropEventPartitions(session, retentionMs),
+    dropped: await dropEventPartitions(session, config.APITOKEN_CLEANUP_AUDIT_RETENTION),
+  };
+  const planned = await plan(context, targets);
+  const refusal = refuseExcess(planned);
+  if (refusal !== undefined) return { ...refusal, auditPartitions };
+
+  const reports: TargetReport[] = [];
+  const pids = [await findPid(session)];
+  for (const each of planned) {
+    const leftRows =
+      config.maxRows === undefined
+        ? undefined
+        : config.maxRows - reports.reduce((sum, report) => sum + countDeleted(report), 0);
+    const throttle = startThrottle(db, pids, limitsOf(config), log);
+    try {
+      reports.push(await runTarget(each, { ...context, runId, throttle, maxRows: leftRows }));
+    } finally {
+      await throttle.end();
+    }
+  }
+  const outcome = worstOf(reports);
+  const messages = reports.flatMap(({ table, outcome: end, message = "" }) =>
+    end === "succeeded" ? [] : [reports.length > 1 ? `${table}: ${message}` : message],
+  );
+  return {
+    outcome,
+    targets: reports,
+    auditPartitions,
+    message: messages.length === 0 ? undefined : messages.join("\n"),
   };
 }
 
-/** How a run ends that an error has ended: with what it did up to then. */
-function failed({ log, config }: RunContext, targets: readonly TargetReport[], error: unknown): Ending {
-  log.error({ err: error }, "cleanup failed");
-  const message = isLockConflict(error)
-    ? "Another session holds a lock that the cleanup needs (ALTER TABLE, VACUUM FULL and the like take such), for " +
-      `longer than APITOKEN_CLEANUP_LOCK_TIMEOUT, ${config.APITOKEN_CLEANUP_LOCK_TIMEOUT} ms. Run again when it is done.`
-    : error instanceof Error
-      ? error.message
-      : String(error);
-  return { outcome: "failed", targets, auditPartitions: { created: [], dropped: [] }, message };
+function limitsOf(config: CleanupConfig) {
+  return {
+    replicaLagMs: config.APITOKEN_CLEANUP_MAX_REPLICA_LAG,
+    waiters: config.APITOKEN_CLEANUP_MAX_WAITERS,
+    walBytesPerSecond: config.APITOKEN_CLEANUP_MAX_WAL_RATE,
+  };
+}
+
+const BY_SEVERITY = ["failed", "refused", "stopped", "succeeded"] as const;
+
+function worstOf(reports: readonly TargetReport[]): CleanupOutcome {
+  return BY_SEVERITY.find((outcome) => reports.some((report) => report.outcome === outcome)) ?? "succeeded";
 }
 
 /** When this fails as well, the run stays without an end, and the next one closes it. */
-async function recordEnd({ session, log }: RunContext, runId: string, ending: Ending): Promise<void> {
-  const outcome: CleanupOutcome = ending.outcome;
-  const error = ending.message === undefined ? {} : { error: ending.message };
+async function recordEnd(
+  { session, log }: SessionContext,
+  runId: string,
+  { outcome, targets, message }: Ending,
+): Promise<void> {
   try {
-    await endCleanupRun(session, runId, { outcome, targets: ending.targets, ...error });
+    await endCleanupRun(session, runId, { outcome, targets, ...(message === undefined ? {} : { error: message }) });
   } catch (cause) {
     if (outcome !== "failed") throw cause;
     log.warn({ err: cause }, "cannot record the end of the run");
-  }
-}
-
-/** The run has its end by now: however long this takes and however it ends, the rows are gone. */
-async function vacuumIfNeeded({ session, log, stop }: RunContext, { outcome, targets }: Ending): Promise<string> {
-  const deleted = targets.reduce((sum, target) => sum + countRows(target.deleted), 0);
-  if (deleted < VACUUM_FROM_ROWS) return "not needed";
-  if (outcome !== "succeeded" || stop.aborted) return "skipped, for the run ended early";
-  try {
-    if (!(await mayVacuum(session))) return "not permitted to this role; autovacuum will do it";
-    await vacuumTokens(session);
-    return "done";
-  } catch (error) {
-    log.warn({ err: error }, "vacuum failed");
-    return "failed; autovacuum will do it";
   }
 }

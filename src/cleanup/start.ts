@@ -1,11 +1,13 @@
 import { type Database, openDatabase } from "../postgres/database.ts";
 import { sqlState } from "../postgres/errors.ts";
-import { ConfigError, readEnvironment } from "../runtime/config.ts";
+import { ConfigError } from "../runtime/config.ts";
 import { createLogger, type Logger } from "../runtime/log.ts";
 import { EXIT_DONE } from "../runtime/program.ts";
-import { type CleanupConfig, cleanupEnvironment, readCommandLine } from "./config.ts";
+import { type CleanupConfig, readCommandLine, readSettings } from "./config.ts";
+import { readConfigFile } from "./config-file.ts";
 import { createLoggedProgress, createTerminalProgress } from "./progress.ts";
-import { formatReport, type RunReport } from "./report.ts";
+import { publishReport } from "./publish.ts";
+import { countDeleted, formatReport, type RunReport } from "./report.ts";
 import { runCleanup } from "./run.ts";
 
 const EXIT_CODES = { succeeded: EXIT_DONE, failed: 1, refused: 3, stopped: 4 } as const;
@@ -13,19 +15,47 @@ const EXIT_CODES = { succeeded: EXIT_DONE, failed: 1, refused: 3, stopped: 4 } a
 /** The options as the command line has them. */
 export type CommandLine = Readonly<Record<string, string | boolean | undefined>>;
 
-/** Runs the cleanup once, on a connection of its own, and prints what it did. Returns the exit code. */
-export async function start(options: CommandLine, environment: NodeJS.ProcessEnv, stop: AbortSignal): Promise<number> {
-  const config: CleanupConfig = { ...readEnvironment(cleanupEnvironment, environment), ...readCommandLine(options) };
-  const useColours = environment.NO_COLOR === undefined;
+/** All settings, wherever they stand. Throws a ConfigError. */
+export function readConfig(options: CommandLine, environment: NodeJS.ProcessEnv): CleanupConfig {
+  const { config: path = environment.APITOKEN_CLEANUP_CONFIG, ...rest } = options;
+  const file = path ? readConfigFile(String(path)) : { targets: [], settings: {} };
+  return { ...readSettings(environment, file), ...readCommandLine(rest), targets: file.targets };
+}
+
+/** The database as the cleanup uses it: the batches on one connection, and one to watch the server. */
+export async function openCleanupDatabase(config: CleanupConfig): Promise<Database> {
+  const db = openDatabase({
+    url: config.DATABASE_URL,
+    role: "apitoken_cleanup",
+    actor: "cleanup",
+    maxConnections: 2,
+    statementTimeoutMs: config.APITOKEN_CLEANUP_STATEMENT_TIMEOUT,
+  });
+  await requireAccess(db).catch(async (error: unknown) => {
+    await db.close();
+    throw error;
+  });
+  return db;
+}
+
+/** How a person or a log reads a run. */
+export interface Output {
+  readonly log: Logger;
+  readonly isWatched: boolean;
+  readonly useColours: boolean;
+}
+
+export function createOutput(config: CleanupConfig, environment: NodeJS.ProcessEnv): Output {
   const isWatched = process.stderr.isTTY === true;
   const log = createLogger("cleanup", config.APITOKEN_LOG_LEVEL);
   if (isWatched) log.level = "silent"; // a person reads the report and the progress instead
+  return { log, isWatched, useColours: environment.NO_COLOR === undefined };
+}
 
-  const report = await runOnce(config, log, stop, (table, rowsDue) =>
-    isWatched
-      ? createTerminalProgress(process.stderr, useColours, table, rowsDue)
-      : createLoggedProgress(log, table, rowsDue),
-  );
+/** Runs the cleanup once, on connections of its own, and prints what it did. Returns the exit code. */
+export async function start(config: CleanupConfig, output: Output, stop: AbortSignal): Promise<number> {
+  const { log, isWatched, useColours } = output;
+  const report = await runOnce(config, output, stop);
   process.stdout.write(
     config.output === "json"
       ? `${JSON.stringify(report ?? { outcome: "skipped", message: ANOTHER_RUN })}\n`
@@ -34,30 +64,30 @@ export async function start(options: CommandLine, environment: NodeJS.ProcessEnv
         : formatReport(report, useColours && process.stdout.isTTY === true),
   );
   log.info(report === undefined ? { outcome: "skipped" } : summarize(report), "cleanup ended");
-  return report === undefined ? EXIT_DONE : EXIT_CODES[report.outcome];
+  if (isWatched && report?.message !== undefined && config.output === "json")
+    process.stderr.write(`${report.message}\n`);
+  if (report === undefined) return EXIT_DONE;
+  if (!report.isDryRun) await publishReport(report, config, log);
+  return EXIT_CODES[report.outcome];
 }
 
 const ANOTHER_RUN = "another cleanup of this database is at work; nothing was done";
 
-async function runOnce(
-  config: CleanupConfig,
-  log: Logger,
-  stop: AbortSignal,
-  createProgress: Parameters<typeof runCleanup>[0]["createProgress"],
-): Promise<RunReport | undefined> {
+async function runOnce(config: CleanupConfig, output: Output, stop: AbortSignal): Promise<RunReport | undefined> {
+  const { log, isWatched, useColours } = output;
   const deadline = config.maxDurationMs === undefined ? [] : [AbortSignal.timeout(config.maxDurationMs)];
-  const db = openDatabase({
-    url: config.DATABASE_URL,
-    role: "apitoken_cleanup",
-    actor: "cleanup",
-    maxConnections: 1,
-    statementTimeoutMs: config.APITOKEN_CLEANUP_STATEMENT_TIMEOUT,
-  });
+  const db = await openCleanupDatabase(config);
   try {
-    await requireAccess(db);
-    return await db.withConnection((session) =>
-      runCleanup({ session, config, log, stop: AbortSignal.any([stop, ...deadline]), createProgress }),
-    );
+    return await runCleanup({
+      db,
+      config,
+      log,
+      stop: AbortSignal.any([stop, ...deadline]),
+      createProgress: (table, rowsDue) =>
+        isWatched
+          ? createTerminalProgress(process.stderr, useColours, table, rowsDue)
+          : createLoggedProgress(log, table, rowsDue),
+    });
   } finally {
     await db.close();
   }
@@ -81,13 +111,18 @@ async function requireAccess(db: Database): Promise<void> {
   });
 }
 
-function summarize({ outcome, isDryRun, runId, durationMs, targets, vacuum, message }: RunReport) {
-  const tables = targets.map(({ table, deleted, batches, before, after }) => ({
-    table,
-    deleted,
-    batches,
-    due: (after ?? before).due,
-    sizeBytes: (after ?? before).sizeBytes,
-  }));
-  return { outcome, isDryRun, runId, durationMs: Math.round(durationMs), tables, vacuum, message };
+function summarize({ outcome, isDryRun, runId, durationMs, targets, message }: RunReport) {
+  const tables = targets.map((target) => {
+    const counts = target.after ?? target.before;
+    return {
+      table: target.table,
+      outcome: target.outcome,
+      deleted: countDeleted(target),
+      batches: target.batches,
+      due: counts.due,
+      sizeBytes: counts.tableBytes + counts.indexBytes,
+      vacuum: target.vacuum,
+    };
+  });
+  return { outcome, isDryRun, runId, durationMs: Math.round(durationMs), tables, message };
 }

@@ -19,6 +19,8 @@ export async function prepareSession(session: Queryable): Promise<void> {
   await session.query({
     text: `select set_config('timezone', 'UTC', false), set_config('datestyle', 'ISO', false),
                   set_config('default_transaction_isolation', 'read committed', false),
+                  set_config('standard_conforming_strings', 'on', false),
+                  set_config('idle_in_transaction_session_timeout', '60s', false),
                   set_config('work_mem', '32MB', false)`,
   });
 }
@@ -37,6 +39,11 @@ const LOCK_CONFLICTS = new Set([
 export function isLockConflict(error: unknown): boolean {
   const cause = error instanceof DatabaseUnavailableError ? error.cause : error;
   return LOCK_CONFLICTS.has(sqlState(cause) ?? "");
+}
+
+/** Whether a statement failed because another table's row has begun to refer to one that it would delete. */
+export function isReferenceConflict(error: unknown): boolean {
+  return sqlState(error) === "23503" || sqlState(error) === "23001";
 }
 
 /**

@@ -7,8 +7,8 @@ export type DatabaseRole = "apitoken_controller" | "apitoken_cleanup" | "apitoke
 export interface DatabaseOptions {
   /** A libpq connection string: postgres://user:password@host:port/database?sslmode=… */
   readonly url: string;
-  /** The role that every session takes: the login must be a member of it. */
-  readonly role: DatabaseRole;
+  /** The role that every session takes: the login must be a member of it. Undefined: the login's own rights. */
+  readonly role?: DatabaseRole;
   /** Who acts, as it stands in the audit trail and in pg_stat_activity. No spaces. */
   readonly actor: string;
   readonly maxConnections: number;
@@ -97,7 +97,7 @@ function toPoolConfig(options: DatabaseOptions): pg.PoolConfig {
     query_timeout: statementTimeoutMs > 0 ? statementTimeoutMs + 2_000 : 0,
     keepAlive: true,
     // Set with the connection, not by a statement after it: no session ever runs outside its role.
-    options: `-c role=${options.role} -c apitoken.actor=${options.actor} -c statement_timeout=${statementTimeoutMs}`,
+    options: `${options.role === undefined ? "" : `-c role=${options.role} `}-c apitoken.actor=${options.actor} -c statement_timeout=${statementTimeoutMs}`,
   };
 }
 

@@ -5,7 +5,7 @@ import type { Queryable } from "./database.ts";
 import { sqlState } from "./errors.ts";
 
 /** The newest schema that this program knows. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /** The database's schema is not one that this program can work with. The message says what to do. */
 export class SchemaMismatchError extends Error {

@@ -6,7 +6,7 @@ import { runCleanup } from "./program.ts";
 
 test.each([
   [["--retention", "7d"], {}, "Unknown option '--retention'"],
-  [["now"], {}, '"now" is not an option of cleanup'],
+  [["now"], {}, '"now" is not a command of cleanup'],
   [["--output", "yaml"], {}, '--output is "yaml": must be "text" or "json"'],
   [["--max-fraction", "90 %"], {}, '--max-fraction is "90 %": must be a number from 0 to 1'],
   [[], { DATABASE_URL: "" }, "DATABASE_URL is not set: say where the database is"],

@@ -2,8 +2,17 @@ import { beforeEach, expect, test } from "vitest";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { runAsSuperuser } from "../../support/postgres-server.ts";
-import { DUE, insertTokenRows, KEPT } from "../../support/token-rows.ts";
-import { type CleanupProgram, findCleaned, findNames, findRuns, isTrue, runCleanup, startCleanup } from "./program.ts";
+import { DUE, KEPT } from "../../support/token-rows.ts";
+import {
+  type CleanupProgram,
+  findCleaned,
+  findNames,
+  findRuns,
+  insertTokens,
+  isTrue,
+  runCleanup,
+  startCleanup,
+} from "./program.ts";
 
 const DEAD = 40_000;
 const LIVE = 2_000;
@@ -16,7 +25,7 @@ let url: string;
 
 beforeEach(async () => {
   url = await createTestDatabase();
-  await insertTokenRows(url, [
+  await insertTokens(url, [
     { prefix: "dead", count: DEAD, ...DUE.expired },
     { prefix: "live", count: LIVE, ...KEPT.live },
   ]);
@@ -113,7 +122,7 @@ test("two at once: the second says so, does nothing and ends well; a dry run may
 
 test("a run in one database keeps none from running in another", async () => {
   const elsewhere = await createTestDatabase();
-  await insertTokenRows(elsewhere, [{ prefix: "dead", count: 10, ...DUE.revoked }]);
+  await insertTokens(elsewhere, [{ prefix: "dead", count: 10, ...DUE.revoked }]);
   const first = await startAndMeet();
   first.process.kill("SIGSTOP");
   expect((await runCleanup(elsewhere)).exitCode).toBe(0);

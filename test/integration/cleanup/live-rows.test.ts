@@ -4,8 +4,8 @@ import { expect, test } from "vitest";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { runAsSuperuser } from "../../support/postgres-server.ts";
-import { DUE, insertTokenRows, KEPT } from "../../support/token-rows.ts";
-import { findCleaned, findNames, isTrue, runCleanup } from "./program.ts";
+import { DUE, KEPT } from "../../support/token-rows.ts";
+import { findCleaned, findNames, insertTokens, isTrue, runCleanup } from "./program.ts";
 
 const ROWS = 3_000;
 
@@ -67,7 +67,7 @@ test("whatever others do meanwhile, no row goes that is live or within its reten
       async (sessions, batchTarget) => {
         const url = await createTestDatabase();
         const kinds = Object.entries({ ...DUE, live: KEPT.live });
-        await insertTokenRows(
+        await insertTokens(
           url,
           kinds.map(([prefix, times]) => ({ prefix, count: ROWS, ...times })),
         );

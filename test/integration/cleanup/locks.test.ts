@@ -1,13 +1,16 @@
 import pg from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { deleteBatch } from "../../../src/postgres/cleanup-batches.ts";
+import { readTableFacts } from "../../../src/postgres/cleanup-catalog.ts";
+import { chooseCutoffs } from "../../../src/postgres/cleanup-counts.ts";
 import { prepareSession, setLockTimeout } from "../../../src/postgres/cleanup-runs.ts";
-import { chooseCutoffs, deleteDeadTokens } from "../../../src/postgres/cleanup-tokens.ts";
 import { openDatabase } from "../../../src/postgres/database.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { runAsSuperuser } from "../../support/postgres-server.ts";
-import { DUE, insertTokenRows, KEPT } from "../../support/token-rows.ts";
-import { findCleaned, findNames, findRuns, isTrue, runCleanup } from "./program.ts";
+import { DUE, KEPT } from "../../support/token-rows.ts";
+import { aTarget } from "../../unit/cleanup/builders.ts";
+import { findCleaned, findNames, findRuns, insertTokens, isTrue, runCleanup } from "./program.ts";
 
 const ROWS = 5_000;
 let url: string;
@@ -15,7 +18,7 @@ let other: pg.Client;
 
 beforeEach(async () => {
   url = await createTestDatabase();
-  await insertTokenRows(url, [
+  await insertTokens(url, [
     { prefix: "dead", count: ROWS, ...DUE.expired },
     { prefix: "live", count: ROWS, ...KEPT.live },
   ]);
@@ -57,21 +60,31 @@ test.each(["wait", "skip"] as const)(
     await runAsSuperuser(url, `alter database ${name} set default_transaction_isolation = 'repeatable read'`);
     const db = openDatabase({ url, role: "apitoken_cleanup", actor: "cleanup", maxConnections: 1 });
     await prepareSession(db);
-    const cutoffs = await chooseCutoffs(db, 0, 0);
+    const cutoffs = await chooseCutoffs(db, { expiredMs: 0, revokedMs: 0 });
+    const facts = await readTableFacts(db, { schema: "apitoken", table: "tokens" });
+    const target = aTarget({
+      schema: "apitoken",
+      table: "tokens",
+      name: "apitoken.tokens",
+      oid: facts?.oid ?? "",
+      audit: "rows",
+    });
+    const leaf = { oid: target.oid, sql: "apitoken.tokens" };
     const [run] = await runAsSuperuser<{ id: string }>(
       url,
       "insert into apitoken.cleanup_runs default values returning id",
     );
     await setLockTimeout(db, 30_000);
     await other.query("update apitoken.tokens set expires_at = now() + interval '1 day' where name = 'dead-7'");
-    const range = { runId: run?.id ?? "", fromBlock: 0, toBlock: 100_000 };
-    const batch = deleteDeadTokens(db, range, cutoffs, "rows", way);
+    const range = { fromBlock: 0, toBlock: 100_000 };
+    const options = { runId: run?.id ?? "", range, cutoffs, onLockedRow: way, maxRows: undefined };
+    const batch = deleteBatch(db, target, leaf, options);
     const isWaiting =
       "exists (select from pg_stat_activity where wait_event_type = 'Lock' and application_name = 'cleanup' and datname = current_database())";
     if (way === "wait") await eventually(() => isTrue(url, isWaiting));
     else await batch;
     await other.query("commit");
-    expect(await batch).toEqual({ expired: ROWS - 1, revoked: 0 });
+    expect(await batch).toEqual({ expired: ROWS - 1, revoked: 0, cascaded: 0 });
     expect((await findNames(url)).filter((name) => name.startsWith("dead"))).toEqual(["dead-7"]);
     await db.close();
   },

@@ -3,6 +3,7 @@ import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import type { RunReport } from "../../../src/cleanup/report.ts";
 import { runAsSuperuser } from "../../support/postgres-server.ts";
+import { insertTokenRows, type TokenRows } from "../../support/token-rows.ts";
 
 export interface FinishedProgram {
   /** Null when a signal ended it. */
@@ -51,12 +52,23 @@ export async function findNames(url: string): Promise<string[]> {
   return rows.map((row) => row.name);
 }
 
+/** Inserts rows and remembers their names, so that a test can tell which those were that have gone. */
+export async function insertTokens(url: string, kinds: readonly TokenRows[]): Promise<void> {
+  await insertTokenRows(url, kinds);
+  await runAsSuperuser(url, "create table if not exists public.remembered (id text primary key, name text)");
+  await runAsSuperuser(
+    url,
+    "insert into public.remembered select id, name from apitoken.tokens on conflict do nothing",
+  );
+}
+
 /** The tokens that the audit trail says the cleanup has deleted, in the order of their names. */
 export function findCleaned(url: string): Promise<{ name: string; reason: string; actor: string; token_id: string }[]> {
   return runAsSuperuser(
     url,
-    `select name, reason, actor, token_id from apitoken.security_events where event = 'TokenCleaned'
-     order by name collate "C", id`,
+    `select r.name, c.reason, c.actor, c.row_key as token_id
+     from apitoken.cleaned_rows c left join public.remembered r on r.id = c.row_key
+     where c.table_name = 'apitoken.tokens' order by r.name collate "C", c.batch`,
   );
 }
 

@@ -3,8 +3,8 @@ import pg from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createTestDatabase } from "../../support/database.ts";
 import { runAsSuperuser } from "../../support/postgres-server.ts";
-import { DUE, insertTokenRows, KEPT } from "../../support/token-rows.ts";
-import { findNames, runCleanup } from "./program.ts";
+import { DUE, KEPT } from "../../support/token-rows.ts";
+import { findNames, insertTokens, runCleanup } from "./program.ts";
 
 /* What the database itself refuses to a login that may do no more than the cleanup, whatever statement it sends. */
 
@@ -15,7 +15,7 @@ let session: pg.Client;
 
 beforeEach(async () => {
   url = await createTestDatabase();
-  await insertTokenRows(url, [
+  await insertTokens(url, [
     { prefix: "live", count: 3, ...KEPT.live },
     { prefix: "superseded", count: 3, ...KEPT.superseded },
     { prefix: "expired", count: 3, ...DUE.expired },
@@ -70,6 +70,6 @@ test.each([
 test("it is all that the cleanup needs", async () => {
   const { exitCode, report } = await runCleanup(loginUrl, ["-o", "json"]);
   expect(exitCode).toBe(0);
-  expect(report.targets[0]?.deleted).toEqual({ expired: 3, revoked: 3 });
+  expect(report.targets[0]?.deleted).toMatchObject({ expired: 3, revoked: 3 });
   expect(await findNames(url)).toEqual(LIVE);
 });

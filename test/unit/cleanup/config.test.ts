@@ -13,7 +13,13 @@ test("DATABASE_URL alone is enough", () => {
     APITOKEN_CLEANUP_AUDIT_RETENTION: 400 * DAY_MS,
     APITOKEN_CLEANUP_BATCH_TARGET: 100,
   });
-  expect(readCommandLine({})).toEqual({ isDryRun: false, output: "text", maxFraction: 0.9, maxDurationMs: undefined });
+  expect(readCommandLine({})).toEqual({
+    isDryRun: false,
+    output: "text",
+    maxFraction: 0.9,
+    maxDurationMs: undefined,
+    maxRows: undefined,
+  });
 });
 
 test.each([

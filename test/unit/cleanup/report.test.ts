@@ -1,31 +1,31 @@
 import { stripVTControlCharacters } from "node:util";
 import { expect, test } from "vitest";
 import { formatReport } from "../../../src/cleanup/report.ts";
-import { aRunReport, aTargetReport, aTokenCounts } from "./builders.ts";
+import { aRowCounts, aRunReport, aTargetReport } from "./builders.ts";
 
 const MIB = 2 ** 20;
-const before = aTokenCounts({
+const before = aRowCounts({
   total: 2_804_117,
   live: 45_821,
   expired: 2_000_000,
   revoked: 758_296,
   due: { expired: 1_990_000, revoked: 750_000 },
   oldestDeadAt: new Date("2026-02-03T04:05:06Z"),
-  sizeBytes: 1_434 * MIB,
+  tableBytes: 1_434 * MIB,
 });
-const after = aTokenCounts({
+const after = aRowCounts({
   total: 64_117,
   live: 45_821,
   expired: 10_000,
   revoked: 8_296,
   oldestDeadAt: new Date("2026-11-14T00:00:00Z"),
-  sizeBytes: 1_434.5 * MIB,
+  tableBytes: 1_434.5 * MIB,
 });
-const deleted = { expired: 1_990_000, revoked: 750_000 };
+const deleted = { expired: 1_990_000, revoked: 750_000, cascaded: 0 };
 
 test("a run shows the table before and after, and what was deleted", () => {
   const text = formatReport(
-    aRunReport({ targets: [aTargetReport({ before, after, deleted })], vacuum: "done" }),
+    aRunReport({ targets: [aTargetReport({ before, after, deleted, vacuum: "done" })] }),
     false,
   );
   expect(text).toBe(`apitoken.tokens
@@ -37,7 +37,7 @@ test("a run shows the table before and after, and what was deleted", () => {
   past retention     2,740,000             0
   oldest dead       2026-02-03    2026-11-14
   size               1,434 MiB   1,434.5 MiB
-vacuum: done
+  vacuum: done
 succeeded after 1s200ms
 `);
 });

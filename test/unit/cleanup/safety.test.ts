@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { findExcess } from "../../../src/cleanup/safety.ts";
-import { aTokenCounts } from "./builders.ts";
+import { aRowCounts } from "./builders.ts";
 
 test.each([
   ["a part below the cap", { total: 10_000, expired: 8_000 }, 0.9, false],
@@ -16,17 +16,13 @@ test.each([
 ])(
   "%s",
   (_case, { total, expired, revoked = 0 }: { total: number; expired: number; revoked?: number }, cap, isExcess) => {
-    const counts = aTokenCounts({ total, due: { expired, revoked } });
+    const counts = aRowCounts({ total, due: { expired, revoked } });
     expect(findExcess("apitoken.tokens", counts, cap) !== undefined).toBe(isExcess);
   },
 );
 
 test("the refusal names the table, the figures and the way out", () => {
-  const message = findExcess(
-    "apitoken.tokens",
-    aTokenCounts({ total: 2_000, due: { expired: 1_900, revoked: 0 } }),
-    0.9,
-  );
+  const message = findExcess("apitoken.tokens", aRowCounts({ total: 2_000, due: { expired: 1_900, revoked: 0 } }), 0.9);
   expect(message).toContain("1900 of 2000 rows of apitoken.tokens (95 %)");
   expect(message).toContain("90 % that --max-fraction allows");
   expect(message).toContain("Nothing was deleted");

@@ -1,0 +1,46 @@
+import { readFileSync } from "node:fs";
+import { parseDocument } from "yaml";
+import { formatTableName } from "../postgres/identifiers.ts";
+import { ConfigError } from "../runtime/config.ts";
+import { type ConfigFile, configFileSchema } from "./target-config.ts";
+
+/** Reads the YAML file. Throws a ConfigError that names file, place, fault and remedy. */
+export function readConfigFile(path: string): ConfigFile {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    throw new ConfigError(`cannot read the configuration file: ${(error as Error).message}`, { cause: error });
+  }
+  return parseConfigFile(text, path);
+}
+
+/** The same of a text; `name` stands in messages. */
+export function parseConfigFile(text: string, name: string): ConfigFile {
+  const document = parseDocument(text, { uniqueKeys: true });
+  const [fault] = document.errors;
+  if (fault) throw new ConfigError(`${name}: ${fault.message.split("\n")[0]}`, { cause: fault });
+  const result = configFileSchema.safeParse(document.toJS() ?? {});
+  if (!result.success) {
+    throw new ConfigError(
+      result.error.issues.map(({ path, message }) => `${name}: ${formatPath(path)}: ${message}`).join("\n"),
+    );
+  }
+  const seen = new Set<string>();
+  for (const { table } of result.data.targets) {
+    const shown = formatTableName(table);
+    if (seen.has(shown)) throw new ConfigError(`${name}: ${shown} is there twice; write one target for it`);
+    seen.add(shown);
+  }
+  return result.data;
+}
+
+/** As in `targets[0].table`. */
+function formatPath(path: readonly PropertyKey[]): string {
+  return (
+    path.reduce<string>(
+      (shown, key) => (typeof key === "number" ? `${shown}[${key}]` : `${shown}${shown && "."}${String(key)}`),
+      "",
+    ) || "the file"
+  );
+}

@@ -1,0 +1,48 @@
+import { createHash } from "node:crypto";
+import { renameSync, writeFileSync } from "node:fs";
+import type { Logger } from "../runtime/log.ts";
+import type { CleanupConfig } from "./config.ts";
+import { createRunMetrics } from "./metrics.ts";
+import { deleteStaleGroups, pushMetrics } from "./pushgateway.ts";
+import type { RunReport } from "./report.ts";
+
+/** Hands a run's figures to those who asked for them. What goes wrong here is logged: the run itself is over. */
+export async function publishReport(report: RunReport, config: CleanupConfig, log: Logger): Promise<void> {
+  const { APITOKEN_CLEANUP_PUSHGATEWAY_URL: gatewayUrl, APITOKEN_CLEANUP_TEXTFILE: path } = config;
+  if (gatewayUrl === undefined && path === undefined) return;
+  const now = new Date();
+  const text = await createRunMetrics(report, now, report.outcome === "succeeded" ? now : undefined).metrics();
+  if (path !== undefined) {
+    try {
+      writeTextfile(path, text);
+    } catch (error) {
+      log.warn({ err: error }, "cannot write the textfile");
+    }
+  }
+  if (gatewayUrl !== undefined) {
+    try {
+      await pushMetrics(gatewayUrl, nameInstance(config.DATABASE_URL), text);
+      const stale = await deleteStaleGroups(gatewayUrl, now);
+      if (stale.length > 0) log.info({ instances: stale }, "deleted stale groups from the Pushgateway");
+    } catch (error) {
+      log.warn({ err: error }, "cannot push the metrics");
+    }
+  }
+}
+
+/** Whole or not at all: the collector may read at any time. */
+export function writeTextfile(path: string, text: string): void {
+  const draft = `${path}.${process.pid}.tmp`;
+  writeFileSync(draft, text, { mode: 0o644 });
+  renameSync(draft, path);
+}
+
+/** Host and database, without login and password; a group's name may have no slash. */
+export function nameInstance(databaseUrl: string): string {
+  try {
+    const { host, pathname } = new URL(databaseUrl);
+    return `${host || "localhost"}:${decodeURIComponent(pathname.slice(1)) || "default"}`.replaceAll("/", "_");
+  } catch {
+    return createHash("sha256").update(databaseUrl).digest("hex").slice(0, 12);
+  }
+}

@@ -1,0 +1,57 @@
+const JOB = "apitoken_cleanup";
+const TIMEOUT_MS = 10_000;
+
+/** A Pushgateway never forgets: groups of ours that nobody has pushed to for so long are of databases that have gone. */
+const STALE_AFTER_MS = 14 * 86_400_000;
+
+/**
+ * Puts a run's metrics in place of all that the group had. Series of earlier runs stay only where this text has them,
+ * but for those of the last success, which a failed run must not wipe out: POST keeps metrics whose names are not sent.
+ * https://github.com/prometheus/pushgateway#put-method
+ */
+export async function pushMetrics(gatewayUrl: string, instance: string, text: string): Promise<void> {
+  const method = text.includes("apitoken_cleanup_last_success_timestamp_seconds") ? "PUT" : "POST";
+  await request(groupUrl(gatewayUrl, instance), {
+    method,
+    body: text,
+    headers: { "content-type": "text/plain; version=0.0.4" },
+  });
+}
+
+/** Deletes our groups that are stale; returns their instances. */
+export async function deleteStaleGroups(gatewayUrl: string, now: Date): Promise<string[]> {
+  const answer = await request(new URL(`${basePath(gatewayUrl)}/api/v1/metrics`, gatewayUrl), { method: "GET" });
+  const stale = findStaleInstances((await answer.json()) as GatewayMetrics, now);
+  for (const instance of stale) await request(groupUrl(gatewayUrl, instance), { method: "DELETE" });
+  return stale;
+}
+
+/** What `GET /api/v1/metrics` answers, as far as it matters here. */
+export interface GatewayMetrics {
+  readonly data: readonly {
+    readonly labels: Readonly<Record<string, string>>;
+    readonly push_time_seconds?: { readonly metrics: readonly { readonly value: string }[] };
+  }[];
+}
+
+export function findStaleInstances({ data }: GatewayMetrics, now: Date): string[] {
+  return data.flatMap(({ labels, push_time_seconds: pushed }) => {
+    const pushedAtMs = Number(pushed?.metrics[0]?.value ?? Number.NaN) * 1_000;
+    const isOurs = labels.job === JOB && labels.instance !== undefined && Object.keys(labels).length === 2;
+    return isOurs && now.getTime() - pushedAtMs > STALE_AFTER_MS ? [labels.instance ?? ""] : [];
+  });
+}
+
+function groupUrl(gatewayUrl: string, instance: string): URL {
+  return new URL(`${basePath(gatewayUrl)}/metrics/job/${JOB}/instance/${encodeURIComponent(instance)}`, gatewayUrl);
+}
+
+function basePath(gatewayUrl: string): string {
+  return new URL(gatewayUrl).pathname.replace(/\/+$/, "");
+}
+
+async function request(url: URL, init: RequestInit): Promise<Response> {
+  const response = await fetch(url, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) });
+  if (!response.ok) throw new Error(`the Pushgateway answered ${init.method} ${url.pathname} with ${response.status}`);
+  return response;
+}

@@ -1,0 +1,172 @@
+import {
+  type BlockRange,
+  countBlocks,
+  type Deleted,
+  deleteBatch,
+  type Leaf,
+  type OnLockedRow,
+} from "../postgres/cleanup-batches.ts";
+import { type ByReason, type Cutoffs, countRows } from "../postgres/cleanup-counts.ts";
+import { isLockConflict, isReferenceConflict, setLockTimeout } from "../postgres/cleanup-runs.ts";
+import type { CleanupTarget } from "../postgres/cleanup-target.ts";
+import type { Queryable } from "../postgres/database.ts";
+import { FIRST_PACE, steerBatch } from "./batch-size.ts";
+import type { Throttle } from "./throttle.ts";
+
+export interface SweepOptions {
+  readonly runId: string;
+  readonly cutoffs: Cutoffs;
+  /** How long a batch is to take. */
+  readonly batchTargetMs: number;
+  /** The longest wait for a lock of the table. */
+  readonly lockTimeoutMs: number;
+  /** How many rows the leaf has, and how many of them are to go, roughly. */
+  readonly expected: { readonly rows: number; readonly due: number };
+  /** No more than this is deleted. */
+  readonly maxRows: number | undefined;
+  /** Ends the sweep between two batches. */
+  readonly stop: AbortSignal;
+  readonly throttle: Throttle;
+  /** Told after each batch what part of the leaf was seen, from 0 to 1, and what has gone so far. */
+  readonly onProgress: (fraction: number, deleted: ByReason) => void;
+}
+
+/** `error` says why it failed: what had been deleted by then is gone all the same. */
+export interface SweepResult {
+  readonly deleted: Deleted;
+  readonly batches: number;
+  readonly end: "complete" | "stopped" | "failed";
+  readonly error?: unknown;
+}
+
+/** From this size on (1 GiB) a leaf is not read through for the sake of a few rows. */
+const LARGE_BLOCKS = 131_072;
+
+/** Deletes what is due of one leaf, in short transactions. */
+export async function sweepLeaf(
+  session: Queryable,
+  target: CleanupTarget,
+  leaf: Leaf,
+  options: SweepOptions,
+): Promise<SweepResult> {
+  const { stop, onProgress, expected, maxRows = Number.POSITIVE_INFINITY } = options;
+  let deleted: Deleted = { expired: 0, revoked: 0, cascaded: 0 };
+  let batches = 0;
+  const isOver = () => stop.aborted || countRows(deleted) >= maxRows;
+  const deleteNext = createDeleter(session, target, leaf, options);
+  const run = async (range: BlockRange | undefined, mostRows: number) => {
+    const leftRows = Math.min(mostRows, maxRows - countRows(deleted));
+    const startedAtMs = performance.now();
+    const gone = await deleteNext(range, Number.isFinite(leftRows) ? leftRows : undefined);
+    deleted = {
+      expired: deleted.expired + gone.expired,
+      revoked: deleted.revoked + gone.revoked,
+      cascaded: deleted.cascaded + gone.cascaded,
+    };
+    batches += 1;
+    return { elapsedMs: performance.now() - startedAtMs, rows: countRows(gone) };
+  };
+
+  try {
+    const end = await countBlocks(session, leaf);
+    const isComplete =
+      end > LARGE_BLOCKS && expected.due < end / 4
+        ? await sweepByIndex({ run, isOver, options, report: (part) => onProgress(part, deleted) })
+        : await sweepByBlocks(end, { run, isOver, options, report: (part) => onProgress(part, deleted) });
+    await setLockTimeout(session, options.lockTimeoutMs); // the batches have changed it
+    return { deleted, batches, end: isComplete ? "complete" : "stopped" };
+  } catch (error) {
+    return { deleted, batches, end: "failed", error };
+  }
+}
+
+interface Walk {
+  readonly run: (range: BlockRange | undefined, mostRows: number) => Promise<{ elapsedMs: number; rows: number }>;
+  readonly isOver: () => boolean;
+  readonly options: SweepOptions;
+  readonly report: (fraction: number) => void;
+}
+
+/** From the first block to the last. Says whether it came to the end. */
+async function sweepByBlocks(end: number, { run, isOver, options, report }: Walk): Promise<boolean> {
+  const goal = { targetMs: options.batchTargetMs, rowsPerBlock: options.expected.rows / Math.max(1, end) };
+  let pace = FIRST_PACE;
+  let fromBlock = 0;
+  while (fromBlock < end) {
+    await options.throttle.waitUntilCalm(options.stop);
+    if (isOver()) return false;
+    const toBlock = Math.min(fromBlock + pace.blocks, end);
+    pace = steerBatch(pace, await run({ fromBlock, toBlock }, Number.POSITIVE_INFINITY), goal);
+    fromBlock = toBlock;
+    report(fromBlock / end);
+  }
+  return !isOver() || options.maxRows === undefined;
+}
+
+const FIRST_ROWS = 500;
+
+/** The rows that an index finds, until it finds no more. Says whether it came to the end. */
+async function sweepByIndex({ run, isOver, options, report }: Walk): Promise<boolean> {
+  let size = FIRST_ROWS;
+  let gone = 0;
+  for (;;) {
+    await options.throttle.waitUntilCalm(options.stop);
+    if (isOver()) return false;
+    const { elapsedMs, rows } = await run(undefined, size);
+    if (rows < size) return !isOver();
+    gone += rows;
+    report(Math.min(1, gone / Math.max(1, options.expected.due)));
+    size = Math.round(size * Math.min(2, Math.max(0.5, options.batchTargetMs / Math.max(1, elapsedMs))));
+  }
+}
+
+/** Longer than it takes to change a row, shorter than deadlock_timeout: so a batch never takes part in a deadlock. */
+const ROW_LOCK_WAIT_MS = 50;
+
+/** Where one row is locked, others may be. */
+const CAREFUL_BATCHES = 10;
+
+/** A row that begins to refer to a dead one just now is seen the next time. */
+const REFERENCE_TRIES = 3;
+
+/**
+ * Locking rows with SKIP LOCKED before they are deleted costs as much again as deleting them, and hardly ever is a dead
+ * row locked. So a batch first deletes outright; when that meets a lock it is undone, and it and the next few batches
+ * skip what is locked.
+ */
+function createDeleter(session: Queryable, target: CleanupTarget, leaf: Leaf, options: SweepOptions) {
+  const { runId, cutoffs, lockTimeoutMs } = options;
+  let onLockedRow: OnLockedRow | undefined;
+  let carefulBatches = 0;
+
+  const run = async (
+    range: BlockRange | undefined,
+    maxRows: number | undefined,
+    next: OnLockedRow,
+  ): Promise<Deleted> => {
+    if (next !== onLockedRow) {
+      await setLockTimeout(session, next === "wait" ? Math.min(ROW_LOCK_WAIT_MS, lockTimeoutMs) : lockTimeoutMs);
+      onLockedRow = next;
+    }
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await deleteBatch(session, target, leaf, { runId, cutoffs, range, onLockedRow: next, maxRows });
+      } catch (error) {
+        if (!isReferenceConflict(error) || tries === REFERENCE_TRIES) throw error;
+      }
+    }
+  };
+
+  return async (range: BlockRange | undefined, maxRows: number | undefined): Promise<Deleted> => {
+    if (carefulBatches === 0 && maxRows === undefined) {
+      try {
+        return await run(range, maxRows, "wait");
+      } catch (error) {
+        if (!isLockConflict(error)) throw error;
+        carefulBatches = CAREFUL_BATCHES;
+      }
+    }
+    carefulBatches = Math.max(0, carefulBatches - 1);
+    return run(range, maxRows, "skip");
+  };
+}

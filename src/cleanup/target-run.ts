@@ -1,0 +1,165 @@
+import { findLeaves, type Leaf } from "../postgres/cleanup-batches.ts";
+import { type Cutoffs, countRows, countTarget, type RowCounts } from "../postgres/cleanup-counts.ts";
+import { isLockConflict } from "../postgres/cleanup-runs.ts";
+import type { CleanupTarget } from "../postgres/cleanup-target.ts";
+import { mayVacuum, vacuumTable } from "../postgres/cleanup-vacuum.ts";
+import type { Queryable } from "../postgres/database.ts";
+import type { Logger } from "../runtime/log.ts";
+import type { CleanupConfig } from "./config.ts";
+import { dropDeadPartitions, type PartitionReport } from "./partitions.ts";
+import type { Progress } from "./progress.ts";
+import { countDeleted, type TargetReport } from "./report.ts";
+import { type SweepResult, sweepLeaf } from "./sweep.ts";
+import type { Throttle } from "./throttle.ts";
+
+/** Below this many deleted rows autovacuum does. */
+const VACUUM_FROM_ROWS = 10_000;
+
+/** What a run has found out about a target before anything is deleted anywhere. */
+export interface PlannedTarget {
+  readonly target: CleanupTarget;
+  readonly cutoffs: Cutoffs;
+  readonly before: RowCounts;
+}
+
+export interface TargetContext {
+  readonly session: Queryable;
+  readonly config: CleanupConfig;
+  readonly runId: string;
+  readonly stop: AbortSignal;
+  readonly log: Logger;
+  readonly throttle: Throttle;
+  readonly maxRows: number | undefined;
+  readonly createProgress: (table: string, rowsDue: number) => Progress;
+}
+
+/** The report of a target of which nothing was deleted (yet). */
+export function untouched({ target, before }: PlannedTarget, rest: Partial<TargetReport> = {}): TargetReport {
+  return {
+    table: target.name,
+    outcome: "succeeded",
+    before,
+    after: undefined,
+    deleted: { expired: 0, revoked: 0, cascaded: 0 },
+    partitions: { dropped: [], kept: [] },
+    batches: 0,
+    durationMs: 0,
+    pausedMs: {},
+    retention: target.retention,
+    vacuum: "not needed",
+    message: undefined,
+    ...rest,
+  };
+}
+
+/** Deletes what is due of a target: whole partitions first, then row by row. Never throws: the report has the error. */
+export async function runTarget(planned: PlannedTarget, context: TargetContext): Promise<TargetReport> {
+  const { target, cutoffs, before } = planned;
+  const { session, stop, log, runId } = context;
+  const startedAtMs = performance.now();
+  let partitions: PartitionReport = { dropped: [], kept: [] };
+  let swept: SweepResult = { deleted: { expired: 0, revoked: 0, cascaded: 0 }, batches: 0, end: "complete" };
+  const report = (rest: Partial<TargetReport>) =>
+    untouched(planned, {
+      partitions,
+      deleted: swept.deleted,
+      batches: swept.batches,
+      pausedMs: context.throttle.pausedMs,
+      durationMs: performance.now() - startedAtMs,
+      ...rest,
+    });
+  try {
+    partitions = await dropDeadPartitions(session, target, { runId, expiredBefore: cutoffs.expiredBefore, stop, log });
+    const leaves = await findLeaves(session, target);
+    const dueLeft = countRows(before.due) - countDeleted({ partitions, deleted: swept.deleted });
+    if (dueLeft > 0) swept = await sweepLeaves(leaves, planned, context);
+    if (swept.end === "failed") throw swept.error;
+    const done = report({});
+    const left = Math.max(0, countRows(before.due) - countDeleted(done));
+    if (swept.end === "stopped" && left > 0) {
+      return {
+        ...done,
+        outcome: "stopped",
+        message: `Stopped with about ${left} rows of ${target.name} left; the next run goes on with them.`,
+      };
+    }
+    const after = await countTarget(session, target, cutoffs);
+    return { ...done, after, vacuum: await vacuumIfNeeded(leaves, done, context) };
+  } catch (error) {
+    log.error({ err: error, table: target.name }, "cleanup failed");
+    return report({ outcome: "failed", message: explainFailure(error, context.config) });
+  }
+}
+
+/** One leaf after the other. */
+async function sweepLeaves(
+  leaves: readonly Leaf[],
+  { target, cutoffs, before }: PlannedTarget,
+  context: TargetContext,
+): Promise<SweepResult> {
+  const { session, config, stop, throttle, runId } = context;
+  const rowsDue = countRows(before.due);
+  const progress = context.createProgress(target.name, rowsDue);
+  let sum: SweepResult = { deleted: { expired: 0, revoked: 0, cascaded: 0 }, batches: 0, end: "complete" };
+  try {
+    for (const [index, leaf] of leaves.entries()) {
+      const soFar = sum.deleted;
+      const result = await sweepLeaf(session, target, leaf, {
+        runId,
+        cutoffs,
+        batchTargetMs: config.APITOKEN_CLEANUP_BATCH_TARGET,
+        lockTimeoutMs: config.APITOKEN_CLEANUP_LOCK_TIMEOUT,
+        expected: { rows: before.total / leaves.length, due: rowsDue / leaves.length },
+        maxRows: context.maxRows === undefined ? undefined : context.maxRows - countRows(soFar),
+        stop,
+        throttle,
+        onProgress: (fraction, gone) =>
+          progress.update((index + fraction) / leaves.length, countRows(soFar) + countRows(gone)),
+      });
+      sum = {
+        ...result,
+        batches: sum.batches + result.batches,
+        deleted: {
+          expired: soFar.expired + result.deleted.expired,
+          revoked: soFar.revoked + result.deleted.revoked,
+          cascaded: soFar.cascaded + result.deleted.cascaded,
+        },
+      };
+      if (result.end !== "complete") return sum;
+    }
+    return sum;
+  } finally {
+    progress.end();
+  }
+}
+
+/** The rows are gone by now, however long this takes and however it ends. */
+async function vacuumIfNeeded(
+  leaves: readonly Leaf[],
+  report: TargetReport,
+  { session, stop, log }: TargetContext,
+): Promise<string> {
+  if (countRows(report.deleted) < VACUUM_FROM_ROWS) return "not needed";
+  try {
+    for (const leaf of leaves) {
+      if (stop.aborted) return "skipped, for the run is to end";
+      if (!(await mayVacuum(session, leaf))) return "not permitted to this role; autovacuum will do it";
+      await vacuumTable(session, leaf);
+    }
+    return "done";
+  } catch (error) {
+    log.warn({ err: error }, "vacuum failed");
+    return "failed; autovacuum will do it";
+  }
+}
+
+/** What went wrong, in words that say what to do. */
+export function explainFailure(error: unknown, config: CleanupConfig): string {
+  if (isLockConflict(error)) {
+    return (
+      "Another session holds a lock that the cleanup needs (ALTER TABLE, VACUUM FULL and the like take such), for " +
+      `longer than APITOKEN_CLEANUP_LOCK_TIMEOUT, ${config.APITOKEN_CLEANUP_LOCK_TIMEOUT} ms. Run again when it is done.`
+    );
+  }
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,53 @@
+import { isTimeZone, readTableFacts } from "../postgres/cleanup-catalog.ts";
+import type { CleanupTarget } from "../postgres/cleanup-target.ts";
+import type { Queryable } from "../postgres/database.ts";
+import { ConfigError } from "../runtime/config.ts";
+import type { CleanupConfig } from "./config.ts";
+import { type CheckedTarget, checkTarget } from "./target-check.ts";
+import type { TargetConfig } from "./target-config.ts";
+
+/** The operator's own table, which is always cleaned. */
+export function ownTarget(config: CleanupConfig): TargetConfig {
+  return {
+    table: { schema: "apitoken", table: "tokens" },
+    expiresAt: "expires_at",
+    revokedAt: "revoked_at",
+    revoked: undefined,
+    timezone: undefined,
+    epoch: undefined,
+    retention: {
+      expiredMs: config.APITOKEN_CLEANUP_RETENTION_EXPIRED,
+      revokedMs: config.APITOKEN_CLEANUP_RETENTION_REVOKED,
+    },
+    key: undefined,
+    owner: "owner",
+    audit: config.APITOKEN_CLEANUP_AUDIT,
+    maxFraction: undefined,
+  };
+}
+
+/** Holds every target against the live database, ours first. */
+export async function checkTargets(db: Queryable, config: CleanupConfig): Promise<CheckedTarget[]> {
+  const checked: CheckedTarget[] = [];
+  for (const target of [ownTarget(config), ...config.targets]) {
+    const facts = await readTableFacts(db, target.table);
+    const result = checkTarget(target, facts, config.maxFraction);
+    const isWrongZone = target.timezone !== undefined && !(await isTimeZone(db, target.timezone));
+    checked.push(isWrongZone ? refuseZone(result, target.timezone ?? "") : result);
+  }
+  return checked;
+}
+
+function refuseZone(checked: CheckedTarget, timezone: string): CheckedTarget {
+  const message = `timezone: Postgres knows no time zone ${JSON.stringify(timezone)}; pg_timezone_names has those it knows`;
+  return { ...checked, target: undefined, findings: [...checked.findings, { level: "error", message }] };
+}
+
+/** The targets, when none has an error. Throws a ConfigError that names all that is wrong. */
+export function requireTargets(checked: readonly CheckedTarget[]): CleanupTarget[] {
+  const faults = checked.flatMap(({ name, findings }) =>
+    findings.filter(({ level }) => level === "error").map(({ message }) => `${name}: ${message}`),
+  );
+  if (faults.length > 0) throw new ConfigError(faults.join("\n"));
+  return checked.flatMap(({ target }) => (target === undefined ? [] : [target]));
+}

@@ -1,0 +1,92 @@
+import { styleText } from "node:util";
+import { chooseCutoffs, countRows, countTarget } from "../postgres/cleanup-counts.ts";
+import { readServerState } from "../postgres/cleanup-pressure.ts";
+import { prepareSession } from "../postgres/cleanup-runs.ts";
+import type { CleanupTarget } from "../postgres/cleanup-target.ts";
+import { requireSchema } from "../postgres/migrations.ts";
+import { EXIT_BAD_CONFIGURATION, EXIT_DONE, EXIT_FAILED } from "../runtime/program.ts";
+import { formatDuration } from "../token/duration.ts";
+import type { CleanupConfig } from "./config.ts";
+import { previewPartitions } from "./partitions.ts";
+import { findExcess, findObstruction } from "./safety.ts";
+import { openCleanupDatabase } from "./start.ts";
+import { formatCount, type Paint, type Style } from "./table.ts";
+import type { CheckedTarget, Finding } from "./target-check.ts";
+import { checkTargets } from "./targets.ts";
+
+/** A target with what a run would do to it now. */
+interface Validated extends Omit<CheckedTarget, "target"> {
+  readonly plan: string | undefined;
+}
+
+/** Holds the configuration against the live database and prints what a run would do. Writes nothing. Returns the exit code. */
+export async function validate(config: CleanupConfig, useColours: boolean): Promise<number> {
+  const db = await openCleanupDatabase(config);
+  try {
+    return await db.withConnection(async (session) => {
+      await prepareSession(session);
+      await requireSchema(session);
+      const state = await readServerState(session);
+      const obstruction = findObstruction(state);
+      const validated: Validated[] = [];
+      for (const { name, target, findings } of await checkTargets(session, config)) {
+        const plan = target === undefined ? undefined : await describePlan(session, target);
+        validated.push({ name, findings, plan });
+      }
+      const server: Finding[] = [
+        ...(obstruction === undefined ? [] : [{ level: "error" as const, message: obstruction }]),
+        ...(state.seesReplicas
+          ? []
+          : [
+              {
+                level: "note" as const,
+                message:
+                  "the lag of replicas cannot be seen, and so no run waits for it: grant pg_monitor to apitoken_cleanup",
+              },
+            ]),
+      ];
+      process.stdout.write(
+        config.output === "json"
+          ? `${JSON.stringify({ server, targets: validated })}\n`
+          : formatValidation(server, validated, useColours),
+      );
+      const hasErrors = validated.some(({ findings }) => findings.some(({ level }) => level === "error"));
+      return hasErrors ? EXIT_BAD_CONFIGURATION : obstruction === undefined ? EXIT_DONE : EXIT_FAILED;
+    });
+  } finally {
+    await db.close();
+  }
+}
+
+async function describePlan(session: Parameters<typeof countTarget>[0], target: CleanupTarget): Promise<string> {
+  const cutoffs = await chooseCutoffs(session, target.retention);
+  const counts = await countTarget(session, target, cutoffs);
+  const { dropped } = await previewPartitions(session, target, cutoffs.expiredBefore);
+  const excess = findExcess(target.name, counts, target.maxFraction);
+  const { expiredMs, revokedMs } = target.retention;
+  const hasRevocation = target.revokedAt !== undefined || target.revoked !== undefined;
+  return [
+    `would delete ${formatCount(countRows(counts.due))} of ${counts.isEstimate ? "about " : ""}${formatCount(counts.total)} rows`,
+    `: expired for ${formatDuration(expiredMs)}${hasRevocation ? `, revoked for ${formatDuration(revokedMs)}` : ""}`,
+    `; audit ${target.audit}`,
+    target.key.length > 0 ? `; key ${target.key.join(", ")}` : "; no key",
+    dropped.length > 0 ? `; ${dropped.length} partitions dropped whole` : "",
+    excess === undefined ? "" : ". REFUSED BY THE CAP",
+  ].join("");
+}
+
+const STYLES: Readonly<Record<Finding["level"], Style>> = { error: "red", warning: "yellow", note: "dim" };
+
+function formatValidation(server: readonly Finding[], targets: readonly Validated[], useColours: boolean): string {
+  const paint: Paint = (style, text) => (useColours ? styleText(style, text, { validateStream: false }) : text);
+  const show = ({ level, message }: Finding) => `  ${paint(STYLES[level], level)}: ${message}`;
+  const lines = [
+    ...(server.length === 0 ? [] : [paint("bold", "server"), ...server.map(show)]),
+    ...targets.flatMap(({ name, plan, findings }) => [
+      paint("bold", name),
+      ...(plan === undefined ? [] : [`  ${plan}`]),
+      ...findings.map(show),
+    ]),
+  ];
+  return `${lines.join("\n")}\n`;
+}

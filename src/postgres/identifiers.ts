@@ -1,0 +1,79 @@
+/** A table's name as the catalog has it: unquoted. */
+export interface TableName {
+  readonly schema: string;
+  readonly table: string;
+}
+
+/** A name that cannot be one of Postgres'. The message says how it must be written. */
+export class IdentifierError extends Error {
+  override readonly name = "IdentifierError";
+}
+
+const PART = /(?:"((?:[^"\0]|"")+)"|([A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*))/;
+const ONE_PART = new RegExp(`^${PART.source}$`);
+const TWO_PARTS = new RegExp(`^${PART.source}\\.${PART.source}$`);
+
+/** NAMEDATALEN - 1: Postgres would cut off the rest, and another table may have the shorter name. */
+const LONGEST_BYTES = 63;
+
+/**
+ * Reads `schema.table` as SQL would: what is not quoted is folded to lower case, "a""b" is a"b. The schema must be there:
+ * nobody's search_path decides what is deleted from. Throws an IdentifierError.
+ * https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS
+ */
+export function parseTableName(text: string): TableName {
+  const match = TWO_PARTS.exec(text);
+  if (match === null) {
+    throw new IdentifierError(
+      `${JSON.stringify(text)} is not a table; write it as schema.table, such as app.refresh_tokens or app."Weird Table"`,
+    );
+  }
+  return { schema: unquote(match[1], match[2]), table: unquote(match[3], match[4]) };
+}
+
+/** Reads a column's name as SQL would. Throws an IdentifierError. */
+export function parseColumnName(text: string): string {
+  const match = ONE_PART.exec(text);
+  if (match === null) {
+    throw new IdentifierError(
+      `${JSON.stringify(text)} is not a column; write it as in SQL, such as expires_at or "Expires At"`,
+    );
+  }
+  return unquote(match[1], match[2]);
+}
+
+function unquote(quoted: string | undefined, bare: string | undefined): string {
+  const name =
+    quoted === undefined
+      ? (bare ?? "").replace(/[A-Z]/g, (letter) => letter.toLowerCase())
+      : quoted.replaceAll('""', '"');
+  if (Buffer.byteLength(name) > LONGEST_BYTES) {
+    throw new IdentifierError(
+      `${JSON.stringify(name)} is too long; Postgres' names have ${LONGEST_BYTES} bytes at most`,
+    );
+  }
+  return name;
+}
+
+/** A name as it stands in SQL, always in quotes. */
+export function quoteIdentifier(name: string): string {
+  if (name === "" || name.includes("\0")) throw new IdentifierError(`${JSON.stringify(name)} cannot be a name`);
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** Schema and table as they stand in SQL. */
+export function quoteTable({ schema, table }: TableName): string {
+  return `${quoteIdentifier(schema)}.${quoteIdentifier(table)}`;
+}
+
+/** A text as it stands in SQL; right under standard_conforming_strings, which `prepareSession` sets. */
+export function quoteLiteral(text: string): string {
+  if (text.includes("\0")) throw new IdentifierError("a text with a zero byte cannot be compared with");
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+/** For a person: quoted only where SQL would need it. */
+export function formatTableName({ schema, table }: TableName): string {
+  const format = (name: string) => (/^[a-z_][a-z0-9_$]*$/.test(name) ? name : quoteIdentifier(name));
+  return `${format(schema)}.${format(table)}`;
+}
