@@ -67,7 +67,7 @@ create table apitoken.detached_partitions (
   target text not null,
   noted_at timestamptz not null default now()
 );
-grant select, insert, delete on apitoken.detached_partitions to apitoken_cleanup;
+grant select, insert, update, delete on apitoken.detached_partitions to apitoken_cleanup;
 
 -- Of several hundred runs the controller wants the newest, by outcome.
 create index cleanup_runs_outcome on apitoken.cleanup_runs (outcome, id desc);

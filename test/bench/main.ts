@@ -1,9 +1,12 @@
 import { writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { parseArgs } from "node:util";
+import { benchBystander } from "./bystander.ts";
 import { benchCleanup } from "./cleanup.ts";
+import { benchCleanupLarge } from "./cleanup-large.ts";
 import { benchCreate } from "./create.ts";
 import type { Bench, Figures } from "./figures.ts";
+import { benchPartition } from "./partition.ts";
 import { benchRestart } from "./restart.ts";
 import { benchRotate } from "./rotate.ts";
 import { benchStartup } from "./startup.ts";
@@ -14,6 +17,9 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   restart: benchRestart,
   rotate: benchRotate,
   cleanup: benchCleanup,
+  "cleanup-large": benchCleanupLarge,
+  bystander: benchBystander,
+  partition: benchPartition,
 };
 
 const HELP = `npm run bench: measures the programs against what the machine can do at best, in one run
@@ -33,6 +39,11 @@ const BARS: Readonly<Record<string, readonly ["≤" | "≥", number]>> = {
   rotate_over_create: ["≤", 1.5],
   cleanup_summary_over_raw: ["≥", 0.7],
   cleanup_rows_over_raw: ["≥", 0.4],
+  cleanup_large_over_small: ["≤", 1.2],
+  cleanup_rss_mib: ["≤", 120],
+  bystander_read_p99_over_idle: ["≤", 2],
+  bystander_insert_p99_over_idle: ["≤", 3],
+  partition_speedup: ["≥", 50],
 };
 
 const { values: options } = parseArgs({
