@@ -4,6 +4,7 @@ import { type HealthServer, startHealthServer } from "../runtime/http.ts";
 import type { Logger } from "../runtime/log.ts";
 import { unlessAborted, whenAborted, whenEnded } from "../runtime/signals.ts";
 import type { Keyring } from "../token/keyring.ts";
+import { exportCleanupMetrics } from "./cleanup-metrics.ts";
 import { type ControllerConfig, keyringPlace } from "./config.ts";
 import { type ControllerMetrics, createMetrics } from "./metrics.ts";
 import { createOwnersOver, type OwnersOver } from "./owners-over.ts";
@@ -44,6 +45,9 @@ export async function startController(parts: ControllerParts): Promise<Controlle
     caches: () => state.session?.caches,
     ownersOver: async () => (state.session?.leader.isLeading ? state.countOwners?.() : undefined),
   });
+  exportCleanupMetrics(metrics.registry, parts.db, (err) =>
+    parts.log.debug({ err }, "cannot read the cleanup's figures"),
+  );
   const server = await serveHealth(parts.config, metrics, () => state.session?.isSynced ?? false);
 
   const work = async () => {

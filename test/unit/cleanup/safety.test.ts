@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { findExcess } from "../../../src/cleanup/safety.ts";
+import { findClockWarning, findExcess, findObstruction } from "../../../src/cleanup/safety.ts";
 import { aRowCounts } from "./builders.ts";
 
 test.each([
@@ -27,4 +27,23 @@ test("the refusal names the table, the figures and the way out", () => {
   expect(message).toContain("90 % that --max-fraction allows");
   expect(message).toContain("Nothing was deleted");
   expect(message).toContain("run once with a higher --max-fraction");
+});
+
+const WELL = { isStandby: false, isReadOnly: false, clockDifferenceMs: 0, seesReplicas: true, lastRunAhead: undefined };
+const HOUR_MS = 3_600_000;
+
+test.each([
+  ["a standby", { isStandby: true }, "standby"],
+  ["a server that takes no writes", { isReadOnly: true }, "read-only"],
+  ["a database's clock that is days ahead", { clockDifferenceMs: 25 * HOUR_MS }, "1500 minutes ahead of"],
+  ["a database's clock that is days behind", { clockDifferenceMs: -25 * HOUR_MS }, "1500 minutes behind"],
+  ["a last run that lies ahead", { lastRunAhead: new Date("2030-01-01T00:00:00Z") }, "2030-01-01T00:00:00.000Z"],
+])("%s keeps a run from deleting anything", (_case, state, message) => {
+  expect(findObstruction({ ...WELL, ...state })).toContain(message);
+});
+
+test("clocks an hour apart are worth a warning: the database's decides", () => {
+  expect(findObstruction({ ...WELL, clockDifferenceMs: HOUR_MS })).toBeUndefined();
+  expect(findClockWarning({ ...WELL, clockDifferenceMs: HOUR_MS })).toContain("60 minutes ahead");
+  expect(findClockWarning({ ...WELL, clockDifferenceMs: 1_000 })).toBeUndefined();
 });

@@ -1,0 +1,58 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import { runAsSuperuser } from "../../support/postgres-server.ts";
+
+/** Writes a configuration file, which goes with the test; returns its path. */
+export function writeConfig(text: string): string {
+  const dir = mkdtempSync(join(tmpdir(), "apitoken-cleanup-"));
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+  const path = join(dir, "cleanup.yaml");
+  writeFileSync(path, text);
+  return path;
+}
+
+/** Runs statements as the superuser, one after the other. */
+export async function execute(url: string, ...statements: readonly string[]): Promise<void> {
+  for (const statement of statements) await runAsSuperuser(url, statement);
+}
+
+/** What a team grants so that its tables can be cleaned. */
+export const GRANT_APP = [
+  "grant usage on schema app to apitoken_cleanup",
+  "grant select, delete, update on all tables in schema app to apitoken_cleanup",
+];
+
+/** A schema "app" with a table of sessions: `dead` rows that are due, as many that are not yet, as many live ones. */
+export async function createSessions(url: string, dead: number, columns = "id bigint primary key"): Promise<void> {
+  await execute(
+    url,
+    "create schema app",
+    `create table app.sessions (${columns}, user_id text, expires_at timestamptz, revoked_at timestamptz)`,
+    `insert into app.sessions select n, 'user-' || n % 7, now() - interval '8 days' from generate_series(1, ${dead}) n`,
+    `insert into app.sessions select n + ${dead}, 'user-' || n % 7, now() - interval '6 days' from generate_series(1, ${dead}) n`,
+    `insert into app.sessions select n + 2 * ${dead}, 'user-' || n % 7, now() + interval '1 hour' from generate_series(1, ${dead}) n`,
+    "create index on app.sessions (expires_at)",
+    ...GRANT_APP,
+  );
+}
+
+/** One column of a query's only table, sorted. */
+export async function findAll(url: string, sql: string): Promise<string[]> {
+  const rows = await runAsSuperuser<Record<string, unknown>>(url, sql);
+  return rows.map((row) => String(Object.values(row)[0])).sort();
+}
+
+/** An owner of tables whom the cleanup's role is a member of, so that it may detach and drop their partitions. */
+export async function createAppOwner(url: string): Promise<void> {
+  await execute(
+    url,
+    `do $$ begin
+       if not exists (select from pg_roles where rolname = 'app_owner') then create role app_owner; end if;
+     exception when duplicate_object or unique_violation then null; end $$`,
+    "grant app_owner to apitoken_cleanup",
+    "create schema app authorization app_owner",
+    "grant usage on schema app to apitoken_cleanup",
+  );
+}
