@@ -4,6 +4,7 @@ import {
   dropPartition,
   findDeadPartitions,
   findDetachedPartitions,
+  isDetachBlocked,
   notePartition,
 } from "../postgres/cleanup-partitions.ts";
 import { isLockConflict } from "../postgres/cleanup-runs.ts";
@@ -55,9 +56,14 @@ export async function dropDeadPartitions(
       await notePartition(session, target, partition);
       await detachPartition(session, partition);
     } catch (error) {
-      if (!isLockConflict(error)) throw error;
-      log.warn({ partition: partition.name }, "partition is in use; it is detached in a later run");
-      kept.push({ name: partition.name, reason: "other sessions use it; a later run detaches it" });
+      const reason = isLockConflict(error)
+        ? "other sessions use it; a later run detaches it"
+        : isDetachBlocked(error)
+          ? "another partition is half detached; a later run goes on"
+          : undefined;
+      if (reason === undefined) throw error;
+      log.warn({ partition: partition.name, reason }, "partition is not detached");
+      kept.push({ name: partition.name, reason });
     }
   }
   for (const partition of await findDetachedPartitions(session, target)) {

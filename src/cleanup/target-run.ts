@@ -71,12 +71,12 @@ export async function runTarget(planned: PlannedTarget, context: TargetContext):
   try {
     partitions = await dropDeadPartitions(session, target, { runId, expiredBefore: cutoffs.expiredBefore, stop, log });
     const leaves = await findLeaves(session, target);
-    const dueLeft = countRows(before.due) - countDeleted({ partitions, deleted: swept.deleted });
-    if (dueLeft > 0) swept = await sweepLeaves(leaves, planned, context);
+    // What is half detached was not counted, so what was dropped says nothing of what is left.
+    if (countRows(before.due) > 0) swept = await sweepLeaves(leaves, planned, context);
     if (swept.end === "failed") throw swept.error;
     const done = report({});
     const left = Math.max(0, countRows(before.due) - countDeleted(done));
-    if (swept.end === "stopped" && left > 0) {
+    if (swept.end === "stopped" && (left > 0 || target.isPartitioned)) {
       return {
         ...done,
         outcome: "stopped",

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { type Pressure, readPressure } from "../postgres/cleanup-pressure.ts";
+import { type Pressure, readPressure, readWalBytes } from "../postgres/cleanup-pressure.ts";
 import type { Queryable } from "../postgres/database.ts";
 import type { Logger } from "../runtime/log.ts";
 
@@ -10,30 +10,31 @@ export interface PressureLimits {
   readonly walBytesPerSecond: number | undefined;
 }
 
-export interface PressureSample extends Pressure {
+/** How much WAL the server had written at a time. */
+export interface WalSample {
+  readonly walBytes: number;
   readonly atMs: number;
 }
 
 export type PauseReason = "replica lag" | "waiting sessions" | "WAL rate";
 
-/** Why the run should pause, from two readings one after the other; undefined when all is well. */
-export function findPauseReason(
-  before: PressureSample | undefined,
-  now: PressureSample,
-  limits: PressureLimits,
-): PauseReason | undefined {
-  const { replicaLagMs = Number.POSITIVE_INFINITY, waiters = Number.POSITIVE_INFINITY, walBytesPerSecond } = limits;
+/** Why the run should pause; undefined when all is well. */
+export function findPauseReason(now: Pressure, limits: PressureLimits): Exclude<PauseReason, "WAL rate"> | undefined {
+  const { replicaLagMs = Number.POSITIVE_INFINITY, waiters = Number.POSITIVE_INFINITY } = limits;
   if (now.waiters > waiters) return "waiting sessions";
-  if ((now.replicaLagMs ?? 0) > replicaLagMs) return "replica lag";
-  if (walBytesPerSecond === undefined || before === undefined) return undefined;
-  const rate = (now.walBytes - before.walBytes) / Math.max((now.atMs - before.atMs) / 1_000, 0.001);
-  return rate > walBytesPerSecond ? "WAL rate" : undefined;
+  return (now.replicaLagMs ?? 0) > replicaLagMs ? "replica lag" : undefined;
+}
+
+/** How long to pause so that what the server has written between two readings keeps to the limit. */
+export function findWalPauseMs(before: WalSample, now: WalSample, bytesPerSecond: number): number {
+  const neededMs = ((now.walBytes - before.walBytes) / bytesPerSecond) * 1_000;
+  return Math.max(0, neededMs - (now.atMs - before.atMs));
 }
 
 /** Watches the server while batches run on other connections. */
 export interface Throttle {
-  /** Resolves at once when all is well, else when it is again, or when the run is to stop. Says whether it waited. */
-  waitUntilCalm(stop: AbortSignal): Promise<boolean>;
+  /** Resolves at once when all is well, else when it is again, or when the run is to stop. */
+  waitUntilCalm(stop: AbortSignal): Promise<void>;
   /** How long the run has paused so far, by reason. */
   readonly pausedMs: Readonly<Partial<Record<PauseReason, number>>>;
   end(): Promise<void>;
@@ -48,14 +49,12 @@ export function startThrottle(db: Queryable, pids: readonly number[], limits: Pr
   const pausedMs: Partial<Record<PauseReason, number>> = {};
   let reason: PauseReason | undefined;
   let hasFailed = false;
+  let before: WalSample | undefined;
 
   const watch = async () => {
-    let before: PressureSample | undefined;
     while (!ended.signal.aborted) {
       try {
-        const now = { ...(await readPressure(db, pids)), atMs: performance.now() };
-        reason = findPauseReason(before, now, limits);
-        before = now;
+        reason = findPauseReason(await readPressure(db, pids), limits);
       } catch (error) {
         if (!hasFailed && !ended.signal.aborted) log.warn({ err: error }, "cannot read the server's load");
         hasFailed = true;
@@ -69,19 +68,27 @@ export function startThrottle(db: Queryable, pids: readonly number[], limits: Pr
   return {
     pausedMs,
     async waitUntilCalm(stop) {
-      if (reason === undefined) return false;
-      const since = performance.now();
-      const why = reason;
-      log.info({ reason: why }, "pausing");
-      while (reason !== undefined && !stop.aborted) {
-        await delay(INTERVAL_MS, undefined, { signal: stop }).catch(() => {});
-      }
-      pausedMs[why] = (pausedMs[why] ?? 0) + performance.now() - since;
-      return true;
+      const pause = async (why: PauseReason, isOver: () => boolean, stepMs: number) => {
+        const since = performance.now();
+        log.info({ reason: why }, "pausing");
+        while (!isOver() && !stop.aborted) await delay(stepMs, undefined, { signal: stop }).catch(() => {});
+        pausedMs[why] = (pausedMs[why] ?? 0) + performance.now() - since;
+      };
+      if (reason !== undefined) await pause(reason, () => reason === undefined, INTERVAL_MS);
+      if (limits.walBytesPerSecond === undefined) return;
+      const now = await readWal(db);
+      const pauseMs = before === undefined ? 0 : findWalPauseMs(before, now, limits.walBytesPerSecond);
+      if (pauseMs > 0)
+        await pause("WAL rate", () => performance.now() - now.atMs >= pauseMs, Math.min(pauseMs, INTERVAL_MS));
+      before = pauseMs > 0 ? await readWal(db) : now;
     },
     async end() {
       ended.abort();
       await watching;
     },
   };
+}
+
+async function readWal(db: Queryable): Promise<WalSample> {
+  return { walBytes: await readWalBytes(db), atMs: performance.now() };
 }

@@ -1,6 +1,7 @@
 import type { Leaf } from "./cleanup-batches.ts";
 import { asTimestamp, type CleanupTarget, eventOf, keyAsText, momentAs } from "./cleanup-target.ts";
 import type { Queryable } from "./database.ts";
+import { sqlState } from "./errors.ts";
 import { quoteLiteral } from "./identifiers.ts";
 
 /** A partition, at whatever level, that is cut by the target's expiry column alone and whose every row is due. */
@@ -98,6 +99,11 @@ export async function notePartition(db: Queryable, target: CleanupTarget, partit
 export async function detachPartition(db: Queryable, partition: DeadPartition): Promise<void> {
   const way = partition.isDetachPending ? "finalize" : "concurrently";
   await db.query({ text: `alter table ${partition.parentSql} detach partition ${partition.sql} ${way}` });
+}
+
+/** Whether a detach failed because another one is under way, or half done: Postgres allows one at a time. */
+export function isDetachBlocked(error: unknown): boolean {
+  return sqlState(error) === "55000";
 }
 
 /** The partitions of a target that an earlier run has noted and that are no longer attached to anything. */

@@ -6,8 +6,6 @@ export interface Pressure {
   readonly replicaLagMs: number | undefined;
   /** Sessions that wait for a lock that one of ours holds. */
   readonly waiters: number;
-  /** How much WAL the server has written so far, in bytes. */
-  readonly walBytes: number;
 }
 
 /**
@@ -15,20 +13,26 @@ export interface Pressure {
  * to everybody; the lag of replicas is shown to members of pg_monitor only.
  */
 export async function readPressure(db: Queryable, pids: readonly number[]): Promise<Pressure> {
-  const [row] = await db.query<{ lag_ms: string | null; waiters: string; wal_bytes: string }>({
+  const [row] = await db.query<{ lag_ms: string | null; waiters: string }>({
     text: `select (select extract(epoch from max(case when state = 'streaming' and replay_lag is null
                      and replay_lsn >= pg_current_wal_lsn() then interval '0' else replay_lag end)) * 1000
                    from pg_stat_replication) as lag_ms,
                   (select count(distinct pid) from pg_locks
-                   where not granted and not pid = any($1) and pg_blocking_pids(pid) && $1::integer[]) as waiters,
-                  pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') as wal_bytes`,
+                   where not granted and not pid = any($1) and pg_blocking_pids(pid) && $1::integer[]) as waiters`,
     values: [pids],
   });
   return {
     replicaLagMs: row?.lag_ms == null ? undefined : Number(row.lag_ms),
     waiters: Number(row?.waiters ?? 0),
-    walBytes: Number(row?.wal_bytes ?? 0),
   };
+}
+
+/** How much WAL the server has written so far, in bytes. */
+export async function readWalBytes(db: Queryable): Promise<number> {
+  const [row] = await db.query<{ bytes: string }>({
+    text: "select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') as bytes",
+  });
+  return Number(row?.bytes ?? 0);
 }
 
 /** The server process of a session. */

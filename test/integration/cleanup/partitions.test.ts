@@ -1,0 +1,200 @@
+import pg from "pg";
+import { beforeEach, expect, test } from "vitest";
+import { createTestDatabase } from "../../support/database.ts";
+import { eventually } from "../../support/eventually.ts";
+import { isTrue, runCleanup, startCleanup } from "./program.ts";
+import { createAppOwner, execute, findAll, writeConfig } from "./team-table.ts";
+
+let url: string;
+
+const SESSIONS = "create table app.sessions (id integer, tenant text default 'a', expires_at timestamptz)";
+const PARTITIONS = [
+  "create table app.sessions_2001 partition of app.sessions for values from ('2001-01-01+00') to ('2002-01-01+00')",
+  "create table app.sessions_2002 partition of app.sessions for values from ('2002-01-01+00') to ('2003-01-01+00')",
+  "create table app.sessions_now partition of app.sessions for values from ('2003-01-01+00') to ('2101-01-01+00')",
+];
+const ROWS = `insert into app.sessions (id, expires_at)
+  select n, timestamptz '2001-06-01+00' from generate_series(1, 100) n union all
+  select n, timestamptz '2002-06-01+00' from generate_series(101, 150) n union all
+  select n, timestamptz '2003-06-01+00' from generate_series(151, 170) n union all
+  select n, now() + interval '1 day' from generate_series(171, 200) n`;
+
+beforeEach(async () => {
+  url = await createTestDatabase();
+  await createAppOwner(url);
+});
+
+/** Makes tables as their owner, and lets the cleanup in by the membership alone. */
+const asOwner = (...statements: string[]) => execute(url, ...statements.map((sql) => `set role app_owner; ${sql}`));
+
+const tables = () =>
+  findAll(url, "select relname from pg_class where relnamespace = 'app'::regnamespace and relkind in ('r', 'p')");
+
+function yaml(rest = ""): string[] {
+  return [
+    "-o",
+    "json",
+    "--max-fraction",
+    "1",
+    "--config",
+    writeConfig(`targets: [{ table: app.sessions, expiresAt: expires_at ${rest} }]`),
+  ];
+}
+
+test.each(["summary", "rows"])(
+  "dead partitions are dropped whole, others are emptied of dead rows; audit %s",
+  async (audit) => {
+    await asOwner(`${SESSIONS} partition by range (expires_at)`, ...PARTITIONS, ROWS, "analyze app.sessions");
+    const { exitCode, report } = await runCleanup(url, yaml(`, audit: ${audit}, key: [id]`));
+    expect(exitCode).toBe(0);
+    expect(await tables()).toEqual(["sessions", "sessions_now"]);
+    expect(await findAll(url, "select count(*) from app.sessions")).toEqual(["30"]);
+    expect(report.targets[1]).toMatchObject({
+      partitions: {
+        dropped: [
+          { name: "app.sessions_2001", rows: 100 },
+          { name: "app.sessions_2002", rows: 50 },
+        ],
+        kept: [],
+      },
+      deleted: { expired: 20 },
+      after: { total: 30, due: { expired: 0 } },
+    });
+    expect(await findAll(url, "select deleted from apitoken.cleanup_runs")).toEqual(["170"]);
+    expect(await findAll(url, "select sum(rows) from apitoken.cleaned_batches")).toEqual(["170"]);
+    const keys = await findAll(url, "select row_key::integer from apitoken.cleaned_rows order by 1");
+    expect(keys).toHaveLength(audit === "rows" ? 170 : 0);
+    expect(new Set(keys).size).toBe(keys.length);
+  },
+);
+
+test("a dry run says which partitions would go, and leaves them", async () => {
+  await asOwner(`${SESSIONS} partition by range (expires_at)`, ...PARTITIONS, ROWS);
+  const { report } = await runCleanup(url, ["--dry-run", ...yaml()]);
+  expect(report.targets[1]?.partitions.dropped.map(({ name }) => name)).toEqual([
+    "app.sessions_2001",
+    "app.sessions_2002",
+  ]);
+  expect(report.targets[1]?.before.due.expired).toBe(170);
+  expect(await findAll(url, "select count(*) from app.sessions")).toEqual(["200"]);
+});
+
+test("beside a default partition the rows are deleted instead, and the report says why", async () => {
+  await asOwner(
+    `${SESSIONS} partition by range (expires_at)`,
+    ...PARTITIONS,
+    "create table app.sessions_rest partition of app.sessions default",
+    ROWS,
+    "insert into app.sessions (id, expires_at) values (201, '1999-01-01+00'), (202, null), (203, '2200-01-01+00')",
+  );
+  const { exitCode, report } = await runCleanup(url, yaml());
+  expect(exitCode).toBe(0);
+  expect(report.targets[1]?.partitions.kept).toEqual([
+    { name: "app.sessions_2001", reason: expect.stringContaining("default partition") },
+    { name: "app.sessions_2002", reason: expect.stringContaining("default partition") },
+  ]);
+  expect(report.targets[1]?.deleted.expired).toBe(171);
+  expect(await findAll(url, "select id from app.sessions_rest")).toEqual(["202", "203"]);
+  expect(await tables()).toHaveLength(5);
+});
+
+test("partitions below partitions go as well: of each branch what is wholly dead", async () => {
+  await asOwner(
+    `${SESSIONS} partition by list (tenant)`,
+    "create table app.tenant_a partition of app.sessions for values in ('a') partition by range (expires_at)",
+    "create table app.a_2001 partition of app.tenant_a for values from ('2001-01-01+00') to ('2002-01-01+00') partition by hash (id)",
+    "create table app.a_2001_0 partition of app.a_2001 for values with (modulus 2, remainder 0)",
+    "create table app.a_2001_1 partition of app.a_2001 for values with (modulus 2, remainder 1)",
+    "create table app.a_rest partition of app.tenant_a for values from ('2002-01-01+00') to ('2101-01-01+00')",
+    "create table app.tenant_b partition of app.sessions for values in ('b')",
+    ROWS,
+    "insert into app.sessions values (301, 'b', '2001-06-01+00'), (302, 'b', now() + interval '1 day')",
+  );
+  const { exitCode, report } = await runCleanup(url, yaml());
+  expect(exitCode).toBe(0);
+  expect(report.targets[1]?.partitions.dropped).toEqual([{ name: "app.a_2001", rows: 100 }]);
+  expect(await tables()).toEqual(["a_rest", "sessions", "tenant_a", "tenant_b"]);
+  expect(await findAll(url, "select id from app.sessions where id > 300")).toEqual(["302"]);
+  expect(await findAll(url, "select count(*) from app.sessions")).toEqual(["31"]);
+});
+
+test.each([
+  ["date", "'2002-01-01'", "'2101-01-01'", "'2001-06-01'", "now()::date + 1", ", timezone: UTC"],
+  ["bigint", "1000000000", "5000000000", "990000000", "4102444800", ", epoch: seconds"],
+])("partitions by %s are told apart by the same rule", async (type, first, last, dead, live, setting) => {
+  await asOwner(
+    `create table app.sessions (id integer, expires_at ${type}) partition by range (expires_at)`,
+    `create table app.old partition of app.sessions for values from (minvalue) to (${first})`,
+    `create table app.new partition of app.sessions for values from (${first}) to (${last})`,
+    `create table app.future partition of app.sessions for values from (${last}) to (maxvalue)`,
+    `insert into app.sessions values (1, ${dead}), (2, ${live})`,
+  );
+  expect((await runCleanup(url, yaml(setting))).exitCode).toBe(0);
+  expect(await tables()).toEqual(["future", "new", "sessions"]);
+  expect(await findAll(url, "select id from app.sessions")).toEqual(["2"]);
+});
+
+test("a partition that others use is left, half detached, and the next run finishes it", async () => {
+  await asOwner(`${SESSIONS} partition by range (expires_at)`, ...PARTITIONS, ROWS);
+  const other = new pg.Client({ connectionString: url });
+  await other.connect();
+  await other.query("begin");
+  await other.query("select count(*) from app.sessions");
+  const first = await runCleanup(url, yaml(), { APITOKEN_CLEANUP_LOCK_TIMEOUT: "200ms" });
+  expect(first.exitCode).toBe(0);
+  expect(first.report.targets[1]?.partitions.kept[0]?.reason).toContain("other sessions use it");
+  await other.end();
+
+  const next = await runCleanup(url, yaml());
+  expect(next.exitCode).toBe(0);
+  expect(next.report.targets[1]?.partitions.dropped.map(({ name }) => name)).toContain("app.sessions_2001");
+  expect(await tables()).toEqual(["sessions", "sessions_now"]);
+  expect(await findAll(url, "select count(*) from apitoken.detached_partitions")).toEqual(["0"]);
+});
+
+test("a detach that kill -9 has interrupted is finished by the next run", async () => {
+  await asOwner(`${SESSIONS} partition by range (expires_at)`, ...PARTITIONS, ROWS);
+  const other = new pg.Client({ connectionString: url });
+  await other.connect();
+  await other.query("begin");
+  await other.query("select count(*) from app.sessions");
+  const program = startCleanup(url, yaml(), { APITOKEN_CLEANUP_LOCK_TIMEOUT: "1h" });
+  await eventually(() => isTrue(url, "exists (select from pg_inherits where inhdetachpending)"));
+  program.process.kill("SIGKILL");
+  await program.ended;
+  await execute(
+    url,
+    "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'cleanup' and datname = current_database()",
+  );
+  await other.end();
+  await eventually(() =>
+    isTrue(
+      url,
+      "not exists (select from pg_stat_activity where application_name = 'cleanup' and datname = current_database())",
+    ),
+  );
+  expect(await isTrue(url, "exists (select from pg_inherits where inhdetachpending)")).toBe(true);
+
+  const next = await runCleanup(url, yaml());
+  expect(next.exitCode).toBe(0);
+  expect(await tables()).toEqual(["sessions", "sessions_now"]);
+  expect(await findAll(url, "select count(*) from app.sessions")).toEqual(["30"]);
+});
+
+test("a partition that was detached before the kill, and not dropped, is dropped by the next run", async () => {
+  await asOwner(`${SESSIONS} partition by range (expires_at)`, ...PARTITIONS, ROWS);
+  await execute(
+    url,
+    `insert into apitoken.detached_partitions (relation, partition_name, target)
+     values ('app.sessions_2001'::regclass, 'app.sessions_2001', 'app.sessions'), (1, 'app.gone', 'app.sessions')`,
+    "alter table app.sessions detach partition app.sessions_2001",
+  );
+  const { exitCode, report } = await runCleanup(url, yaml());
+  expect(exitCode).toBe(0);
+  expect(report.targets[1]?.partitions.dropped.map(({ name }) => name)).toEqual([
+    "app.sessions_2001",
+    "app.sessions_2002",
+  ]);
+  expect(await tables()).toEqual(["sessions", "sessions_now"]);
+  expect(await findAll(url, "select count(*) from apitoken.detached_partitions")).toEqual(["0"]);
+});
