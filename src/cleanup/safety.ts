@@ -35,7 +35,7 @@ export function findObstruction({
   lastRunAhead,
 }: ServerState): string | undefined {
   if (isStandby) {
-    return "This server is a standby and takes no writes. Let DATABASE_URL lead to the primary (with several hosts: target_session_attrs=read-write).";
+    return "This server is a standby and takes no writes. Let DATABASE_URL lead to the primary.";
   }
   if (isReadOnly) return "Transactions are read-only here (default_transaction_read_only). Nothing was deleted.";
   if (Math.abs(clockDifferenceMs) > CLOCKS_APART_MS) {
