@@ -29,8 +29,9 @@ const UNITS: Readonly<Record<string, number>> = { KiB: 2 ** 10, MiB: 2 ** 20, Gi
 /** A number of bytes such as "64MiB". */
 const bytesSetting = z.string().transform((text, context) => {
   const match = /^(\d+)(KiB|MiB|GiB)$/.exec(text);
-  if (match !== null) return Number(match[1]) * (UNITS[match[2] ?? ""] ?? Number.NaN);
-  context.addIssue({ code: "custom", message: 'must be a number of bytes such as "64MiB"' });
+  const bytes = Number(match?.[1] ?? Number.NaN) * (UNITS[match?.[2] ?? ""] ?? Number.NaN);
+  if (bytes >= 2 ** 10 && bytes <= 2 ** 40) return bytes;
+  context.addIssue({ code: "custom", message: 'must be a number of bytes from "1KiB" to "1024GiB", such as "64MiB"' });
   return z.NEVER;
 });
 

@@ -46,7 +46,7 @@ await runProgram("cleanup", async (stop) => {
   const useColours = process.env.NO_COLOR === undefined && process.stdout.isTTY === true;
   switch (command) {
     case "run": {
-      const output = createOutput(config, process.env);
+      const output = createOutput(config, process.env, schedule !== undefined);
       if (schedule === undefined) {
         if (timezone !== undefined) throw new ConfigError("--timezone is that of --schedule, which is not there");
         return start(config, output, stop);

@@ -1,6 +1,7 @@
 import type { Writable } from "node:stream";
 import { styleText } from "node:util";
 import type { Logger } from "../runtime/log.ts";
+import { formatDuration } from "../token/duration.ts";
 
 /** Says how far a run is. */
 export interface Progress {
@@ -16,7 +17,7 @@ const BAR_WIDTH = 24;
 
 /** On a terminal: one line that is rewritten, with a bar, the rate and the time left. */
 export function createTerminalProgress(
-  terminal: Writable,
+  terminal: Writable & { readonly columns?: number },
   useColours: boolean,
   table: string,
   rowsDue: number,
@@ -25,9 +26,12 @@ export function createTerminalProgress(
     const filled = Math.round(fraction * BAR_WIDTH);
     const bar = "█".repeat(filled) + "░".repeat(BAR_WIDTH - filled);
     const of = `${deleted.toLocaleString("en-US")} of ${rowsDue.toLocaleString("en-US")} rows`;
-    const text = `${Math.floor(fraction * 100)} % · ${of} · ${rowsPerSecond.toLocaleString("en-US")} rows/s · ${leftSeconds} s left`;
+    const text = `${Math.floor(fraction * 100)} % · ${of} · ${rowsPerSecond.toLocaleString("en-US")} rows/s · ${formatDuration(leftSeconds * 1_000)} left`;
     const painted = useColours ? styleText("cyan", bar, { validateStream: false }) : bar;
-    terminal.write(`\r\x1b[K${table} ${painted} ${text}`);
+    // A line that is broken in two could not be rewritten.
+    const columns = terminal.columns || Number.POSITIVE_INFINITY;
+    const isWide = table.length + BAR_WIDTH + text.length + 2 >= columns;
+    terminal.write(`\r\x1b[K${isWide ? `${table} ${text}`.slice(0, columns - 1) : `${table} ${painted} ${text}`}`);
   });
   return { update, end: () => void terminal.write("\r\x1b[K") };
 }
@@ -57,6 +61,7 @@ function pace(intervalMs: number, say: (soFar: SoFar) => void): Progress["update
     saidAtMs = nowMs;
     const elapsedSeconds = (nowMs - startedAtMs) / 1_000;
     const rowsPerSecond = Math.round(deleted / elapsedSeconds);
-    say({ fraction, deleted, rowsPerSecond, leftSeconds: Math.ceil((elapsedSeconds * (1 - fraction)) / fraction) });
+    const leftSeconds = Math.ceil((elapsedSeconds * (1 - fraction)) / Math.max(fraction, 0.001));
+    say({ fraction, deleted, rowsPerSecond, leftSeconds });
   };
 }

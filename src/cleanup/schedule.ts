@@ -26,6 +26,9 @@ export function readSchedule(expression: string, timezone = "UTC"): Schedule {
   return { expression, timezone };
 }
 
+/** What node-cron has to say goes into our log, not to standard output. */
+const silent = { info() {}, warn() {}, error() {}, debug() {} };
+
 /**
  * Runs at the scheduled times until the signal, then waits for a run that is under way. A time that is missed (the
  * process did not run, or the run before was still at it) is not made up for: each run deletes all that is due, so the
@@ -52,7 +55,10 @@ export async function runOnSchedule(
           current = undefined;
         });
     },
-    { timezone },
+    { timezone, logger: silent, suppressMissedWarning: true },
+  );
+  task.on("execution:missed", ({ date }) =>
+    log.warn({ missedAt: date }, "a time was missed; the next run deletes what it would have"),
   );
   log.info({ schedule: expression, timezone, nextAt: task.getNextRun() }, "waiting for the first time");
   await whenAborted(stop);

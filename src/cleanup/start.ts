@@ -9,6 +9,7 @@ import { createLoggedProgress, createTerminalProgress } from "./progress.ts";
 import { publishReport } from "./publish.ts";
 import { countDeleted, formatReport, type RunReport } from "./report.ts";
 import { runCleanup } from "./run.ts";
+import { createTerminalLog } from "./terminal-log.ts";
 
 const EXIT_CODES = { succeeded: EXIT_DONE, failed: 1, refused: 3, stopped: 4 } as const;
 
@@ -45,11 +46,13 @@ export interface Output {
   readonly useColours: boolean;
 }
 
-export function createOutput(config: CleanupConfig, environment: NodeJS.ProcessEnv): Output {
+export function createOutput(config: CleanupConfig, environment: NodeJS.ProcessEnv, isScheduled: boolean): Output {
   const isWatched = process.stderr.isTTY === true;
-  const log = createLogger("cleanup", config.APITOKEN_LOG_LEVEL);
-  if (isWatched) log.level = "silent"; // a person reads the report and the progress instead
-  return { log, isWatched, useColours: environment.NO_COLOR === undefined };
+  const useColours = environment.NO_COLOR === undefined;
+  const log = isWatched
+    ? createTerminalLog(process.stderr, useColours, config.APITOKEN_LOG_LEVEL, isScheduled)
+    : createLogger("cleanup", config.APITOKEN_LOG_LEVEL);
+  return { log, isWatched, useColours };
 }
 
 /** Runs the cleanup once, on connections of its own, and prints what it did. Returns the exit code. */

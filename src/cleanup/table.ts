@@ -1,4 +1,5 @@
 import type { styleText } from "node:util";
+import { formatDuration } from "../token/duration.ts";
 
 export type Style = Parameters<typeof styleText>[0];
 export type Paint = (style: Style, text: string) => string;
@@ -25,6 +26,12 @@ export function formatCount(value: number): string {
 /** 2026-11-21, in UTC. */
 export function formatDay(moment: Date | undefined): string {
   return moment === undefined ? "-" : moment.toISOString().slice(0, 10);
+}
+
+/** 7d where it is whole days, else 1h30m. */
+export function formatRetention(retentionMs: number): string {
+  const days = retentionMs / 86_400_000;
+  return Number.isInteger(days) && days > 0 ? `${days}d` : formatDuration(retentionMs);
 }
 
 /** 47.3 MiB */

@@ -47,6 +47,9 @@ export function parseComparison(text: string): Comparison {
     );
   }
   const [, name = "", truth, number, quoted = ""] = match;
+  if (number !== undefined && !Number.isSafeInteger(Number(number))) {
+    throw new IdentifierError(`${number} is too large a number to be compared with exactly; it may have 15 digits`);
+  }
   const equals =
     truth !== undefined
       ? truth.toLowerCase() === "true"

@@ -5,12 +5,11 @@ import { prepareSession } from "../postgres/cleanup-runs.ts";
 import type { CleanupTarget } from "../postgres/cleanup-target.ts";
 import { requireSchema } from "../postgres/migrations.ts";
 import { EXIT_BAD_CONFIGURATION, EXIT_DONE, EXIT_FAILED } from "../runtime/program.ts";
-import { formatDuration } from "../token/duration.ts";
 import type { CleanupConfig } from "./config.ts";
 import { previewPartitions } from "./partitions.ts";
 import { findExcess, findObstruction } from "./safety.ts";
 import { openCleanupDatabase } from "./start.ts";
-import { formatCount, type Paint, type Style } from "./table.ts";
+import { formatCount, formatRetention, type Paint, type Style } from "./table.ts";
 import type { CheckedTarget, Finding } from "./target-check.ts";
 import { checkTargets } from "./targets.ts";
 
@@ -67,7 +66,7 @@ async function describePlan(session: Parameters<typeof countTarget>[0], target: 
   const hasRevocation = target.revokedAt !== undefined || target.revoked !== undefined;
   return [
     `would delete ${formatCount(countRows(counts.due))} of ${counts.isEstimate ? "about " : ""}${formatCount(counts.total)} rows`,
-    `: expired for ${formatDuration(expiredMs)}${hasRevocation ? `, revoked for ${formatDuration(revokedMs)}` : ""}`,
+    `: expired for ${formatRetention(expiredMs)}${hasRevocation ? `, revoked for ${formatRetention(revokedMs)}` : ""}`,
     `; audit ${target.audit}`,
     target.key.length > 0 ? `; key ${target.key.join(", ")}` : "; no key",
     dropped.length > 0 ? `; ${dropped.length} partitions dropped whole` : "",

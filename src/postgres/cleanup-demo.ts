@@ -25,7 +25,7 @@ export async function createDemoTable(session: Queryable, demo: DemoTable): Prom
            select md5(number::text)::uuid, 'user-' || number % 10000,
                   now() + case when is_dead and number % 2 = 0 then interval '-30 days' else interval '10 days' end,
                   case when is_dead and number % 2 = 1 then now() - interval '30 days' end
-           from (select number, (number * 7919) % 1000 < $2 * 1000 as is_dead from generate_series(1, $1::bigint) as number) as numbers
+           from (select number, (number * 7919) % 1000 < $2::numeric * 1000 as is_dead from generate_series(1, $1::bigint) as number) as numbers
            order by md5(number::text)`,
     values: [demo.rows, demo.deadShare],
   });

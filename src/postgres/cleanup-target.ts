@@ -67,20 +67,27 @@ export function hasPassed(time: TimeColumn, moment: string): string {
   return `${quoteIdentifier(time.column)} ${time.kind === "date" ? "<" : "<="} ${momentAs(time, moment)}`;
 }
 
-/** SQL: the column's time as a timestamptz. */
+/** The first and the last second of the years that people write with four digits. */
+const CALENDAR_SECONDS = [-62_135_596_800, 253_402_300_799] as const;
+
+/** SQL: the column's time as a timestamptz; null where no calendar has it: infinity, or a number that means "never". */
 export function asMoment(time: TimeColumn): string {
   const column = quoteIdentifier(time.column);
+  const [first, last] = CALENDAR_SECONDS;
+  const within = (from: string | number, to: string | number, moment: string) =>
+    `case when ${column} between ${from} and ${to} then ${moment} end`;
+  const zone = quoteLiteral(time.timezone);
   switch (time.kind) {
     case "timestamptz":
-      return column;
+      return within("'0001-01-01'", "'9999-12-31'", column);
     case "timestamp":
-      return `(${column} at time zone ${quoteLiteral(time.timezone)})`;
+      return within("'0001-01-01'", "'9999-12-31'", `${column} at time zone ${zone}`);
     case "date":
-      return `((${column} + 1)::timestamp at time zone ${quoteLiteral(time.timezone)})`;
+      return within("'0001-01-01'", "'9999-12-31'", `(${column} + 1)::timestamp at time zone ${zone}`);
     case "seconds":
-      return `to_timestamp(${column})`;
+      return within(first, last, `to_timestamp(${column})`);
     case "milliseconds":
-      return `to_timestamp(${column} / 1000.0)`;
+      return within(first * 1_000, last * 1_000, `to_timestamp(${column} / 1000.0)`);
   }
 }
 

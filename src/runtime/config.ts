@@ -54,12 +54,23 @@ export function durationBetween(minimumMs: number, maximumMs: number) {
   return durationSetting.refine((durationMs) => durationMs >= minimumMs && durationMs <= maximumMs, message);
 }
 
+const DAY_MS = 86_400_000;
+
+/** A hundred years: what is longer is a mistake, and would lead Postgres out of its calendar. */
+const LONGEST_RETENTION_DAYS = 36_500;
+
 /** A retention such as "7d" or a Go duration such as "168h", as milliseconds. */
 export const retentionSetting = z.string().transform((text, context) => {
   const days = /^(\d+)d$/.exec(text)?.[1];
-  const result = durationSetting.safeParse(days === undefined ? text : `${Number(days) * 24}h`);
-  if (result.success) return result.data;
-  context.addIssue({ code: "custom", message: 'must be a number of days such as "7d", or a duration such as "168h"' });
+  const retentionMs = days === undefined ? durationSetting.safeParse(text).data : Number(days) * DAY_MS;
+  const message =
+    retentionMs === undefined
+      ? 'must be a number of days such as "7d", or a duration such as "168h"'
+      : retentionMs > LONGEST_RETENTION_DAYS * DAY_MS
+        ? `must be at most ${LONGEST_RETENTION_DAYS}d (a hundred years)`
+        : undefined;
+  if (retentionMs !== undefined && message === undefined) return retentionMs;
+  context.addIssue({ code: "custom", message: message ?? "" });
   return z.NEVER;
 });
 

@@ -1,4 +1,4 @@
-import { destination, type Logger, pino } from "pino";
+import { type DestinationStream, destination, type Logger, pino } from "pino";
 
 export type { Logger };
 
@@ -6,9 +6,13 @@ export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 
 /**
  * A logger that writes JSON lines to standard error, so that standard output stays free for a program's results.
- * Messages are constants; what varies goes into fields. Errors go into the field `err`.
+ * Messages are constants; what varies goes into fields. Errors go into the field `err`. `stream` takes the lines instead.
  */
-export function createLogger(program: string, level: (typeof LOG_LEVELS)[number]): Logger {
+export function createLogger(
+  program: string,
+  level: (typeof LOG_LEVELS)[number],
+  stream: DestinationStream = destination({ fd: 2, sync: true }),
+): Logger {
   return pino(
     {
       level,
@@ -17,7 +21,7 @@ export function createLogger(program: string, level: (typeof LOG_LEVELS)[number]
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: describeError },
     },
-    destination({ fd: 2, sync: true }),
+    stream,
   );
 }
 

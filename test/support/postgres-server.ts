@@ -12,6 +12,8 @@ export interface PostgresOptions {
   readonly dir?: string;
   /** Server settings, over those that make a test server fast. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** The folder of the binaries; default: APITOKEN_TEST_POSTGRES_BIN, else those that npm installed. */
+  readonly bin?: string;
 }
 
 /** A real Postgres server on a free port of the loopback interface. */
@@ -44,7 +46,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), "apitoken-postgres-"));
   mkdirSync(dir, { recursive: true });
   const account = chooseAccount(dir);
-  const bin = findBinaries(account);
+  const bin = options.bin ?? (process.env.APITOKEN_TEST_POSTGRES_BIN || findBinaries(account));
   const password = randomBytes(16).toString("hex");
   const data = join(dir, "data");
   initialize(bin, dir, data, password, account);

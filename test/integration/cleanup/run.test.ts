@@ -4,7 +4,7 @@ import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { runAsSuperuser } from "../../support/postgres-server.ts";
 import { DUE, KEPT } from "../../support/token-rows.ts";
-import { findCleaned, findNames, findRuns, insertTokens, runCleanup } from "./program.ts";
+import { findCleaned, findNames, findRuns, insertTokens, isTrue, runCleanup } from "./program.ts";
 
 let url: string;
 
@@ -178,10 +178,13 @@ test("after a run that deleted much the table is vacuumed where the role may, an
     { prefix: "live", count: 5_000, ...KEPT.live },
   ];
   await insertTokens(url, kinds);
-  expect((await runCleanup(url, ["-o", "json"])).report.targets[0]?.vacuum).toBe("done");
-  await runAsSuperuser(url, "delete from apitoken.tokens");
-  await insertTokens(url, kinds);
-  await runAsSuperuser(url, "revoke maintain on apitoken.tokens from apitoken_cleanup");
+  const knowsMaintain = await isTrue(url, "current_setting('server_version_num')::integer >= 170000");
+  if (knowsMaintain) {
+    expect((await runCleanup(url, ["-o", "json"])).report.targets[0]?.vacuum).toBe("done");
+    await runAsSuperuser(url, "delete from apitoken.tokens");
+    await insertTokens(url, kinds);
+    await runAsSuperuser(url, "revoke maintain on apitoken.tokens from apitoken_cleanup");
+  }
   const { exitCode, report } = await runCleanup(url, ["-o", "json"]);
   expect(exitCode).toBe(0);
   expect(report.targets[0]?.vacuum).toBe("not permitted to this role; autovacuum will do it");

@@ -51,7 +51,30 @@ test.each([
     { DATABASE_URL, APITOKEN_CLEANUP_LOCK_TIMEOUT: "0s" },
     'APITOKEN_CLEANUP_LOCK_TIMEOUT is "0s": must be from 1ms to 500h',
   ],
-])("%j is refused", (environment, message) => {
+  ...["99999999d", "36501d", "9999999h9999999h", `${"9".repeat(400)}d`].map(
+    (retention): [Record<string, string>, string] => [
+      { DATABASE_URL, APITOKEN_CLEANUP_RETENTION_EXPIRED: retention },
+      `APITOKEN_CLEANUP_RETENTION_EXPIRED is "${retention}": must be at most 36500d (a hundred years)`,
+    ],
+  ),
+  [{ DATABASE_URL, APITOKEN_CLEANUP_RETENTION_REVOKED: "-1d" }, 'RETENTION_REVOKED is "-1d": must be a number of days'],
+  [
+    { DATABASE_URL, APITOKEN_CLEANUP_AUDIT_RETENTION: "999999999999d" },
+    'APITOKEN_CLEANUP_AUDIT_RETENTION is "999999999999d": must be at most 36500d',
+  ],
+  ...["0KiB", "99999999999GiB", "1.5GiB", "64MB"].map((rate): [Record<string, string>, string] => [
+    { DATABASE_URL, APITOKEN_CLEANUP_MAX_WAL_RATE: rate },
+    `APITOKEN_CLEANUP_MAX_WAL_RATE is "${rate}": must be a number of bytes from "1KiB" to "1024GiB"`,
+  ]),
+  [
+    { DATABASE_URL, APITOKEN_CLEANUP_MAX_WAITERS: "99999999" },
+    'APITOKEN_CLEANUP_MAX_WAITERS is "99999999": must be a whole number from 0 to 10000',
+  ],
+  [
+    { DATABASE_URL, APITOKEN_CLEANUP_STATEMENT_TIMEOUT: "9999999h" },
+    'APITOKEN_CLEANUP_STATEMENT_TIMEOUT is "9999999h": must be from 1s to 500h',
+  ],
+] as [Record<string, string>, string][])("%j is refused", (environment, message) => {
   expect(() => readEnvironment(cleanupEnvironment, environment)).toThrow(message);
 });
 
@@ -67,6 +90,9 @@ test.each([
   [{ "max-fraction": "" }, '--max-fraction is "": must be a number from 0 to 1, such as "0.9"'],
   [{ "max-duration": "0s" }, '--max-duration is "0s": must be from 1ms to 500h, such as 30m'],
   [{ "max-duration": "9999h" }, '--max-duration is "9999h": must be from 1ms to 500h, such as 30m'],
+  [{ "max-rows": "0" }, '--max-rows is "0": must be a whole number from 1 to'],
+  [{ "max-rows": "1e9" }, '--max-rows is "1e9": must be a whole number from 1 to'],
+  [{ "max-rows": "99999999999999999999" }, "must be a whole number from 1 to 9007199254740991"],
   [{ "max-duration": "soon" }, '--max-duration is "soon": "soon" is not a duration'],
 ])("%j is refused", (options, message) => {
   expect(() => readCommandLine(options)).toThrow(message);

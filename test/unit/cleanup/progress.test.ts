@@ -13,6 +13,6 @@ test("a terminal sees a bar, the rate and the time left, on one line that goes i
   progress.update(0.26, 104_000); // too soon after the other to be shown
   progress.end();
   expect(String(terminal.read())).toBe(
-    "\r\u001b[Kapitoken.tokens ██████░░░░░░░░░░░░░░░░░░ 25 % · 100,000 of 400,000 rows · 50,000 rows/s · 6 s left\r\u001b[K",
+    "\r\u001b[Kapitoken.tokens ██████░░░░░░░░░░░░░░░░░░ 25 % · 100,000 of 400,000 rows · 50,000 rows/s · 6s left\r\u001b[K",
   );
 });
