@@ -6,7 +6,7 @@ import { requireSchema } from "../postgres/migrations.ts";
 import { EXIT_DONE } from "../runtime/program.ts";
 import type { CleanupConfig } from "./config.ts";
 import { openCleanupDatabase } from "./start.ts";
-import { formatCount, formatDay, formatSize, formatTable, type Paint } from "./table.ts";
+import { formatCount, formatDay, formatName, formatSize, formatTable, type Paint } from "./table.ts";
 import { checkTargets, requireTargets } from "./targets.ts";
 
 const TOP_OWNERS = 10;
@@ -86,7 +86,7 @@ function formatOwners(owners: readonly OwnerCount[], counts: RowCounts, paint: P
   if (owners.length === 0) return [];
   const rows = [
     ["owner", "rows", "live", ""],
-    ...owners.map(({ owner, total, live }) => [owner, formatCount(total), formatCount(live), ""]),
+    ...owners.map(({ owner, total, live }) => [formatName(owner), formatCount(total), formatCount(live), ""]),
   ];
   const table = formatTable(rows, paint).map((line, index) => {
     const owner = owners[index - 1];

@@ -23,6 +23,11 @@ export function formatCount(value: number): string {
   return value.toLocaleString("en-US");
 }
 
+/** What stands in the database, without characters that would steer a terminal. */
+export function formatName(name: string): string {
+  return name.replaceAll(/\p{Cc}/gu, "\ufffd");
+}
+
 /** 2026-11-21, in UTC. */
 export function formatDay(moment: Date | undefined): string {
   return moment === undefined ? "-" : moment.toISOString().slice(0, 10);

@@ -31,6 +31,7 @@ export function exportCleanupMetrics(registry: Registry, db: Queryable, onError:
 
 function createGauges(registry: Registry, refresh: () => Promise<void>) {
   const all: Gauge<string>[] = [];
+  const unlabelled = new Set<Gauge<string>>();
   const gauge = (name: string, help: string, labelNames: string[] = []) => {
     const made = new Gauge({
       name: `apitoken_cleanup_${name}`,
@@ -40,6 +41,7 @@ function createGauges(registry: Registry, refresh: () => Promise<void>) {
       collect: refresh, // all wait for the same answer
     });
     all.push(made);
+    if (labelNames.length === 0) unlabelled.add(made);
     return made;
   };
   const lastRun = gauge("last_run_timestamp_seconds", "When the last run ended.");
@@ -62,7 +64,10 @@ function createGauges(registry: Registry, refresh: () => Promise<void>) {
 
   const seconds = (moment: Date) => moment.getTime() / 1_000;
   const reset = () => {
-    for (const each of all) each.reset();
+    for (const each of all) {
+      each.reset();
+      if (unlabelled.has(each)) each.remove(); // it would be 0, which is a time long ago
+    }
   };
   return {
     reset,

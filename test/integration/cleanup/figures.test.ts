@@ -1,0 +1,193 @@
+import { closeSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { dirname, join } from "node:path";
+import { text } from "node:stream/consumers";
+import { Registry } from "prom-client";
+import { beforeEach, expect, onTestFinished, test } from "vitest";
+import { exportCleanupMetrics } from "../../../src/controller/cleanup-metrics.ts";
+import { openDatabase } from "../../../src/postgres/database.ts";
+import { createTestDatabase } from "../../support/database.ts";
+import { DUE, KEPT } from "../../support/token-rows.ts";
+import { insertTokens, runCleanup } from "./program.ts";
+import { createSessions, execute, writeConfig } from "./team-table.ts";
+
+let url: string;
+const TARGETS = "targets: [{ table: app.sessions, expiresAt: expires_at }]";
+
+beforeEach(async () => {
+  url = await createTestDatabase();
+  await createSessions(url, 800);
+});
+
+/** A Pushgateway as its documentation has it: groups by their labels, PUT in place of all, POST in place of the same names. */
+async function startGateway(groups: Map<string, { text: string; pushedAtMs: number }>): Promise<string> {
+  const answer = async (request: IncomingMessage): Promise<[number, string]> => {
+    const path = decodeURIComponent(request.url ?? "");
+    if (request.method === "GET" && path === "/base/api/v1/metrics") {
+      const data = [...groups].map(([key, { pushedAtMs }]) => {
+        const [, job = "", instance = ""] = /^\/base\/metrics\/job\/(.*)\/instance\/(.*)$/.exec(key) ?? [];
+        return { labels: { job, instance }, push_time_seconds: { metrics: [{ value: String(pushedAtMs / 1_000) }] } };
+      });
+      return [200, JSON.stringify({ status: "success", data })];
+    }
+    if (request.method === "DELETE") return [groups.delete(path) ? 202 : 404, ""];
+    const sent = await text(request);
+    const before = request.method === "POST" ? (groups.get(path)?.text ?? "") : "";
+    groups.set(path, { text: `${sent}${keepOthers(before, sent)}`, pushedAtMs: Date.now() });
+    return [200, ""];
+  };
+  const server: Server = createServer((request, response) => {
+    void answer(request).then(([status, body]) => response.writeHead(status).end(body));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => new Promise<void>((resolve) => server.close(() => resolve())));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/base/`;
+}
+
+/** The lines of `before` whose metric does not come in `sent`. */
+function keepOthers(before: string, sent: string): string {
+  const names = new Set([...sent.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name));
+  return before
+    .split("\n")
+    .filter((line) => !line.startsWith("#") && line !== "" && !names.has(/^[a-z_]+/.exec(line)?.[0]))
+    .map((line) => `${line}\n`)
+    .join("");
+}
+
+test("a run's figures are pushed to the database's own group; stale groups of ours go, others stay", async () => {
+  const old = { text: "", pushedAtMs: Date.now() - 15 * 86_400_000 };
+  const groups = new Map([
+    ["/base/metrics/job/apitoken_cleanup/instance/gone:5432:db", old],
+    ["/base/metrics/job/backup/instance/gone:5432:db", old],
+  ]);
+  const gateway = await startGateway(groups);
+  const args = ["--config", writeConfig(TARGETS)];
+  const env = { APITOKEN_CLEANUP_PUSHGATEWAY_URL: gateway };
+  expect((await runCleanup(url, args, env)).exitCode).toBe(0);
+  const { host, pathname } = new URL(url);
+  const own = `/base/metrics/job/apitoken_cleanup/instance/${host}:${pathname.slice(1)}`;
+  expect([...groups.keys()].sort()).toEqual([own, "/base/metrics/job/backup/instance/gone:5432:db"].sort());
+  const first = groups.get(own)?.text ?? "";
+  for (const line of [
+    'apitoken_cleanup_last_run_outcome{outcome="succeeded"} 1',
+    'apitoken_cleanup_last_run_deleted_rows{table="app.sessions",reason="expired"} 800',
+    'apitoken_cleanup_rows{table="app.sessions",state="live"} 800',
+    'apitoken_cleanup_backlog_rows{table="app.sessions"} 0',
+    'apitoken_cleanup_refused{table="app.sessions"} 0',
+  ]) {
+    expect(first).toContain(`${line}\n`);
+  }
+  expect(first).not.toContain(new URL(url).password);
+  const success = /^apitoken_cleanup_last_success_timestamp_seconds \d+.*$/m.exec(first)?.[0];
+  expect(success).toBeDefined();
+
+  // A refused run says so, and does not wipe out when the last one succeeded.
+  await execute(url, "insert into app.sessions select n, 'x', '2001-01-01' from generate_series(10001, 50000) n");
+  expect((await runCleanup(url, args, env)).exitCode).toBe(3);
+  const second = groups.get(own)?.text ?? "";
+  expect(second).toContain('apitoken_cleanup_refused{table="app.sessions"} 1\n');
+  expect(second).toContain('apitoken_cleanup_backlog_rows{table="app.sessions"} 40000\n');
+  expect(second).toContain(`${success}\n`);
+});
+
+test("a Pushgateway that is not there costs a warning, and neither the run nor its exit code", async () => {
+  const { exitCode, stderr } = await runCleanup(url, ["--config", writeConfig(TARGETS)], {
+    APITOKEN_CLEANUP_PUSHGATEWAY_URL: "http://127.0.0.1:1/",
+    APITOKEN_CLEANUP_TEXTFILE: "/nowhere/cleanup.prom",
+  });
+  expect(exitCode).toBe(0);
+  expect(stderr).toContain("cannot push the metrics");
+  expect(stderr).toContain("cannot write the textfile");
+});
+
+test("the textfile is replaced whole, and nothing is left beside it; a dry run writes none", async () => {
+  const config = writeConfig(TARGETS);
+  const path = join(dirname(config), "cleanup.prom");
+  const env = { APITOKEN_CLEANUP_TEXTFILE: path };
+  writeFileSync(path, "old 1\n");
+  const reader = openSync(path, "r"); // a collector that reads at this very time has the old text to its end
+  onTestFinished(() => closeSync(reader));
+  expect((await runCleanup(url, ["--dry-run", "--config", config], env)).exitCode).toBe(0);
+  expect(readFileSync(path, "utf8")).toBe("old 1\n");
+  expect((await runCleanup(url, ["--config", config], env)).exitCode).toBe(0);
+  expect(readFileSync(reader, "utf8")).toBe("old 1\n");
+  const written = readFileSync(path, "utf8");
+  expect(written).toContain('apitoken_cleanup_last_run_deleted_rows{table="app.sessions",reason="expired"} 800\n');
+  expect(written).not.toContain("old 1");
+  expect(readdirSync(dirname(path)).sort()).toEqual(["cleanup.prom", "cleanup.yaml"]);
+});
+
+/** What the controller would answer a scrape with, on a connection in its own role. */
+async function scrape(): Promise<(line: string) => number | undefined> {
+  const db = openDatabase({ url, role: "apitoken_controller", actor: "test", maxConnections: 1 });
+  const registry = new Registry();
+  exportCleanupMetrics(registry, db, (error) => {
+    throw error;
+  });
+  const metrics = await registry.metrics().finally(() => db.close());
+  return (line) => {
+    const found = metrics.split("\n").find((each) => each.startsWith(`apitoken_cleanup_${line} `));
+    return found === undefined ? undefined : Number(found.split(" ").at(-1));
+  };
+}
+
+const DAY_SECONDS = 86_400;
+
+test("the controller exports backlog and age also when no run has ever been", async () => {
+  await insertTokens(url, [
+    { prefix: "due", count: 7, ...DUE.expired },
+    { prefix: "revoked", count: 5, ...DUE.revoked },
+    { prefix: "kept", count: 3, ...KEPT.freshlyExpired },
+  ]);
+  const read = await scrape();
+  expect(read('backlog_rows{table="apitoken.tokens"}')).toBe(12);
+  const ageSeconds = Date.now() / 1_000 - (read('oldest_dead_timestamp_seconds{table="apitoken.tokens"}') ?? 0);
+  expect(ageSeconds / DAY_SECONDS).toBeCloseTo(8, 2);
+  expect(read("last_success_timestamp_seconds")).toBeUndefined();
+  expect(read("last_run_timestamp_seconds")).toBeUndefined();
+});
+
+test("the controller exports what runs have noted: sums by table and reason, the last outcome, the cap", async () => {
+  const config = ["--config", writeConfig(TARGETS)];
+  await insertTokens(url, [{ prefix: "due", count: 7, ...DUE.expired }]);
+  await runCleanup(url, config);
+  await insertTokens(url, [{ prefix: "more", count: 4, ...DUE.revoked }]);
+  await runCleanup(url, config);
+  const good = await scrape();
+  expect(good('deleted_rows{table="apitoken.tokens",reason="expired"}')).toBe(7);
+  expect(good('deleted_rows{table="apitoken.tokens",reason="revoked"}')).toBe(4);
+  expect(good('deleted_rows{table="app.sessions",reason="expired"}')).toBe(800);
+  expect(good('last_run_outcome{outcome="succeeded"}')).toBe(1);
+  expect(good('refused{table="app.sessions"}')).toBe(0);
+  const succeededAt = good("last_success_timestamp_seconds") ?? 0;
+  expect(Date.now() / 1_000 - succeededAt).toBeLessThan(60);
+
+  await execute(url, "insert into app.sessions select n, 'x', '2001-01-01' from generate_series(10001, 50000) n");
+  await insertTokens(url, [{ prefix: "waiting", count: 9, ...DUE.revoked }]);
+  const refused = await runCleanup(url, config);
+  expect(refused.exitCode).toBe(3);
+  expect(refused.stdout).toContain("40000 of 41600 rows of app.sessions (96.1 %) would be deleted");
+  expect(refused.stdout).toContain("run once with a higher --max-fraction");
+  const bad = await scrape();
+  expect(bad('refused{table="app.sessions"}')).toBe(1);
+  expect(bad('refused{table="apitoken.tokens"}')).toBe(0);
+  expect(bad('last_run_outcome{outcome="refused"}')).toBe(1);
+  expect(bad("last_success_timestamp_seconds")).toBe(succeededAt);
+  expect(bad('backlog_rows{table="app.sessions"}')).toBe(40_000);
+  expect(bad('backlog_rows{table="apitoken.tokens"}')).toBe(9);
+  expect(bad('oldest_dead_timestamp_seconds{table="app.sessions"}')).toBeLessThan(Date.parse("2001-01-02") / 1_000);
+  expect(bad('table_bytes{table="app.sessions",part="indexes"}')).toBeGreaterThan(0);
+});
+
+test("figures that cannot be read are not shown, and the reason is told", async () => {
+  await runCleanup(url, ["--config", writeConfig(TARGETS)]);
+  await execute(url, "revoke select on apitoken.cleanup_runs from apitoken_controller");
+  const db = openDatabase({ url, role: "apitoken_controller", actor: "test", maxConnections: 1 });
+  const errors: unknown[] = [];
+  const registry = new Registry();
+  exportCleanupMetrics(registry, db, (error) => errors.push(error));
+  const metrics = await registry.metrics().finally(() => db.close());
+  expect(metrics).not.toMatch(/^apitoken_cleanup_[a-z_]+\{/m);
+  expect(errors).toHaveLength(1);
+});

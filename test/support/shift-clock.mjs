@@ -1,0 +1,14 @@
+// A module for `node --import`: the process sees a clock that is wrong by CLOCK_SHIFT_MS.
+const shiftMs = Number(process.env.CLOCK_SHIFT_MS);
+const RightDate = Date;
+
+globalThis.Date = class ShiftedDate extends RightDate {
+  constructor(...args) {
+    if (args.length === 0) super(RightDate.now() + shiftMs);
+    else super(...args);
+  }
+
+  static now() {
+    return RightDate.now() + shiftMs;
+  }
+};
