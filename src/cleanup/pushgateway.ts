@@ -51,7 +51,15 @@ function basePath(gatewayUrl: string): string {
 }
 
 async function request(url: URL, init: RequestInit): Promise<Response> {
-  const response = await fetch(url, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) });
+  const { username, password, origin, pathname } = url;
+  const login = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString("base64");
+  const headers = { ...init.headers, ...(username === "" ? {} : { authorization: `Basic ${login}` }) };
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
+  const response = await fetch(`${origin}${pathname}`, { ...init, headers, signal }).catch((error: Error) => {
+    const { cause = error } = error;
+    const reason = cause instanceof Error ? ("code" in cause && String(cause.code)) || cause.message : String(cause);
+    throw new Error(`the Pushgateway at ${origin} does not answer (${reason})`, { cause: error });
+  });
   if (!response.ok) throw new Error(`the Pushgateway answered ${init.method} ${url.pathname} with ${response.status}`);
   return response;
 }

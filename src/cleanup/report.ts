@@ -61,7 +61,8 @@ export function formatReport(report: RunReport, useColours: boolean): string {
   }
   const summary = report.isDryRun && report.outcome === "succeeded" ? "dry run: nothing was written" : report.outcome;
   lines.push(`${paint(OUTCOME_STYLES[report.outcome], summary)} after ${formatElapsed(report.durationMs)}`);
-  if (report.message !== undefined) lines.push(report.message);
+  const isSaid = report.targets.some(({ message }) => message !== undefined);
+  if (report.message !== undefined && !isSaid) lines.push(report.message);
   return `${lines.join("\n")}\n`;
 }
 

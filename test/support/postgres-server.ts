@@ -23,6 +23,8 @@ export interface PostgresServer {
   readonly process: () => BackgroundProcess;
   /** The superuser's URL of another database, which is made: empty, or a copy of `template`. */
   createDatabase(name: string, template?: string): Promise<string>;
+  /** A replica that follows this server, with the settings besides its own. Takes the server down for a moment. */
+  createStandby(settings?: Readonly<Record<string, string>>): Promise<PostgresServer>;
   /** Ends the server, keeping its data: an outage. */
   pause(): Promise<void>;
   /** Starts it again after `pause`, on the same port. */
@@ -50,11 +52,38 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   const password = randomBytes(16).toString("hex");
   const data = join(dir, "data");
   initialize(bin, dir, data, password, account);
+  return serve({
+    bin,
+    dir,
+    account,
+    password,
+    settings: options.settings ?? {},
+    isTemporary: options.dir === undefined,
+  });
+}
 
+interface Place {
+  readonly bin: string;
+  readonly dir: string;
+  readonly account: Account;
+  readonly password: string;
+  readonly settings: Readonly<Record<string, string>>;
+  readonly isTemporary: boolean;
+}
+
+/** Starts a server on the folder `data` in its place. */
+async function serve(place: Place): Promise<PostgresServer> {
+  const { bin, dir, account, password } = place;
   const [port] = (await findFreePorts(1)) as [number];
   const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
-  const settings = { ...TEST_SETTINGS, ...options.settings, port: String(port), listen_addresses: "127.0.0.1" };
-  const args = ["-D", data, "-k", "", ...Object.entries(settings).flatMap(([key, value]) => ["-c", `${key}=${value}`])];
+  const settings = { ...TEST_SETTINGS, ...place.settings, port: String(port), listen_addresses: "127.0.0.1" };
+  const args = [
+    "-D",
+    join(dir, "data"),
+    "-k",
+    "",
+    ...Object.entries(settings).flatMap(([key, value]) => ["-c", `${key}=${value}`]),
+  ];
   const start = async () => {
     const server = startProcess(join(bin, "postgres"), args, { logPath: join(dir, "postgres.log"), ...account });
     await waitUntilReady("postgres", server, () => answers(url), START_MS);
@@ -69,13 +98,28 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
       await runAsSuperuser(url, `create database "${name}"${template === undefined ? "" : ` template "${template}"`}`);
       return url.replace(/\/postgres$/, `/${name}`);
     },
+    async createStandby(besides = {}) {
+      await server.stop("SIGINT");
+      const copy = mkdtempSync(join(tmpdir(), "apitoken-standby-"));
+      spawnSync("cp", ["-a", join(dir, "data"), copy]);
+      writeFileSync(join(copy, "data/standby.signal"), "");
+      if (account.uid !== undefined) spawnSync("chown", ["-R", `${account.uid}:${account.gid}`, copy]);
+      server = await start();
+      const primary_conninfo = `host=127.0.0.1 port=${port} user=postgres password=${password}`;
+      return serve({
+        ...place,
+        dir: copy,
+        settings: { ...place.settings, ...besides, primary_conninfo },
+        isTemporary: true,
+      });
+    },
     pause: () => server.stop("SIGINT"),
     async resume() {
       server = await start();
     },
     async stop() {
       await server.stop("SIGINT");
-      if (options.dir === undefined) rmSync(dir, { recursive: true, force: true });
+      if (place.isTemporary) rmSync(dir, { recursive: true, force: true });
     },
   };
 }

@@ -98,6 +98,7 @@ test("a Pushgateway that is not there costs a warning, and neither the run nor i
   });
   expect(exitCode).toBe(0);
   expect(stderr).toContain("cannot push the metrics");
+  expect(stderr).toContain("the Pushgateway at http://127.0.0.1:1 does not answer (ECONNREFUSED)");
   expect(stderr).toContain("cannot write the textfile");
 });
 

@@ -45,6 +45,10 @@ test("stats: the table, the owners with the most rows and the red line, growth s
     counts: { total: 1_250, live: 750, due: { expired: 0 } },
     history: [{ outcome: "succeeded", rowsBefore: 1_500, deleted: 500 }],
   });
+  for (const { counts } of json.targets) {
+    expect(counts.tableBytes).toBeGreaterThan(0);
+    expect(counts.indexBytes).toBeGreaterThan(0);
+  }
   expect(json.targets[1].owners[0]).toEqual({ owner: "new", total: 250, live: 250 });
   expect(await findAll(url, "select count(*) from apitoken.cleanup_runs")).toEqual(["1"]);
 });
