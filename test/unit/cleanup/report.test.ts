@@ -66,6 +66,15 @@ test("how a run ended comes last, with the reason", () => {
   expect(text.endsWith("refused after 1s200ms\nToo much.\n")).toBe(true);
 });
 
+test("what a table says of itself is not said again at the end", () => {
+  const target = aTargetReport({ before, outcome: "stopped", message: "Stopped with rows left." });
+  const text = formatReport(
+    aRunReport({ outcome: "stopped", targets: [target], message: "Stopped with rows left." }),
+    false,
+  );
+  expect(text.match(/Stopped with rows left/g)).toHaveLength(1);
+});
+
 test("colours change nothing but the colours", () => {
   const report = aRunReport({ targets: [aTargetReport({ before, after, deleted })] });
   const coloured = formatReport(report, true);
