@@ -39,7 +39,8 @@ export function formatRetention(retentionMs: number): string {
   return Number.isInteger(days) && days > 0 ? `${days}d` : formatDuration(retentionMs);
 }
 
-/** 47.3 MiB */
+/** 47.3 MiB, or 88 KiB. */
 export function formatSize(bytes: number): string {
+  if (bytes < 2 ** 20) return `${Math.ceil(bytes / 2 ** 10)} KiB`;
   return `${(bytes / 2 ** 20).toLocaleString("en-US", { maximumFractionDigits: 1 })} MiB`;
 }
