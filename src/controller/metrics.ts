@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { ApiTokenStatus } from "../token/model.ts";
-import type { Action, IssueCause, RevocationReason } from "../token/plan/action.ts";
+import { type Action, ISSUE_CAUSES, REVOCATION_REASONS, type RevocationReason } from "../token/plan/action.ts";
 import { findCondition } from "../token/status.ts";
 import { type ControllerLevels, registerGauges } from "./gauges.ts";
 
@@ -22,28 +22,8 @@ export interface ControllerMetrics {
   countTransition(before: ApiTokenStatus | undefined, after: ApiTokenStatus | undefined): void;
 }
 
-/** Why a token is issued; "Replaced" where it takes the place of one that no Secret holds. */
-const CAUSES: Readonly<Record<IssueCause | "Replaced", true>> = {
-  FirstToken: true,
-  Due: true,
-  Requested: true,
-  SecretMissing: true,
-  SecretEdited: true,
-  TokenEnded: true,
-  Replaced: true,
-};
-
-const REVOCATIONS: Readonly<Record<RevocationReason, true>> = {
-  Inactive: true,
-  Orphaned: true,
-  OwnerBlocked: true,
-  OwnerLimitExceeded: true,
-  PolicyDenied: true,
-  ResourceDeleted: true,
-  RevokedBySpec: true,
-  Rotated: true,
-  Superseded: true,
-};
+/** Beside the plan's causes: in the place of a token that no Secret holds. */
+const REPLACED = "Replaced";
 
 /** One registry for one controller: tests run several in a process. */
 export function createMetrics(levels: ControllerLevels): ControllerMetrics {
@@ -78,8 +58,8 @@ export function createMetrics(levels: ControllerLevels): ControllerMetrics {
     "reason",
   );
   // From the beginning, so that the first one shows as an increase.
-  for (const cause of Object.keys(CAUSES)) issues.inc({ cause }, 0);
-  for (const reason of Object.keys(REVOCATIONS)) revocations.inc({ reason }, 0);
+  for (const cause of [...ISSUE_CAUSES, REPLACED]) issues.inc({ cause }, 0);
+  for (const reason of REVOCATION_REASONS) revocations.inc({ reason }, 0);
 
   return {
     registry,
@@ -103,7 +83,7 @@ export function createMetrics(levels: ControllerLevels): ControllerMetrics {
       for (const action of written) {
         actions.inc({ action: action.kind });
         if (action.kind === "issueToken") issues.inc({ cause: action.cause });
-        if (action.kind === "replaceToken") issues.inc({ cause: "Replaced" });
+        if (action.kind === "replaceToken") issues.inc({ cause: REPLACED });
         if (action.kind === "issueToken" && (action.cause === "Due" || action.cause === "Requested")) rotations.inc();
         // One that is superseded shows in its status, whoever has ended it: it is not to be counted twice.
         if (action.kind === "revokeTokens" && action.reason !== "Superseded") {

@@ -1,30 +1,9 @@
 import type { ApiToken } from "../kube/resources/api-token.ts";
-import type { Reason } from "../token/model.ts";
+import { REASONS, type Reason } from "../token/model.ts";
 import { findCondition } from "../token/status.ts";
 
-/** All reasons that a status may give: a status can be edited by hand, and a metric's labels must stay few. */
-const REASONS: Readonly<Record<Reason, true>> = {
-  Issued: true,
-  Rotated: true,
-  Renewing: true,
-  Expired: true,
-  Inactive: true,
-  RevokedBySpec: true,
-  OwnerBlocked: true,
-  OwnerLimitExceeded: true,
-  Superseded: true,
-  PolicyDenied: true,
-  PolicyMissing: true,
-  SecretConflict: true,
-  SecretDrift: true,
-  SecretRefused: true,
-  DatabaseUnavailable: true,
-  DatabaseRefused: true,
-  InvalidSpec: true,
-  Suspended: true,
-  OverMaximum: true,
-  NotRenewed: true,
-};
+/** A status can be edited by hand, and a metric's labels must stay few. */
+const KNOWN_REASONS: ReadonlySet<string> = new Set(REASONS);
 
 /** Not Ready for these is what somebody asked for, or what lasts: nobody waits for it to pass. */
 const MEANT: readonly string[] = [
@@ -66,7 +45,7 @@ export function summarizeTokens(apiTokens: Iterable<ApiToken>, now: Date): Token
   for (const { metadata, status = {} } of apiTokens) {
     const ready = findCondition(status, "Ready");
     const isReady = ready?.status === "True";
-    const reason = ready === undefined ? PENDING : Object.hasOwn(REASONS, ready.reason) ? ready.reason : OTHER;
+    const reason = ready === undefined ? PENDING : KNOWN_REASONS.has(ready.reason) ? ready.reason : OTHER;
     const state = `${isReady} ${reason}`;
     counts.set(state, (counts.get(state) ?? 0) + 1);
     const endMs = isReady ? Date.parse(status.expiresAt ?? "") : Number.NaN;

@@ -209,27 +209,33 @@ export interface PreviousToken {
   readonly lastUsedAt?: string;
 }
 
-export type ConditionType = "Ready" | "LifetimeClamped" | "ExpiringSoon" | "Revoked";
+/** The conditions that a status may have. `Ready` is there from the first pass on, the others only while they hold. */
+export const CONDITION_TYPES = ["Ready", "LifetimeClamped", "ExpiringSoon", "Revoked"] as const;
 
-/** Why a condition is as it is; the same words in status, Events and metrics. */
-export type Reason =
-  | "Issued"
-  | "Rotated"
-  | "Renewing"
-  | "Expired"
-  | "Inactive"
-  | "RevokedBySpec"
-  | "OwnerBlocked"
-  | "OwnerLimitExceeded"
-  | "Superseded"
-  | "PolicyDenied"
-  | "PolicyMissing"
-  | "SecretConflict"
-  | "SecretDrift"
-  | "SecretRefused"
-  | "DatabaseUnavailable"
-  | "DatabaseRefused"
-  | "InvalidSpec"
-  | "Suspended"
-  | "OverMaximum"
-  | "NotRenewed";
+export type ConditionType = (typeof CONDITION_TYPES)[number];
+
+/** Why a condition is as it is; the same words in status, Events and metrics. docs/lifecycle.md explains each. */
+export const REASONS = [
+  "Issued",
+  "Rotated",
+  "Renewing",
+  "Expired",
+  "Inactive",
+  "RevokedBySpec",
+  "OwnerBlocked",
+  "OwnerLimitExceeded",
+  "Superseded",
+  "PolicyDenied",
+  "PolicyMissing",
+  "SecretConflict",
+  "SecretDrift",
+  "SecretRefused",
+  "DatabaseUnavailable",
+  "DatabaseRefused",
+  "InvalidSpec",
+  "Suspended",
+  "OverMaximum",
+  "NotRenewed",
+] as const;
+
+export type Reason = (typeof REASONS)[number];

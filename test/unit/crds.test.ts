@@ -1,15 +1,22 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
+import { CONDITION_GUIDES } from "../../src/kube/resources/api-guide.ts";
+import { buildApiReference, listFields, type SchemaNode } from "../../src/kube/resources/api-reference.ts";
 import { type ApiToken, parseSpec } from "../../src/kube/resources/api-token.ts";
 import { buildCrds } from "../../src/kube/resources/crd.ts";
+import { FINALIZER, GROUP, MANAGED_LABEL, ROTATE_ANNOTATION } from "../../src/kube/resources/group.ts";
 import { type OwnerBlock, parseOwnerBlock } from "../../src/kube/resources/owner-block.ts";
 import { type PolicyResource, parsePolicy } from "../../src/kube/resources/policy.ts";
+import { type Decoration, PROOF_ANNOTATION, SEAL_ANNOTATION, wantDecoration } from "../../src/token/decoration.ts";
+import { CONDITION_TYPES, REASONS } from "../../src/token/model.ts";
+import { aDesiredToken } from "../support/builders.ts";
 
 const HOUR_MS = 3_600_000;
 const DIRECTORY = new URL("../../crds/", import.meta.url);
+const readProjectFile = (file: string) => readFileSync(new URL(`../../${file}`, import.meta.url), "utf8");
 
-describe("crds/ is what `npm run crds` writes", () => {
+describe("crds/ is what `npm run generate` writes", () => {
   test("and nothing else", () => {
     expect(readdirSync(DIRECTORY).sort()).toEqual(Object.keys(buildCrds()).sort());
   });
@@ -18,6 +25,56 @@ describe("crds/ is what `npm run crds` writes", () => {
     expect(parse(readFileSync(new URL(file, DIRECTORY), "utf8"))).toEqual(JSON.parse(JSON.stringify(crd)));
   });
 });
+
+describe("docs/api.md", () => {
+  test("is what `npm run generate` writes", () => {
+    expect(readProjectFile("docs/api.md")).toBe(buildApiReference(readProjectFile));
+  });
+
+  test.each([
+    FINALIZER,
+    MANAGED_LABEL,
+    ROTATE_ANNOTATION,
+    SEAL_ANNOTATION,
+    PROOF_ANNOTATION,
+    ...namesOn(wantDecoration(aDesiredToken(), MANAGED_LABEL, { id: "any", expiresAt: new Date(0) })),
+  ])("names %s", (name) => {
+    expect(readProjectFile("docs/api.md")).toContain(`| \`${name}\` |`);
+  });
+
+  test("names every reason with the condition that may have it, but for the one that only Events have", () => {
+    const told = CONDITION_GUIDES.flatMap(({ reasons }) => reasons);
+    expect([...new Set(told)].sort()).toEqual(REASONS.filter((reason) => reason !== "SecretDrift").sort());
+    expect([...new Set(CONDITION_GUIDES.map(({ type }) => type))]).toEqual([...CONDITION_TYPES]);
+  });
+});
+
+function namesOn({ labels, annotations }: Decoration): string[] {
+  return Object.keys({ ...labels, ...annotations }).filter((name) => name.startsWith(`${GROUP}/`));
+}
+
+describe("kubectl explain", () => {
+  test.each(Object.entries(listFields()))("has something to say about every field of %s", (kind, fields) => {
+    expect(fields.length, kind).toBeGreaterThan(5);
+    // A word or two only repeat the name.
+    const silent = fields.filter(({ node }) => (node.description ?? "").split(" ").length < 3 || !isSentence(node));
+    expect(silent.map(({ path }) => path)).toEqual([]);
+  });
+
+  test.each(Object.entries(listFields()))("tells the default of every optional text of %s", (_kind, fields) => {
+    const optional = fields.filter(
+      ({ path, node, isRequired }) =>
+        path.startsWith("spec.") && node.type === "string" && node.default === undefined && !isRequired,
+    );
+    expect(optional.filter(({ node }) => !/Default: /.test(node.description ?? "")).map(({ path }) => path)).toEqual(
+      [],
+    );
+  });
+});
+
+function isSentence({ description = "" }: SchemaNode): boolean {
+  return /^\S.*\.$/.test(description);
+}
 
 describe("the spec of an ApiToken", () => {
   const aResource = (spec: unknown): ApiToken => ({

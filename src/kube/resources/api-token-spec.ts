@@ -22,7 +22,7 @@ function decoration(what: string, maxLength: number, ...extraRules: { rule: stri
   return z
     .record(z.string(), z.string().max(maxLength))
     .meta({
-      description: `Copied to the Secret's ${what}. Keys of kubernetes.io/, k8s.io/ and apitoken.dev/ are reserved.`,
+      description: `Copied to the Secret's ${what}, and kept so: at most 32, with keys of kubernetes.io/, k8s.io/ and apitoken.dev/ reserved. What is taken out here is removed there; what others have set there stays. Default: none.`,
       maxProperties: 32,
       ...rules(...KEY_RULES, ...extraRules),
     })
@@ -37,7 +37,8 @@ const secretSchema = z
       .max(253)
       .optional()
       .meta({
-        description: "Name of the Secret that the token is written to. Default: the name of the ApiToken.",
+        description:
+          "Name of the Secret that the token is written to. Default: the name of the ApiToken. A new name moves the token there and deletes the old Secret; a Secret of that name that is not this ApiToken's is never touched (reason SecretConflict).",
         ...rules({
           rule: "!format.dns1123Subdomain().validate(self).hasValue()",
           message: "must be a DNS subdomain name: lower case letters, digits, '-' and '.'",
@@ -49,14 +50,14 @@ const secretSchema = z
       .max(253)
       .default("token")
       .meta({
-        description: "Key of the token in the Secret's data.",
+        description: "Key of the token in the Secret's data. A new key writes the Secret anew with the same token.",
         ...rules(SECRET_KEY_RULE),
       }),
     data: z
       .record(z.string(), z.string().max(4096))
       .meta({
         description:
-          "Further keys of the Secret, each with a template of its value: ${token}, ${tokenId}, ${owner} and ${expiresAt} are filled in.",
+          'Further keys of the Secret, at most 16, each with a template of its value: ${token}, ${tokenId}, ${owner} and ${expiresAt} (RFC 3339) are filled in, as in "Bearer ${token}"; other text stays as it is. Default: none.',
         maxProperties: 16,
         ...rules({
           rule: "self.all(key, key.matches('^[-._a-zA-Z0-9]{1,253}$') && key != '.' && !key.startsWith('..'))",
@@ -67,11 +68,13 @@ const secretSchema = z
     labels: decoration("labels", 63, LABEL_RULE),
     annotations: decoration("annotations", 1024),
     onDelete: z.enum(["Delete", "Retain"]).default("Delete").meta({
-      description: "What becomes of the Secret when the ApiToken is deleted. The token in it is revoked in any case.",
+      description:
+        "What becomes of the Secret when the ApiToken is deleted: Delete removes it, Retain leaves it to you, without label and owner reference. The token in it is revoked in any case.",
     }),
   })
   .meta({
-    description: "The Secret that holds the token. Its type is always Opaque.",
+    description:
+      "The Secret that holds the token, in the ApiToken's namespace. Its type is always Opaque. Keys of its data that are not asked for here are removed.",
     ...rules({
       rule: "!has(self.data) || !((has(self.key) ? self.key : 'token') in self.data)",
       message: "data has the key of the token itself: choose another key for one of both",
@@ -81,20 +84,24 @@ const secretSchema = z
 const rotationSchema = z
   .object({
     policy: z.enum(["Auto", "Disabled"]).default("Auto").meta({
-      description: "Whether the next token is issued before this one expires. A fixed expiresAt is never renewed.",
+      description:
+        "Auto issues the next token before this one expires. Disabled lets it expire; condition ExpiringSoon warns before. A token with a fixed expiresAt is never renewed.",
     }),
     renewBefore: durationField("1s").optional().meta({
-      description: "How long before its expiry a token is renewed; at most half of its lifetime counts.",
+      description:
+        "How long before its expiry a token is renewed, as a Go duration of at least 1s; at most half of its lifetime counts. Up to a tenth of it is taken off, always the same for the same ApiToken, so that tokens issued together do not fall due together. Default: see renewBeforePercentage.",
     }),
     renewBeforePercentage: z.int().min(1).max(50).optional().meta({
-      description: "The same as a share of the lifetime, in percent. Default: 10.",
+      description:
+        "The same as renewBefore, as a share of the lifetime in percent, from 1 to 50. Default: 10, unless renewBefore is set.",
     }),
     overlap: durationField("0s").default("1h").meta({
-      description: "How long the previous token stays valid after the Secret holds the next one.",
+      description:
+        "How long the previous token stays valid after the Secret holds the next one, as a Go duration; never past its own expiry. Consumers must read the Secret again within this time. 0s ends it at once.",
     }),
   })
   .meta({
-    description: "When the token is followed by the next one.",
+    description: "When the token is followed by the next one, and how long both are valid.",
     ...rules({
       rule: "!(has(self.renewBefore) && has(self.renewBeforePercentage))",
       message: "renewBefore and renewBeforePercentage exclude each other: remove one of them",
@@ -112,7 +119,8 @@ export const apiTokenSpecSchema = z
       .min(1)
       .max(253)
       .meta({
-        description: "Whom the token speaks for. Required; cannot be changed: a token is bound to its owner for ever.",
+        description:
+          "Whom the token speaks for, such as alice or team-a@example.com: 1 to 253 visible ASCII characters. Required. Cannot be changed: a token is bound to its owner for ever. The policy must allow it.",
         ...rules(
           {
             rule: "self == oldSelf",
@@ -128,7 +136,10 @@ export const apiTokenSpecSchema = z
       .string()
       .max(256)
       .default("")
-      .meta({ description: "What the token is for.", ...rules(TEXT_RULE) }),
+      .meta({
+        description: "What the token is for, in one line of at most 256 characters, for people. Kept with the token.",
+        ...rules(TEXT_RULE),
+      }),
     scopes: z
       .array(
         z
@@ -145,18 +156,23 @@ export const apiTokenSpecSchema = z
       )
       .max(64)
       .default([])
-      .meta({ description: "What the token may be used for.", "x-kubernetes-list-type": "set" }),
+      .meta({
+        description:
+          "What the token may be used for, such as orders:read: at most 64. The policy must allow each. Changed in place: the token stays, and the previous one in its overlap changes as well. Default: none.",
+        "x-kubernetes-list-type": "set",
+      }),
     duration: durationField("10s").optional().meta({
       description:
-        "How long the token lives, as a Go duration of at least 10s, such as 720h. The policy has the default, and clamps it to the maximum.",
+        "How long each token lives, as a Go duration of at least 10s, such as 720h. More than the policy's maxDuration is cut to that (condition LifetimeClamped). A change counts from the issue of the token that is there. Default: the policy's defaultDuration.",
     }),
     expiresAt: timeField().optional().meta({
       description:
-        "When the token ends (RFC 3339), instead of a duration. Clamped to the maximum lifetime; the token is not renewed.",
+        "When the token ends (RFC 3339), instead of a duration. Cut to the policy's maxDuration as well. The token is not renewed: after its end there is none. Default: duration applies.",
     }),
     rotation: rotationSchema.prefault({}),
     inactivityTimeout: durationField("1m").optional().meta({
-      description: "Revokes the token when it has not been used for so long. The policy may ask for less.",
+      description:
+        "Revokes the token and deletes the Secret when nobody has used it for so long, as a Go duration of at least 1m, counted from its last use or its issue; a renewal is no use. The policy's counts if it is shorter. Default: the policy's, or never.",
     }),
     allowedCIDRs: z
       .array(
@@ -174,14 +190,15 @@ export const apiTokenSpecSchema = z
       .max(32)
       .default([])
       .meta({
-        description: "From where the token may be used; everywhere, if empty.",
+        description:
+          "From which networks the token may be used, at most 32. Kept with the token; whoever verifies it enforces it. Changed in place. Default: from everywhere.",
         "x-kubernetes-list-type": "set",
       }),
     metadata: z
       .record(z.string(), z.string().max(256))
       .meta({
         description:
-          "What those who verify the token are told besides, such as a tenant or a cost centre: at most 16 pairs. Encrypted in the database; readable by whoever may read this resource.",
+          "What those who verify the token are told besides, such as a tenant or a cost centre: at most 16 pairs, values of at most 256 characters. Encrypted in the database, but readable by whoever may read this resource: put no secret in it. Changed in place. Default: none.",
         maxProperties: 16,
         ...rules(
           {
@@ -197,19 +214,26 @@ export const apiTokenSpecSchema = z
       })
       .default({}),
     secret: secretSchema.prefault({}),
-    revoked: z.boolean().default(false).meta({ description: "true revokes the token. This is final." }),
+    revoked: z.boolean().default(false).meta({
+      description:
+        "true revokes the current and the previous token at once and deletes the Secret. This is final: it cannot be set back; apply another ApiToken for a new token.",
+    }),
     revocationReason: z
       .string()
       .max(256)
       .default("")
-      .meta({ description: "Why, for the audit trail.", ...rules(TEXT_RULE) }),
+      .meta({
+        description:
+          "Why it is revoked, in one line of at most 256 characters, for condition and audit trail. Set it together with revoked: the audit trail has what it was at that moment.",
+        ...rules(TEXT_RULE),
+      }),
     suspend: z.boolean().default(false).meta({
       description:
-        "Pauses reconciliation, not the token: it stays valid. Revocation and deletion are carried out all the same.",
+        "Pauses reconciliation, not the token: it works on until it expires, is not renewed, and what is changed in spec or Secret waits. Deletion, revoked, an OwnerBlock and a policy that forbids it end it all the same.",
     }),
   })
   .meta({
-    description: "What token is wanted.",
+    description: "Which token is wanted, and where it is written.",
     ...rules(
       { rule: "has(self.owner)", message: "owner is missing: say whom the token speaks for, such as owner: alice" },
       {

@@ -3,6 +3,7 @@ import { apiTokenSpecSchema } from "./api-token-spec.ts";
 import { GROUP, VERSION } from "./group.ts";
 import { ownerBlockSpecSchema } from "./owner-block.ts";
 import { policySpecSchema } from "./policy.ts";
+import { API_TOKEN_STATUS, OWNER_BLOCK_STATUS } from "./status-schema.ts";
 
 type Json = { [key: string]: unknown };
 
@@ -86,65 +87,6 @@ function toStructuralSchema(node: unknown): unknown {
   return Object.fromEntries(kept.map(([key, value]) => [key, key === "default" ? value : toStructuralSchema(value)]));
 }
 
-const TIME = { type: "string", format: "date-time" };
-
-const API_TOKEN_STATUS: Json = {
-  description: "What the controller saw in its last pass. Never the token, never its hash.",
-  type: "object",
-  properties: {
-    observedGeneration: { type: "integer", format: "int64" },
-    conditions: {
-      type: "array",
-      "x-kubernetes-list-type": "map",
-      "x-kubernetes-list-map-keys": ["type"],
-      items: {
-        type: "object",
-        required: ["type", "status", "lastTransitionTime", "reason", "message"],
-        properties: {
-          type: { type: "string" },
-          status: { type: "string", enum: ["True", "False", "Unknown"] },
-          reason: { type: "string" },
-          message: { type: "string" },
-          observedGeneration: { type: "integer", format: "int64" },
-          lastTransitionTime: TIME,
-        },
-      },
-    },
-    tokenId: { type: "string", description: "The public id of the current token." },
-    revision: { type: "integer", format: "int64", description: "How many tokens this ApiToken has had." },
-    secretName: { type: "string" },
-    policy: { type: "string", description: "The ApiTokenPolicy that applied." },
-    issuedAt: TIME,
-    expiresAt: TIME,
-    renewAt: TIME,
-    lastUsedAt: TIME,
-    lastHandledRotateAt: { type: "string" },
-    failedAttempts: { type: "integer", format: "int64" },
-    previous: {
-      type: "object",
-      description: "The token before the current one, while its overlap lasts.",
-      properties: { tokenId: { type: "string" }, validUntil: TIME, lastUsedAt: TIME },
-    },
-    effective: {
-      type: "object",
-      description: "What the token really has, after defaults and limits.",
-      properties: { duration: { type: "string" }, scopes: { type: "array", items: { type: "string" } } },
-    },
-  },
-};
-
-const OWNER_BLOCK_STATUS: Json = {
-  description: "What the controller saw and did in its last pass.",
-  type: "object",
-  properties: {
-    observedGeneration: { type: "integer", format: "int64" },
-    effective: { type: "boolean", description: "Whether the block holds now." },
-    tokensRevoked: { type: "integer", format: "int64", description: "How many tokens it has ended so far." },
-    erased: { type: "boolean", description: "Whether the owner's rows are gone." },
-    message: { type: "string" },
-  },
-};
-
 const column = (name: string, jsonPath: string, rest: Json = {}): Json => ({ name, type: "string", jsonPath, ...rest });
 const AGE = column("Age", ".metadata.creationTimestamp", { type: "date" });
 
@@ -154,7 +96,8 @@ const DEFINITIONS: readonly Definition[] = [
     plural: "apitokens",
     shortNames: ["apitok"],
     scope: "Namespaced",
-    description: "An API token: issued to a Secret, kept as a keyed hash in Postgres, revoked with this resource.",
+    description:
+      "An API token for one owner: issued, written to a Secret, rotated before it expires, and revoked when this resource, its owner or its policy says so. Postgres keeps a keyed hash of it only.",
     spec: apiTokenSpecSchema,
     status: API_TOKEN_STATUS,
     columns: [
@@ -175,7 +118,8 @@ const DEFINITIONS: readonly Definition[] = [
     plural: "apitokenpolicies",
     shortNames: ["apitokpol"],
     scope: "Cluster",
-    description: "What ApiTokens in the namespaces that it selects may ask for.",
+    description:
+      "What ApiTokens in the namespaces that it selects may ask for, and how many of them one owner may have. Where no ApiTokenPolicy selects a namespace, no token is issued in it.",
     spec: policySpecSchema,
     columns: [
       column("Priority", ".spec.priority", { type: "integer" }),
@@ -190,7 +134,8 @@ const DEFINITIONS: readonly Definition[] = [
     plural: "ownerblocks",
     shortNames: ["ownblk"],
     scope: "Cluster",
-    description: "Offboarding: while it stands, the owner's tokens are revoked and none is issued.",
+    description:
+      "Offboarding: while it stands and is in effect, every token of the owner is revoked and none is issued, in all clusters that share the database. Deleting it lifts the block; what was revoked stays so.",
     spec: ownerBlockSpecSchema,
     status: OWNER_BLOCK_STATUS,
     columns: [

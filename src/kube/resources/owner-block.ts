@@ -10,7 +10,8 @@ export const ownerBlockSpecSchema = z
       .min(1)
       .max(253)
       .meta({
-        description: "Whose tokens are revoked, and to whom none is issued. Cannot be changed.",
+        description:
+          "Whose tokens are revoked, and to whom none is issued: the same text as spec.owner of ApiTokens. Required. Cannot be changed.",
         ...rules({
           rule: "self == oldSelf",
           message: "cannot be changed: delete this OwnerBlock and create another",
@@ -20,13 +21,18 @@ export const ownerBlockSpecSchema = z
       .string()
       .max(256)
       .default("")
-      .meta({ description: "Why, for status and audit trail.", ...rules(TEXT_RULE) }),
+      .meta({
+        description:
+          "Why, in one line of at most 256 characters. It stands in the condition of each ApiToken of the owner, for whoever may read that.",
+        ...rules(TEXT_RULE),
+      }),
     effectiveAt: timeField().optional().meta({
-      description: "From when on (RFC 3339); a leaving date may lie ahead. Default: at once.",
+      description:
+        "From when on the block holds (RFC 3339), by the database's clock. It may lie ahead, as a leaving date does: until then tokens are issued and work. Default: at once.",
     }),
     erase: z.boolean().default(false).meta({
       description:
-        "Once in effect, deletes the owner's token rows, and puts a pseudonym in the place of the name in the audit trail. Cannot be undone.",
+        "true deletes the owner's token rows once the block is in effect, and puts a pseudonym in the place of the owner's name in the audit trail. Cannot be undone. Default: rows stay until the cleanup deletes them.",
     }),
   })
   .meta({

@@ -5,26 +5,40 @@ import { describeProblems, durationField, readDuration, rules } from "./schema.t
 
 const selectorSchema = z
   .object({
-    matchLabels: z.record(z.string(), z.string()).optional().meta({ maxProperties: 32 }),
+    matchLabels: z.record(z.string(), z.string()).optional().meta({
+      description: "Labels that the namespace must have, with these values: all of them, at most 32.",
+      maxProperties: 32,
+    }),
     matchExpressions: z
       .array(
         z.object({
-          key: z.string().min(1).max(317),
-          operator: z.enum(["In", "NotIn", "Exists", "DoesNotExist"]),
-          values: z.array(z.string().max(63)).max(64).optional(),
+          key: z.string().min(1).max(317).meta({ description: "The label's key." }),
+          operator: z.enum(["In", "NotIn", "Exists", "DoesNotExist"]).meta({
+            description:
+              "In: the label has one of the values. NotIn: it has none of them, or is not there. Exists, DoesNotExist: it is there, or not, whatever the values.",
+          }),
+          values: z
+            .array(z.string().max(63))
+            .max(64)
+            .optional()
+            .meta({ description: "Values for In and NotIn, at most 64. Without any, In selects nothing." }),
         }),
       )
       .max(32)
-      .optional(),
+      .optional()
+      .meta({ description: "Conditions on the namespace's labels: all of them must hold, at most 32." }),
   })
-  .meta({ description: "The namespaces that the policy is for, by their labels. An empty selector selects all." });
+  .meta({
+    description:
+      "The namespaces that the policy is for, by their labels; matchLabels and matchExpressions must both hold. An empty selector selects all.",
+  });
 
 function globs(what: string) {
   return z
     .array(z.string().min(1).max(253))
     .max(128)
     .meta({
-      description: `${what} Globs: * stands for any text, \${namespace} for the ApiToken's namespace. Default: all.`,
+      description: `${what} Globs, at most 128: * stands for any text, \${namespace} for the ApiToken's namespace. An ApiToken that asks for more is denied, and its tokens are revoked (reason PolicyDenied). An empty list allows none.`,
       "x-kubernetes-list-type": "set",
     });
 }
@@ -33,36 +47,53 @@ function globs(what: string) {
 export const policySpecSchema = z
   .object({
     priority: z.int().min(-1_000_000).max(1_000_000).default(0).meta({
-      description: "Of the policies that select a namespace the one of highest priority applies, alone; then by name.",
+      description:
+        "Of the policies that select a namespace the one of highest priority applies, alone; of equal ones the first by name. From -1000000 to 1000000.",
     }),
     namespaceSelector: selectorSchema.prefault({}),
-    owners: globs("Whom tokens may speak for.").default(["*"]),
-    scopes: globs("What tokens may be used for.").default(["*"]),
-    defaultDuration: durationField("10s")
-      .default("720h")
-      .meta({ description: "The lifetime of a token that asks for none." }),
-    maxDuration: durationField("10s").default("720h").meta({ description: "No token lives longer: it is clamped." }),
+    owners: globs("Whom tokens may speak for (spec.owner of an ApiToken).").default(["*"]),
+    scopes: globs("What tokens may be used for (each of spec.scopes).").default(["*"]),
+    defaultDuration: durationField("10s").default("720h").meta({
+      description:
+        "The lifetime of tokens whose ApiToken asks for none, as a Go duration of at least 10s. Not longer than maxDuration.",
+    }),
+    maxDuration: durationField("10s").default("720h").meta({
+      description:
+        "The longest lifetime of a token, as a Go duration of at least 10s. What asks for more is cut to it (condition LifetimeClamped). A lower maximum shortens tokens that live: what is older ends at once.",
+    }),
     maxTokensPerOwner: z.int().min(1).max(100_000).default(1).meta({
-      description: "How many live ApiTokens one owner may have.",
+      description:
+        "How many ApiTokens with a live token one owner may have, from 1 to 100000. Counted in the transaction that issues. A previous token in its overlap does not count.",
     }),
     onLimit: z.enum(["RevokeOldest", "Reject"]).default("RevokeOldest").meta({
-      description: "Over the limit, whether the oldest ApiToken is revoked for good, or the newest waits.",
+      description:
+        "Which ApiToken yields over the limit. RevokeOldest: the one that was created first, for good (reason Superseded). Reject: the newest waits until another is gone (reason OwnerLimitExceeded).",
     }),
     limitScope: z.enum(["Cluster", "Database"]).default("Cluster").meta({
-      description: "Where an owner's tokens are counted: in this cluster, or in all that share the database.",
+      description:
+        "Where an owner's ApiTokens are counted: Cluster is this one, Database is all that share the database.",
     }),
     inactivityTimeout: durationField("1m").optional().meta({
-      description: "Revokes tokens that have not been used for so long. An ApiToken may ask for less.",
+      description:
+        "Revokes tokens that nobody has used for so long, as a Go duration of at least 1m. An ApiToken may ask for less. Default: never.",
     }),
     grace: z
-      .object({ period: durationField("1s"), scopes: z.array(z.string().min(1).max(128)).min(1).max(64) })
+      .object({
+        period: durationField("1s").meta({
+          description: "How long after its expiry, as a Go duration of at least 1s.",
+        }),
+        scopes: z.array(z.string().min(1).max(128)).min(1).max(64).meta({
+          description: "The scopes that the token keeps of its own in that time, by their exact names: 1 to 64.",
+        }),
+      })
       .optional()
       .meta({
         description:
-          "For so long after its expiry a token is still accepted, for these scopes only: a long job can still be watched and cancelled.",
+          "For so long after its expiry a token is still accepted by those who verify it, for these scopes only: a long job can still be watched and cancelled. A revoked token has no grace. Default: none.",
       }),
     warnBefore: durationField("0s").default("168h").meta({
-      description: "A token that is not renewed is called ExpiringSoon so long before its end.",
+      description:
+        "How long before its end a token that is not renewed has the condition ExpiringSoon, as a Go duration. 0s: never.",
     }),
   })
   .meta({

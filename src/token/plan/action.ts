@@ -1,19 +1,24 @@
 import type { ApiTokenStatus } from "../model.ts";
 
 /** Why a row's life ended; written to its revocation_reason, and told from what a person wrote there by these words. */
-export type RevocationReason =
-  | "Inactive"
-  | "Orphaned"
-  | "OwnerBlocked"
-  | "OwnerLimitExceeded"
-  | "PolicyDenied"
-  | "ResourceDeleted"
-  | "RevokedBySpec"
-  | "Rotated"
-  | "Superseded";
+export const REVOCATION_REASONS = [
+  "Inactive",
+  "Orphaned",
+  "OwnerBlocked",
+  "OwnerLimitExceeded",
+  "PolicyDenied",
+  "ResourceDeleted",
+  "RevokedBySpec",
+  "Rotated",
+  "Superseded",
+] as const;
+
+export type RevocationReason = (typeof REVOCATION_REASONS)[number];
 
 /** Why a token is issued: the first one, the next one in time, or one in the place of another that is lost. */
-export type IssueCause = "FirstToken" | "Due" | "Requested" | "SecretMissing" | "SecretEdited" | "TokenEnded";
+export const ISSUE_CAUSES = ["FirstToken", "Due", "Requested", "SecretMissing", "SecretEdited", "TokenEnded"] as const;
+
+export type IssueCause = (typeof ISSUE_CAUSES)[number];
 
 /** One write. They are executed in the order of the plan's list. */
 export type Action =
