@@ -23,7 +23,7 @@ export interface ControllerMetrics {
 }
 
 /** Beside the plan's causes: in the place of a token that no Secret holds. */
-const REPLACED = "Replaced";
+export const REPLACED = "Replaced";
 
 /** One registry for one controller: tests run several in a process. */
 export function createMetrics(levels: ControllerLevels): ControllerMetrics {

@@ -34,7 +34,8 @@ export interface UninstallOptions extends ErrandOptions {
   readonly mustRevoke: boolean;
 }
 
-const REASON = "Uninstalled";
+/** Why the tokens ended, as their rows say. */
+export const UNINSTALLED = "Uninstalled";
 
 /**
  * Lets go of every ApiToken, so that nothing waits for an operator that is no more. Those that are being deleted are
@@ -55,7 +56,9 @@ async function letGo(options: UninstallOptions, term: LeaseTerm): Promise<Uninst
   const leaving = held.filter(isDeleting);
   const context = mustRevoke || leaving.length > 0 ? await prepare(options, term, leaving) : undefined;
   const revoked =
-    mustRevoke && context ? await revokeAllTokens(options.db, await context.getFence(), namespaces, REASON) : undefined;
+    mustRevoke && context
+      ? await revokeAllTokens(options.db, await context.getFence(), namespaces, UNINSTALLED)
+      : undefined;
 
   const failed: { key: string; reason: string }[] = [];
   const attempt = async (resources: readonly ApiToken[], work: (resource: ApiToken) => Promise<unknown>) => {

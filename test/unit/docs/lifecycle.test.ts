@@ -1,0 +1,80 @@
+import { describe, expect, test } from "vitest";
+import { REPLACED } from "../../../src/controller/metrics.ts";
+import { UNINSTALLED } from "../../../src/controller/uninstall/uninstall.ts";
+import { CONDITION_GUIDES } from "../../../src/kube/resources/api-guide.ts";
+import { type ApiTokenStatus, CONDITION_TYPES, REASONS } from "../../../src/token/model.ts";
+import { describeActions, describeChange } from "../../../src/token/notes.ts";
+import { ISSUE_CAUSES, REVOCATION_REASONS } from "../../../src/token/plan/action.ts";
+import { codeIn, readProjectFile, readTable } from "./tables.ts";
+
+const text = readProjectFile("docs/lifecycle.md");
+const namesIn = (heading: string, column = 0) => readTable(text, heading).flatMap((cells) => codeIn(cells[column]));
+
+const reasonsOf = (type: string, status: string) =>
+  CONDITION_GUIDES.filter((guide) => guide.type === type && guide.status === status).flatMap(({ reasons }) => reasons);
+
+describe("docs/lifecycle.md explains", () => {
+  test("every reason that the code has, and no other", () => {
+    const explained = [
+      ...namesIn("## Reasons of Ready"),
+      ...namesIn("## Reasons of the other conditions", 1),
+      ...namesIn("## Events").filter((name) => !(CONDITION_TYPES as readonly string[]).includes(name)),
+    ];
+    expect(explained.sort()).toEqual([...REASONS].sort());
+  });
+
+  test("each with cause and remedy", () => {
+    for (const heading of ["## Reasons of Ready", "## Reasons of the other conditions", "## Events"]) {
+      for (const cells of readTable(text, heading)) {
+        const [cause = "", remedy = ""] = cells.slice(-2);
+        expect(cause, cells[0]).toMatch(/^\S.*\.$/);
+        expect(remedy, cells[0]).toMatch(/^\S.*\.$/);
+      }
+    }
+  });
+
+  test.each(readTable(text, "## Reasons of Ready"))("with what Ready may be: %s %s", (reason, statuses) => {
+    const [name = ""] = codeIn(reason);
+    const possible = ["True", "False"].filter((status) => (reasonsOf("Ready", status) as string[]).includes(name));
+    expect(statuses).toBe(possible.join(" or "));
+  });
+
+  test.each(readTable(text, "## Reasons of the other conditions"))("the reason of %s, which is %s", (type, reason) => {
+    expect(codeIn(reason)).toEqual(reasonsOf(codeIn(type)[0] ?? "", "True"));
+  });
+
+  test("every Event that is not named after the reason of Ready, and no other", () => {
+    const conditions = CONDITION_TYPES.map((type) => ({
+      ...{ type, status: "True", reason: "Issued", message: "" },
+      ...{ observedGeneration: 1, lastTransitionTime: "2026-06-01T12:00:00Z" },
+    })) as ApiTokenStatus["conditions"];
+    const actions = ISSUE_CAUSES.map((cause) => ({
+      ...{ kind: "issueToken", cause, revision: 2 },
+      ...{ issuedAt: new Date(0), expiresAt: new Date(1), activeSince: new Date(0) },
+    })) as Parameters<typeof describeActions>[0];
+    const notes = [...describeActions(actions), ...describeChange({}, { conditions: conditions ?? [] })];
+    const reasons = new Set(notes.map(({ reason }) => reason).filter((reason) => reason !== "Issued"));
+    expect([...reasons].sort()).toEqual(namesIn("## Events").sort());
+  });
+
+  test("every reason for which a token ends, and no other", () => {
+    expect(namesIn("## Why a token ended").sort()).toEqual([...REVOCATION_REASONS, UNINSTALLED].sort());
+  });
+
+  test("every cause for which a token is issued, and no other", () => {
+    expect(namesIn("## Why a token was issued")).toEqual([...ISSUE_CAUSES, REPLACED]);
+  });
+
+  test("every event that the migrations write to the audit trail", () => {
+    const sql = ["0001_schema.sql", "0002_cleanup.sql"].map((file) => readProjectFile(`migrations/${file}`)).join();
+    const written = sql.matchAll(/'(Token[A-Z][a-z]+|Tokens[A-Z][a-z]+|RowsCleaned|PartitionDropped|OwnerErased)'/g);
+    expect(namesIn("## The audit trail").sort()).toEqual([...new Set([...written].map(([, event]) => event))].sort());
+  });
+
+  test("in its picture only reasons that there are", () => {
+    const [, picture = ""] = text.split("```mermaid");
+    const states = [...(picture.split("```")[0] ?? "").matchAll(/^ {8}([A-Z]\w+)$/gm)].map(([, state]) => state);
+    expect(states.length).toBeGreaterThan(10);
+    expect(REASONS).toEqual(expect.arrayContaining(states));
+  });
+});
