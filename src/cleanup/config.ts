@@ -35,7 +35,7 @@ const bytesSetting = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
-/** The cleanup's settings: environment variables. docs/cleanup.md says what each means. */
+/** The cleanup's settings: environment variables. docs/settings.md says what each means. */
 export const cleanupEnvironment = z.object({
   DATABASE_URL: databaseUrlSetting,
   APITOKEN_LOG_LEVEL: z.enum(LOG_LEVELS).default("info"),

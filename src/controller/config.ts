@@ -38,7 +38,7 @@ const namespacesSetting = listSetting
 /** Shorter ones are a hot loop, and longer ones leave the cluster without a leader. */
 const leaseTimeSetting = durationBetween(1_000, 3_600_000);
 
-/** The controller's settings: environment variables. The README's table says what each means. */
+/** The controller's settings: environment variables. docs/settings.md says what each means. */
 export const controllerEnvironment = z.object({
   DATABASE_URL: databaseUrlSetting,
   KUBECONFIG: z.string().optional(),

@@ -1,0 +1,62 @@
+import { readdirSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { cleanupEnvironment } from "../../../src/cleanup/config.ts";
+import { controllerEnvironment } from "../../../src/controller/config.ts";
+import { codeIn, readProjectFile, readTable } from "./tables.ts";
+
+const settings = readProjectFile("docs/settings.md");
+const shared = readTable(settings, "## Of all programs");
+const DATABASE_URL = "postgres://login:secret@db/tokens";
+
+const PROGRAMS = [
+  ["controller", controllerEnvironment],
+  ["cleanup", cleanupEnvironment],
+] as const;
+
+const filesBelow = (folder: string, extension: string) =>
+  readdirSync(new URL(`../../../${folder}`, import.meta.url), { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(extension))
+    .map((file) => `${folder}/${file}`);
+
+const namesIn = (text: string) => text.match(/\bAPITOKEN_[A-Z_]*[A-Z]\b/g) ?? [];
+
+describe.each(PROGRAMS)("the settings of %s in docs/settings.md", (program, schema) => {
+  const rows = [...shared, ...readTable(settings, `## \`${program}\``)];
+
+  test("are those that the code reads", () => {
+    expect(rows.map(([name]) => codeIn(name)[0]).sort()).toEqual(Object.keys(schema.shape).sort());
+  });
+
+  test("have the code's defaults", () => {
+    const told = rows.flatMap(([name, value]) =>
+      codeIn(value).map((text) => [codeIn(name)[0] as string, text] as const),
+    );
+    const ofCode = schema.parse({ DATABASE_URL });
+    const withoutDefault = new Set(["DATABASE_URL", "APITOKEN_WATCH_NAMESPACES"]);
+    const isTold = ([name, value]: [string, unknown]) => value !== undefined && !withoutDefault.has(name);
+    // What the table says is read as a setting, and comes to the same.
+    expect(told.map(([name]) => name).sort()).toEqual(
+      Object.entries(ofCode)
+        .filter(isTold)
+        .map(([name]) => name)
+        .sort(),
+    );
+    expect(schema.parse({ DATABASE_URL, ...Object.fromEntries(told) })).toEqual(ofCode);
+  });
+
+  test("are all in its --help", () => {
+    const help = readProjectFile(`src/${program}/${program === "controller" ? "main" : "help"}.ts`);
+    for (const name of Object.keys(schema.shape)) expect(help, name).toContain(`\n  ${name} `);
+  });
+});
+
+test("no text for users names a setting that the code does not read", () => {
+  const known = PROGRAMS.flatMap(([, schema]) => Object.keys(schema.shape));
+  const files = ["README.md", "CONTRIBUTING.md", ...filesBelow("docs", ".md"), ...filesBelow("src", ".ts")];
+  for (const file of files) {
+    expect(
+      namesIn(readProjectFile(file)).filter((name) => !known.includes(name)),
+      file,
+    ).toEqual([]);
+  }
+});
