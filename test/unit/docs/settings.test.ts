@@ -1,7 +1,9 @@
 import { readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { z } from "zod";
 import { cleanupEnvironment } from "../../../src/cleanup/config.ts";
 import { controllerEnvironment } from "../../../src/controller/config.ts";
+import { parseDuration } from "../../../src/token/duration.ts";
 import { codeIn, readProjectFile, readTable } from "./tables.ts";
 
 const settings = readProjectFile("docs/settings.md");
@@ -19,6 +21,11 @@ const filesBelow = (folder: string, extension: string) =>
     .map((file) => `${folder}/${file}`);
 
 const namesIn = (text: string) => text.match(/\bAPITOKEN_[A-Z_]*[A-Z]\b/g) ?? [];
+
+/** The next number or duration (in milliseconds) above or below. */
+function moveBy(text: string, step: number): string {
+  return /^\d+$/.test(text) ? String(Number(text) + step) : `${parseDuration(text) + step}ms`;
+}
 
 describe.each(PROGRAMS)("the settings of %s in docs/settings.md", (program, schema) => {
   const rows = [...shared, ...readTable(settings, `## \`${program}\``)];
@@ -43,6 +50,29 @@ describe.each(PROGRAMS)("the settings of %s in docs/settings.md", (program, sche
     );
     expect(schema.parse({ DATABASE_URL, ...Object.fromEntries(told) })).toEqual(ofCode);
   });
+
+  test.each(rows.filter(([, , bounds]) => / to [0-9]/.test(bounds ?? "") && !/letters/.test(bounds ?? "")))(
+    "have the code's bounds: %s, %s, %s",
+    (name, _value, bounds = "") => {
+      const setting = z.object({ value: (schema.shape as Record<string, z.ZodType>)[codeIn(name)[0] as string] });
+      const accepts = (value: string) => setting.safeParse({ value }).success;
+      const [from = "", to = ""] = bounds.split(" to ");
+      expect([from, to].map(accepts)).toEqual([true, true]);
+      expect([moveBy(from, -1), moveBy(to, 1)].map(accepts)).toEqual([false, false]);
+    },
+  );
+
+  test.each(rows.filter(([, , bounds]) => codeIn(bounds).length > 1 && !/letters/.test(bounds ?? "")))(
+    "have the code's choices: %s, %s, %s",
+    (name, _value, bounds) => {
+      const setting = (schema.shape as Record<string, z.ZodType>)[codeIn(name)[0] as string];
+      const isUrl = codeIn(name)[0]?.endsWith("_URL");
+      for (const value of codeIn(bounds)) {
+        expect(setting?.safeParse(isUrl ? value.replace("…", "host") : value).success, value).toBe(true);
+      }
+      expect(setting?.safeParse("anything else").success).toBe(false);
+    },
+  );
 
   test("are all in its --help", () => {
     const help = readProjectFile(`src/${program}/${program === "controller" ? "main" : "help"}.ts`);

@@ -1,0 +1,52 @@
+import { existsSync, readdirSync } from "node:fs";
+import { expect, test } from "vitest";
+import { parse } from "yaml";
+import { type ApiToken, parseSpec } from "../../../src/kube/resources/api-token.ts";
+import { type OwnerBlock, parseOwnerBlock } from "../../../src/kube/resources/owner-block.ts";
+import { type PolicyResource, parsePolicy } from "../../../src/kube/resources/policy.ts";
+import { readProjectFile } from "./tables.ts";
+
+const root = new URL("../../../", import.meta.url);
+const TEXTS = [
+  "README.md",
+  "CONTRIBUTING.md",
+  "examples/refused/README.md",
+  ...readdirSync(new URL("docs", root), { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".md"))
+    .map((file) => `docs/${file}`),
+];
+
+/** The anchor that GitHub gives a heading. */
+function anchorOf(heading: string): string {
+  return heading
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N} _-]/gu, "")
+    .replaceAll(" ", "-");
+}
+
+test.each(TEXTS)("every link of %s leads somewhere", (file) => {
+  const text = readProjectFile(file).replaceAll(/`[^`\n]*`/g, "");
+  const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target]) => target as string);
+  for (const link of links.filter((target) => !/^https?:/.test(target))) {
+    const { pathname, hash } = new URL(link, new URL(file, "project:///"));
+    const target = link.startsWith("#") ? file : pathname.slice(1);
+    expect(existsSync(new URL(target, root)), link).toBe(true);
+    if (hash === "") continue;
+    const headings = [...readProjectFile(target).matchAll(/^#+ (.+)$/gm)].map(([, heading]) => anchorOf(heading ?? ""));
+    expect(headings, link).toContain(hash.slice(1));
+  }
+});
+
+const READERS: Readonly<Record<string, (resource: never) => unknown>> = {
+  ApiToken: (resource: ApiToken) => parseSpec(resource).problem,
+  ApiTokenPolicy: (resource: PolicyResource) => void parsePolicy(resource),
+  OwnerBlock: (resource: OwnerBlock) => parseOwnerBlock(resource).problem,
+};
+
+test.each(TEXTS)("every resource that %s shows can be read", (file) => {
+  const blocks = [...readProjectFile(file).matchAll(/^```yaml\n(.*?)^```/gms)].map(([, text]) => parse(text ?? ""));
+  for (const resource of blocks.filter(({ kind }) => kind !== undefined)) {
+    expect(READERS[resource.kind]?.(resource as never), resource.metadata.name).toBeUndefined();
+    expect(Object.keys(READERS)).toContain(resource.kind);
+  }
+});
