@@ -32,6 +32,10 @@ export function createRunMetrics(report: RunReport, endedAt: Date, lastSuccessAt
   const backlog = gauge("backlog_rows", "Rows that are past their retention.", ["table"]);
   const held = gauge("held_rows", "Rows past their retention that other tables' rows keep.", ["table"]);
   const oldest = gauge("oldest_dead_timestamp_seconds", "When the row died that has been dead the longest.", ["table"]);
+  const retention = gauge("retention_seconds", "How long a dead row is kept, by what it died of: expired or revoked.", [
+    "table",
+    "reason",
+  ]);
   const bytes = gauge("table_bytes", "Size, by part: table or indexes.", ["table", "part"]);
   const tuples = gauge("dead_tuples", "Deleted row versions that no vacuum has cleared away.", ["table"]);
   const vacuumed = gauge("last_vacuum_timestamp_seconds", "When the table was last vacuumed.", ["table"]);
@@ -46,6 +50,8 @@ export function createRunMetrics(report: RunReport, endedAt: Date, lastSuccessAt
     backlog.set({ table }, countRows(counts.due));
     held.set({ table }, counts.held);
     if (counts.oldestDeadAt !== undefined) oldest.set({ table }, counts.oldestDeadAt.getTime() / 1_000);
+    retention.set({ table, reason: "expired" }, target.retention.expiredMs / 1_000);
+    retention.set({ table, reason: "revoked" }, target.retention.revokedMs / 1_000);
     bytes.set({ table, part: "table" }, counts.tableBytes);
     bytes.set({ table, part: "indexes" }, counts.indexBytes);
     tuples.set({ table }, counts.deadTuples);

@@ -59,6 +59,10 @@ function createGauges(registry: Registry, refresh: () => Promise<void>) {
   ]);
   const held = gauge("held_rows", "Rows past their retention that other tables' rows keep.", ["table"]);
   const oldest = gauge("oldest_dead_timestamp_seconds", "When the row died that has been dead the longest.", ["table"]);
+  const retention = gauge("retention_seconds", "How long a dead row is kept, by what it died of: expired or revoked.", [
+    "table",
+    "reason",
+  ]);
   const bytes = gauge("table_bytes", "Size when a run last looked, by part: table or indexes.", ["table", "part"]);
   const tuples = gauge("dead_tuples", "Deleted row versions that no vacuum has cleared away.", ["table"]);
 
@@ -88,6 +92,7 @@ function createGauges(registry: Registry, refresh: () => Promise<void>) {
         backlog.set({ table }, target.backlog);
         held.set({ table }, target.held);
         if (target.oldestDeadAt !== undefined) oldest.set({ table }, seconds(target.oldestDeadAt));
+        for (const [reason, value] of Object.entries(target.retention)) retention.set({ table, reason }, value / 1_000);
         bytes.set({ table, part: "table" }, target.tableBytes);
         bytes.set({ table, part: "indexes" }, target.indexBytes);
         tuples.set({ table }, target.deadTuples);

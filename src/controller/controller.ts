@@ -6,8 +6,8 @@ import { unlessAborted, whenAborted, whenEnded } from "../runtime/signals.ts";
 import type { Keyring } from "../token/keyring.ts";
 import { exportCleanupMetrics } from "./cleanup-metrics.ts";
 import { type ControllerConfig, keyringPlace } from "./config.ts";
+import { createLeaderFigures, type LeaderFigures } from "./leader-figures.ts";
 import { type ControllerMetrics, createMetrics } from "./metrics.ts";
-import { createOwnersOver, type OwnersOver } from "./owners-over.ts";
 import { runSession, type Session } from "./session.ts";
 import { identify } from "./startup.ts";
 
@@ -37,13 +37,13 @@ export interface Controller {
 export async function startController(parts: ControllerParts): Promise<Controller> {
   const stopping = new AbortController();
   const fatal = Promise.withResolvers<never>();
-  const state: { session?: Session; countOwners?: () => Promise<OwnersOver | undefined> } = {};
+  const state: { session?: Session; readFigures?: () => Promise<LeaderFigures | undefined> } = {};
   const metrics = createMetrics({
     queueDepth: () => state.session?.leader.queue.depth ?? 0,
     busyWorkers: () => state.session?.leader.queue.busy ?? 0,
     databaseConnections: () => parts.db.usage,
     caches: () => state.session?.caches,
-    ownersOver: async () => (state.session?.leader.isLeading ? state.countOwners?.() : undefined),
+    leaderFigures: async () => (state.session?.leader.isLeading ? state.readFigures?.() : undefined),
   });
   exportCleanupMetrics(metrics.registry, parts.db, (err) =>
     parts.log.debug({ err }, "cannot read the cleanup's figures"),
@@ -54,7 +54,7 @@ export async function startController(parts: ControllerParts): Promise<Controlle
     const { transport, db, log, config } = parts;
     const stop = stopping.signal;
     const identified = await unlessAborted(identify(transport, db, keyringPlace(config), log, stop), stop);
-    state.countOwners = createOwnersOver(db, identified.clusterId);
+    state.readFigures = createLeaderFigures(db, identified.clusterId, parts.identity);
     const onBegun = (session: Session) => {
       state.session = session;
     };

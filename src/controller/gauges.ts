@@ -1,7 +1,7 @@
 import { Gauge, type Registry } from "prom-client";
+import { type LeaderFigures, OWNER_LIMITS } from "./leader-figures.ts";
 import type { Caches } from "./observe.ts";
-import { OWNER_LIMITS, type OwnersOver } from "./owners-over.ts";
-import { EXPIRING_WITHIN, summarizeTokens, type TokenSummary } from "./token-summary.ts";
+import { registerTokenGauges } from "./token-gauges.ts";
 
 /** What the gauges read at the time of a scrape. */
 export interface ControllerLevels {
@@ -10,8 +10,8 @@ export interface ControllerLevels {
   databaseConnections(): { open: number; waiting: number };
   /** Undefined until there are any. */
   caches(): Pick<Caches, "apiTokens" | "ownerBlocks"> | undefined;
-  /** Owners with more live tokens than each of OWNER_LIMITS; undefined while that is not known, or not this replica's. */
-  ownersOver(): Promise<OwnersOver | undefined>;
+  /** Undefined while they are not known, and where another replica leads. */
+  leaderFigures(): Promise<LeaderFigures | undefined>;
 }
 
 /** Registers what is read only when somebody asks. */
@@ -36,77 +36,50 @@ export function registerGauges(registry: Registry, levels: ControllerLevels): vo
     "Statements that wait for a connection.",
     () => levels.databaseConnections().waiting,
   );
-  registerSummary(registry, levels.caches);
-  new Gauge({
-    name: "apitoken_owners_over",
-    help: "Owners with more live tokens in this cluster than the limit, by the database; asked by the leader, once a minute at most.",
-    labelNames: ["limit"],
-    registers,
-    async collect() {
-      const owners = await levels.ownersOver();
-      this.reset();
-      for (const limit of owners === undefined ? [] : OWNER_LIMITS) this.set({ limit }, owners?.[limit] ?? 0);
-    },
-  });
+  registerTokenGauges(registry, levels.caches);
+  registerLeaderGauges(registry, levels.leaderFigures);
 }
 
-function registerSummary(registry: Registry, readCaches: ControllerLevels["caches"]): void {
-  const registers = [registry];
-  const read = onceInATick(() => summarizeTokens(readCaches()?.apiTokens.values() ?? [], new Date()));
-  new Gauge({
-    name: "apitoken_tokens",
-    help: "ApiTokens by condition Ready: state is ready or not_ready, reason is the condition's.",
-    labelNames: ["state", "reason"],
-    registers,
-    collect() {
-      this.reset();
-      for (const { isReady, reason, count } of read().states) {
-        this.set({ state: isReady ? "ready" : "not_ready", reason }, count);
-      }
+/** What only the leader knows: on the other replicas these have no samples. */
+function registerLeaderGauges(registry: Registry, readFigures: ControllerLevels["leaderFigures"]): void {
+  const figure = <Label extends string = never>(
+    name: string,
+    help: string,
+    labelNames: Label[],
+    show: (gauge: Gauge<Label>, figures: LeaderFigures) => void,
+  ) =>
+    new Gauge<Label>({
+      name,
+      help: `${help}; asked by the leader, once a minute at most.`,
+      labelNames,
+      registers: [registry],
+      async collect() {
+        const figures = await readFigures();
+        this.reset();
+        if (figures !== undefined) show(this, figures);
+        else if (labelNames.length === 0) this.remove(); // a reset of one without labels leaves a 0
+      },
+    });
+  figure(
+    "apitoken_owners_over",
+    "Owners with more live tokens in this cluster than the limit, by the database",
+    ["limit"],
+    (gauge, { ownersOver }) => {
+      for (const limit of OWNER_LIMITS) gauge.set({ limit }, ownersOver[limit]);
     },
-  });
-  new Gauge({
-    name: "apitoken_next_expiry_timestamp_seconds",
-    help: "The earliest end of a token that a Secret holds, as Unix time; absent where none is held.",
-    registers,
-    collect() {
-      const { nextExpiryAt } = read();
-      if (nextExpiryAt === undefined) this.remove();
-      else this.set(nextExpiryAt.getTime() / 1_000);
+  );
+  figure(
+    "apitoken_ended_tokens_in_use",
+    "Tokens whose last use, within the last hour, came after their end, by what had ended them: expired or revoked",
+    ["end"],
+    (gauge, { endedInUse }) => {
+      for (const end of ["expired", "revoked"] as const) gauge.set({ end }, endedInUse[end]);
     },
-  });
-  new Gauge({
-    name: "apitoken_tokens_expiring",
-    help: "Tokens held by Secrets that end within 24h or 7d, whether a next one is to follow or not.",
-    labelNames: ["within"],
-    registers,
-    collect() {
-      const { expiring } = read();
-      for (const within of Object.keys(EXPIRING_WITHIN) as (keyof TokenSummary["expiring"])[]) {
-        this.set({ within }, expiring[within]);
-      }
-    },
-  });
-  new Gauge({
-    name: "apitoken_oldest_unready_seconds",
-    help: "How long the ApiToken that waits the longest has not been Ready; those whose token is meant to be dead do not count.",
-    registers,
-    collect() {
-      this.set(read().oldestUnreadyMs / 1_000);
-    },
-  });
-}
-
-/** Several gauges of one scrape share one pass over the cache: a registry asks all of them before it waits for any. */
-function onceInATick<T>(compute: () => T): () => T {
-  let known: { readonly value: T } | undefined;
-  return () => {
-    if (known === undefined) {
-      known = { value: compute() };
-      queueMicrotask(() => {
-        known = undefined;
-      });
-    }
-    return known.value;
-  };
+  );
+  figure(
+    "apitoken_leader_fenced",
+    "1 where this replica leads by its Lease, but the newest epoch in the database is another controller's",
+    [],
+    (gauge, { isFenced }) => gauge.set(isFenced ? 1 : 0),
+  );
 }

@@ -15,6 +15,8 @@ export interface TargetFigures {
   readonly backlog: number;
   readonly held: number;
   readonly oldestDeadAt: Date | undefined;
+  /** For how long the last run kept a dead row, in milliseconds, by what it had died of. */
+  readonly retention: { readonly expired: number; readonly revoked: number };
   readonly tableBytes: number;
   readonly indexBytes: number;
   readonly deadTuples: number;
@@ -94,7 +96,7 @@ const TARGETS = `
   from sums s join looked l on l.table_name = s.table_name and l.id = s.newest
   order by 1`;
 
-function toFigures({ table, outcome, counts, ...sums }: TargetRow): TargetFigures {
+function toFigures({ table, outcome, counts, retention, ...sums }: TargetRow): TargetFigures {
   return {
     table,
     outcome,
@@ -108,6 +110,7 @@ function toFigures({ table, outcome, counts, ...sums }: TargetRow): TargetFigure
     backlog: counts.due.expired + counts.due.revoked,
     held: counts.held,
     oldestDeadAt: counts.oldestDeadAt === undefined ? undefined : new Date(counts.oldestDeadAt),
+    retention: { expired: retention.expiredMs, revoked: retention.revokedMs },
     tableBytes: counts.tableBytes,
     indexBytes: counts.indexBytes,
     deadTuples: counts.deadTuples,

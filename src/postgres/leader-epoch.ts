@@ -30,3 +30,13 @@ export async function isForgotten(db: Queryable, { clusterId, epoch }: Fence): P
   });
   return row?.is_forgotten === true;
 }
+
+/** Who has begun the newest epoch of a cluster; undefined where there has been none. */
+export async function findEpochHolder(db: Queryable, clusterId: string): Promise<string | undefined> {
+  const [row] = await db.query<{ holder: string }>({
+    name: "find-epoch-holder",
+    text: "select holder from apitoken.leader_epoch where cluster_id = $1",
+    values: [clusterId],
+  });
+  return row?.holder;
+}

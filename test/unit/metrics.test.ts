@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import type { LeaderFigures } from "../../src/controller/leader-figures.ts";
 import { createMetrics } from "../../src/controller/metrics.ts";
 import { createCaches } from "../../src/controller/observe.ts";
 import { summarizeTokens } from "../../src/controller/token-summary.ts";
@@ -15,6 +16,7 @@ function anApiToken(
   number: number,
   ready?: { status: "True" | "False"; reason: string; since?: number },
   endsInMs?: number,
+  renewsInMs?: number,
 ) {
   const condition = ready && {
     type: "Ready",
@@ -36,17 +38,24 @@ function anApiToken(
     status: {
       ...(condition === undefined ? {} : { conditions: [condition] }),
       ...(endsInMs === undefined ? {} : { expiresAt: after(endsInMs) }),
+      ...(renewsInMs === undefined ? {} : { renewAt: after(renewsInMs) }),
     },
   } as ApiToken;
 }
 
-const createTestMetrics = (caches = createCaches()) =>
+const FIGURES: LeaderFigures = {
+  ownersOver: { "10": 3, "50": 1 },
+  endedInUse: { expired: 2, revoked: 0 },
+  isFenced: false,
+};
+
+const createTestMetrics = (caches = createCaches(), readFigures = (): LeaderFigures | undefined => FIGURES) =>
   createMetrics({
     queueDepth: () => 0,
     busyWorkers: () => 0,
     databaseConnections: () => ({ open: 0, waiting: 0 }),
     caches: () => caches,
-    ownersOver: () => Promise.resolve({ "10": 3, "50": 1 }),
+    leaderFigures: async () => readFigures(),
   });
 
 test("tokens are counted by state and reason; a reason that a hand has written is none", () => {
@@ -83,6 +92,33 @@ test("only tokens that are held have a next expiry and expire", () => {
   expect(summarizeTokens([], NOW).nextExpiryAt).toBeUndefined();
 });
 
+test("a token that is held is due from its time to be renewed on, and one without such a time is not renewed", () => {
+  const issued = { status: "True", reason: "Issued" } as const;
+  const summary = summarizeTokens(
+    [
+      anApiToken(1, issued, 2 * HOUR_MS, -HOUR_MS),
+      anApiToken(2, { status: "True", reason: "Renewing" }, 3 * HOUR_MS, -2 * HOUR_MS),
+      anApiToken(3, issued, HOUR_MS, HOUR_MS / 2),
+      anApiToken(4, { status: "False", reason: "Expired" }, -HOUR_MS, -2 * HOUR_MS),
+      anApiToken(5, issued, HOUR_MS),
+      anApiToken(6, { status: "True", reason: "PolicyMissing" }, 100 * HOUR_MS),
+      anApiToken(7, issued, 300 * HOUR_MS),
+    ],
+    NOW,
+  );
+  expect(summary.due).toEqual({
+    count: 2,
+    sinceAt: new Date(NOW.getTime() - 2 * HOUR_MS),
+    nextExpiryAt: new Date(NOW.getTime() + 2 * HOUR_MS),
+  });
+  expect(summary.notRenewed).toEqual([
+    { within: "24h", reason: "Issued", count: 1 },
+    { within: "7d", reason: "Issued", count: 1 },
+    { within: "7d", reason: "PolicyMissing", count: 1 },
+  ]);
+  expect(summarizeTokens([], NOW).due).toEqual({ count: 0, sinceAt: undefined, nextExpiryAt: undefined });
+});
+
 test("one that waits is old, one that is meant to be dead is not", () => {
   const revoked = anApiToken(1, { status: "False", reason: "RevokedBySpec", since: -100 * HOUR_MS });
   const waiting = anApiToken(2, { status: "False", reason: "SecretConflict", since: -60_000 });
@@ -102,6 +138,14 @@ test("a scrape shows what the cache has, and of an empty cache no next expiry", 
   expect(text).toContain('apitoken_owners_over{limit="10"} 3');
   caches.apiTokens.remove("team/token-1");
   expect(await registry.metrics()).not.toMatch(/^apitoken_(next_expiry_timestamp_seconds|tokens\{)/m);
+});
+
+test("what the leader alone knows has no samples where that is not known", async () => {
+  const told = await createTestMetrics().registry.metrics();
+  expect(told).toContain('apitoken_ended_tokens_in_use{end="expired"} 2');
+  expect(told).toMatch(/^apitoken_leader_fenced 0$/m);
+  const silent = createTestMetrics(createCaches(), () => undefined);
+  expect(await silent.registry.metrics()).not.toMatch(/^apitoken_(owners_over|ended_tokens_in_use|leader_fenced)/m);
 });
 
 test("a scrape of 10,000 ApiTokens takes less than 50 ms", async () => {

@@ -1,0 +1,27 @@
+import type { Queryable } from "./database.ts";
+
+/** How many tokens of a cluster have been used of late though they had ended before, by what had ended them. */
+export interface EndedInUse {
+  readonly expired: number;
+  readonly revoked: number;
+}
+
+/**
+ * Counts the tokens whose last use, within the last hour, came after their end: the expiry with the policy's grace after
+ * it, or the revocation, whichever was first. Rows that the cleanup has deleted are not seen any more.
+ */
+export async function countEndedInUse(db: Queryable, clusterId: string): Promise<EndedInUse> {
+  const [row] = await db.query<{ expired: string; revoked: string }>({
+    name: "count-ended-in-use",
+    text: `select count(*) filter (where revoked_at <= grace_end) as revoked,
+                  count(*) filter (where revoked_at is null or revoked_at > grace_end) as expired
+           from (select last_used_at, revoked_at,
+                        expires_at + make_interval(secs => coalesce(grace_seconds, 0)) as grace_end
+                 from apitoken.tokens
+                 where cluster_id = $1 and (expires_at <= now() or revoked_at <= now())
+                   and last_used_at > now() - interval '1 hour') as used
+           where last_used_at > least(revoked_at, grace_end)`,
+    values: [clusterId],
+  });
+  return { expired: Number(row?.expired ?? 0), revoked: Number(row?.revoked ?? 0) };
+}
