@@ -30,8 +30,7 @@ export function exportCleanupMetrics(registry: Registry, db: Queryable, onError:
 }
 
 function createGauges(registry: Registry, refresh: () => Promise<void>) {
-  const all: Gauge<string>[] = [];
-  const unlabelled = new Set<Gauge<string>>();
+  const resets: (() => void)[] = [];
   const gauge = (name: string, help: string, labelNames: string[] = []) => {
     const made = new Gauge({
       name: `apitoken_cleanup_${name}`,
@@ -40,8 +39,8 @@ function createGauges(registry: Registry, refresh: () => Promise<void>) {
       registers: [registry],
       collect: refresh, // all wait for the same answer
     });
-    all.push(made);
-    if (labelNames.length === 0) unlabelled.add(made);
+    // A reset of one without labels leaves a 0, which says 1970 of a time.
+    resets.push(() => (labelNames.length === 0 ? made.remove() : made.reset()));
     return made;
   };
   const lastRun = gauge("last_run_timestamp_seconds", "When the last run ended.");
@@ -68,10 +67,7 @@ function createGauges(registry: Registry, refresh: () => Promise<void>) {
 
   const seconds = (moment: Date) => moment.getTime() / 1_000;
   const reset = () => {
-    for (const each of all) {
-      each.reset();
-      if (unlabelled.has(each)) each.remove(); // it would be 0, which is a time long ago
-    }
+    for (const forget of resets) forget();
   };
   return {
     reset,

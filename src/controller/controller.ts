@@ -6,7 +6,7 @@ import { unlessAborted, whenAborted, whenEnded } from "../runtime/signals.ts";
 import type { Keyring } from "../token/keyring.ts";
 import { exportCleanupMetrics } from "./cleanup-metrics.ts";
 import { type ControllerConfig, keyringPlace } from "./config.ts";
-import { createLeaderFigures, type LeaderFigures } from "./leader-figures.ts";
+import { createLeaderFigures } from "./leader-figures.ts";
 import { type ControllerMetrics, createMetrics } from "./metrics.ts";
 import { runSession, type Session } from "./session.ts";
 import { identify } from "./startup.ts";
@@ -37,13 +37,17 @@ export interface Controller {
 export async function startController(parts: ControllerParts): Promise<Controller> {
   const stopping = new AbortController();
   const fatal = Promise.withResolvers<never>();
-  const state: { session?: Session; readFigures?: () => Promise<LeaderFigures | undefined> } = {};
+  const state: { session?: Session } = {};
+  const readFigures = createLeaderFigures(parts.db);
   const metrics = createMetrics({
     queueDepth: () => state.session?.leader.queue.depth ?? 0,
     busyWorkers: () => state.session?.leader.queue.busy ?? 0,
     databaseConnections: () => parts.db.usage,
     caches: () => state.session?.caches,
-    leaderFigures: async () => (state.session?.leader.isLeading ? state.readFigures?.() : undefined),
+    async leaderFigures() {
+      const fence = state.session?.leader.fence;
+      return fence && readFigures(fence);
+    },
   });
   exportCleanupMetrics(metrics.registry, parts.db, (err) =>
     parts.log.debug({ err }, "cannot read the cleanup's figures"),
@@ -54,7 +58,6 @@ export async function startController(parts: ControllerParts): Promise<Controlle
     const { transport, db, log, config } = parts;
     const stop = stopping.signal;
     const identified = await unlessAborted(identify(transport, db, keyringPlace(config), log, stop), stop);
-    state.readFigures = createLeaderFigures(db, identified.clusterId, parts.identity);
     const onBegun = (session: Session) => {
       state.session = session;
     };

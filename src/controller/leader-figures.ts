@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Queryable } from "../postgres/database.ts";
 import { countEndedInUse, type EndedInUse } from "../postgres/ended-tokens.ts";
-import { findEpochHolder } from "../postgres/leader-epoch.ts";
+import { type Fence, isOver } from "../postgres/leader-epoch.ts";
 import { countOwnersOver } from "../postgres/owners.ts";
 
 /** The red lines: so many tokens of one owner are worth a look, so many are a mistake. */
@@ -22,37 +22,31 @@ const FRESH_MS = 60_000;
 const WAIT_MS = 1_000;
 
 /**
- * The figures, asked of the database once a minute at most, however often they are read. Resolves with undefined while
- * they are not known; never rejects.
+ * The figures, asked of the database by the holder of an epoch: once a minute at most, however often they are read.
+ * Resolves with undefined while they are not known; never rejects.
  */
-export function createLeaderFigures(
-  db: Queryable,
-  clusterId: string,
-  identity: string,
-): () => Promise<LeaderFigures | undefined> {
+export function createLeaderFigures(db: Queryable): (fence: Fence) => Promise<LeaderFigures | undefined> {
   let known: LeaderFigures | undefined;
-  let askedAtMs = Number.NEGATIVE_INFINITY;
-  let asking: Promise<void> = Promise.resolve();
+  let asked: { readonly by: Fence; readonly atMs: number; readonly answer: Promise<void> } | undefined;
 
-  const ask = async () => {
+  const ask = async (fence: Fence) => {
     try {
-      const [[looks = 0, mistakes = 0], endedInUse, holder] = await Promise.all([
-        countOwnersOver(db, clusterId, OWNER_LIMITS.map(Number)),
-        countEndedInUse(db, clusterId),
-        findEpochHolder(db, clusterId),
+      const [[looks = 0, mistakes = 0], endedInUse, isFenced] = await Promise.all([
+        countOwnersOver(db, fence.clusterId, OWNER_LIMITS.map(Number)),
+        countEndedInUse(db, fence.clusterId),
+        isOver(db, fence),
       ]);
-      const isFenced = holder !== undefined && holder !== identity;
       known = { ownersOver: { "10": looks, "50": mistakes }, endedInUse, isFenced };
     } catch {
       known = undefined; // what was known is no longer so, and a wrong figure is worse than none
     }
   };
-  return async () => {
-    if (performance.now() - askedAtMs >= FRESH_MS) {
-      askedAtMs = performance.now();
-      asking = ask();
+  return async (fence) => {
+    if (asked?.by !== fence) known = undefined;
+    if (asked?.by !== fence || performance.now() - asked.atMs >= FRESH_MS) {
+      asked = { by: fence, atMs: performance.now(), answer: ask(fence) };
     }
-    await Promise.race([asking, delay(WAIT_MS, undefined, { ref: false })]);
+    await Promise.race([asked.answer, delay(WAIT_MS, undefined, { ref: false })]);
     return known;
   };
 }

@@ -1,6 +1,7 @@
 import type { LeaseTerm } from "../kube/lease.ts";
 import type { KubeTransport } from "../kube/transport.ts";
 import type { Database } from "../postgres/database.ts";
+import type { Fence } from "../postgres/leader-epoch.ts";
 import type { Logger } from "../runtime/log.ts";
 import { whenAborted } from "../runtime/signals.ts";
 import type { HashMethod } from "../runtime/token-hash.ts";
@@ -49,7 +50,8 @@ export interface Leader {
   /** Leads for one term. */
   serve(term: LeaseTerm): Promise<void>;
   readonly queue: Pick<Queue, "depth" | "busy">;
-  readonly isLeading: boolean;
+  /** The epoch that this replica leads in; undefined while it does not lead, or has not reached the database yet. */
+  readonly fence: Fence | undefined;
 }
 
 const IDLE = { depth: 0, busy: 0 };
@@ -61,6 +63,7 @@ export function createLeader(options: LeaderOptions): Leader {
   const { caches, log, metrics } = options;
   let queues: { tokens: Queue; blocks: Queue } | undefined;
   let housekeeping: Housekeeping | undefined;
+  let fence: Fence | undefined;
 
   const enqueueAll = () => {
     for (const { metadata } of caches.ownerBlocks.values()) queues?.blocks.add(metadata.name);
@@ -86,13 +89,16 @@ export function createLeader(options: LeaderOptions): Leader {
       const { tokens, blocks } = queues;
       return { depth: tokens.depth + blocks.depth, busy: tokens.busy + blocks.busy };
     },
-    get isLeading() {
-      return queues !== undefined;
+    get fence() {
+      return fence;
     },
     async serve(term) {
       const context = createTermContext(
         {
           ...options,
+          onEpoch(raised) {
+            if (!term.signal.aborted) fence = raised;
+          },
           onActions: (actions) => metrics.countActions(actions),
           onEventDropped: () => metrics.eventsDropped.inc(),
         },
@@ -108,6 +114,7 @@ export function createLeader(options: LeaderOptions): Leader {
       );
       await whenAborted(term.signal);
       metrics.isLeading.set(0);
+      fence = undefined;
       await Promise.all([termQueues.tokens.stop(), termQueues.blocks.stop()]);
       queues = undefined;
       housekeeping = undefined;

@@ -20,6 +20,8 @@ export interface TermOptions extends ObserveContext {
   readonly log: Logger;
   /** Told of a condition that no retry mends. */
   readonly onFatal: (error: unknown) => void;
+  /** Told of each epoch that the term begins: from then on it may write. */
+  readonly onEpoch?: (fence: Fence) => void;
   readonly onActions?: (actions: readonly Action[]) => void;
   readonly onEventDropped?: () => void;
 }
@@ -71,7 +73,7 @@ export function createTermContext(options: TermOptions, term: LeaseTerm): TermCo
 
 /** Begins to write to the database, once it is sure that schema and rows are such as this program can work with. */
 async function startEpoch(options: TermOptions): Promise<Fence> {
-  const { db, clusterId, identity, onFatal } = options;
+  const { db, clusterId, identity, onFatal, onEpoch } = options;
   try {
     await requireSchema(db);
     await requireSoundKeyring(options);
@@ -79,7 +81,9 @@ async function startEpoch(options: TermOptions): Promise<Fence> {
     if (error instanceof SchemaMismatchError || error instanceof KeyringError) onFatal(error);
     throw error;
   }
-  return raiseEpoch(db, clusterId, identity);
+  const fence = await raiseEpoch(db, clusterId, identity);
+  onEpoch?.(fence);
+  return fence;
 }
 
 /** Throws a KeyringError when the keyring lacks a key, or has a known one with other bytes. */

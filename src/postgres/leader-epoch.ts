@@ -31,12 +31,12 @@ export async function isForgotten(db: Queryable, { clusterId, epoch }: Fence): P
   return row?.is_forgotten === true;
 }
 
-/** Who has begun the newest epoch of a cluster; undefined where there has been none. */
-export async function findEpochHolder(db: Queryable, clusterId: string): Promise<string | undefined> {
-  const [row] = await db.query<{ holder: string }>({
-    name: "find-epoch-holder",
-    text: "select holder from apitoken.leader_epoch where cluster_id = $1",
-    values: [clusterId],
+/** Whether an epoch is over: another leader has begun a newer one. */
+export async function isOver(db: Queryable, { clusterId, epoch }: Fence): Promise<boolean> {
+  const [row] = await db.query<{ is_over: boolean }>({
+    name: "is-epoch-over",
+    text: "select exists (select from apitoken.leader_epoch where cluster_id = $1 and epoch > $2) as is_over",
+    values: [clusterId, epoch],
   });
-  return row?.holder;
+  return row?.is_over === true;
 }

@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
+import { Registry } from "prom-client";
 import { expect, test } from "vitest";
+import { exportCleanupMetrics } from "../../src/controller/cleanup-metrics.ts";
 import type { LeaderFigures } from "../../src/controller/leader-figures.ts";
 import { createMetrics } from "../../src/controller/metrics.ts";
 import { createCaches } from "../../src/controller/observe.ts";
@@ -146,6 +148,12 @@ test("what the leader alone knows has no samples where that is not known", async
   expect(told).toMatch(/^apitoken_leader_fenced 0$/m);
   const silent = createTestMetrics(createCaches(), () => undefined);
   expect(await silent.registry.metrics()).not.toMatch(/^apitoken_(owners_over|ended_tokens_in_use|leader_fenced)/m);
+});
+
+test("of a cleanup whose figures cannot be read nothing is shown, not even a 0", async () => {
+  const registry = new Registry();
+  exportCleanupMetrics(registry, { query: () => Promise.reject(new Error("no database")) }, () => {});
+  expect(await registry.metrics()).not.toMatch(/^apitoken_/m);
 });
 
 test("a scrape of 10,000 ApiTokens takes less than 50 ms", async () => {
