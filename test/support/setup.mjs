@@ -2,12 +2,14 @@
 /*
  * Everything that `npm start` and `npm test` need: dependencies, Node 24, Postgres, and a Kubernetes control plane.
  * Plain JavaScript without dependencies, for any Node from 20 on: it runs before there is anything else. The npm script
- * that follows runs in a new shell and so finds the Node that was installed here.
+ * that follows runs in a new shell and so finds the Node that was installed here. With --test-tools also the programs
+ * that tests alone ask.
  */
 import { fileURLToPath } from "node:url";
 import { provideControlPlane } from "./setup/control-plane.mjs";
 import { installDependencies } from "./setup/dependencies.mjs";
 import { withLock } from "./setup/lock.mjs";
+import { provideTools } from "./setup/test-tools.mjs";
 
 const OLDEST_NODE = 20;
 
@@ -23,6 +25,7 @@ try {
   await withLock(fileURLToPath(new URL("../../", import.meta.url)), async () => {
     await installDependencies();
     await provideControlPlane();
+    if (process.argv.includes("--test-tools")) await provideTools();
   });
 } catch (error) {
   process.stderr.write(`\nset-up: ${error.message}\n`);

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { controlPlaneFolder, findAssets, readAssets } from "../support/setup/assets.mjs";
 import { fillFolder, findRelease, provideControlPlane } from "../support/setup/control-plane.mjs";
+import { findTool, provideTools } from "../support/setup/test-tools.mjs";
 
 let home: string;
 let environment: NodeJS.ProcessEnv;
@@ -108,6 +109,24 @@ describe("a set-up that is interrupted", () => {
       fill(temporary);
     });
     expect(readAssets(folder)).toHaveProperty("kube-controller-manager");
+  });
+});
+
+describe("a program that tests ask", () => {
+  test("is built once, or is the one that the environment names", async () => {
+    await provideTools({ environment, build: async (folder, name) => fill(folder, [name]) });
+    expect(findTool("promtool", environment)).toMatch(/promtool-[0-9a-f]{16}\/promtool$/);
+    await provideTools({ environment, build: fails("it is there already") });
+    fill(home, ["promtool"]);
+    const given = join(home, "promtool");
+    expect(findTool("promtool", { ...environment, PROMTOOL: given })).toBe(given);
+  });
+
+  test("that cannot be built is told of, and leaves nothing behind", async () => {
+    await provideTools({ environment, build: fails("Go is not installed") });
+    expect(said.join("")).toContain("without promtool some tests are skipped: Go is not installed");
+    expect(findTool("promtool", environment)).toBeUndefined();
+    expect(readdirSync(join(home, "apitoken-operator/tools"))).toEqual([]);
   });
 });
 
