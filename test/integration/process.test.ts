@@ -9,6 +9,7 @@ import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, expect, inject, test } from "vitest";
+import { SCHEMA_VERSION } from "../../src/postgres/migrations.ts";
 import { connectCluster, type TestCluster } from "../support/cluster.ts";
 import {
   type ControllerProcess,
@@ -204,7 +205,7 @@ test("what no retry mends ends the leader in order: the reason as JSON, the Leas
   expect(lease.spec.holderIdentity ?? "").toBe("");
 
   // So the next one leads at once: long before a lease of 15 s would have run out.
-  await runAsSuperuser(url, "update apitoken.schema_version set version = 1, compatible_from = 1");
+  await runAsSuperuser(url, `update apitoken.schema_version set version = ${SCHEMA_VERSION}, compatible_from = 1`);
   const after = await startControllerProcess(cluster, url, "after", LONG_LEASES);
   undo.push(() => after.dispose());
   await eventually(async () => (await readMetric(after, "apitoken_leading")) === 1, { timeoutMs: 5_000 });

@@ -28,6 +28,12 @@ test("the alerts' names are all different", () => {
   expect(new Set(ALERTS.map(({ alert }) => alert)).size).toBe(ALERTS.length);
 });
 
+test("every alert fires in a test on a failing run's figures", () => {
+  const folder = new URL("../integration/alerts/", import.meta.url);
+  const tests = readdirSync(folder).map((file) => readFileSync(new URL(file, folder), "utf8"));
+  for (const { alert } of ALERTS) expect(tests.join(""), alert).toContain(`"${alert}"`);
+});
+
 test.each(RUNBOOKS)("the runbook %s says what it means, and an alert or another page leads there", (file) => {
   expect(readDoc(`runbooks/${file}`)).toMatch(/\*\*What it means\.\*\*|what to do/);
   const pages = [

@@ -82,7 +82,7 @@ describe.each(PROGRAMS)("the settings of %s in docs/settings.md", (program, sche
 
 test("no text for users names a setting that the code does not read", () => {
   const known = PROGRAMS.flatMap(([, schema]) => Object.keys(schema.shape));
-  const files = ["README.md", "CONTRIBUTING.md", ...filesBelow("docs", ".md"), ...filesBelow("src", ".ts")];
+  const files = ["README.md", ...filesBelow("docs", ".md"), ...filesBelow("src", ".ts")];
   for (const file of files) {
     expect(
       namesIn(readProjectFile(file)).filter((name) => !known.includes(name)),

@@ -1,0 +1,116 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { expectFiring, expectSaid, hasPromtool, history, lasting } from "../../support/alerts/promtool.ts";
+import { readAlerts } from "../../support/alerts/rules.ts";
+import { type Scrape, scrape } from "../../support/alerts/scrape.ts";
+import { connectCluster, type TestCluster } from "../../support/cluster.ts";
+import { isIdle, startTestController } from "../../support/controllers.ts";
+import { createTestDatabase } from "../../support/database.ts";
+import { eventually } from "../../support/eventually.ts";
+import { runAsSuperuser } from "../../support/postgres-server.ts";
+import { DUE, insertTokenRows, KEPT } from "../../support/token-rows.ts";
+import { runCleanup } from "../cleanup/program.ts";
+import { execute, GRANT_APP, writeConfig } from "../cleanup/team-table.ts";
+
+let cluster: TestCluster;
+let url: string;
+
+beforeAll(async () => {
+  cluster = await connectCluster();
+  url = await createTestDatabase();
+});
+afterAll(() => cluster?.close());
+
+/** The figures of a controller that has just started: it asks of the cleanup twice a minute at most. */
+async function scrapeController(): Promise<Scrape> {
+  const controller = await startTestController(cluster, url);
+  try {
+    await eventually(() => isIdle(controller));
+    return await scrape(controller);
+  } finally {
+    await controller.stop();
+  }
+}
+
+const HOUR = 60;
+const DAY = 24 * HOUR;
+
+test.skipIf(!hasPromtool)("a cleanup that has never run, does not keep up, comes late", async () => {
+  await insertTokenRows(url, [{ prefix: "first", count: 12_000, ...DUE.expired }]);
+  const never = await scrapeController();
+  await expectFiring(lasting(never, 37 * HOUR), ["ApiTokenCleanupNeverSucceeded"]);
+
+  await insertTokenRows(url, [{ prefix: "second", count: 15_000, ...DUE.expired }]);
+  expect((await runCleanup(url, ["--max-rows", "1", "--max-fraction", "1"])).exitCode).toBe(4);
+  const behind = await scrapeController();
+  await expectFiring(
+    history(never.at, { figures: never, minutes: 27 * HOUR }, { figures: behind, minutes: 27 * HOUR }),
+    ["ApiTokenCleanupBacklogGrowing", "ApiTokenCleanupNeverSucceeded"],
+  );
+
+  expect((await runCleanup(url, ["--max-fraction", "1"])).exitCode).toBe(0);
+  const done = await scrapeController();
+  await expectFiring(lasting(done, DAY), []);
+  await expectFiring(lasting(done, 37 * HOUR), ["ApiTokenCleanupNotSucceeding"]);
+});
+
+test.skipIf(!hasPromtool)("a cleanup that the cap refuses says of which table", async () => {
+  await insertTokenRows(url, [
+    { prefix: "many", count: 1_500, ...DUE.revoked },
+    { prefix: "few", count: 10, ...KEPT.live },
+  ]);
+  expect((await runCleanup(url)).exitCode).toBe(3);
+  const past = lasting(await scrapeController(), 10);
+  await expectFiring(past, ["ApiTokenCleanupRefused"]);
+  const rule = readAlerts().find(({ alert }) => alert === "ApiTokenCleanupRefused");
+  if (rule === undefined) throw new Error("there is no such alert");
+  await expectSaid(
+    past,
+    rule,
+    { table: "apitoken.tokens" },
+    {
+      summary: "The cleanup's safety cap has refused apitoken.tokens",
+      description:
+        "The last run of the cleanup would have deleted a larger part of apitoken.tokens than the cap allows. Nothing was deleted in any table.",
+    },
+  );
+  expect((await runCleanup(url, ["--max-fraction", "1"])).exitCode).toBe(0);
+});
+
+test.skipIf(!hasPromtool)("a cleanup that fails on one table, and leaves what others refer to in another", async () => {
+  await execute(
+    url,
+    "create schema app",
+    "create table app.guarded (id integer primary key, expires_at timestamptz)",
+    "create function app.refuse() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$",
+    "create trigger refuse before delete on app.guarded for each row execute function app.refuse()",
+    "insert into app.guarded values (1, now() - interval '8 days')",
+    "create table app.held (id integer primary key, expires_at timestamptz)",
+    "insert into app.held select n, now() - interval '40 days' from generate_series(1, 10001) n",
+    "create table app.uses (held integer references app.held)",
+    "insert into app.uses select id from app.held",
+    "create index on app.uses (held)",
+    ...GRANT_APP,
+  );
+  const targets = ["app.guarded", "app.held"].map((table) => ({ table, expiresAt: "expires_at" }));
+  const config = writeConfig(JSON.stringify({ targets }));
+  expect((await runCleanup(url, ["--config", config, "--max-fraction", "1"])).exitCode).toBe(1);
+  const past = lasting(await scrapeController(), 70);
+  await expectFiring(past, ["ApiTokenCleanupFailed", "ApiTokenCleanupFallsBehind", "ApiTokenCleanupHoldsRows"]);
+  const rule = readAlerts().find(({ alert }) => alert === "ApiTokenCleanupFailed");
+  if (rule === undefined) throw new Error("there is no such alert");
+  await expectSaid(
+    past,
+    rule,
+    { table: "app.guarded" },
+    {
+      summary: "The last cleanup failed",
+      description:
+        "The last run of the cleanup failed on app.guarded. What it had deleted before is in the audit trail, and the next run goes on.",
+    },
+  );
+});
+
+test.skipIf(!hasPromtool)("a controller that may not read what the cleanup has noted", async () => {
+  await runAsSuperuser(url, "revoke select on apitoken.cleanup_runs from apitoken_controller");
+  await expectFiring(lasting(await scrapeController(), 30), ["ApiTokenCleanupFiguresMissing"]);
+});

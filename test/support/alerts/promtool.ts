@@ -1,0 +1,158 @@
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { findTool } from "../setup/test-tools.mjs";
+import { type AlertRule, RULES_PATH, readDashboardQueries } from "./rules.ts";
+import type { Scrape } from "./scrape.ts";
+
+const MINUTE_MS = 60_000;
+
+/**
+ * For how long Prometheus has had the figures of one scrape. Counters stand still in that time; with `since`, an earlier
+ * scrape of the same failing run, they grow each minute by what they grew between the two.
+ */
+export interface Stretch {
+  readonly figures: Pick<Scrape, "samples">;
+  readonly minutes: number;
+  readonly since?: Scrape;
+}
+
+/** What a Prometheus has seen, from the moment of the first scrape on. */
+export interface History {
+  readonly startedAt: Date;
+  readonly stretches: readonly Stretch[];
+}
+
+/** A history of several stretches; `at` is the time of the first scrape. */
+export function history(at: Date, ...stretches: readonly Stretch[]): History {
+  return { startedAt: at, stretches };
+}
+
+/** The figures of one scrape, for so many minutes. */
+export function lasting(scrape: Scrape, minutes: number): History {
+  return history(scrape.at, { figures: scrape, minutes });
+}
+
+/**
+ * Whether promtool is there. On a developer's machine without Go the tests that want it are skipped, and say so; with
+ * CI=true it must be there.
+ */
+export const hasPromtool = checkPromtool();
+
+function checkPromtool(): boolean {
+  if (findTool("promtool") !== undefined) return true;
+  const remedy =
+    'run "node test/support/setup.mjs --test-tools" (it needs Go), or set PROMTOOL to a promtool of 3.9 or later';
+  if (process.env.CI === "true") throw new Error(`promtool is missing; ${remedy}`);
+  process.stderr.write(`The alerts are not tested: promtool is missing; ${remedy}\n`);
+  return false;
+}
+
+/**
+ * Has Prometheus' own rule engine live through a history, and expects exactly these alerts to fire at its end. Rejects
+ * with what promtool says.
+ */
+export function expectFiring(past: History, alerts: readonly string[]): Promise<void> {
+  return test(past, {
+    promql_expr_test: [
+      {
+        expr: 'group by (alertname) (ALERTS{alertstate="firing"})',
+        eval_time: `${lengthOf(past)}m`,
+        exp_samples: alerts.map((alertname) => ({ labels: `{alertname="${alertname}"}`, value: 1 })),
+      },
+    ],
+  });
+}
+
+/** Expects an alert to fire once at the end of a history, with these labels beside its own, and to say this. */
+export function expectSaid(
+  past: History,
+  rule: AlertRule,
+  labels: Readonly<Record<string, string>>,
+  said: { summary: string; description: string },
+): Promise<void> {
+  const target = { namespace: "apitokens", job: "controller" };
+  const annotations = { ...said, runbook_url: rule.annotations.runbook_url };
+  return test(past, {
+    alert_rule_test: [
+      {
+        eval_time: `${lengthOf(past)}m`,
+        alertname: rule.alert,
+        exp_alerts: [{ exp_labels: { ...rule.labels, ...target, ...labels }, exp_annotations: annotations }],
+      },
+    ],
+  });
+}
+
+/** Expects a panel of the dashboard to show one value at the end of a history. */
+export function expectShown(past: History, panel: string, value: number): Promise<void> {
+  const query = readDashboardQueries().find((each) => each.panel === panel);
+  const exp_samples = [{ labels: "{}", value }];
+  return test(past, { promql_expr_test: [{ expr: query?.expr, eval_time: `${lengthOf(past)}m`, exp_samples }] });
+}
+
+/** Has Prometheus read rules; rejects with what it cannot read. The file may be JSON, which is YAML. */
+export async function checkRules(rules: object): Promise<void> {
+  await withFile(rules, (path) => run(["check", "rules", path]));
+}
+
+function test({ startedAt, stretches }: History, tests: object): Promise<void> {
+  // Long histories are sampled every four minutes: a sample counts for five.
+  const step = lengthOf({ startedAt, stretches }) > 600 ? 4 : 1;
+  const content = {
+    rule_files: [RULES_PATH],
+    evaluation_interval: `${step}m`,
+    tests: [
+      {
+        interval: `${step}m`,
+        start_timestamp: new Date(Math.floor(startedAt.getTime() / MINUTE_MS) * MINUTE_MS).toISOString(),
+        input_series: formatSeries(stretches, step),
+        ...tests,
+      },
+    ],
+  };
+  return withFile(content, (path) => run(["test", "rules", path]));
+}
+
+/** How many minutes a history takes, less the last one: the alerts are looked at then. */
+function lengthOf({ stretches }: History): number {
+  return stretches.reduce((sum, { minutes }) => sum + minutes, 0) - 1;
+}
+
+/** In promtool's notation: "3x4" is a 3 and four more, "1+2x3" is 1 3 5 7, "_x5" is nothing five times. */
+function formatSeries(stretches: readonly Stretch[], step: number): { series: string; values: string }[] {
+  const names = new Set(stretches.flatMap(({ figures }) => [...figures.samples.keys()]));
+  return [...names].map((series) => ({
+    series,
+    values: stretches
+      .map(({ figures, minutes, since }) => {
+        const times = Math.ceil(minutes / step);
+        const value = figures.samples.get(series);
+        if (value === undefined) return `_x${times}`;
+        const before = /^\w+_total\{/.test(series) ? since?.samples.get(series) : undefined;
+        return `${value}+${before === undefined ? 0 : value - before}x${times - 1}`;
+      })
+      .join(" "),
+  }));
+}
+
+async function withFile(content: object, use: (path: string) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "apitoken-rules-"));
+  try {
+    const path = join(folder, "test.json");
+    writeFileSync(path, JSON.stringify(content));
+    await use(path);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function run(args: readonly string[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    execFile(findTool("promtool") ?? "promtool", [...args], { maxBuffer: 2 ** 26 }, (error, stdout, stderr) => {
+      if (error === null) resolve();
+      else reject(new Error(`promtool ${args[0]}:\n${stdout}${stderr}`));
+    });
+  });
+}
