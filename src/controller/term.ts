@@ -6,7 +6,7 @@ import { type Fence, isForgotten, raiseEpoch } from "../postgres/leader-epoch.ts
 import { requireSchema, SchemaMismatchError } from "../postgres/migrations.ts";
 import type { Logger } from "../runtime/log.ts";
 import type { HashMethod } from "../runtime/token-hash.ts";
-import { checkValueOf, KEY_KINDS, keysOf } from "../token/key-status.ts";
+import { describeKeyChecks } from "../token/key-status.ts";
 import type { Action } from "../token/plan/action.ts";
 import { NotLeadingError } from "./failures.ts";
 import { createSwappedKeysError, KeyringError, type KeyringPlace, requireKeys } from "./keyring-secret.ts";
@@ -88,10 +88,7 @@ async function startEpoch(options: TermOptions): Promise<Fence> {
 
 /** Throws a KeyringError when the keyring lacks a key, or has a known one with other bytes. */
 async function requireSoundKeyring({ db, clusterId, keyring, keyringPlace }: TermOptions): Promise<void> {
-  const checks = KEY_KINDS.flatMap((kind) =>
-    keysOf(keyring, kind).map((key) => ({ kind, id: key.id, checkValue: checkValueOf(key) })),
-  );
-  const swapped = (await checkKeys(db, clusterId, checks)).map(({ id }) => id);
+  const swapped = (await checkKeys(db, clusterId, describeKeyChecks(keyring))).map(({ id }) => id);
   if (swapped.length > 0) throw createSwappedKeysError(swapped, keyringPlace);
   requireKeys(keyring, (await findKeyUses(db, clusterId)).uses);
 }

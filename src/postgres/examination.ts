@@ -33,17 +33,6 @@ export async function findRecordedBlocks(db: Queryable, clusterId: string): Prom
   }));
 }
 
-/** How many live rows of a cluster were hashed under each pepper, by the pepper's id. */
-export async function countTokensByKey(db: Queryable, clusterId: string): Promise<{ keyId: string; tokens: number }[]> {
-  const rows = await db.query<{ key_id: string; tokens: string }>({
-    text: `select key_id, count(*) as tokens from apitoken.tokens
-           where cluster_id = $1 and expires_at > now() and (revoked_at is null or revoked_at > now())
-           group by key_id order by key_id`,
-    values: [clusterId],
-  });
-  return rows.map(({ key_id, tokens }) => ({ keyId: key_id, tokens: Number(tokens) }));
-}
-
 /** The months (as 2026-01), from this one to `monthsAhead` from now, that the audit trail has no partition for. */
 export async function findMissingEventMonths(db: Queryable, monthsAhead: number): Promise<string[]> {
   const rows = await db.query<{ month: string }>({

@@ -1,17 +1,17 @@
-import type { KeyKind, KeyUse } from "../token/key-status.ts";
+import type { KeyCheck, KeyKind, KeyUse } from "../token/key-status.ts";
 import type { Queryable } from "./database.ts";
 
-/** A key by which rows name it, and what tells it from another of the same id. */
-export interface KeyCheck {
-  readonly kind: KeyKind;
-  readonly id: string;
-  readonly checkValue: Buffer;
+/** Those keys that a cluster has known with another check value: their bytes were exchanged. */
+export async function findSwappedKeys(
+  db: Queryable,
+  clusterId: string,
+  keys: readonly KeyCheck[],
+): Promise<KeyCheck[]> {
+  const known = await findKeyChecks(db, clusterId);
+  return keys.filter((key) => known.some((other) => isSwapped(key, other)));
 }
 
-/**
- * Records the check values of the keys that are new to a cluster; returns those keys that it has known with another value:
- * their bytes were exchanged.
- */
+/** Records the check values of the keys that are new to a cluster; returns those that were swapped. */
 export async function checkKeys(db: Queryable, clusterId: string, keys: readonly KeyCheck[]): Promise<KeyCheck[]> {
   const known = await findKeyChecks(db, clusterId);
   const fresh = keys.filter((key) => !known.some((other) => isSameKey(key, other)));

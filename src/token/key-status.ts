@@ -57,6 +57,20 @@ function describeState(keyring: Keyring, kind: KeyKind, key: Key, now: Date): Ke
   return currentKey(keysOf(keyring, kind), now).id === key.id ? "current" : "old";
 }
 
+/** A key by the id by which rows name it, and what tells it from another of the same id. */
+export interface KeyCheck {
+  readonly kind: KeyKind;
+  readonly id: string;
+  readonly checkValue: Buffer;
+}
+
+/** What all keys of a ring can be recognised by. */
+export function describeKeyChecks(keyring: Keyring): KeyCheck[] {
+  return KEY_KINDS.flatMap((kind) =>
+    keysOf(keyring, kind).map((key) => ({ kind, id: key.id, checkValue: checkValueOf(key) })),
+  );
+}
+
 /** What tells a key from another of the same id, without giving it away: HMAC-SHA-256 of a constant under it. */
 export function checkValueOf({ secret }: Key): Buffer {
   return createHmac("sha256", secret).update("apitoken key check value").digest();

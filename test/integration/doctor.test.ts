@@ -217,6 +217,13 @@ test("tells of keys that the keyring lacks, of a keyring that is gone, and of a 
   const find = async () => readReport(await doctor("-o", "json")).findings;
   await runAsSuperuser(databaseUrl, "update apitoken.tokens set key_id = 'p-lost'");
   expect(await find()).toContainEqual(expect.objectContaining({ kind: "KeyMissing", object: "key p-lost" }));
+  await runAsSuperuser(databaseUrl, "update apitoken.tokens set metadata = 'x', metadata_key_id = 'e-lost'");
+  expect(await find()).toContainEqual(expect.objectContaining({ kind: "KeyMissing", object: "key e-lost" }));
+  await runAsSuperuser(
+    databaseUrl,
+    "update apitoken.keys set check_value = sha256('another') where kind = 'encryption'",
+  );
+  expect(await find()).toContainEqual(expect.objectContaining({ kind: "KeySwapped" }));
   await cluster.kubectl(["delete", "secret", "apitoken-keyring"]);
   expect(await find()).toContainEqual(expect.objectContaining({ kind: "KeyringUnusable" }));
   expect(await cluster.getSecret("apitoken-keyring")).toBeUndefined();

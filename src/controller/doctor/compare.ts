@@ -11,6 +11,7 @@ import type {
   DatabaseExamination,
   Examination,
   ExaminedToken,
+  KeyringExamination,
   UnownedSecret,
 } from "./examination.ts";
 import type { Finding } from "./finding.ts";
@@ -29,7 +30,7 @@ export function compare(examination: Examination, lease: LeaseView): Finding[] {
       }),
     ),
     ...judgeDatabase(database),
-    ...judgeKeyring(keyring, database),
+    ...judgeKeyring(keyring),
     ...judgePolicies(examination),
     ...(cross === undefined ? [] : judgeCross(cross, now)),
   ];
@@ -74,19 +75,29 @@ function judgeDatabase({ schemaProblem, missingEventMonths, faultyTriggers }: Da
   ];
 }
 
-function judgeKeyring(keyring: Examination["keyring"], { tokensByKey }: DatabaseExamination): Finding[] {
+function judgeKeyring(keyring: KeyringExamination): Finding[] {
   if ("problem" in keyring) {
     const [problem = "", ...remedies] = keyring.problem.split("; ");
     return [{ kind: "KeyringUnusable", object: "keyring", problem, remedy: remedies.join("; ") }];
   }
-  return tokensByKey
-    .filter(({ keyId }) => !keyring.pepperIds.includes(keyId))
-    .map(({ keyId, tokens }) => ({
-      kind: "KeyMissing",
-      object: `key ${keyId}`,
-      problem: `the keyring lacks it, and ${count(tokens, "live token")} cannot be verified without it`,
-      remedy: "restore the keyring's Secret from a backup, or delete those rows if their tokens may die",
-    }));
+  const restore = "restore the keyring's Secret from a backup";
+  return [
+    ...keyring.missing.map(({ kind, id, rows }): Finding => {
+      const [loss, otherwise] =
+        kind === "pepper"
+          ? ["cannot be verified", "delete those rows if their tokens may die"]
+          : [
+              "cannot show their metadata",
+              "set metadata and metadata_key_id of those rows to null: the specs have it still",
+            ];
+      const problem = `the keyring lacks it: ${count(rows, "token")} ${loss} without it, and no controller begins to lead`;
+      return { kind: "KeyMissing", object: `key ${id}`, problem, remedy: `${restore}, or ${otherwise}` };
+    }),
+    ...keyring.swapped.map(({ id }): Finding => {
+      const problem = "it has other bytes than before, and no controller begins to lead with it";
+      return { kind: "KeySwapped", object: `key ${id}`, problem, remedy: `${restore} of this very cluster` };
+    }),
+  ];
 }
 
 function judgePolicies({ cluster: { policies, namespaces } }: Examination): Finding[] {

@@ -1,6 +1,7 @@
 import type { OwnerBlock } from "../../kube/resources/owner-block.ts";
 import type { PolicyResource } from "../../kube/resources/policy.ts";
 import type { RecordedBlock } from "../../postgres/examination.ts";
+import type { KeyCheck, KeyUse } from "../../token/key-status.ts";
 import type { ApiTokenStatus } from "../../token/model.ts";
 import type { Action } from "../../token/plan/action.ts";
 import type { NamespaceView } from "../observe-policy.ts";
@@ -39,7 +40,8 @@ export interface DatabaseExamination {
   readonly schemaProblem: string | undefined;
   readonly missingEventMonths: readonly string[];
   readonly faultyTriggers: readonly { readonly name: string; readonly isMissing: boolean }[];
-  readonly tokensByKey: readonly { readonly keyId: string; readonly tokens: number }[];
+  /** The keys that rows name which still work. */
+  readonly keyUses: readonly KeyUse[];
 }
 
 /** What was read of both, side by side: only where both could be read. */
@@ -49,12 +51,16 @@ export interface CrossExamination {
   readonly blocks: { readonly resources: readonly OwnerBlock[]; readonly rows: readonly RecordedBlock[] };
 }
 
+/** What is wrong with the keyring's keys, or why it cannot be used at all. */
+export type KeyringExamination =
+  | { readonly missing: readonly KeyUse[]; readonly swapped: readonly KeyCheck[] }
+  | { readonly problem: string };
+
 /** Everything that was read, for the comparison. */
 export interface Examination {
   readonly now: Date;
   readonly cluster: ClusterExamination;
   readonly database: DatabaseExamination;
-  /** The ids of the peppers in the keyring, or why it cannot be used. */
-  readonly keyring: { readonly pepperIds: readonly string[] } | { readonly problem: string };
+  readonly keyring: KeyringExamination;
   readonly cross: CrossExamination | undefined;
 }

@@ -13,6 +13,7 @@ export type FindingKind =
   | "InvalidPolicy"
   | "PolicySelectsNothing"
   | "KeyMissing"
+  | "KeySwapped"
   | "KeyringUnusable"
   | "AuditPartitionMissing"
   | "TriggerFaulty"

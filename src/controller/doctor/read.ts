@@ -10,8 +10,10 @@ import { secretsPath } from "../../kube/resources/secret-api.ts";
 import type { Store, Stored } from "../../kube/store.ts";
 import type { KubeTransport } from "../../kube/transport.ts";
 import type { Database } from "../../postgres/database.ts";
-import { countTokensByKey, findFaultyTriggers, findMissingEventMonths } from "../../postgres/examination.ts";
+import { findFaultyTriggers, findMissingEventMonths } from "../../postgres/examination.ts";
+import { findKeyUses, findSwappedKeys } from "../../postgres/keys.ts";
 import { requireSchema, SchemaMismatchError } from "../../postgres/migrations.ts";
+import { describeKeyChecks, findMissingKeys } from "../../token/key-status.ts";
 import type { Keyring } from "../../token/keyring.ts";
 import type { ControllerConfig } from "../config.ts";
 import { EVENT_MONTHS_AHEAD } from "../housekeeping.ts";
@@ -20,7 +22,7 @@ import { type Caches, createCaches } from "../observe.ts";
 import { NAMESPACES_PATH, reduceNamespace } from "../observe-policy.ts";
 import { findClusterId } from "../startup.ts";
 import { crossExamine } from "./cross-examine.ts";
-import type { DatabaseExamination, Examination } from "./examination.ts";
+import type { DatabaseExamination, Examination, KeyringExamination } from "./examination.ts";
 
 /** Reads, and writes nothing. */
 export interface ReadOptions {
@@ -61,7 +63,7 @@ export async function examine(options: ReadOptions): Promise<ReadResult> {
         namespaces: [...caches.namespaces.values()],
       },
       database,
-      keyring: ring === undefined ? (keyring as { problem: string }) : { pepperIds: ring.peppers.map(({ id }) => id) },
+      keyring: "problem" in keyring ? keyring : await examineKeyring(db, clusterId, keyring, database),
       cross,
     },
   };
@@ -80,19 +82,29 @@ async function readKeyring(
   }
 }
 
+async function examineKeyring(
+  db: Database,
+  clusterId: string,
+  keyring: Keyring,
+  { schemaProblem, keyUses }: DatabaseExamination,
+): Promise<KeyringExamination> {
+  const swapped = schemaProblem === undefined ? await findSwappedKeys(db, clusterId, describeKeyChecks(keyring)) : [];
+  return { missing: findMissingKeys(keyring, keyUses), swapped };
+}
+
 async function examineDatabase(db: Database, clusterId: string): Promise<DatabaseExamination> {
   try {
     await requireSchema(db);
   } catch (error) {
     if (!(error instanceof SchemaMismatchError)) throw error;
-    return { schemaProblem: error.message, missingEventMonths: [], faultyTriggers: [], tokensByKey: [] };
+    return { schemaProblem: error.message, missingEventMonths: [], faultyTriggers: [], keyUses: [] };
   }
-  const [missingEventMonths, faultyTriggers, tokensByKey] = await Promise.all([
+  const [missingEventMonths, faultyTriggers, { uses }] = await Promise.all([
     findMissingEventMonths(db, EVENT_MONTHS_AHEAD),
     findFaultyTriggers(db),
-    countTokensByKey(db, clusterId),
+    findKeyUses(db, clusterId),
   ]);
-  return { schemaProblem: undefined, missingEventMonths, faultyTriggers, tokensByKey };
+  return { schemaProblem: undefined, missingEventMonths, faultyTriggers, keyUses: uses };
 }
 
 /** Fills the caches; returns the CustomResourceDefinitions that are missing. Without a keyring Secrets stay unread. */

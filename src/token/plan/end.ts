@@ -43,8 +43,10 @@ function carryOut(situation: Situation, { reason, message, note }: End): Plan {
   };
 }
 
-function findRevocation({ desired }: Situation): End | undefined {
-  if (!desired.isRevoked) return undefined;
+/** Final: where a backup of the cluster has brought a spec back that does not say so yet, the row still does. */
+function findRevocation(situation: Situation): End | undefined {
+  const { desired } = situation;
+  if (!desired.isRevoked && !hasEndedFor("RevokedBySpec", situation)) return undefined;
   const note = desired.revocationReason;
   return {
     reason: "RevokedBySpec",
@@ -91,10 +93,12 @@ export function describeLimit(owner: string, max: number): string {
 
 /** Stays so, for nobody has missed the token, until a rotation is asked for. */
 function findInactivity(situation: Situation): End | undefined {
-  const { observed, live, held } = situation;
+  const { observed, held } = situation;
   const timeoutMs = inactivityLimit(situation);
   const isOverdue =
-    held !== undefined && timeoutMs !== undefined && lastActivity(live).getTime() + timeoutMs <= observed.now.getTime();
+    held !== undefined &&
+    timeoutMs !== undefined &&
+    lastActivity(situation).getTime() + timeoutMs <= observed.now.getTime();
   const isInactive = hasEndedFor("Inactive", situation) && findRotationRequest(situation) === undefined;
   if (!isOverdue && !isInactive) return undefined;
   return {

@@ -6,7 +6,7 @@ import { ensureFinalizer } from "./steps.ts";
 
 /** A new token: in the place of the newest row if that one's plaintext never reached anybody, else as the next revision. */
 export function planIssue(situation: Situation, policy: AppliedPolicy): Plan {
-  const { desired, observed, newest, live } = situation;
+  const { desired, observed, newest } = situation;
   const { resource, now } = observed;
   const issuedAt = floorToSecond(now);
   const { expiresAt } = resolveLifetime(desired.lifetime, policy.lifetime, issuedAt);
@@ -19,7 +19,7 @@ export function planIssue(situation: Situation, policy: AppliedPolicy): Plan {
         revision: Math.max(newest?.revision ?? 0, resource.status.revision ?? 0) + 1,
         issuedAt,
         expiresAt,
-        activeSince: cause === "Due" ? lastActivity(live) : issuedAt,
+        activeSince: cause === "Due" ? lastActivity(situation) : issuedAt,
         cause,
       };
   const handledRotateAt = resource.rotateRequestedAt;

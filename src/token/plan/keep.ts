@@ -163,7 +163,7 @@ function nextLook(
   previous: TokenRow | undefined,
   renewAt: Date | undefined,
 ): Date {
-  const { observed, live } = situation;
+  const { observed } = situation;
   const { now, block, encryptionChangesAt } = observed;
   const timeoutMs = inactivityLimit(situation);
   const times = [
@@ -171,7 +171,7 @@ function nextLook(
     renewAt,
     warningTime(situation, held),
     ...(previous ? [endOf(previous), new Date(now.getTime() + OVERLAP_RECHECK_MS)] : []),
-    timeoutMs === undefined ? undefined : new Date(lastActivity(live).getTime() + timeoutMs),
+    timeoutMs === undefined ? undefined : new Date(lastActivity(situation).getTime() + timeoutMs),
     block?.effectiveAt,
     hasMetadata(held) ? encryptionChangesAt : undefined,
   ].filter((time) => time !== undefined && time > now) as Date[];

@@ -57,9 +57,14 @@ export function hasEndedFor(reason: Reason, situation: Situation): boolean {
   const { status } = observed.resource;
   // With a token held the next status tells of that one, whatever later one it tells of now.
   const last = held === undefined ? findLast(situation) : newest;
-  if (last !== undefined && !isLive(last, observed.now) && last.revocationReason === reason) return true;
+  if (last !== undefined && !isLive(last, observed.now) && isFor(reason, last)) return true;
   // Not Ready: an outage of the database takes its place.
   return (newest?.revision ?? 0) <= (status.revision ?? 0) && findCondition(status, "Revoked")?.reason === reason;
+}
+
+/** A row's reason may be followed by a note, after a colon. */
+function isFor(reason: Reason, { revocationReason = "" }: TokenRow): boolean {
+  return revocationReason === reason || revocationReason.startsWith(`${reason}: `);
 }
 
 /** The rotation that was asked for and not yet made, by the value of its annotation. */
@@ -70,10 +75,16 @@ export function findRotationRequest({ observed: { resource, secret } }: Situatio
   return isHandled ? undefined : rotateRequestedAt;
 }
 
-/** When the owner was last seen to use a token of this ApiToken, or could first have done so. */
-export function lastActivity(live: readonly TokenRow[]): Date {
-  const times = live.flatMap(({ activeSince, lastUsedAt }) => [activeSince, ...(lastUsedAt ? [lastUsedAt] : [])]);
-  return new Date(Math.max(...times.map((time) => time.getTime())));
+/**
+ * When the owner was last seen to use a token of this ApiToken, or could first have done so. The status may know of a use
+ * that a database from a backup does not.
+ */
+export function lastActivity({ live, observed: { now, resource } }: Situation): Date {
+  const { tokenId, lastUsedAt } = resource.status;
+  const toldMs = live.some(({ id }) => id === tokenId) ? Date.parse(lastUsedAt ?? "") : Number.NaN;
+  const times = live.flatMap(({ activeSince, lastUsedAt: usedAt }) => [activeSince, ...(usedAt ? [usedAt] : [])]);
+  const latestMs = Math.max(...times.map((time) => time.getTime()));
+  return new Date(toldMs > latestMs && toldMs <= now.getTime() ? toldMs : latestMs);
 }
 
 /** The stricter of what the spec and the policy say; undefined when neither does. */

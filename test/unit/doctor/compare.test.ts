@@ -13,8 +13,8 @@ function anExamination(cross: Partial<CrossExamination> = {}, rest: Partial<Exam
   return {
     now: NOW,
     cluster: { missingDefinitions: [], policies: [], namespaces: [] },
-    database: { schemaProblem: undefined, missingEventMonths: [], faultyTriggers: [], tokensByKey: [] },
-    keyring: { pepperIds: ["p-1"] },
+    database: { schemaProblem: undefined, missingEventMonths: [], faultyTriggers: [], keyUses: [] },
+    keyring: { missing: [], swapped: [] },
     cross: { tokens: [], unownedSecrets: [], blocks: { resources: [], rows: [] }, ...cross },
     ...rest,
   };

@@ -20,7 +20,15 @@ type End = readonly [when: string, Observed, Partial<DesiredToken>?, PolicyVerdi
 
 /** Every reason that there is: a new one does not compile without a case. */
 const ENDS: Readonly<Record<RevocationReason, readonly End[]>> = {
-  RevokedBySpec: [["spec.revoked says so", aConvergedObserved(), { isRevoked: true }]],
+  RevokedBySpec: [
+    ["spec.revoked says so", aConvergedObserved(), { isRevoked: true }],
+    [
+      "the spec said so, and a backup of the cluster has brought back one that does not",
+      aConvergedObserved({
+        tokens: [row, { ...second, revokedAt: later(-HOUR_MS), revocationReason: "RevokedBySpec: leaked" }],
+      }),
+    ],
+  ],
   OwnerBlocked: [
     ["its owner is blocked", aConvergedObserved({ block: { reason: "", effectiveAt: NOW } })],
     [
@@ -223,4 +231,16 @@ describe("the overlap of the previous token", () => {
     const resource = aResource({ status: { tokenId: second.id, revision: 2, previous } });
     expect(overlapEnd({}, { resource })).toEqual(new Date("2026-06-01T12:20:00Z"));
   });
+});
+
+test("a use that only the status knows of, because the database is from a backup, keeps a token from being Inactive", () => {
+  const status = { ...published.status, lastUsedAt: later(-HOUR_MS / 2).toISOString() };
+  const observed = (told: object) =>
+    aConvergedObserved({ resource: aResource({ status: { ...published.status, ...told } }) });
+  const spec = { inactivityTimeoutMs: HOUR_MS };
+  expect(actionsOf(observed({}), spec).map(({ kind }) => kind)).toContain("revokeTokens");
+  expect(actionsOf(observed(status), spec)).toEqual([]);
+  // A status can be edited by hand: a use that lies ahead is none.
+  const ahead = { ...status, lastUsedAt: later(HOUR_MS).toISOString() };
+  expect(actionsOf(observed(ahead), spec).map(({ kind }) => kind)).toContain("revokeTokens");
 });
