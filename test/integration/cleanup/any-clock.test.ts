@@ -21,7 +21,7 @@ const SHAPES = {
   timestamptz: { setting: "", at: (moment: string) => moment, time: (value: string) => value },
   timestamp: {
     setting: "timezone: Asia/Kathmandu,",
-    at: (moment: string) => `(${moment} at time zone 'Asia/Kathmandu')`,
+    at: (moment: string) => `((${moment}) at time zone 'Asia/Kathmandu')`,
     time: (value: string) => `(${value} at time zone 'Asia/Kathmandu')`,
   },
   bigint: {

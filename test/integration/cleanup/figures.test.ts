@@ -8,6 +8,7 @@ import { beforeEach, expect, onTestFinished, test } from "vitest";
 import { exportCleanupMetrics } from "../../../src/controller/cleanup-metrics.ts";
 import { openDatabase } from "../../../src/postgres/database.ts";
 import { createTestDatabase } from "../../support/database.ts";
+import { findFreePorts } from "../../support/processes.ts";
 import { DUE, KEPT } from "../../support/token-rows.ts";
 import { insertTokens, runCleanup } from "./program.ts";
 import { createSessions, execute, writeConfig } from "./team-table.ts";
@@ -92,13 +93,14 @@ test("a run's figures are pushed to the database's own group; stale groups of ou
 });
 
 test("a Pushgateway that is not there costs a warning, and neither the run nor its exit code", async () => {
+  const [port] = await findFreePorts(1);
   const { exitCode, stderr } = await runCleanup(url, ["--config", writeConfig(TARGETS)], {
-    APITOKEN_CLEANUP_PUSHGATEWAY_URL: "http://127.0.0.1:1/",
+    APITOKEN_CLEANUP_PUSHGATEWAY_URL: `http://127.0.0.1:${port}/`,
     APITOKEN_CLEANUP_TEXTFILE: "/nowhere/cleanup.prom",
   });
   expect(exitCode).toBe(0);
   expect(stderr).toContain("cannot push the metrics");
-  expect(stderr).toContain("the Pushgateway at http://127.0.0.1:1 does not answer (ECONNREFUSED)");
+  expect(stderr).toContain(`the Pushgateway at http://127.0.0.1:${port} does not answer (ECONNREFUSED)`);
   expect(stderr).toContain("cannot write the textfile");
 });
 
