@@ -43,6 +43,8 @@ export function createQueue({ concurrency, handle, onFailure }: QueueOptions): Q
   const waiting = new Set<string>();
   const busy = new Set<string>();
   const dirty = new Set<string>();
+  /** Keys that were nudged while they were handled. */
+  const nudged = new Set<string>();
   const timers = new Map<string, { timer: NodeJS.Timeout; atMs: number }>();
   const failures = new Map<string, number>();
   let isStopped = false;
@@ -84,9 +86,14 @@ export function createQueue({ concurrency, handle, onFailure }: QueueOptions): Q
   };
 
   const work = async (key: string) => {
+    const beginLook = () => {
+      dirty.delete(key);
+      nudged.delete(key);
+    };
     try {
-      await handle(key, { failures: failures.get(key) ?? 0, beginLook: () => void dirty.delete(key) });
+      await handle(key, { failures: failures.get(key) ?? 0, beginLook });
       failures.delete(key);
+      if (nudged.has(key)) dirty.add(key);
     } catch (error) {
       const failed = (failures.get(key) ?? 0) + 1;
       failures.set(key, failed);
@@ -95,6 +102,7 @@ export function createQueue({ concurrency, handle, onFailure }: QueueOptions): Q
       addAfter(key, retryAfterMs);
     }
     busy.delete(key);
+    nudged.delete(key);
     if (dirty.delete(key)) add(key);
     if (busy.size === 0) onIdle?.();
     if (!isStopped) startWorkers();
@@ -102,7 +110,10 @@ export function createQueue({ concurrency, handle, onFailure }: QueueOptions): Q
 
   return {
     add,
-    nudge: (key) => void (failures.has(key) || add(key)),
+    nudge(key) {
+      if (busy.has(key)) nudged.add(key);
+      else if (!failures.has(key)) add(key);
+    },
     addAfter,
     get depth() {
       return waiting.size;
@@ -114,6 +125,7 @@ export function createQueue({ concurrency, handle, onFailure }: QueueOptions): Q
       isStopped = true;
       waiting.clear();
       dirty.clear();
+      nudged.clear();
       for (const key of [...timers.keys()]) cancelTimer(key);
       if (busy.size > 0) await new Promise<void>((resolve) => (onIdle = resolve));
     },

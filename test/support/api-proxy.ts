@@ -70,6 +70,7 @@ export async function startApiProxy(kubeconfigPath: string): Promise<ApiProxy> {
       response.on("close", () => watches.delete(response));
       reply.on("end", () => response.end());
       reply.on("data", (chunk: Buffer) => {
+        if (response.writableEnded || response.destroyed) return;
         if (findFault(call)?.kind !== "truncated") return void response.write(chunk);
         faults += 1;
         response.write(chunk.subarray(0, chunk.length / 2), () => response.destroy());

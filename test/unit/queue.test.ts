@@ -72,6 +72,29 @@ test("what a key was added for before its handler's last look is no reason to ha
   release("a");
 });
 
+test("a key that is nudged while a try after failures is under way is handled again, unless that fails, too", async () => {
+  const { handled, handle, release } = aHandler();
+  const outcomes = [false, true, true];
+  queue = createQueue({
+    concurrency: 1,
+    async handle(key) {
+      await handle(key);
+      if (!outcomes.shift()) throw new Error("no");
+    },
+    onFailure: ignore,
+  });
+  queue.add("a");
+  queue.nudge("a"); // the try that comes after the failure sees what has changed
+  release("a");
+  await eventually(() => handled.length === 2);
+  queue.nudge("a"); // nothing else would come after a success
+  release("a");
+  await eventually(() => handled.length === 3);
+  release("a");
+  await eventually(() => queue.busy === 0);
+  expect(handled).toEqual(["a", "a", "a"]);
+});
+
 test("no more keys than the concurrency are handled at once", () => {
   const { handled, handle, release } = aHandler();
   queue = createQueue({ concurrency: 3, handle, onFailure: ignore });
