@@ -11,7 +11,7 @@ export default defineConfig({
     maxWorkers: 2,
     projects: [
       { test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 30_000 } },
-      { test: { name: "integration", include: ["test/{integration,e2e}/**/*.test.ts"], ...withServers } },
+      { test: { name: "integration", include: ["test/{integration,chart}/**/*.test.ts"], ...withServers } },
     ],
   },
 });

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import {
   ConfigError,
-  databaseUrlSetting,
+  databaseSettings,
   durationSetting,
   integerSetting,
   readEnvironment,
@@ -37,7 +37,7 @@ const bytesSetting = z.string().transform((text, context) => {
 
 /** The cleanup's settings: environment variables. docs/settings.md says what each means. */
 export const cleanupEnvironment = z.object({
-  DATABASE_URL: databaseUrlSetting,
+  ...databaseSettings,
   APITOKEN_LOG_LEVEL: z.enum(LOG_LEVELS).default("info"),
   APITOKEN_CLEANUP_CONFIG: z.string().optional(),
   APITOKEN_CLEANUP_RETENTION_EXPIRED: retentionSetting.prefault("7d"),
@@ -87,7 +87,7 @@ export type CleanupConfig = CleanupSettings & CleanupOptions & { readonly target
 /** The settings, of the environment and, where that is silent, of the file. Throws a ConfigError. */
 export function readSettings(environment: NodeJS.ProcessEnv, file: ConfigFile): CleanupSettings {
   for (const name of Object.keys(file.settings)) {
-    if (name === "DATABASE_URL" || !Object.hasOwn(cleanupEnvironment.shape, name)) {
+    if (Object.hasOwn(databaseSettings, name) || !Object.hasOwn(cleanupEnvironment.shape, name)) {
       throw new ConfigError(
         `settings.${name} of the configuration file is no setting of cleanup's that may stand there`,
       );

@@ -3,7 +3,7 @@ import { createDemoTable, type DemoTable } from "../postgres/cleanup-demo.ts";
 import { openDatabase } from "../postgres/database.ts";
 import { sqlState } from "../postgres/errors.ts";
 import { formatTableName, parseTableName } from "../postgres/identifiers.ts";
-import { ConfigError, databaseUrlSetting, integerSetting, readEnvironment } from "../runtime/config.ts";
+import { ConfigError, databaseSettings, integerSetting, readEnvironment, readLogin } from "../runtime/config.ts";
 import { EXIT_DONE } from "../runtime/program.ts";
 import type { CommandLine } from "./start.ts";
 import { formatCount } from "./table.ts";
@@ -24,7 +24,7 @@ export async function fillDemoTable(
   options: CommandLine,
   environment: NodeJS.ProcessEnv,
 ): Promise<number> {
-  const { DATABASE_URL: url } = readEnvironment(z.object({ DATABASE_URL: databaseUrlSetting }), environment);
+  const login = readLogin(readEnvironment(z.object(databaseSettings), environment));
   const read = demoOptions.safeParse(options);
   if (!read.success) {
     throw new ConfigError(read.error.issues.map(({ path, message }) => `--${String(path[0])}: ${message}`).join("\n"));
@@ -35,7 +35,7 @@ export async function fillDemoTable(
     deadShare: read.data.dead,
     isPartitioned: read.data.partitioned,
   };
-  const db = openDatabase({ url, actor: "cleanup-demo", maxConnections: 1, statementTimeoutMs: 0 });
+  const db = openDatabase({ ...login, actor: "cleanup-demo", maxConnections: 1, statementTimeoutMs: 0 });
   try {
     await db.withConnection((session) => createDemoTable(session, table));
   } catch (error) {

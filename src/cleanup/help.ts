@@ -29,6 +29,7 @@ Settings are environment variables; only DATABASE_URL has no default. Retentions
 
   DATABASE_URL                         postgres://user:password@host:5432/database; the login must be a
                                        member of the role apitoken_cleanup
+  APITOKEN_DATABASE_PASSWORD_FILE      a file with the password, read anew for each connection
   APITOKEN_CLEANUP_CONFIG              the same as --config
   APITOKEN_CLEANUP_RETENTION_EXPIRED   how long expired tokens are kept                      [7d]
   APITOKEN_CLEANUP_RETENTION_REVOKED   how long revoked tokens are kept                      [7d]

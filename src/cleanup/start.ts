@@ -1,6 +1,6 @@
 import { type Database, openDatabase } from "../postgres/database.ts";
 import { sqlState } from "../postgres/errors.ts";
-import { ConfigError } from "../runtime/config.ts";
+import { ConfigError, readLogin } from "../runtime/config.ts";
 import { createLogger, type Logger } from "../runtime/log.ts";
 import { EXIT_DONE } from "../runtime/program.ts";
 import { type CleanupConfig, readCommandLine, readSettings } from "./config.ts";
@@ -26,7 +26,7 @@ export function readConfig(options: CommandLine, environment: NodeJS.ProcessEnv)
 /** The database as the cleanup uses it: the batches on one connection, and one to watch the server. */
 export async function openCleanupDatabase(config: CleanupConfig): Promise<Database> {
   const db = openDatabase({
-    url: config.DATABASE_URL,
+    ...readLogin(config),
     role: "apitoken_cleanup",
     actor: "cleanup",
     maxConnections: 2,

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import {
   ConfigError,
-  databaseUrlSetting,
+  databaseSettings,
   durationBetween,
   integerSetting,
   listSetting,
@@ -40,7 +40,7 @@ const leaseTimeSetting = durationBetween(1_000, 3_600_000);
 
 /** The controller's settings: environment variables. docs/settings.md says what each means. */
 export const controllerEnvironment = z.object({
-  DATABASE_URL: databaseUrlSetting,
+  ...databaseSettings,
   KUBECONFIG: z.string().optional(),
   APITOKEN_NAMESPACE: namespaceSetting.default("apitoken-system"),
   APITOKEN_WATCH_NAMESPACES: namespacesSetting.default([]),

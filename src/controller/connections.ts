@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { createTransport, type KubeTransport } from "../kube/transport.ts";
 import { type Database, openDatabase } from "../postgres/database.ts";
+import { readLogin } from "../runtime/config.ts";
 import type { Logger } from "../runtime/log.ts";
 import { VERSION } from "../runtime/version.ts";
 import type { ControllerConfig } from "./config.ts";
@@ -21,7 +22,7 @@ export async function connect(config: ControllerConfig, identity: string, log: L
     requestTimeoutMs: Math.min(config.APITOKEN_LEASE_RENEW_DEADLINE * 0.8, 10_000),
   });
   const db = openDatabase({
-    url: config.DATABASE_URL,
+    ...readLogin(config),
     role: "apitoken_controller",
     actor: `controller/${identity}`,
     maxConnections: config.APITOKEN_DATABASE_CONNECTIONS,

@@ -1,10 +1,10 @@
 import { z } from "zod";
 import type { ObjectMeta } from "../kube/resources/group.ts";
 import { createTransport, type KubeTransport } from "../kube/transport.ts";
-import { type Database, openDatabase } from "../postgres/database.ts";
+import { type Database, type DatabaseLogin, openDatabase } from "../postgres/database.ts";
 import { findKeyUses } from "../postgres/keys.ts";
 import { requireSchema } from "../postgres/migrations.ts";
-import { ConfigError, databaseUrlSetting, readEnvironment, readOptions } from "../runtime/config.ts";
+import { ConfigError, databaseSettings, readEnvironment, readLogin, readOptions } from "../runtime/config.ts";
 import { EXIT_DONE, EXIT_FAILED } from "../runtime/program.ts";
 import { VERSION } from "../runtime/version.ts";
 import { parseDuration } from "../token/duration.ts";
@@ -34,7 +34,7 @@ Settings: DATABASE_URL (status, remove), KUBECONFIG, APITOKEN_NAMESPACE, APITOKE
 Exit codes: 0 done, 1 failed or refused, 2 bad configuration.
 `;
 
-const DATABASE_SETTINGS = z.object({ DATABASE_URL: databaseUrlSetting });
+const DATABASE_SETTINGS = z.object(databaseSettings);
 
 /** What the subcommands share. `write` takes the program's results. */
 interface KeysContext {
@@ -119,7 +119,7 @@ function explainRefusal({ kind, id, state, rows, lastEndsAt }: KeyStatus): strin
 /** The keyring, and what the database says of its keys. */
 async function lookUp(context: KeysContext): Promise<{ stored: StoredKeyring; keys: KeyStatus[] }> {
   const { transport, environment } = context;
-  const db = openKeysDatabase(readEnvironment(DATABASE_SETTINGS, environment).DATABASE_URL);
+  const db = openKeysDatabase(readLogin(readEnvironment(DATABASE_SETTINGS, environment)));
   try {
     const stored = await needKeyring(context);
     const { metadata } = await transport.request<{ metadata: ObjectMeta }>("GET", "/api/v1/namespaces/kube-system");
@@ -131,8 +131,8 @@ async function lookUp(context: KeysContext): Promise<{ stored: StoredKeyring; ke
   }
 }
 
-function openKeysDatabase(url: string): Database {
-  return openDatabase({ url, role: "apitoken_controller", actor: "controller/keys", maxConnections: 1 });
+function openKeysDatabase(login: DatabaseLogin): Database {
+  return openDatabase({ ...login, role: "apitoken_controller", actor: "controller/keys", maxConnections: 1 });
 }
 
 async function needKeyring({ transport, place }: KeysContext): Promise<StoredKeyring> {

@@ -21,6 +21,7 @@ Settings are environment variables; only DATABASE_URL has no default:
 
   DATABASE_URL                    postgres://user:password@host:5432/database; the login must be a
                                   member of the role apitoken_controller
+  APITOKEN_DATABASE_PASSWORD_FILE a file with the password, read anew for each connection
   KUBECONFIG                      a kubeconfig file; default: the pod's service account
   APITOKEN_NAMESPACE              where the keyring Secret and the Lease are        [apitoken-system]
   APITOKEN_WATCH_NAMESPACES       a,b: look at these namespaces only                [all]

@@ -1,4 +1,5 @@
 import { migrate } from "../postgres/migrations.ts";
+import { readLogin } from "../runtime/config.ts";
 import { createLogger, type Logger } from "../runtime/log.ts";
 import { EXIT_DONE, EXIT_FAILED, exitOnUncaught } from "../runtime/program.ts";
 import { unlessAborted, whenAborted, whenEnded } from "../runtime/signals.ts";
@@ -26,7 +27,7 @@ export async function run(options: {
   try {
     stop.throwIfAborted();
     if (mustMigrate) {
-      log.info({ migrations: await unlessAborted(migrate(config.DATABASE_URL), stop) }, "schema is up to date");
+      log.info({ migrations: await unlessAborted(migrate(readLogin(config)), stop) }, "schema is up to date");
     }
     await serve(config, log, stop);
   } catch (error) {

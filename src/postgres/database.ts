@@ -1,12 +1,19 @@
 import pg from "pg";
 import { classifyError } from "./errors.ts";
+import { createClientWithPasswordFile } from "./password-file.ts";
 
 /** The group roles that the migrations create, one for each program. */
 export type DatabaseRole = "apitoken_controller" | "apitoken_cleanup" | "apitoken_verifier";
 
-export interface DatabaseOptions {
+/** Where the database is, and as whom to log in. */
+export interface DatabaseLogin {
   /** A libpq connection string: postgres://user:password@host:port/database?sslmode=… */
   readonly url: string;
+  /** A file with the password, in the place of the URL's; read anew for each connection. */
+  readonly passwordFile?: string | undefined;
+}
+
+export interface DatabaseOptions extends DatabaseLogin {
   /** The role that every session takes: the login must be a member of it. Undefined: the login's own rights. */
   readonly role?: DatabaseRole;
   /** Who acts, as it stands in the audit trail and in pg_stat_activity. No spaces. */
@@ -90,6 +97,7 @@ function toPoolConfig(options: DatabaseOptions): pg.PoolConfig {
   const { connectTimeoutMs = 5_000, statementTimeoutMs = 10_000 } = options;
   return {
     connectionString: options.url,
+    ...(options.passwordFile === undefined ? {} : { Client: createClientWithPasswordFile(options.passwordFile) }),
     max: options.maxConnections,
     application_name: options.actor,
     connectionTimeoutMillis: connectTimeoutMs,

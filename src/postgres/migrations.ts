@@ -1,8 +1,10 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { runner } from "node-pg-migrate";
-import type { Queryable } from "./database.ts";
-import { sqlState } from "./errors.ts";
+import pg from "pg";
+import type { DatabaseLogin, Queryable } from "./database.ts";
+import { classifyError, sqlState } from "./errors.ts";
+import { createClientWithPasswordFile } from "./password-file.ts";
 
 /** The newest schema that this program knows. */
 export const SCHEMA_VERSION = 2;
@@ -14,13 +16,33 @@ export class SchemaMismatchError extends Error {
 
 /**
  * Brings the schema up to SCHEMA_VERSION, in one transaction. Concurrent callers wait for each other.
- * `url` must be of a login that may create schemas, and roles where they do not exist yet.
+ * The login must be allowed to create schemas, and roles where they do not exist yet.
  * Returns the names of the migrations that were run: none when there was nothing to do.
+ * Throws a DatabaseUnavailableError when there is no connection to be had.
  */
-export async function migrate(url: string): Promise<string[]> {
+export async function migrate({ url, passwordFile }: DatabaseLogin): Promise<string[]> {
+  const Client = passwordFile === undefined ? pg.Client : createClientWithPasswordFile(passwordFile);
+  const client = new Client({
+    connectionString: url,
+    application_name: "migrate",
+    connectionTimeoutMillis: 5_000,
+    options: "-c apitoken.actor=migrate",
+  });
+  client.on("error", () => {}); // a statement that is under way fails with it
+  try {
+    await client.connect().catch((error: unknown) => {
+      throw classifyError(error);
+    });
+    return await runMigrations(client);
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+async function runMigrations(client: pg.Client): Promise<string[]> {
   const quiet = () => {};
   const migrations = await runner({
-    databaseUrl: { connectionString: url, application_name: "migrate", options: "-c apitoken.actor=migrate" },
+    dbClient: client,
     dir: findMigrationsFolder(),
     direction: "up",
     schema: "public",

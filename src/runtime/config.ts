@@ -92,10 +92,24 @@ export const listSetting = z.string().transform((text) =>
     .filter((item) => item !== ""),
 );
 
-/** Where the database is. The password may stand in a file of libpq's format (PGPASSFILE) instead of the URL. */
-export const databaseUrlSetting = z
+const databaseUrlSetting = z
   .string({ error: "say where the database is, as postgres://user:password@host:5432/database" })
   .superRefine((text, context) => {
     const fault = findDatabaseUrlFault(text);
     if (fault !== undefined) context.addIssue({ code: "custom", message: fault });
   });
+
+/** Where the database is, and as whom to log in: of every program that talks to it. */
+export const databaseSettings = {
+  DATABASE_URL: databaseUrlSetting,
+  /** Holds the password in the place of the URL's; read anew for each connection. */
+  APITOKEN_DATABASE_PASSWORD_FILE: z.string().optional(),
+};
+
+/** The same, as those take it who connect. */
+export function readLogin(settings: {
+  readonly DATABASE_URL: string;
+  readonly APITOKEN_DATABASE_PASSWORD_FILE?: string | undefined;
+}): { readonly url: string; readonly passwordFile: string | undefined } {
+  return { url: settings.DATABASE_URL, passwordFile: settings.APITOKEN_DATABASE_PASSWORD_FILE };
+}

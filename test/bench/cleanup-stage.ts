@@ -25,7 +25,7 @@ const RAW_DELETE = `delete from apitoken.tokens
 /** A database of the name with a table of which every second row is dead, scattered. */
 export async function fillTemplate(postgres: PostgresServer, name: string, rows: number): Promise<void> {
   const url = await postgres.createDatabase(name);
-  await migrate(url);
+  await migrate({ url });
   await insertTokenRows(url, [
     { prefix: "live", count: rows / 2, ...KEPT.live },
     { prefix: "expired", count: rows / 4, ...DUE.expired },

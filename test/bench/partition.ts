@@ -24,7 +24,7 @@ export async function benchPartition(tell: (text: string) => void, rows = 1_000_
       const measure = async (isPartitioned: boolean) => {
         await runAsSuperuser(postgres.url, "drop database if exists measured with (force)");
         const url = await postgres.createDatabase("measured");
-        await migrate(url);
+        await migrate({ url });
         await fillSessions(url, rows, isPartitioned);
         const { deleted, elapsedMs } = await runProgram(url, ["--config", config], {});
         if (deleted !== rows) throw new Error(`${deleted} rows went, not ${rows}`);

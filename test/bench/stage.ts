@@ -27,7 +27,7 @@ export async function startBenchStage(): Promise<BenchStage> {
   const [postgres, controlPlane] = await Promise.all([startPostgres({ settings: DURABLE }), startControlPlane()]);
   installResources(controlPlane);
   const databaseUrl = await postgres.createDatabase("tokens");
-  await migrate(databaseUrl);
+  await migrate({ url: databaseUrl });
   const transport = await createTransport({ userAgent: "bench", kubeconfigPath: controlPlane.kubeconfigPath });
   for (const name of ["watched", "bare"]) {
     await transport.request("POST", "/api/v1/namespaces", {

@@ -15,7 +15,7 @@ let controller: TestController;
 beforeAll(async () => {
   [cluster, postgres] = await Promise.all([connectCluster(), startPostgres()]);
   databaseUrl = await postgres.createDatabase("tokens");
-  await migrate(databaseUrl);
+  await migrate({ url: databaseUrl });
   controller = await startTestController(cluster, databaseUrl);
 });
 

@@ -24,8 +24,8 @@ async function start(version: string): Promise<PostgresServer> {
 test.each(installed)("on Postgres %s migrations and cleanup do what they do elsewhere", async (version) => {
   const postgres = await start(version);
   const url = await postgres.createDatabase("tokens");
-  expect((await migrate(url)).length).toBeGreaterThan(0);
-  expect(await migrate(url)).toEqual([]);
+  expect((await migrate({ url })).length).toBeGreaterThan(0);
+  expect(await migrate({ url })).toEqual([]);
   const [server] = await runAsSuperuser<{ major: string }>(
     url,
     "select (current_setting('server_version_num')::integer / 10000)::text as major",

@@ -32,7 +32,7 @@ export default async function setUp({ provide }: TestProject): Promise<() => Pro
     startPostgres(),
     startControlPlane({ withControllerManager: true }),
   ]);
-  await migrate(await postgres.createDatabase(TEMPLATE_DATABASE));
+  await migrate({ url: await postgres.createDatabase(TEMPLATE_DATABASE) });
   installResources(controlPlane);
   provide("servers", {
     postgresUrl: postgres.url,

@@ -1,15 +1,16 @@
 #!/usr/bin/env node
 /*
- * Everything that `npm start` and `npm test` need: dependencies, Node 24, Postgres, and a Kubernetes control plane.
+ * Everything that `npm start` and `npm test` need: dependencies, Node 24, Postgres, and a Kubernetes control plane; with
+ * --alerts and --chart also the programs that test these, and with --e2e those of the chart instead of the control plane.
  * Plain JavaScript without dependencies, for any Node from 20 on: it runs before there is anything else. The npm script
- * that follows runs in a new shell and so finds the Node that was installed here. With --test-tools also the programs
- * that tests alone ask.
+ * that follows runs in a new shell and so finds the Node that was installed here.
  */
 import { fileURLToPath } from "node:url";
+import { provideAlertTools } from "./setup/alert-tools.mjs";
+import { provideChartTools } from "./setup/chart-tools.mjs";
 import { provideControlPlane } from "./setup/control-plane.mjs";
 import { installDependencies } from "./setup/dependencies.mjs";
 import { withLock } from "./setup/lock.mjs";
-import { provideTools } from "./setup/test-tools.mjs";
 
 const OLDEST_NODE = 20;
 
@@ -24,8 +25,11 @@ try {
   }
   await withLock(fileURLToPath(new URL("../../", import.meta.url)), async () => {
     await installDependencies();
-    await provideControlPlane();
-    if (process.argv.includes("--test-tools")) await provideTools();
+    const isFor = (option) => process.argv.includes(option);
+    if (!isFor("--e2e")) await provideControlPlane();
+    if (isFor("--alerts")) await provideAlertTools();
+    if (isFor("--chart")) await provideChartTools();
+    if (isFor("--e2e")) await provideChartTools({ withCheckov: false });
   });
 } catch (error) {
   process.stderr.write(`\nset-up: ${error.message}\n`);

@@ -13,16 +13,17 @@ import { CONDITION_TYPES, REASONS } from "../../src/token/model.ts";
 import { aDesiredToken } from "../support/builders.ts";
 
 const HOUR_MS = 3_600_000;
-const DIRECTORY = new URL("../../crds/", import.meta.url);
 const readProjectFile = (file: string) => readFileSync(new URL(`../../${file}`, import.meta.url), "utf8");
 
-describe("crds/ is what `npm run generate` writes", () => {
+describe.each(["crds/", "charts/apitoken-operator/files/crds/"])("%s is what `npm run generate` writes", (folder) => {
+  const directory = new URL(`../../${folder}`, import.meta.url);
+
   test("and nothing else", () => {
-    expect(readdirSync(DIRECTORY).sort()).toEqual(Object.keys(buildCrds()).sort());
+    expect(readdirSync(directory).sort()).toEqual(Object.keys(buildCrds()).sort());
   });
 
   test.each(Object.entries(buildCrds()))("%s", (file, crd) => {
-    expect(parse(readFileSync(new URL(file, DIRECTORY), "utf8"))).toEqual(JSON.parse(JSON.stringify(crd)));
+    expect(parse(readFileSync(new URL(file, directory), "utf8"))).toEqual(JSON.parse(JSON.stringify(crd)));
   });
 });
 

@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { findPromtool, provideAlertTools } from "../support/setup/alert-tools.mjs";
 import { controlPlaneFolder, findAssets, readAssets } from "../support/setup/assets.mjs";
 import { fillFolder, findRelease, provideControlPlane } from "../support/setup/control-plane.mjs";
-import { findTool, provideTools } from "../support/setup/test-tools.mjs";
 
 let home: string;
 let environment: NodeJS.ProcessEnv;
@@ -114,19 +114,19 @@ describe("a set-up that is interrupted", () => {
 
 describe("a program that tests ask", () => {
   test("is built once, or is the one that the environment names", async () => {
-    await provideTools({ environment, build: async (folder, name) => fill(folder, [name]) });
-    expect(findTool("promtool", environment)).toMatch(/promtool-[0-9a-f]{16}\/promtool$/);
-    await provideTools({ environment, build: fails("it is there already") });
+    await provideAlertTools({ environment, build: async (folder) => fill(folder, ["promtool"]) });
+    expect(findPromtool(environment)).toMatch(/promtool\/[0-9a-f]{16}\/promtool$/);
+    await provideAlertTools({ environment, build: fails("it is there already") });
     fill(home, ["promtool"]);
     const given = join(home, "promtool");
-    expect(findTool("promtool", { ...environment, PROMTOOL: given })).toBe(given);
+    expect(findPromtool({ ...environment, PROMTOOL: given })).toBe(given);
   });
 
   test("that cannot be built is told of, and leaves nothing behind", async () => {
-    await provideTools({ environment, build: fails("Go is not installed") });
-    expect(said.join("")).toContain("without promtool some tests are skipped: Go is not installed");
-    expect(findTool("promtool", environment)).toBeUndefined();
-    expect(readdirSync(join(home, "apitoken-operator/tools"))).toEqual([]);
+    await provideAlertTools({ environment, build: fails("Go is not installed") });
+    expect(said.join("")).toContain("without promtool the alerts' tests are skipped: Go is not installed");
+    expect(findPromtool(environment)).toBeUndefined();
+    expect(readdirSync(join(home, "apitoken-operator/promtool"))).toEqual([]);
   });
 });
 

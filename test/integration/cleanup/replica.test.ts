@@ -14,7 +14,7 @@ let url: string;
 beforeAll(async () => {
   primary = await startPostgres();
   url = await primary.createDatabase("tokens");
-  await migrate(url);
+  await migrate({ url });
   await createSessions(url, 20_000);
   await execute(url, "grant pg_monitor to apitoken_cleanup");
   standby = await primary.createStandby();

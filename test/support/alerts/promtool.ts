@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { findTool } from "../setup/test-tools.mjs";
+import { findPromtool } from "../setup/alert-tools.mjs";
 import { type AlertRule, RULES_PATH, readDashboardQueries } from "./rules.ts";
 import type { Scrape } from "./scrape.ts";
 
@@ -41,9 +41,9 @@ export function lasting(scrape: Scrape, minutes: number): History {
 export const hasPromtool = checkPromtool();
 
 function checkPromtool(): boolean {
-  if (findTool("promtool") !== undefined) return true;
+  if (findPromtool() !== undefined) return true;
   const remedy =
-    'run "node test/support/setup.mjs --test-tools" (it needs Go), or set PROMTOOL to a promtool of 3.9 or later';
+    'run "node test/support/setup.mjs --alerts" (it needs Go), or set PROMTOOL to a promtool of 3.9 or later';
   if (process.env.CI === "true") throw new Error(`promtool is missing; ${remedy}`);
   process.stderr.write(`The alerts are not tested: promtool is missing; ${remedy}\n`);
   return false;
@@ -150,7 +150,7 @@ async function withFile(content: object, use: (path: string) => Promise<void>): 
 
 function run(args: readonly string[]): Promise<void> {
   return new Promise((resolve, reject) => {
-    execFile(findTool("promtool") ?? "promtool", [...args], { maxBuffer: 2 ** 26 }, (error, stdout, stderr) => {
+    execFile(findPromtool() ?? "promtool", [...args], { maxBuffer: 2 ** 26 }, (error, stdout, stderr) => {
       if (error === null) resolve();
       else reject(new Error(`promtool ${args[0]}:\n${stdout}${stderr}`));
     });

@@ -34,7 +34,8 @@ export function readAssets(folder) {
   return assets;
 }
 
-function isExecutable(path) {
+/** Whether there is a program that may be run. */
+export function isExecutable(path) {
   try {
     accessSync(path, constants.X_OK);
     return true;

@@ -6,6 +6,6 @@ export function provideControlPlane(sources?: {
   build?: Fill;
 }): Promise<string>;
 
-export function fillFolder(folder: string, fill: Fill): Promise<void>;
+export function fillFolder(folder: string, fill: Fill, isComplete?: (folder: string) => unknown): Promise<void>;
 
 export function findRelease(index: string, platform: string): { url: string; sha512: string };

@@ -49,15 +49,21 @@ export async function provideControlPlane({
   );
 }
 
-/** Fills a temporary folder beside the wanted one and renames it: whoever looks sees all of it, or nothing. */
-export async function fillFolder(folder, fill) {
+/**
+ * Fills a temporary folder beside the wanted one and renames it: whoever looks sees all of it, or nothing.
+ * @param {(folder: string) => unknown} isComplete whether a folder has everything that it should have
+ */
+export async function fillFolder(folder, fill, isComplete = readAssets) {
   mkdirSync(dirname(folder), { recursive: true });
   removeLeftovers(folder);
   const temporary = mkdtempSync(`${folder}.tmp-`);
   try {
     await fill(temporary);
-    if (!readAssets(temporary)) throw new Error(`one of ${REQUIRED.join(", ")} is missing in it`);
-    if (readAssets(folder)) return; // another set-up was faster
+    if (!isComplete(temporary)) {
+      const wanted = isComplete === readAssets ? REQUIRED.join(", ") : "its programs";
+      throw new Error(`one of ${wanted} is missing in it`);
+    }
+    if (isComplete(folder)) return; // another set-up was faster
     rmSync(folder, { recursive: true, force: true });
     renameSync(temporary, folder);
   } finally {

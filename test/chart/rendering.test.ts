@@ -1,0 +1,114 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import {
+  applyObjects,
+  CHART_PATH,
+  type Rendered,
+  readValueSet,
+  renderChart,
+  runTool,
+  tools,
+  VALUE_SETS,
+} from "../support/chart/helm.ts";
+import { writeSchemas } from "../support/chart/openapi-schemas.ts";
+import { connectCluster, type TestCluster } from "../support/cluster.ts";
+
+/* What the chart renders is what an API server takes, with every set of values in its folder ci/. */
+
+/** Kinds of the Prometheus operator, which the tests' API server does not have. */
+const isForeign = ({ apiVersion }: Rendered) => apiVersion.startsWith("monitoring.coreos.com/");
+
+let cluster: TestCluster;
+let folder: string;
+let schemas: string;
+
+beforeAll(async () => {
+  cluster = await connectCluster();
+  folder = mkdtempSync(join(tmpdir(), "apitoken-schemas-"));
+  schemas = await writeSchemas(cluster.transport, folder);
+  const labels = ["enforce", "warn", "audit"].map((mode) => `pod-security.kubernetes.io/${mode}=restricted`);
+  await cluster.kubectl(["label", "namespace", cluster.namespace, ...labels]);
+  for (const namespace of ["team-a", "team-b"]) await cluster.kubectl(["create", "namespace", namespace]);
+});
+afterAll(async () => {
+  await cluster?.close();
+  if (folder) rmSync(folder, { recursive: true, force: true });
+});
+
+test("helm is there in CI", () => {
+  if (process.env.CI === "true") expect(tools.helm).toBeDefined();
+});
+
+describe.skipIf(tools.helm === undefined).each(VALUE_SETS)("with the values %s", (name) => {
+  const values = parse(readValueSet(name)) as object;
+  const render = () => renderChart(values, { namespace: cluster.namespace });
+
+  test("helm lint --strict finds nothing", async () => {
+    const path = join(CHART_PATH, "ci", `${name}-values.yaml`);
+    const { code, stdout, stderr } = await runTool(tools.helm ?? "", [
+      "lint",
+      "--strict",
+      CHART_PATH,
+      "--values",
+      path,
+    ]);
+    expect(stdout + stderr).toContain("0 chart(s) failed");
+    expect(stdout + stderr).not.toMatch(/WARNING|ERROR/);
+    expect(code).toBe(0);
+  });
+
+  test("the API server takes every object, and warns of none: Pod Security restricted among others", async () => {
+    const objects = (await render()).filter((object) => !isForeign(object));
+    const args = ["--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict"];
+    const { code, stdout, stderr } = await applyObjects(objects, args);
+    expect(stderr).toBe("");
+    expect(stdout.trim().split("\n")).toHaveLength(objects.length);
+    expect(code).toBe(0);
+  });
+
+  test.skipIf(tools.kubeconform === undefined)("kubeconform -strict finds nothing", async () => {
+    const objects = (await render()).filter((object) => !isForeign(object));
+    const input = objects.map((object) => JSON.stringify(object)).join("\n---\n");
+    const args = ["-strict", "-summary", "-schema-location", schemas];
+    const { code, stdout, stderr } = await runTool(tools.kubeconform ?? "", args, { input });
+    expect(stdout + stderr).toContain(`Valid: ${objects.length}, Invalid: 0, Errors: 0, Skipped: 0`);
+    expect(code).toBe(0);
+  });
+
+  test("names, namespaces and labels are in order", async () => {
+    const objects = await render();
+    const ids = objects.map(({ kind, metadata }) => `${kind} ${metadata.namespace ?? ""}/${metadata.name}`);
+    expect(new Set(ids).size).toBe(ids.length);
+    for (const { kind, metadata } of objects.filter(({ metadata }) => !metadata.name.includes("extra"))) {
+      expect(metadata.labels, `${kind} ${metadata.name}`).toMatchObject({
+        "app.kubernetes.io/instance": "tokens",
+        "app.kubernetes.io/managed-by": "Helm",
+        "app.kubernetes.io/part-of": "apitoken-operator",
+      });
+    }
+  });
+});
+
+test.skipIf(tools.kubeconform === undefined || tools.helm === undefined)(
+  "kubeconform would find a misspelt field, of ours and of Kubernetes'",
+  async () => {
+    const objects = [
+      { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "a" }, dta: {} },
+      {
+        apiVersion: "apitoken.dev/v1alpha1",
+        kind: "ApiToken",
+        metadata: { name: "a" },
+        spec: { owner: "a", scope: [] },
+      },
+      { apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "a" }, spec: { replicas: "two" } },
+    ];
+    const input = objects.map((object) => JSON.stringify(object)).join("\n---\n");
+    const { stdout } = await runTool(tools.kubeconform ?? "", ["-strict", "-summary", "-schema-location", schemas], {
+      input,
+    });
+    expect(stdout).toContain("Invalid: 3");
+  },
+);

@@ -1,0 +1,141 @@
+import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import { readCommandLine, readSettings } from "../../src/cleanup/config.ts";
+import { parseConfigFile } from "../../src/cleanup/config-file.ts";
+import { controllerEnvironment, readControllerConfig } from "../../src/controller/config.ts";
+import { buildCrds } from "../../src/kube/resources/crd.ts";
+import { parsePolicy } from "../../src/kube/resources/policy.ts";
+import { findObject, type Rendered, readValueSet, renderChart, tools, VALUE_SETS } from "../support/chart/helm.ts";
+
+const DEV = { devPostgres: { enabled: true } };
+const SERVED = ["--api-versions", "apitoken.dev/v1alpha1/ApiTokenPolicy"];
+
+/** A container's variables; those whose value stands elsewhere have a plausible one. */
+function readEnv({ env }: { env: { name: string; value?: string; valueFrom?: object }[] }): Record<string, string> {
+  const elsewhere: Record<string, string> = { DATABASE_URL: "postgres://u@h/d", APITOKEN_NAMESPACE: "apitoken-system" };
+  return Object.fromEntries(env.map(({ name, value }) => [name, value ?? elsewhere[name] ?? "from-a-secret"]));
+}
+
+const containersOf = (deployment: Rendered) => deployment.spec.template.spec.containers;
+const podOf = (cronJob: Rendered) => cronJob.spec.jobTemplate.spec.template.spec;
+
+describe.skipIf(tools.helm === undefined)("the programs read", () => {
+  test("the chart's defaults as their own", async () => {
+    const objects = await renderChart(DEV);
+    const env = readEnv(containersOf(findObject(objects, "Deployment"))[0]);
+    const { DATABASE_URL = "", APITOKEN_DATABASE_PASSWORD_FILE = "" } = env;
+    const own = { DATABASE_URL, APITOKEN_DATABASE_PASSWORD_FILE };
+    expect(readControllerConfig(env)).toEqual(readControllerConfig(own));
+
+    const cleanup = readEnv(podOf(findObject(objects, "CronJob")).containers[0]);
+    const empty = parseConfigFile("", "none");
+    const expected = { ...own, APITOKEN_DATABASE_PASSWORD_FILE: cleanup.APITOKEN_DATABASE_PASSWORD_FILE };
+    expect(readSettings(cleanup, empty)).toEqual(readSettings(expected, empty));
+  });
+
+  test.each(VALUE_SETS)("the settings of the values %s, and know all of them", async (name) => {
+    const objects = await renderChart(parse(readValueSet(name)));
+    const known = Object.keys(controllerEnvironment.shape);
+    const env = readEnv(containersOf(findObject(objects, "Deployment"))[0]);
+    // A file that only a pod has cannot be looked for here.
+    env.DATABASE_URL = env.DATABASE_URL?.replace(/sslrootcert=[^&]*&?|sslcert=[^&]*&?|sslkey=[^&]*&?/g, "") ?? "";
+    expect(() => readControllerConfig(env)).not.toThrow();
+    const ours = Object.keys(env).filter((variable) => variable.startsWith("APITOKEN_"));
+    expect(ours.filter((variable) => !known.includes(variable))).toEqual([]);
+  });
+
+  test("the cleanup's targets and limits", async () => {
+    const values = parse(readValueSet("production"));
+    const objects = await renderChart({
+      ...values,
+      cleanup: { ...values.cleanup, maxRows: 10_000_000, maxFraction: 0.25 },
+    });
+    const configMap = findObject(objects, "ConfigMap", "tokens-apitoken-operator-cleanup");
+    const file = parseConfigFile(configMap.data["config.yaml"], "config.yaml");
+    expect(file.targets.map(({ table, epoch, key }) => ({ table, epoch, key }))).toEqual([
+      { table: { schema: "app", table: "refresh_tokens" }, epoch: undefined, key: undefined },
+      { table: { schema: "app", table: "user_sessions" }, epoch: "seconds", key: ["tenant", "id"] },
+    ]);
+    expect(file.targets[0]?.retention).toEqual({ expiredMs: 7 * 86_400_000, revokedMs: 86_400_000 });
+
+    const { args } = podOf(findObject(objects, "CronJob")).containers[0];
+    const options = Object.fromEntries(args.map((arg: string) => arg.replace(/^--/, "").split("=")));
+    const { config, ...rest } = options;
+    expect(config).toBe("/etc/apitoken/cleanup/config.yaml");
+    expect(readCommandLine(rest)).toMatchObject({ maxRows: 10_000_000, maxFraction: 0.25, maxDurationMs: 7_200_000 });
+  });
+
+  test("the default policy", async () => {
+    const policy = findObject(await renderChart(DEV, { args: SERVED }), "ApiTokenPolicy");
+    const parsed = parsePolicy({ metadata: { name: "default", uid: "u", resourceVersion: "1" }, spec: policy.spec });
+    expect(parsed).toMatchObject({ owners: ["*"], owner: { max: 1, onLimit: "RevokeOldest" } });
+  });
+});
+
+describe.skipIf(tools.helm === undefined)("of what the cluster has the chart makes", () => {
+  test("the CRDs as they are, kept when the release goes", async () => {
+    const crds = (await renderChart(DEV)).filter(({ kind }) => kind === "CustomResourceDefinition");
+    const ours = Object.values(buildCrds()) as unknown as { metadata: { name: string }; spec: object }[];
+    expect(crds.map(({ metadata, spec }) => [metadata.name, spec]).sort()).toEqual(
+      JSON.parse(JSON.stringify(ours.map(({ metadata, spec }) => [metadata.name, spec]))).sort(),
+    );
+    for (const { metadata } of crds) expect(metadata.annotations).toEqual({ "helm.sh/resource-policy": "keep" });
+  });
+
+  test("no CRDs, and none kept, where that is said", async () => {
+    const without = await renderChart({ ...DEV, crds: { enabled: false } });
+    expect(without.filter(({ kind }) => kind === "CustomResourceDefinition")).toEqual([]);
+    const unkept = await renderChart({ ...DEV, crds: { keep: false } });
+    expect(
+      findObject(unkept, "CustomResourceDefinition", "apitokens.apitoken.dev").metadata.annotations,
+    ).toBeUndefined();
+  });
+
+  test("the default policy a hook at first, and then an object of the release", async () => {
+    const first = findObject(await renderChart(DEV), "ApiTokenPolicy").metadata.annotations;
+    expect(first).toMatchObject({ "helm.sh/hook": "post-install,post-upgrade", "meta.helm.sh/release-name": "tokens" });
+    const later = findObject(await renderChart(DEV, { args: SERVED }), "ApiTokenPolicy").metadata;
+    expect(later.annotations).toBeUndefined();
+    expect(later.labels).toMatchObject({ "app.kubernetes.io/managed-by": "Helm" });
+  });
+
+  test("a cleanup that has no credentials of the API server, and is not repeated where that mends nothing", async () => {
+    const cronJob = findObject(await renderChart(DEV), "CronJob");
+    const pod = podOf(cronJob);
+    expect(pod).toMatchObject({ automountServiceAccountToken: false, restartPolicy: "Never" });
+    expect(pod.volumes.filter((volume: object) => "projected" in volume)).toEqual([]);
+    const { podFailurePolicy, activeDeadlineSeconds } = cronJob.spec.jobTemplate.spec;
+    const [disruption, exit] = podFailurePolicy.rules;
+    expect(disruption).toMatchObject({ action: "Ignore", onPodConditions: [{ type: "DisruptionTarget" }] });
+    expect(exit).toMatchObject({ action: "FailJob", onExitCodes: { operator: "In", values: [2, 3, 4] } });
+    expect(activeDeadlineSeconds).toBeGreaterThan(7_200);
+    expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(30);
+  });
+
+  test("no program's password a variable", async () => {
+    for (const name of ["dev", "production", "everything"] as const) {
+      const objects = await renderChart(parse(readValueSet(name)));
+      const env = JSON.stringify(
+        objects
+          .flatMap((object) => [
+            ...(object.spec?.template?.spec?.containers ?? []),
+            ...(object.spec?.template?.spec?.initContainers ?? []),
+            ...(object.spec?.jobTemplate?.spec?.template?.spec?.containers ?? []),
+          ])
+          .flatMap(({ env = [] }) => env),
+      );
+      expect(env).toContain("APITOKEN_DATABASE_PASSWORD_FILE");
+      expect(env).not.toMatch(/"key":"pass/);
+    }
+  });
+
+  test("each login's password visible to its own container alone", async () => {
+    const { spec } = findObject(await renderChart(parse(readValueSet("production"))), "Deployment").spec.template;
+    const mountsOf = (name: string) =>
+      [...spec.initContainers, ...spec.containers]
+        .find((container) => container.name === name)
+        .volumeMounts.map((mount: { name: string }) => mount.name);
+    expect(mountsOf("migrate")).toEqual(["tmp", "database-migration", "database-ca"]);
+    expect(mountsOf("controller")).toEqual(["tmp", "database-controller", "database-ca"]);
+  });
+});

@@ -1,0 +1,66 @@
+import { createSecretKey } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+import { openDatabase } from "../../src/postgres/database.ts";
+import { verifyToken } from "../../src/postgres/verify.ts";
+import type { Key, Keyring } from "../../src/token/keyring.ts";
+
+/*
+ * The e2e's consumer, bundled and run in a pod: reads its token from the mounted Secret as an application would, and
+ * checks it in Postgres by its hash, so many times a second. Each second it prints one line of JSON.
+ */
+
+/** What the consumer has seen since it began. */
+export interface ConsumerReport {
+  readonly checks: number;
+  readonly failures: number;
+  /** What the last failure was. */
+  readonly fault?: string;
+  /** The ids of the tokens that it has used, in order. */
+  readonly tokenIds: readonly string[];
+  readonly slowestMs: number;
+}
+
+const PER_SECOND = Number(process.env.CHECKS_PER_SECOND ?? 50);
+const TOKEN_FILE = process.env.TOKEN_FILE ?? "";
+
+function readKeyring(): Keyring {
+  const toKey = ({ id, secret }: { id: string; secret: string }): Key => ({
+    id,
+    secret: createSecretKey(Buffer.from(secret, "base64")),
+  });
+  const { peppers, encryption } = JSON.parse(readFileSync(process.env.KEYRING_FILE ?? "", "utf8"));
+  return { peppers: peppers.map(toKey), encryption: encryption.map(toKey) };
+}
+
+const keyring = readKeyring();
+const db = openDatabase({
+  url: process.env.DATABASE_URL ?? "",
+  passwordFile: process.env.PASSWORD_FILE,
+  role: "apitoken_verifier",
+  actor: "e2e-consumer",
+  maxConnections: 4,
+});
+const seen = { checks: 0, failures: 0, fault: undefined as string | undefined, tokenIds: [] as string[], slowestMs: 0 };
+
+async function check(): Promise<void> {
+  const startedAtMs = performance.now();
+  try {
+    const token = await verifyToken(db, keyring, readFileSync(TOKEN_FILE, "utf8"));
+    if (token === undefined) throw new Error("the token is not valid");
+    if (!seen.tokenIds.includes(token.id)) seen.tokenIds.push(token.id);
+  } catch (error) {
+    seen.failures += 1;
+    seen.fault = `${new Date().toISOString()} ${(error as Error).message}`;
+  }
+  seen.checks += 1;
+  seen.slowestMs = Math.max(seen.slowestMs, Math.round(performance.now() - startedAtMs));
+}
+
+process.on("SIGTERM", () => process.exit(0));
+const beganAtMs = performance.now();
+for (let tick = 0; ; tick += 1) {
+  void check();
+  if (tick % PER_SECOND === 0) process.stdout.write(`${JSON.stringify(seen)}\n`);
+  await delay(Math.max(0, beganAtMs + ((tick + 1) * 1_000) / PER_SECOND - performance.now()));
+}

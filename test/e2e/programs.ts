@@ -1,0 +1,82 @@
+import { spawn } from "node:child_process";
+import { setTimeout as delay } from "node:timers/promises";
+import { styleText } from "node:util";
+
+const useColours = process.stdout.isTTY === true && process.env.NO_COLOR === undefined;
+const beganAtMs = performance.now();
+
+/** Prints the headline of a step, with the seconds since the beginning. */
+export function step(title: string): void {
+  const seconds = ((performance.now() - beganAtMs) / 1_000).toFixed(0).padStart(4);
+  process.stdout.write(`\n${useColours ? styleText("bold", `[${seconds} s] ${title}`) : `[${seconds} s] ${title}`}\n`);
+}
+
+/** Prints what came out of a step. */
+export function tell(text: string): void {
+  process.stdout.write(`${text.trimEnd().replace(/^/gm, "         ")}\n`);
+}
+
+/** Runs a program, and returns what it wrote to standard output. Throws with all its output when it fails. */
+export function run(command: string, args: readonly string[], input?: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
+    let stdout = "";
+    let stderr = "";
+    child.stdout.on("data", (chunk) => (stdout += chunk));
+    child.stderr.on("data", (chunk) => (stderr += chunk));
+    child.once("error", (error) => reject(new Error(`cannot run ${command}`, { cause: error })));
+    child.once("close", (code) => {
+      if (code === 0) resolve(stdout);
+      else reject(new Error(`${command} ${args.join(" ")} ended with ${code}:\n${stdout}${stderr}`));
+    });
+    child.stdin.on("error", () => {}); // it has ended without reading
+    child.stdin.end(input ?? "");
+  });
+}
+
+/** Runs a command line that the user gave, each {name} replaced. */
+export async function runLine(line: string, values: Readonly<Record<string, string>>): Promise<void> {
+  const filled = line.replace(/\{(\w*)\}/g, (whole, name: string) => values[name] ?? whole);
+  tell(`$ ${filled}`);
+  await run("sh", ["-c", filled]);
+}
+
+export const kubectl = (...args: string[]): Promise<string> => run(process.env.KUBECTL ?? "kubectl", args);
+
+export const kubectlApply = (objects: readonly object[] | string): Promise<string> =>
+  run(
+    process.env.KUBECTL ?? "kubectl",
+    ["apply", "--server-side", "--force-conflicts", "-f", "-"],
+    typeof objects === "string" ? objects : JSON.stringify({ apiVersion: "v1", kind: "List", items: objects }),
+  );
+
+/** Reads objects as JSON. */
+export async function getJson<T>(...args: string[]): Promise<T> {
+  return JSON.parse(await kubectl("get", ...args, "-o", "json")) as T;
+}
+
+/** Waits until `check` returns something else than undefined or false, and returns it. Throws what it last said. */
+export async function until<T>(
+  what: string,
+  check: () => Promise<T | undefined | false>,
+  timeoutMs = 120_000,
+): Promise<T> {
+  const endsAtMs = performance.now() + timeoutMs;
+  let last: unknown;
+  while (performance.now() < endsAtMs) {
+    try {
+      const result = await check();
+      if (result !== undefined && result !== false) return result;
+      last = undefined;
+    } catch (error) {
+      last = error;
+    }
+    await delay(250);
+  }
+  throw new Error(`${what}: not within ${timeoutMs / 1_000} s`, { cause: last });
+}
+
+/** Fails the e2e unless a condition holds. */
+export function need(condition: boolean, fault: string): asserts condition {
+  if (!condition) throw new Error(fault);
+}

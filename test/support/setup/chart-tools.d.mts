@@ -1,0 +1,20 @@
+export interface ChartTools {
+  readonly helm?: string;
+  readonly kubeconform?: string;
+  readonly checkov?: { readonly command: string; readonly args: readonly string[] };
+}
+
+type Fill = (folder: string) => Promise<void>;
+
+export function goToolsFolder(environment?: NodeJS.ProcessEnv): string;
+
+export function checkovFolder(environment?: NodeJS.ProcessEnv): string;
+
+export function findChartTools(environment?: NodeJS.ProcessEnv): ChartTools;
+
+export function provideChartTools(sources?: {
+  environment?: NodeJS.ProcessEnv;
+  build?: Fill;
+  install?: Fill;
+  withCheckov?: boolean;
+}): Promise<void>;

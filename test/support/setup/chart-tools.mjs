@@ -1,0 +1,110 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { cacheFolder, isExecutable } from "./assets.mjs";
+import { fillFolder } from "./control-plane.mjs";
+import { run, startProgress, tell } from "./progress.mjs";
+
+const MODULE = new URL("../chart-tools/", import.meta.url);
+const CHECKOV_VERSION = "3.3.30";
+
+/** The cache's folder of what is built from the Go module chart-tools: helm and kubeconform. */
+export function goToolsFolder(environment = process.env) {
+  const hash = createHash("sha256").update(`${process.platform} ${process.arch}`);
+  for (const file of ["go.mod", "go.sum"]) hash.update(readFileSync(new URL(file, MODULE)));
+  return join(cacheFolder(environment), "chart-tools", hash.digest("hex").slice(0, 16));
+}
+
+/** The cache's folder of checkov, a Python environment of its own. */
+export function checkovFolder(environment = process.env) {
+  return join(cacheFolder(environment), "checkov", `${CHECKOV_VERSION}-${process.platform}-${process.arch}`);
+}
+
+/**
+ * The programs that test the chart, each undefined where it could not be had. HELM names another helm.
+ * @returns {{helm?: string, kubeconform?: string, checkov?: {command: string, args: string[]}}}
+ */
+export function findChartTools(environment = process.env) {
+  const built = (name) => {
+    const path = join(goToolsFolder(environment), name);
+    return isExecutable(path) ? path : undefined;
+  };
+  const python = join(checkovFolder(environment), "bin/python");
+  const helm = environment.HELM || built("helm") || findOnPath("helm", environment);
+  const kubeconform = built("kubeconform") || findOnPath("kubeconform", environment);
+  return {
+    ...(helm ? { helm } : {}),
+    ...(kubeconform ? { kubeconform } : {}),
+    // Not by the script beside it, which names the folder that it was installed into at first.
+    ...(isExecutable(python) ? { checkov: { command: python, args: ["-m", "checkov.main"] } } : {}),
+  };
+}
+
+function findOnPath(name, { PATH = "" }) {
+  return PATH.split(delimiter)
+    .map((folder) => join(folder, name))
+    .find(isExecutable);
+}
+
+/**
+ * Gets the programs that are missing. What cannot be had is told; tests that need it are skipped then. In CI helm must be
+ * there, for without it nothing of the chart is tested.
+ */
+export async function provideChartTools({
+  environment = process.env,
+  build = buildGoTools,
+  install = installCheckov,
+  withCheckov = true,
+} = {}) {
+  const { helm, kubeconform, checkov } = findChartTools(environment);
+  if (!helm || !kubeconform) {
+    await attempt("helm and kubeconform", environment.CI === "true" && !helm, () =>
+      fillFolder(goToolsFolder(environment), build, (folder) => isExecutable(join(folder, "helm"))),
+    );
+  }
+  if (withCheckov && !checkov) {
+    await attempt("checkov", false, () =>
+      fillFolder(checkovFolder(environment), install, (folder) => isExecutable(join(folder, "bin/python"))),
+    );
+  }
+}
+
+async function attempt(what, isNeeded, get) {
+  try {
+    await get();
+  } catch (error) {
+    if (isNeeded) throw new Error(`${what} cannot be had, and CI needs it: ${error.message}`);
+    tell(`${what} cannot be had: ${error.message.split("\n")[0]}; tests that need it are skipped`);
+  }
+}
+
+/** Much of helm is in the build cache already when the control plane was built: its k8s.io modules are the same. */
+async function buildGoTools(folder) {
+  const progress = startProgress("building helm and kubeconform from their Go modules (a minute, once)");
+  const helm = /helm\.sh\/helm\/v4 (v\S+)/.exec(readFileSync(new URL("go.mod", MODULE), "utf8"))?.[1];
+  const stamp = `-X helm.sh/helm/v4/internal/version.version=${helm}`;
+  const flags = ["build", "-trimpath", "-buildvcs=false", "-mod=readonly", "-ldflags", `-s -w ${stamp}`];
+  const options = { cwd: fileURLToPath(MODULE), env: { ...process.env, CGO_ENABLED: "0" } };
+  try {
+    const commands = ["helm.sh/helm/v4/cmd/helm", "github.com/yannh/kubeconform/cmd/kubeconform"];
+    await run("go", [...flags, "-o", `${folder}/`, ...commands], options);
+    progress.end("done");
+  } catch (error) {
+    progress.end("failed");
+    throw error.code === "ENOENT" ? new Error("Go is not installed") : error;
+  }
+}
+
+async function installCheckov(folder) {
+  const progress = startProgress(`installing checkov ${CHECKOV_VERSION} (a minute, once)`);
+  try {
+    await run("python3", ["-m", "venv", folder]);
+    const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--prefer-binary"];
+    await run(join(folder, "bin/python"), [...pip, `checkov==${CHECKOV_VERSION}`]);
+    progress.end("done");
+  } catch (error) {
+    progress.end("failed");
+    throw error.code === "ENOENT" ? new Error("Python 3 is not installed") : error;
+  }
+}

@@ -1,0 +1,67 @@
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { checkovFolder, findChartTools, goToolsFolder, provideChartTools } from "../support/setup/chart-tools.mjs";
+
+let home: string;
+let environment: NodeJS.ProcessEnv;
+let said: string[];
+
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), "apitoken-set-up-"));
+  environment = { XDG_CACHE_HOME: home, PATH: join(home, "bin") };
+  said = [];
+  vi.spyOn(process.stderr, "write").mockImplementation((text) => said.push(String(text)) > 0);
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  rmSync(home, { recursive: true, force: true });
+});
+
+/** Makes a program. */
+function put(path: string): string {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, "#!/bin/sh\n");
+  chmodSync(path, 0o755);
+  return path;
+}
+
+const build = async (folder: string) => ["helm", "kubeconform"].forEach((name) => void put(join(folder, name)));
+const install = async (folder: string) => void put(join(folder, "bin/python"));
+const fails = (message: string) => () => Promise.reject(new Error(message));
+
+test("what is missing is built and installed, once", async () => {
+  await provideChartTools({ environment, build, install });
+  const found = findChartTools(environment);
+  expect(found).toEqual({
+    helm: join(goToolsFolder(environment), "helm"),
+    kubeconform: join(goToolsFolder(environment), "kubeconform"),
+    checkov: { command: join(checkovFolder(environment), "bin/python"), args: ["-m", "checkov.main"] },
+  });
+  await provideChartTools({ environment, build: fails("again"), install: fails("again") });
+  expect(said).toEqual([]);
+});
+
+test("the host's programs do as well, HELM first", async () => {
+  const helm = put(join(home, "bin/helm"));
+  put(join(home, "bin/kubeconform"));
+  await provideChartTools({ environment, build: fails("needless"), install });
+  expect(findChartTools(environment).helm).toBe(helm);
+  expect(findChartTools({ ...environment, HELM: "/opt/helm" }).helm).toBe("/opt/helm");
+});
+
+test("what cannot be had is told, and nothing is left of the attempt", async () => {
+  await provideChartTools({ environment, build: fails("Go is not installed"), install: fails("no network") });
+  expect(findChartTools(environment)).toEqual({});
+  expect(said.join("")).toContain(
+    "helm and kubeconform cannot be had: Go is not installed; tests that need it are skipped",
+  );
+  expect(said.join("")).toContain("checkov cannot be had: no network");
+  expect(existsSync(goToolsFolder(environment))).toBe(false);
+});
+
+test("CI goes no further without helm", async () => {
+  const all = provideChartTools({ environment: { ...environment, CI: "true" }, build: fails("no Go"), install });
+  await expect(all).rejects.toThrow("helm and kubeconform cannot be had, and CI needs it: no Go");
+});
