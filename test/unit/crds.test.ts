@@ -265,3 +265,9 @@ describe("an OwnerBlock", () => {
     expect(problem).toContain(field);
   });
 });
+
+test("the policy that the chart installs is the one of the examples, which npm start applies", () => {
+  const { spec } = parse(readProjectFile("examples/platform/default-policy.yaml")) as PolicyResource;
+  const { defaultPolicy } = parse(readProjectFile("charts/apitoken-operator/values.yaml"));
+  expect(defaultPolicy).toMatchObject({ enabled: true, name: "default", spec });
+});
