@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { parse } from "yaml";
 
 /** The text of a file of the project. */
 export function readProjectFile(file: string): string {
@@ -23,4 +24,9 @@ export function readTable(text: string, heading: string): string[][] {
 /** What a cell has in backticks. */
 export function codeIn(cell: string | undefined): string[] {
   return [...(cell ?? "").matchAll(/`([^`]+)`/g)].map(([, code]) => code as string);
+}
+
+/** What the YAML blocks of a Markdown text hold. Throws when one is no YAML, or more than one document. */
+export function readYamlBlocks(text: string): Record<string, unknown>[] {
+  return [...text.matchAll(/^```yaml\n(.*?)^```/gms)].map(([, block]) => parse(block ?? ""));
 }
