@@ -1,0 +1,76 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
+
+/* What can be said of the workflows of GitHub Actions without running them. */
+
+const root = new URL("../../", import.meta.url);
+const read = (path: string) => readFileSync(new URL(path, root), "utf8");
+
+interface Step {
+  readonly uses?: string;
+  readonly run?: string;
+  readonly with?: Readonly<Record<string, unknown>>;
+}
+
+interface Job {
+  readonly uses?: string;
+  readonly needs?: string | readonly string[];
+  readonly permissions?: Readonly<Record<string, string>>;
+  readonly "timeout-minutes"?: number;
+  readonly strategy?: { readonly matrix: Readonly<Record<string, readonly unknown[]>> };
+  readonly steps?: readonly Step[];
+}
+
+interface Workflow {
+  readonly permissions: Readonly<Record<string, string>>;
+  readonly jobs: Readonly<Record<string, Job>>;
+}
+
+const readWorkflow = (file: string) => parse(read(`.github/workflows/${file}`)) as Workflow;
+const stepsOf = ({ jobs }: Workflow) => Object.values(jobs).flatMap(({ steps = [] }) => steps);
+
+describe.each(readdirSync(new URL(".github/workflows", root)))("the workflow %s", (file) => {
+  const workflow = readWorkflow(file);
+
+  test("may read the sources, and write packages where it publishes, nothing else", () => {
+    expect(workflow.permissions).toEqual({ contents: "read" });
+    for (const { permissions = {} } of Object.values(workflow.jobs)) {
+      const { contents = "read", packages = "write", ...others } = permissions;
+      expect({ contents, packages, others }).toEqual({ contents: "read", packages: "write", others: {} });
+    }
+  });
+
+  test("takes actions by a version's tag, and leaves no credentials in the checkout", () => {
+    for (const { uses, with: inputs } of stepsOf(workflow).filter(({ uses }) => uses !== undefined)) {
+      expect(uses).toMatch(/^[\w-]+\/[\w-]+@v\d+(\.\d+)*$/);
+      if (uses?.startsWith("actions/checkout@")) expect(inputs).toMatchObject({ "persist-credentials": false });
+    }
+  });
+
+  test("needs jobs that there are, and ends them all in time", () => {
+    for (const [name, job] of Object.entries(workflow.jobs)) {
+      for (const needed of [job.needs ?? []].flat()) expect(workflow.jobs).toHaveProperty(needed);
+      if (job.uses === undefined) expect(job["timeout-minutes"], name).toBeGreaterThan(0);
+      else expect(existsSync(new URL(job.uses, root)), job.uses).toBe(true);
+    }
+  });
+
+  test("runs scripts and reads files that there are", () => {
+    const { scripts } = JSON.parse(read("package.json"));
+    for (const { run = "", with: inputs = {} } of stepsOf(workflow)) {
+      for (const [, script] of run.matchAll(/npm run ([\w:]+)/g)) expect(scripts).toHaveProperty([script as string]);
+      const goModule = inputs["go-version-file"];
+      if (goModule !== undefined) expect(existsSync(new URL(String(goModule), root)), String(goModule)).toBe(true);
+    }
+  });
+});
+
+test("a release publishes an image for each program of the chart", () => {
+  const targets = readWorkflow("release.yaml").jobs.images?.strategy?.matrix.target;
+  const { image } = parse(read("charts/apitoken-operator/values.yaml"));
+  const inChart = Object.keys(image).filter((name) => image[name]?.repository !== undefined);
+  const stages = [...read("Dockerfile").matchAll(/^FROM runtime AS (\w+)$/gm)].map(([, stage]) => stage);
+  expect([...(targets ?? [])].sort()).toEqual(inChart.sort());
+  expect(stages.sort()).toEqual(inChart);
+});
