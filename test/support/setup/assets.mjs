@@ -16,11 +16,16 @@ export function cacheFolder(environment = process.env) {
   return join(environment.XDG_CACHE_HOME || join(homedir(), ".cache"), "apitoken-operator");
 }
 
-/** The cache's folder of the control plane: another one for each platform and each version of the tools' module. */
+/** The cache's folder of what is built from a Go module: another one for each platform and each version of the module. */
+export function moduleFolder(name, module, environment, prefix = "") {
+  const hash = createHash("sha256").update(`${prefix}${process.platform} ${process.arch}`);
+  for (const file of ["go.mod", "go.sum"]) hash.update(readFileSync(new URL(file, module)));
+  return join(cacheFolder(environment), name, hash.digest("hex").slice(0, 16));
+}
+
+/** The cache's folder of the control plane. */
 export function controlPlaneFolder(environment = process.env) {
-  const hash = createHash("sha256").update(`${KUBERNETES_VERSION} ${process.platform} ${process.arch}`);
-  for (const file of ["go.mod", "go.sum"]) hash.update(readFileSync(new URL(file, TOOLS_FOLDER)));
-  return join(cacheFolder(environment), "control-plane", hash.digest("hex").slice(0, 16));
+  return moduleFolder("control-plane", TOOLS_FOLDER, environment, `${KUBERNETES_VERSION} `);
 }
 
 /** The programs of a folder by name, or undefined when one that is required is missing or cannot be run. */

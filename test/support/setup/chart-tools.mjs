@@ -1,9 +1,8 @@
-import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { cacheFolder, isExecutable } from "./assets.mjs";
+import { cacheFolder, isExecutable, moduleFolder } from "./assets.mjs";
 import { fillFolder } from "./control-plane.mjs";
+import { buildWithGo } from "./go-build.mjs";
 import { run, startProgress, tell } from "./progress.mjs";
 
 const MODULE = new URL("../chart-tools/", import.meta.url);
@@ -11,9 +10,7 @@ const CHECKOV_VERSION = "3.3.30";
 
 /** The cache's folder of what is built from the Go module chart-tools: helm and kubeconform. */
 export function goToolsFolder(environment = process.env) {
-  const hash = createHash("sha256").update(`${process.platform} ${process.arch}`);
-  for (const file of ["go.mod", "go.sum"]) hash.update(readFileSync(new URL(file, MODULE)));
-  return join(cacheFolder(environment), "chart-tools", hash.digest("hex").slice(0, 16));
+  return moduleFolder("chart-tools", MODULE, environment);
 }
 
 /** The cache's folder of checkov, a Python environment of its own. */
@@ -81,19 +78,11 @@ async function attempt(what, isNeeded, get) {
 
 /** Much of helm is in the build cache already when the control plane was built: its k8s.io modules are the same. */
 async function buildGoTools(folder) {
-  const progress = startProgress("building helm and kubeconform from their Go modules (a minute, once)");
   const helm = /helm\.sh\/helm\/v4 (v\S+)/.exec(readFileSync(new URL("go.mod", MODULE), "utf8"))?.[1];
-  const stamp = `-X helm.sh/helm/v4/internal/version.version=${helm}`;
-  const flags = ["build", "-trimpath", "-buildvcs=false", "-mod=readonly", "-ldflags", `-s -w ${stamp}`];
-  const options = { cwd: fileURLToPath(MODULE), env: { ...process.env, CGO_ENABLED: "0" } };
-  try {
-    const commands = ["helm.sh/helm/v4/cmd/helm", "github.com/yannh/kubeconform/cmd/kubeconform"];
-    await run("go", [...flags, "-o", `${folder}/`, ...commands], options);
-    progress.end("done");
-  } catch (error) {
-    progress.end("failed");
-    throw error.code === "ENOENT" ? new Error("Go is not installed") : error;
-  }
+  const commands = ["helm.sh/helm/v4/cmd/helm", "github.com/yannh/kubeconform/cmd/kubeconform"];
+  await buildWithGo("helm and kubeconform from their Go modules (a minute, once)", MODULE, [
+    { output: `${folder}/`, commands, stamp: `-X helm.sh/helm/v4/internal/version.version=${helm}` },
+  ]);
 }
 
 async function installCheckov(folder) {

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { controlPlaneFolder, KUBERNETES_VERSION, REQUIRED, readAssets, TOOLS_FOLDER } from "./assets.mjs";
+import { buildWithGo } from "./go-build.mjs";
 import { run, startProgress, tell } from "./progress.mjs";
 
 const INDEX_URL = "https://raw.githubusercontent.com/kubernetes-sigs/controller-tools/HEAD/envtest-releases.yaml";
@@ -124,24 +124,15 @@ async function get(url, timeoutMs) {
 
 /** Builds the programs from the Go module proxy: minutes, the first time. */
 async function buildFromModules(folder) {
-  const progress = startProgress(
-    `building Kubernetes ${KUBERNETES_VERSION} and etcd from their Go modules (minutes, once)`,
-  );
   const [, minor] = KUBERNETES_VERSION.split(".");
   const version = "k8s.io/component-base/version";
   // Without these the API server calls itself v0.0.0-master, and feature gates go wrong.
-  const stamps = `-X ${version}.gitVersion=${KUBERNETES_VERSION} -X ${version}.gitMajor=1 -X ${version}.gitMinor=${minor}`;
-  const flags = ["build", "-trimpath", "-buildvcs=false", "-mod=readonly", "-ldflags", `-s -w ${stamps}`];
-  const options = { cwd: fileURLToPath(TOOLS_FOLDER), env: { ...process.env, CGO_ENABLED: "0" } };
+  const stamp = `-X ${version}.gitVersion=${KUBERNETES_VERSION} -X ${version}.gitMajor=1 -X ${version}.gitMinor=${minor}`;
   const commands = ["kube-apiserver", "kube-controller-manager", "kubectl"].map(
     (name) => `k8s.io/kubernetes/cmd/${name}`,
   );
-  try {
-    await run("go", [...flags, "-o", `${folder}/`, ...commands], options);
-    await run("go", [...flags, "-o", join(folder, "etcd"), "go.etcd.io/etcd/server/v3"], options);
-    progress.end("done");
-  } catch (error) {
-    progress.end("failed");
-    throw error.code === "ENOENT" ? new Error("Go is not installed") : error;
-  }
+  await buildWithGo(`Kubernetes ${KUBERNETES_VERSION} and etcd from their Go modules (minutes, once)`, TOOLS_FOLDER, [
+    { output: `${folder}/`, commands, stamp },
+    { output: join(folder, "etcd"), commands: ["go.etcd.io/etcd/server/v3"], stamp },
+  ]);
 }
