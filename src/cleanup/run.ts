@@ -1,4 +1,4 @@
-import { chooseCutoffs, countTarget } from "../postgres/cleanup-counts.ts";
+import { chooseCutoffs, countLeaves } from "../postgres/cleanup-counts.ts";
 import { findPid, readServerState, type ServerState } from "../postgres/cleanup-pressure.ts";
 import {
   beginCleanupRun,
@@ -103,7 +103,8 @@ async function plan({ session }: SessionContext, targets: readonly CleanupTarget
   const planned: PlannedTarget[] = [];
   for (const target of targets) {
     const cutoffs = await chooseCutoffs(session, target.retention);
-    planned.push({ target, cutoffs, before: await countTarget(session, target, cutoffs) });
+    const { counts, leaves } = await countLeaves(session, target, cutoffs);
+    planned.push({ target, cutoffs, before: counts, leaves });
   }
   return planned;
 }

@@ -1,5 +1,5 @@
 import { findLeaves, type Leaf } from "../postgres/cleanup-batches.ts";
-import { type Cutoffs, countRows, countTarget, type RowCounts } from "../postgres/cleanup-counts.ts";
+import { type Cutoffs, countRows, countTarget, type LeafCounts, type RowCounts } from "../postgres/cleanup-counts.ts";
 import { isLockConflict } from "../postgres/cleanup-runs.ts";
 import type { CleanupTarget } from "../postgres/cleanup-target.ts";
 import { mayVacuum, vacuumTable } from "../postgres/cleanup-vacuum.ts";
@@ -20,6 +20,8 @@ export interface PlannedTarget {
   readonly target: CleanupTarget;
   readonly cutoffs: Cutoffs;
   readonly before: RowCounts;
+  /** The same table by table, by oid: those that hold the rows. */
+  readonly leaves: ReadonlyMap<string, LeafCounts>;
 }
 
 export interface TargetContext {
@@ -70,9 +72,9 @@ export async function runTarget(planned: PlannedTarget, context: TargetContext):
     });
   try {
     partitions = await dropDeadPartitions(session, target, { runId, expiredBefore: cutoffs.expiredBefore, stop, log });
-    const leaves = await findLeaves(session, target);
-    // What is half detached was not counted, so what was dropped says nothing of what is left.
-    if (countRows(before.due) > 0) swept = await sweepLeaves(leaves, planned, context);
+    // What was not there when the others were counted has no row that was due by then.
+    const leaves = (await findLeaves(session, target)).filter(({ oid }) => (planned.leaves.get(oid)?.due ?? 0) > 0);
+    if (leaves.length > 0) swept = await sweepLeaves(leaves, planned, context);
     if (swept.end === "failed") throw swept.error;
     const done = report({});
     const left = Math.max(0, countRows(before.due) - countDeleted(done));
@@ -94,22 +96,24 @@ export async function runTarget(planned: PlannedTarget, context: TargetContext):
 /** One leaf after the other. */
 async function sweepLeaves(
   leaves: readonly Leaf[],
-  { target, cutoffs, before }: PlannedTarget,
+  { target, cutoffs, leaves: counts }: PlannedTarget,
   context: TargetContext,
 ): Promise<SweepResult> {
   const { session, config, stop, throttle, runId } = context;
-  const rowsDue = countRows(before.due);
+  const expectedOf = ({ oid }: Leaf) => counts.get(oid) ?? { total: 0, due: 0 };
+  const rowsDue = leaves.reduce((sum, leaf) => sum + expectedOf(leaf).due, 0);
   const progress = context.createProgress(target.name, rowsDue);
   let sum: SweepResult = { deleted: { expired: 0, revoked: 0, cascaded: 0 }, batches: 0, end: "complete" };
   try {
     for (const [index, leaf] of leaves.entries()) {
       const soFar = sum.deleted;
+      const expected = expectedOf(leaf);
       const result = await sweepLeaf(session, target, leaf, {
         runId,
         cutoffs,
         batchTargetMs: config.APITOKEN_CLEANUP_BATCH_TARGET,
         lockTimeoutMs: config.APITOKEN_CLEANUP_LOCK_TIMEOUT,
-        expected: { rows: before.total / leaves.length, due: rowsDue / leaves.length },
+        expected: { rows: expected.total, due: expected.due },
         maxRows: context.maxRows === undefined ? undefined : context.maxRows - countRows(soFar),
         stop,
         throttle,
