@@ -1,3 +1,5 @@
+import type { Leaf } from "../postgres/cleanup-batches.ts";
+import type { Cutoffs, LeafCounts } from "../postgres/cleanup-counts.ts";
 import {
   type DeadPartition,
   detachPartition,
@@ -6,6 +8,7 @@ import {
   findDetachedPartitions,
   isDetachBlocked,
   notePartition,
+  type PartitionCount,
 } from "../postgres/cleanup-partitions.ts";
 import { isLockConflict } from "../postgres/cleanup-runs.ts";
 import type { CleanupTarget } from "../postgres/cleanup-target.ts";
@@ -23,54 +26,88 @@ export interface PartitionReport {
 /** Why a dead partition cannot be detached without holding others up; undefined when it can be. */
 export function findHindrance(partition: DeadPartition, target: Pick<CleanupTarget, "references">): string | undefined {
   if (!partition.isOwned) return "the role is no member of its owner";
-  if (partition.isDetachPending) return undefined;
+  if (partition.isDetachPending) return partition.isNoted ? undefined : "somebody else is detaching it";
   if (target.references.length > 0) return "other tables refer to it";
+  if (partition.hasDependents) return "views, functions or other tables depend on it";
+  if (partition.hasDeleteTriggers) return "a trigger wants to see each row that goes";
   if (partition.hasDefaultSibling) return "beside a default partition Postgres detaches none concurrently";
   return undefined;
 }
 
 export interface PartitionOptions {
   readonly runId: string;
-  readonly expiredBefore: string;
+  readonly cutoffs: Cutoffs;
+  /** What was counted at the time of the cutoffs, by the oids of the tables that have the rows. */
+  readonly leaves: ReadonlyMap<string, LeafCounts>;
+  /** No more rows than this may go; undefined: any number. */
+  readonly maxRows: number | undefined;
   readonly stop: AbortSignal;
   readonly log: Logger;
 }
 
-/** Detaches and drops the partitions of which every row is due; finishes first what a killed run has begun. */
+/** Finishes what a killed run has begun; then detaches and drops the partitions of which every row is due. */
 export async function dropDeadPartitions(
   session: Queryable,
   target: CleanupTarget,
-  { runId, expiredBefore, stop, log }: PartitionOptions,
+  { runId, cutoffs, leaves, maxRows = Number.POSITIVE_INFINITY, stop, log }: PartitionOptions,
 ): Promise<PartitionReport> {
   const dropped: { name: string; rows: number }[] = [];
   const kept: { name: string; reason: string }[] = [];
   if (!target.isPartitioned) return { dropped, kept };
-  for (const partition of await findDeadPartitions(session, target, expiredBefore)) {
+  const drop = async (partition: Leaf & { readonly name: string }, counted: PartitionCount | undefined) => {
+    const rows = await dropPartition(session, target, partition, { runId, counted });
+    dropped.push({ name: partition.name, rows });
+  };
+
+  for (const partition of await findDetachedPartitions(session, target)) {
     if (stop.aborted) break;
-    const hindrance = findHindrance(partition, target);
-    if (hindrance !== undefined) {
-      kept.push({ name: partition.name, reason: hindrance });
-      continue;
-    }
-    try {
-      await notePartition(session, target, partition);
-      await detachPartition(session, partition);
-    } catch (error) {
-      const reason = isLockConflict(error)
-        ? "other sessions use it; a later run detaches it"
-        : isDetachBlocked(error)
-          ? "another partition is half detached; a later run goes on"
-          : undefined;
-      if (reason === undefined) throw error;
-      log.warn({ partition: partition.name, reason }, "partition is not detached");
+    await drop(partition, undefined);
+  }
+  for (const partition of await findDeadPartitions(session, target, cutoffs.expiredBefore)) {
+    if (stop.aborted) break;
+    const counted = findCount(partition, leaves, cutoffs.now);
+    const leftRows = dropped.reduce((left, { rows }) => left - rows, maxRows);
+    const reason =
+      findHindrance(partition, target) ??
+      ((counted?.rows ?? 0) > leftRows
+        ? "it has more rows than --max-rows leaves"
+        : await tryDetach(session, target, partition));
+    if (reason === undefined) {
+      await drop(partition, counted);
+    } else {
+      log.warn({ partition: partition.name, reason }, "partition is not dropped");
       kept.push({ name: partition.name, reason });
     }
   }
-  for (const partition of await findDetachedPartitions(session, target)) {
-    if (stop.aborted) break;
-    dropped.push({ name: partition.name, rows: await dropPartition(session, target, partition, runId) });
-  }
   return { dropped, kept };
+}
+
+/** Says why it could not be detached just now; undefined when it has been. */
+async function tryDetach(
+  session: Queryable,
+  target: CleanupTarget,
+  partition: DeadPartition,
+): Promise<string | undefined> {
+  try {
+    await notePartition(session, target, partition);
+    await detachPartition(session, partition);
+    return undefined;
+  } catch (error) {
+    if (isLockConflict(error)) return "other sessions use it; a later run detaches it";
+    if (isDetachBlocked(error)) return "another partition is half detached; a later run goes on";
+    throw error;
+  }
+}
+
+/** What the run has counted in it; undefined when it was not there, or half detached, and so hidden from the count. */
+function findCount(
+  { leaves }: DeadPartition,
+  counts: ReadonlyMap<string, LeafCounts>,
+  at: string,
+): PartitionCount | undefined {
+  const counted = leaves.map((leaf) => counts.get(leaf)?.due);
+  if (counted.includes(undefined)) return undefined;
+  return { rows: counted.reduce<number>((sum, due = 0) => sum + due, 0), at };
 }
 
 /** What a run would do, without doing it. */

@@ -90,7 +90,7 @@ function formatTarget(target: TargetReport, isDryRun: boolean, paint: Paint): st
     ...partitions.dropped.map(({ name, rows }) =>
       isDryRun ? `partition to drop: ${name}` : `partition dropped: ${name} (${formatCount(rows)} rows)`,
     ),
-    ...partitions.kept.map(({ name, reason }) => `partition emptied row by row: ${name} (${reason})`),
+    ...partitions.kept.map(({ name, reason }) => `partition not dropped: ${name} (${reason})`),
     ...Object.entries(target.pausedMs).map(
       ([reason, pausedMs]) => `paused for ${formatElapsed(pausedMs ?? 0)}: ${reason}`,
     ),

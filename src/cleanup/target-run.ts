@@ -71,10 +71,19 @@ export async function runTarget(planned: PlannedTarget, context: TargetContext):
       ...rest,
     });
   try {
-    partitions = await dropDeadPartitions(session, target, { runId, expiredBefore: cutoffs.expiredBefore, stop, log });
+    const { maxRows } = context;
+    partitions = await dropDeadPartitions(session, target, {
+      runId,
+      cutoffs,
+      leaves: planned.leaves,
+      maxRows,
+      stop,
+      log,
+    });
     // What was not there when the others were counted has no row that was due by then.
     const leaves = (await findLeaves(session, target)).filter(({ oid }) => (planned.leaves.get(oid)?.due ?? 0) > 0);
-    if (leaves.length > 0) swept = await sweepLeaves(leaves, planned, context);
+    const leftRows = maxRows === undefined ? undefined : maxRows - countDeleted(report({}));
+    if (leaves.length > 0) swept = await sweepLeaves(leaves, planned, { ...context, maxRows: leftRows });
     if (swept.end === "failed") throw swept.error;
     const done = report({});
     const left = Math.max(0, countRows(before.due) - countDeleted(done));

@@ -168,7 +168,7 @@ function formatCount(target: CleanupTarget, cutoffs: Cutoffs, isDeadOnly: boolea
 }
 
 /** SQL: a relation and all its partitions; pg_partition_tree alone returns nothing for a table without any. */
-export function withPartitions(oid: string): string {
+function withPartitions(oid: string): string {
   return `(select ${oid} as relid union select relid::oid from pg_partition_tree(${oid}::regclass))`;
 }
 

@@ -1,9 +1,7 @@
 import type { Leaf } from "./cleanup-batches.ts";
-import { withPartitions } from "./cleanup-counts.ts";
 import { asTimestamp, type CleanupTarget, eventOf, keyAsText, momentAs } from "./cleanup-target.ts";
 import type { Queryable } from "./database.ts";
 import { sqlState } from "./errors.ts";
-import { quoteLiteral } from "./identifiers.ts";
 
 /** A partition, at whatever level, that is cut by the target's expiry column alone and whose every row is due. */
 export interface DeadPartition extends Leaf {
@@ -12,11 +10,17 @@ export interface DeadPartition extends Leaf {
   readonly parentSql: string;
   /** With a default partition beside it Postgres cannot detach it concurrently. */
   readonly hasDefaultSibling: boolean;
-  /** An earlier run has begun to detach it. */
+  /** Somebody has begun to detach it: an earlier run if it is noted, else a person. */
   readonly isDetachPending: boolean;
+  readonly isNoted: boolean;
+  /** Views, functions or foreign keys that refer to it and not to the whole table: they would keep it from being dropped. */
+  readonly hasDependents: boolean;
+  /** A user's trigger wants to see each row that goes. */
+  readonly hasDeleteTriggers: boolean;
   /** Whether the session's role owns both, as detaching and dropping need it. */
   readonly isOwned: boolean;
-  readonly bytes: number;
+  /** The oids of the tables in it that have the rows; its own where it is not cut further. */
+  readonly leaves: readonly string[];
 }
 
 interface PartitionRow {
@@ -27,8 +31,11 @@ interface PartitionRow {
   upper_bound: string;
   has_default_sibling: boolean;
   is_detach_pending: boolean;
+  is_noted: boolean;
+  has_dependents: boolean;
+  has_delete_triggers: boolean;
   is_owned: boolean;
-  bytes: string;
+  leaves: string[];
 }
 
 /**
@@ -45,13 +52,22 @@ const FIND = `
          format('%I.%I', pn.nspname, p.relname) as parent_sql,
          substring(pg_get_expr(c.relpartbound, c.oid) from ' TO \\(''?([^'']*?)''?\\)$') as upper_bound,
          pt.partdefid <> 0 as has_default_sibling, i.inhdetachpending as is_detach_pending,
-         pg_has_role(c.relowner, 'USAGE') and pg_has_role(p.relowner, 'USAGE') as is_owned,
-         (select coalesce(sum(pg_total_relation_size(leaf.relid)), 0) from pg_partition_tree(c.oid) leaf) as bytes
+         exists (select from apitoken.detached_partitions noted where noted.relation = c.oid) as is_noted,
+         exists (select from pg_depend d where d.refclassid = 'pg_class'::regclass and d.deptype = 'n'
+                 and d.classid in ('pg_rewrite'::regclass, 'pg_proc'::regclass) and d.refobjid = any(below.relations))
+           or exists (select from pg_constraint f where f.contype = 'f' and f.confrelid = any(below.relations))
+           as has_dependents,
+         exists (select from pg_trigger t where t.tgrelid in ($1::oid, c.oid) and not t.tgisinternal
+                 and t.tgtype & 9 = 9 and t.tgenabled <> 'D') as has_delete_triggers,
+         pg_has_role(c.relowner, 'USAGE') and pg_has_role(p.relowner, 'USAGE') as is_owned, below.leaves
   from tree join pg_class c on c.oid = tree.relid join pg_namespace n on n.oid = c.relnamespace
     join pg_inherits i on i.inhrelid = c.oid
     join pg_class p on p.oid = i.inhparent join pg_namespace pn on pn.oid = p.relnamespace
     join pg_partitioned_table pt on pt.partrelid = p.oid
     join pg_attribute a on a.attrelid = p.oid and a.attname = $2
+    cross join lateral (
+      select array_agg(relid::oid) as relations, array_agg(relid::oid::text) filter (where isleaf) as leaves
+      from pg_partition_tree(c.oid)) as below
   where pt.partstrat = 'r' and pt.partnatts = 1 and pt.partattrs[0] = a.attnum and c.relkind in ('r', 'p')
     and pg_get_expr(c.relpartbound, c.oid) ~ ' TO \\((''[^'']*''|[0-9]+)\\)$'
   order by tree.level, 2`;
@@ -82,8 +98,11 @@ export async function findDeadPartitions(
       parentSql: row.parent_sql,
       hasDefaultSibling: row.has_default_sibling,
       isDetachPending: row.is_detach_pending,
+      isNoted: row.is_noted,
+      hasDependents: row.has_dependents,
+      hasDeleteTriggers: row.has_delete_triggers,
       isOwned: row.is_owned,
-      bytes: Number(row.bytes),
+      leaves: row.leaves,
     }));
 }
 
@@ -107,7 +126,10 @@ export function isDetachBlocked(error: unknown): boolean {
   return sqlState(error) === "55000";
 }
 
-/** The partitions of a target that an earlier run has noted and that are no longer attached to anything. */
+/**
+ * The partitions of a target that an earlier run has noted and that are no longer attached to anything. Notes of others
+ * are forgotten, unless their detach is half done: should their owner detach one some day, it is not ours to drop.
+ */
 export async function findDetachedPartitions(
   db: Queryable,
   target: CleanupTarget,
@@ -115,7 +137,9 @@ export async function findDetachedPartitions(
   await db.query({
     text: `delete from apitoken.detached_partitions noted where target = $1 and not exists (
              select from pg_class c join pg_namespace n on n.oid = c.relnamespace
-             where c.oid = noted.relation and n.nspname || '.' || c.relname = noted.partition_name)`,
+             where c.oid = noted.relation and n.nspname || '.' || c.relname = noted.partition_name
+               and (not c.relispartition or exists (
+                 select from pg_inherits i where i.inhrelid = c.oid and i.inhdetachpending)))`,
     values: [target.name],
   });
   return db.query<Leaf & { name: string }>({
@@ -127,20 +151,30 @@ export async function findDetachedPartitions(
   });
 }
 
+/** How many rows a partition had, and when they were counted, as the database told the time. */
+export interface PartitionCount {
+  readonly rows: number;
+  readonly at: string;
+}
+
 /**
- * Drops a detached partition with its record in the trail, in one transaction; returns how many rows went. Their keys
- * are read for audit "rows" alone; else, where the planner knows their number well enough, nothing is read at all.
+ * Drops a detached partition with its record in the trail, in one transaction; returns how many rows went. For audit
+ * "rows" their keys are read. Else nothing is read where `counted` is known, and the trail says from when the number is;
+ * where it is not, the rows are counted now that nobody can change them.
  */
 export async function dropPartition(
   session: Queryable,
   target: CleanupTarget,
   partition: Leaf & { readonly name: string },
-  runId: string,
+  { runId, counted }: { readonly runId: string; readonly counted: PartitionCount | undefined },
 ): Promise<number> {
   await session.query({ text: "begin" });
   try {
     await session.query({ text: `lock table ${partition.sql} in access exclusive mode` });
-    const rows = await recordPartition(session, target, partition, runId);
+    const rows =
+      target.audit === "rows"
+        ? await recordKeys(session, target, partition, runId)
+        : await recordPartition(session, target, partition, { runId, counted });
     await session.query({ text: `drop table ${partition.sql}` });
     await session.query({
       text: `with noted as (delete from apitoken.detached_partitions where relation = $1)
@@ -158,37 +192,44 @@ export async function dropPartition(
 /** So many blocks' keys make one event: an array in Postgres ends at 1 GiB. */
 const BLOCKS_PER_EVENT = 8_192;
 
-async function recordPartition(
+async function recordKeys(
   session: Queryable,
   target: CleanupTarget,
   partition: Leaf & { readonly name: string },
   runId: string,
 ): Promise<number> {
-  const rows = await countPartition(session, partition, target.audit === "rows");
+  const [trail] = await session.query<{ rows: string }>({
+    text: `with trail as (
+             insert into apitoken.security_events (event, reason, actor, detail, row_keys)
+             select $1, 'Expired', apitoken.current_actor(),
+                    jsonb_build_object('run', $2::bigint, 'table', $3::text, 'partition', $4::text, 'rows', count(*)),
+                    array_agg(${keyAsText(target)})
+             from ${partition.sql} group by tableoid, (ctid::text::point)[0]::bigint / ${BLOCKS_PER_EVENT}
+             returning (detail->>'rows')::bigint as rows)
+           select coalesce(sum(rows), 0) as rows from trail`,
+    values: [eventOf(target), runId, target.name, partition.name],
+  });
+  return Number(trail?.rows ?? 0);
+}
+
+async function recordPartition(
+  session: Queryable,
+  target: CleanupTarget,
+  partition: Leaf & { readonly name: string },
+  { runId, counted }: { readonly runId: string; readonly counted: PartitionCount | undefined },
+): Promise<number> {
+  const rows = counted?.rows ?? (await countPartition(session, partition));
   if (target.audit === "none") return rows;
-  const detail = `jsonb_build_object('run', $1::bigint, 'table', ${quoteLiteral(target.name)},
-    'partition', ${quoteLiteral(partition.name)}, 'rows', `;
   await session.query({
-    text:
-      target.audit === "rows"
-        ? `insert into apitoken.security_events (event, reason, actor, detail, row_keys)
-           select ${quoteLiteral(eventOf(target))}, 'Expired', apitoken.current_actor(), ${detail} count(*)), array_agg(${keyAsText(target)})
-           from ${partition.sql} group by tableoid, (ctid::text::point)[0]::bigint / ${BLOCKS_PER_EVENT}`
-        : `insert into apitoken.security_events (event, reason, actor, detail)
-           values ('PartitionDropped', 'Expired', apitoken.current_actor(), ${detail} ${rows}))`,
-    values: [runId],
+    text: `insert into apitoken.security_events (event, reason, actor, detail)
+           values ('PartitionDropped', 'Expired', apitoken.current_actor(), jsonb_strip_nulls(jsonb_build_object(
+             'run', $1::bigint, 'table', $2::text, 'partition', $3::text, 'rows', $4::bigint, 'counted_at', $5::text)))`,
+    values: [runId, target.name, partition.name, rows, counted?.at ?? null],
   });
   return rows;
 }
 
-async function countPartition(session: Queryable, partition: Leaf, isExact: boolean): Promise<number> {
-  const [estimate] = await session.query<{ rows: string; is_known: boolean }>({
-    text: `select coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint as rows, bool_and(c.reltuples >= 0) as is_known
-           from ${withPartitions("$1::oid")} tree join pg_class c on c.oid = tree.relid
-           where c.relkind <> 'p'`,
-    values: [partition.oid],
-  });
-  if (!isExact && estimate?.is_known) return Number(estimate.rows);
+async function countPartition(session: Queryable, partition: Leaf): Promise<number> {
   const [row] = await session.query<{ count: string }>({ text: `select count(*) from ${partition.sql}` });
   return Number(row?.count ?? 0);
 }

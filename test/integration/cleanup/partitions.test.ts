@@ -68,6 +68,90 @@ test.each(["summary", "rows"])(
   },
 );
 
+test("the number of rows in the trail is what was counted, whatever the planner believes, and says from when it is", async () => {
+  await asOwner(
+    `${SESSIONS} partition by range (expires_at)`,
+    ...PARTITIONS,
+    ROWS,
+    "analyze app.sessions",
+    "delete from app.sessions where id > 140 and id <= 150",
+  );
+  await runCleanup(url, yaml());
+  expect(
+    await findAll(
+      url,
+      `select (detail->>'partition') || ' ' || (detail->>'rows') || ' ' || ((detail->>'counted_at')::timestamptz
+         between (select started_at from apitoken.cleanup_runs) and occurred_at)::text
+       from apitoken.security_events where event = 'PartitionDropped'`,
+    ),
+  ).toEqual(["app.sessions_2001 100 true", "app.sessions_2002 40 true"]);
+});
+
+test("rows that come after the count, while the partition is being detached, are in the trail as well with audit rows", async () => {
+  await asOwner(`${SESSIONS} partition by range (expires_at)`, ...PARTITIONS, ROWS);
+  const other = new pg.Client({ connectionString: url });
+  await other.connect();
+  await other.query("begin");
+  await other.query("select count(*) from app.sessions");
+  const program = startCleanup(url, yaml(", audit: rows, key: [id]"), { APITOKEN_CLEANUP_LOCK_TIMEOUT: "1h" });
+  await eventually(() => isTrue(url, "exists (select from pg_inherits where inhdetachpending)"));
+  await other.query("insert into app.sessions_2001 values (1001, 'a', '2001-06-01+00')");
+  await other.query("commit");
+  await other.end();
+  const { report } = await program.ended;
+  expect(report.targets[1]?.partitions.dropped[0]).toEqual({ name: "app.sessions_2001", rows: 101 });
+  expect(await findAll(url, "select count(*) from apitoken.cleaned_rows")).toEqual(["171"]);
+  expect(await findAll(url, "select row_key from apitoken.cleaned_rows where row_key = '1001'")).toEqual(["1001"]);
+  expect(await findAll(url, "select deleted from apitoken.cleanup_runs")).toEqual(["171"]);
+});
+
+test.each([
+  ["a view", "create view app.old as select count(*) from app.sessions_2001", "depend on it"],
+  [
+    "a foreign key to the partition alone",
+    "alter table app.sessions_2001 add unique (id); create table app.notes (session integer references app.sessions_2001 (id))",
+    "depend on it",
+  ],
+])("with %s the rows are deleted instead: the partition could not be dropped", async (_, statement, reason) => {
+  await asOwner(`${SESSIONS} partition by range (expires_at)`, ...PARTITIONS, ROWS, ...statement.split("; "));
+  const { exitCode, report } = await runCleanup(url, yaml());
+  expect(exitCode).toBe(0);
+  expect(report.targets[1]?.partitions).toEqual({
+    dropped: [{ name: "app.sessions_2002", rows: 50 }],
+    kept: [{ name: "app.sessions_2001", reason: expect.stringContaining(reason) }],
+  });
+  expect(report.targets[1]?.deleted.expired).toBe(120);
+  expect(await findAll(url, "select count(*) from app.sessions")).toEqual(["30"]);
+});
+
+test("where a trigger sees each row that goes, none goes unseen", async () => {
+  await asOwner(
+    `${SESSIONS} partition by range (expires_at)`,
+    ...PARTITIONS,
+    "create table app.seen (id integer)",
+    "grant insert on app.seen to apitoken_cleanup",
+    "create function app.see() returns trigger language plpgsql as 'begin insert into app.seen values (old.id); return old; end'",
+    "create trigger see before delete on app.sessions for each row execute function app.see()",
+    ROWS,
+  );
+  const { exitCode, report } = await runCleanup(url, yaml());
+  expect(exitCode).toBe(0);
+  expect(report.targets[1]?.partitions.kept[0]?.reason).toContain("trigger");
+  expect(await findAll(url, "select count(*) from app.seen")).toEqual(["170"]);
+});
+
+test("a partition goes whole only if --max-rows has room for all its rows", async () => {
+  await asOwner(`${SESSIONS} partition by range (expires_at)`, ...PARTITIONS, ROWS);
+  const { exitCode, report } = await runCleanup(url, ["--max-rows", "120", ...yaml()]);
+  expect(exitCode).toBe(4);
+  expect(report.targets[1]?.partitions).toEqual({
+    dropped: [{ name: "app.sessions_2001", rows: 100 }],
+    kept: [{ name: "app.sessions_2002", reason: expect.stringContaining("--max-rows") }],
+  });
+  expect(report.targets[1]?.deleted.expired).toBe(20);
+  expect(await findAll(url, "select count(*) from app.sessions")).toEqual(["80"]);
+});
+
 test("a dry run says which partitions would go, and leaves them", async () => {
   await asOwner(`${SESSIONS} partition by range (expires_at)`, ...PARTITIONS, ROWS);
   const { report } = await runCleanup(url, ["--dry-run", ...yaml()]);
@@ -181,20 +265,63 @@ test("a detach that kill -9 has interrupted is finished by the next run", async 
   expect(await findAll(url, "select count(*) from app.sessions")).toEqual(["30"]);
 });
 
-test("a partition that was detached before the kill, and not dropped, is dropped by the next run", async () => {
+test("what a person has begun to detach is left to that person", async () => {
+  await asOwner(`${SESSIONS} partition by range (expires_at)`, ...PARTITIONS, ROWS);
+  const other = new pg.Client({ connectionString: url });
+  await other.connect();
+  await other.query("begin");
+  await other.query("select count(*) from app.sessions");
+  const person = new pg.Client({ connectionString: url, statement_timeout: 500 });
+  await person.connect();
+  await expect(
+    person.query("alter table app.sessions detach partition app.sessions_2001 concurrently"),
+  ).rejects.toMatchObject({ code: "57014" });
+  await Promise.all([person.end(), other.end()]);
+
+  const { exitCode, report } = await runCleanup(url, yaml());
+  expect(exitCode).toBe(0);
+  expect(report.targets[1]?.partitions.kept[0]).toEqual({
+    name: "app.sessions_2001",
+    reason: "somebody else is detaching it",
+  });
+  expect(await findAll(url, "select count(*) from app.sessions_2001")).toEqual(["100"]);
+});
+
+test("a partition that a run has noted and not detached is its owner's: detached some day, it is not dropped", async () => {
   await asOwner(`${SESSIONS} partition by range (expires_at)`, ...PARTITIONS, ROWS);
   await execute(
     url,
     `insert into apitoken.detached_partitions (relation, partition_name, target)
-     values ('app.sessions_2001'::regclass, 'app.sessions_2001', 'app.sessions'), (1, 'app.gone', 'app.sessions')`,
-    "alter table app.sessions detach partition app.sessions_2001",
+     values ('app.sessions_now'::regclass, 'app.sessions_now', 'app.sessions')`,
   );
-  const { exitCode, report } = await runCleanup(url, yaml());
-  expect(exitCode).toBe(0);
-  expect(report.targets[1]?.partitions.dropped.map(({ name }) => name)).toEqual([
-    "app.sessions_2001",
-    "app.sessions_2002",
-  ]);
-  expect(await tables()).toEqual(["sessions", "sessions_now"]);
-  expect(await findAll(url, "select count(*) from apitoken.detached_partitions")).toEqual(["0"]);
+  expect((await runCleanup(url, yaml())).exitCode).toBe(0);
+  await asOwner("alter table app.sessions detach partition app.sessions_now");
+  expect((await runCleanup(url, yaml())).exitCode).toBe(0);
+  expect(await findAll(url, "select count(*) from app.sessions_now")).toEqual(["30"]);
 });
+
+test.each(["summary", "rows"])(
+  "a partition that was detached before the kill, and not dropped, is dropped by the next run; audit %s",
+  async (audit) => {
+    await asOwner(`${SESSIONS} partition by range (expires_at)`, ...PARTITIONS, ROWS);
+    await execute(
+      url,
+      `insert into apitoken.detached_partitions (relation, partition_name, target)
+     values ('app.sessions_2001'::regclass, 'app.sessions_2001', 'app.sessions'), (1, 'app.gone', 'app.sessions')`,
+      "alter table app.sessions detach partition app.sessions_2001",
+      "analyze app.sessions_2001",
+      "delete from app.sessions_2001 where id > 90",
+    );
+    const { exitCode, report } = await runCleanup(url, yaml(`, audit: ${audit}, key: [id]`));
+    expect(exitCode).toBe(0);
+    expect(report.targets[1]?.partitions.dropped.map(({ name }) => name)).toEqual([
+      "app.sessions_2001",
+      "app.sessions_2002",
+    ]);
+    expect(await tables()).toEqual(["sessions", "sessions_now"]);
+    expect(await findAll(url, "select count(*) from apitoken.detached_partitions")).toEqual(["0"]);
+    expect(await findAll(url, "select sum(rows) from apitoken.cleaned_batches")).toEqual(["160"]);
+    expect(await findAll(url, "select deleted from apitoken.cleanup_runs")).toEqual(["160"]);
+    expect(await findAll(url, "select count(*) from apitoken.cleaned_rows")).toEqual([audit === "rows" ? "160" : "0"]);
+  },
+);
