@@ -5,12 +5,13 @@ import {
   deleteBatch,
   type Leaf,
   type OnLockedRow,
+  type TimeRange,
 } from "../postgres/cleanup-batches.ts";
 import { type ByReason, type Cutoffs, countRows } from "../postgres/cleanup-counts.ts";
 import { isLockConflict, isReferenceConflict, setLockTimeout } from "../postgres/cleanup-runs.ts";
-import type { CleanupTarget } from "../postgres/cleanup-target.ts";
+import type { CleanupTarget, TimeColumn } from "../postgres/cleanup-target.ts";
 import type { Queryable } from "../postgres/database.ts";
-import { FIRST_PACE, steerBatch } from "./batch-size.ts";
+import { type BatchResult, FIRST_PACE, steerBatch } from "./batch-size.ts";
 import type { Throttle } from "./throttle.ts";
 
 export interface SweepOptions {
@@ -54,7 +55,7 @@ export async function sweepLeaf(
   let batches = 0;
   const isOver = () => stop.aborted || countRows(deleted) >= maxRows;
   const deleteNext = createDeleter(session, target, leaf, options);
-  const run = async (range: BlockRange | undefined, mostRows: number) => {
+  const run = async (range: BlockRange | TimeRange, mostRows: number) => {
     const leftRows = Math.min(mostRows, maxRows - countRows(deleted));
     const startedAtMs = performance.now();
     const gone = await deleteNext(range, Number.isFinite(leftRows) ? leftRows : undefined);
@@ -64,15 +65,16 @@ export async function sweepLeaf(
       cascaded: deleted.cascaded + gone.cascaded,
     };
     batches += 1;
-    return { elapsedMs: performance.now() - startedAtMs, rows: countRows(gone) };
+    return { elapsedMs: performance.now() - startedAtMs, rows: countRows(gone), last: gone.last };
   };
 
   try {
     const end = await countBlocks(session, leaf);
+    const walk: Walk = { run, isOver, options, report: (part) => onProgress(part, deleted) };
     const isComplete =
-      end > LARGE_BLOCKS && expected.due < end / 4
-        ? await sweepByIndex({ run, isOver, options, report: (part) => onProgress(part, deleted) })
-        : await sweepByBlocks(end, { run, isOver, options, report: (part) => onProgress(part, deleted) });
+      end > LARGE_BLOCKS && expected.due < end / 4 && target.indexedTimes !== undefined
+        ? await sweepByIndex(target.indexedTimes, walk)
+        : await sweepByBlocks(end, walk);
     await setLockTimeout(session, options.lockTimeoutMs); // the batches have changed it
     return { deleted, batches, end: isComplete ? "complete" : "stopped" };
   } catch (error) {
@@ -81,7 +83,10 @@ export async function sweepLeaf(
 }
 
 interface Walk {
-  readonly run: (range: BlockRange | undefined, mostRows: number) => Promise<{ elapsedMs: number; rows: number }>;
+  readonly run: (
+    range: BlockRange | TimeRange,
+    mostRows: number,
+  ) => Promise<BatchResult & { last: string | undefined }>;
   readonly isOver: () => boolean;
   readonly options: SweepOptions;
   readonly report: (fraction: number) => void;
@@ -105,19 +110,27 @@ async function sweepByBlocks(end: number, { run, isOver, options, report }: Walk
 
 const FIRST_ROWS = 500;
 
-/** The rows that an index finds, until it finds no more. Says whether it came to the end. */
-async function sweepByIndex({ run, isOver, options, report }: Walk): Promise<boolean> {
-  let size = FIRST_ROWS;
+/**
+ * In the order of each time's index, from where the batch before ended: the entries of rows that are gone stay in an index
+ * until a vacuum, and nothing is to be read twice. Says whether it came to the end.
+ */
+async function sweepByIndex(times: readonly TimeColumn[], { run, isOver, options, report }: Walk): Promise<boolean> {
   let gone = 0;
-  for (;;) {
-    await options.throttle.waitUntilCalm(options.stop);
-    if (isOver()) return false;
-    const { elapsedMs, rows } = await run(undefined, size);
-    if (rows < size) return !isOver();
-    gone += rows;
-    report(Math.min(1, gone / Math.max(1, options.expected.due)));
-    size = Math.round(size * Math.min(2, Math.max(0.5, options.batchTargetMs / Math.max(1, elapsedMs))));
+  for (const time of times) {
+    let size = FIRST_ROWS;
+    let from: string | undefined;
+    for (;;) {
+      await options.throttle.waitUntilCalm(options.stop);
+      if (isOver()) return false;
+      const { elapsedMs, rows, last } = await run({ time, from }, size);
+      if (rows === 0) break;
+      from = last;
+      gone += rows;
+      report(Math.min(1, gone / Math.max(1, options.expected.due)));
+      size = Math.max(1, Math.round(size * Math.min(2, Math.max(0.5, options.batchTargetMs / Math.max(1, elapsedMs)))));
+    }
   }
+  return true;
 }
 
 /** Longer than it takes to change a row, shorter than deadlock_timeout: so a batch never takes part in a deadlock. */
@@ -139,11 +152,7 @@ function createDeleter(session: Queryable, target: CleanupTarget, leaf: Leaf, op
   let onLockedRow: OnLockedRow | undefined;
   let carefulBatches = 0;
 
-  const run = async (
-    range: BlockRange | undefined,
-    maxRows: number | undefined,
-    next: OnLockedRow,
-  ): Promise<Deleted> => {
+  const run = async (range: BlockRange | TimeRange, maxRows: number | undefined, next: OnLockedRow) => {
     if (next !== onLockedRow) {
       await setLockTimeout(session, next === "wait" ? Math.min(ROW_LOCK_WAIT_MS, lockTimeoutMs) : lockTimeoutMs);
       onLockedRow = next;
@@ -157,7 +166,7 @@ function createDeleter(session: Queryable, target: CleanupTarget, leaf: Leaf, op
     }
   };
 
-  return async (range: BlockRange | undefined, maxRows: number | undefined): Promise<Deleted> => {
+  return async (range: BlockRange | TimeRange, maxRows: number | undefined) => {
     if (carefulBatches === 0 && maxRows === undefined) {
       try {
         return await run(range, maxRows, "wait");

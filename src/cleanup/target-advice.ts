@@ -23,6 +23,20 @@ export function findIndex(facts: Pick<TableFacts, "indexes">, column: string): s
   return facts.indexes.find(({ columns, method }) => method === "btree" && columns[0] === column)?.name;
 }
 
+/**
+ * The times by which indexes lead to all dead rows. An index on the expiry that leaves rows out is none; one on the
+ * revocation need not have those that were never revoked.
+ */
+export function findIndexedTimes(
+  { expiresAt, revokedAt, revoked }: Pick<CleanupTarget, "expiresAt" | "revokedAt" | "revoked">,
+  facts: Pick<TableFacts, "indexes">,
+): CleanupTarget["indexedTimes"] {
+  const whole = { indexes: facts.indexes.filter(({ isPartial }) => !isPartial) };
+  if (findIndex(whole, expiresAt.column) === undefined) return undefined;
+  if (revokedAt === undefined) return revoked === undefined ? [expiresAt] : undefined;
+  return findIndex(facts, revokedAt.column) === undefined ? undefined : [expiresAt, revokedAt];
+}
+
 function adviseOnIndexes(target: CleanupTarget, facts: TableFacts): Finding[] {
   const columns = [target.expiresAt.column, ...(target.revokedAt === undefined ? [] : [target.revokedAt.column])];
   return columns.flatMap((column): Finding[] => {

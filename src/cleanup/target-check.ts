@@ -1,7 +1,7 @@
 import type { ColumnFacts, TableFacts } from "../postgres/cleanup-catalog.ts";
 import type { CleanupTarget, TimeColumn } from "../postgres/cleanup-target.ts";
 import { formatTableName, quoteIdentifier, quoteTable } from "../postgres/identifiers.ts";
-import { adviseOn } from "./target-advice.ts";
+import { adviseOn, findIndexedTimes } from "./target-advice.ts";
 import type { TargetConfig } from "./target-config.ts";
 
 /** What is the matter with a target. An error keeps every run from starting; a warning and a note do not. */
@@ -96,6 +96,7 @@ export function checkTarget(
     owner: config.owner,
     audit: config.audit,
     references: facts.references,
+    indexedTimes: findIndexedTimes({ expiresAt, revokedAt, revoked: config.revoked }, facts),
     maxFraction: config.maxFraction ?? defaultMaxFraction,
   };
   return { name, target, findings: [...findings, ...adviseOn(target, facts)] };

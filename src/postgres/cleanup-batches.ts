@@ -8,6 +8,7 @@ import {
   hasPassed,
   isDue,
   keyAsText,
+  type TimeColumn,
 } from "./cleanup-target.ts";
 import type { Queryable } from "./database.ts";
 import { quoteIdentifier, quoteLiteral, quoteTable } from "./identifiers.ts";
@@ -30,6 +31,13 @@ export interface BlockRange {
   readonly fromBlock: number;
   /** The first block after the range. */
   readonly toBlock: number;
+}
+
+/** Which dead rows a batch deletes: as an index on this time leads to them, the earliest first. */
+export interface TimeRange {
+  readonly time: TimeColumn;
+  /** Where the batch before ended; undefined: from the first. */
+  readonly from: string | undefined;
 }
 
 /** What went, and how many rows of other tables went with it by ON DELETE CASCADE, in one step. */
@@ -59,8 +67,8 @@ export async function findLeaves(db: Queryable, target: CleanupTarget): Promise<
 }
 
 export interface BatchOptions {
-  /** Undefined: wherever in the leaf dead rows are, as indexes lead to them; `maxRows` then says how many. */
-  readonly range: BlockRange | undefined;
+  /** By time: so many rows as `maxRows` says, which must be there. */
+  readonly range: BlockRange | TimeRange;
   /** The row of cleanup_runs that counts what goes. */
   readonly runId: string;
   readonly cutoffs: Cutoffs;
@@ -75,22 +83,24 @@ export interface BatchOptions {
  * anew under its lock (Postgres manual, 13.2.1), so an extended row survives.
  *
  * Planned anew each time, because the values decide: a plan for any range of blocks may well not be one for this range.
+ * `last` is the latest time that went of a range by time.
  */
 export async function deleteBatch(
   db: Queryable,
   target: CleanupTarget,
   leaf: Leaf,
   options: BatchOptions,
-): Promise<Deleted> {
+): Promise<Deleted & { readonly last: string | undefined }> {
   const { range, runId } = options;
-  const [row] = await db.query<{ expired: string; revoked: string; cascaded: string }>({
+  const [row] = await db.query<{ expired: string; revoked: string; cascaded: string; last: string | null }>({
     text: formatBatch(target, leaf, options),
-    values: [runId, ...(range === undefined ? [] : [`(${range.fromBlock},0)`, `(${range.toBlock},0)`])],
+    values: [runId, ...("time" in range ? [] : [`(${range.fromBlock},0)`, `(${range.toBlock},0)`])],
   });
   return {
     expired: Number(row?.expired ?? 0),
     revoked: Number(row?.revoked ?? 0),
     cascaded: Number(row?.cascaded ?? 0),
+    last: row?.last ?? undefined,
   };
 }
 
@@ -107,17 +117,19 @@ function formatBatch(
   const due = [isDue(target, expiredBefore, asTimestamp(cutoffs.revokedBefore)), ...findObstacles(target)].join(
     " and ",
   );
-  const inRange = range === undefined ? due : `${IN_RANGE} and ${due}`;
+  const inRange = `${"time" in range ? formatTimeRange(target, range, cutoffs) : IN_RANGE} and ${due}`;
+  const order = "time" in range ? ` order by ${quoteIdentifier(range.time.column)}` : "";
   const limit = maxRows === undefined ? "" : ` limit ${Math.max(0, Math.floor(maxRows))}`;
   const where =
     onLockedRow === "wait" && maxRows === undefined
       ? inRange
-      : `ctid = any(array(select ctid from only ${leaf.sql} as target where ${inRange}${limit} for update skip locked)) and ${due}`;
+      : `ctid = any(array(select ctid from only ${leaf.sql} as target where ${inRange}${order}${limit} for update skip locked)) and ${due}`;
   const cascades = target.references.filter(({ onDelete }) => onDelete === "cascade");
   const cascadeColumns = [...new Set(cascades.flatMap(({ referencedColumns }) => referencedColumns))];
   const returned = [
     `coalesce(${hasPassed(target.expiresAt, expiredBefore)}, false) as has_expired`,
     ...(target.audit === "rows" ? [`${keyAsText(target)} as row_key`] : []),
+    ...("time" in range ? [`${quoteIdentifier(range.time.column)} as died`] : []),
     ...cascadeColumns.map((column) => `${quoteIdentifier(column)} as ${quoteIdentifier(`cascade_${column}`)}`),
   ];
   const keys = (reason: string) =>
@@ -127,14 +139,23 @@ function formatBatch(
     returning ${returned.join(", ")}
   ), counted as materialized (
     select count(*) filter (where has_expired) as expired, count(*) filter (where not has_expired) as revoked,
-           ${keys("has_expired")} as expired_keys, ${keys("not has_expired")} as revoked_keys
+           ${keys("has_expired")} as expired_keys, ${keys("not has_expired")} as revoked_keys,
+           ${"time" in range ? "max(died)::text" : "null::text"} as last
     from gone
   )${target.audit === "none" ? "" : formatTrail(target)}, tally as (
     update apitoken.cleanup_runs set deleted = deleted + expired + revoked
     from counted where id = $1 and expired + revoked > 0
   )
-  select expired, revoked, ${cascades.length === 0 ? "0" : cascades.map(countCascaded).join(" + ")} as cascaded
+  select expired, revoked, last, ${cascades.length === 0 ? "0" : cascades.map(countCascaded).join(" + ")} as cascaded
   from counted`;
+}
+
+/** Without what the other time says of a row: so one index serves, and in its order. */
+function formatTimeRange(target: CleanupTarget, { time, from }: TimeRange, cutoffs: Cutoffs): string {
+  const isExpiry = time.column === target.expiresAt.column;
+  const before = asTimestamp(isExpiry ? cutoffs.expiredBefore : cutoffs.revokedBefore);
+  const start = from === undefined ? "" : ` and ${quoteIdentifier(time.column)} >= ${quoteLiteral(from)}::${time.type}`;
+  return `${hasPassed(time, before)}${start}`;
 }
 
 function formatTrail(target: CleanupTarget): string {

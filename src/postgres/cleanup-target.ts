@@ -37,6 +37,8 @@ export interface CleanupTarget extends TableName {
   readonly owner: string | undefined;
   readonly audit: CleanupAudit;
   readonly references: readonly ReferenceFacts[];
+  /** The times whose indexes lead to all dead rows between them; undefined where an index is missing. */
+  readonly indexedTimes: readonly TimeColumn[] | undefined;
   /** Of more than a thousand rows no larger part is deleted in one run. */
   readonly maxFraction: number;
 }

@@ -133,6 +133,7 @@ export function aTarget(overrides: Partial<CleanupTarget> = {}): CleanupTarget {
     owner: undefined,
     audit: "summary",
     references: [],
+    indexedTimes: [time("expires_at"), time("revoked_at")],
     maxFraction: 0.9,
     ...overrides,
   };

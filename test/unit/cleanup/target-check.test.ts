@@ -70,6 +70,23 @@ test("a missing index is a warning with the command to run", () => {
   );
 });
 
+const [byExpiry, byRevocation] = aTableFacts().indexes.map((index) => ({ ...index }));
+test.each([
+  ["both times have one", {}, [byExpiry, byRevocation], ["expires_at", "revoked_at"]],
+  ["the expiry's leaves rows out", {}, [{ ...byExpiry, isPartial: true }, byRevocation], undefined],
+  ["the revocation has none", {}, [byExpiry], undefined],
+  ["there is no revocation", { revokedAt: undefined }, [byExpiry], ["expires_at"]],
+  [
+    "a comparison alone says who is revoked",
+    { revokedAt: undefined, revoked: { column: "is_active", equals: false } },
+    [byExpiry, byRevocation],
+    undefined,
+  ],
+])("which indexes lead to all dead rows when %s", (_, config, indexes, times) => {
+  const { target } = check(config, { indexes: indexes as TableFacts["indexes"] });
+  expect(target?.indexedTimes?.map(({ column }) => column)).toEqual(times);
+});
+
 const reference = {
   constraint: "fk",
   schema: "app",

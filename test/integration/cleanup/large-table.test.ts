@@ -1,0 +1,45 @@
+import { expect, test } from "vitest";
+import { createTestDatabase } from "../../support/database.ts";
+import { isTrue, runCleanup } from "./program.ts";
+import { execute, findAll, GRANT_APP, writeConfig } from "./team-table.ts";
+
+/** A row a block, and so a little more than 1 GiB: from there on a table is not read through for the sake of a few rows. */
+const ROWS = 132_000;
+
+test("of a large table the few dead rows are found through the indexes: it is neither read through nor counted", async () => {
+  const url = await createTestDatabase();
+  await execute(
+    url,
+    "create schema app",
+    "create table app.wide (id integer primary key, filler text, expires_at timestamptz, revoked_at timestamptz) with (fillfactor = 10, autovacuum_enabled = off)",
+    "alter table app.wide alter filler set storage plain",
+    `insert into app.wide select n, repeat('x', 900), case when n % 10 = 0 then now() - interval '8 days' else now() + interval '1 day' end,
+       case when n % 100 = 1 then now() - interval '9 days' end from generate_series(1, ${ROWS}) n`,
+    "create index on app.wide (expires_at)",
+    "create index on app.wide (revoked_at) where revoked_at is not null",
+    "vacuum (analyze) app.wide",
+    ...GRANT_APP,
+  );
+  expect(await isTrue(url, "pg_relation_size('app.wide') > 2 ^ 30")).toBe(true);
+  const scans = () => findAll(url, "select seq_scan + seq_tup_read from pg_stat_user_tables where relname = 'wide'");
+  const before = await scans();
+  const config = writeConfig(
+    "targets: [{ table: app.wide, expiresAt: expires_at, revokedAt: revoked_at, audit: rows }]",
+  );
+  const { exitCode, report } = await runCleanup(url, ["-o", "json", "--config", config]);
+  expect(exitCode).toBe(0);
+  const expired = ROWS / 10;
+  const revoked = ROWS / 100;
+  expect(report.targets[1]).toMatchObject({
+    before: { isEstimate: true, due: { expired, revoked } },
+    deleted: { expired, revoked },
+    after: { due: { expired: 0, revoked: 0 } },
+  });
+  expect(await scans()).toEqual(before);
+  expect(await findAll(url, "select count(*) from app.wide where expires_at > now() and revoked_at is null")).toEqual([
+    String(ROWS - expired - revoked),
+  ]);
+  expect(await findAll(url, "select count(distinct row_key) from apitoken.cleaned_rows")).toEqual([
+    String(expired + revoked),
+  ]);
+});
