@@ -52,6 +52,9 @@ export interface Connection extends Queryable {
   readonly ended: Promise<void>;
 }
 
+/** Work comes in bursts, and a new connection has to log in and to plan every statement again. */
+const IDLE_MS = 60_000;
+
 /** Opens no connection yet: the first query does. */
 export function openDatabase(options: DatabaseOptions): Database {
   const pool = new pg.Pool(toPoolConfig(options));
@@ -101,6 +104,7 @@ function toPoolConfig(options: DatabaseOptions): pg.PoolConfig {
     max: options.maxConnections,
     application_name: options.actor,
     connectionTimeoutMillis: connectTimeoutMs,
+    idleTimeoutMillis: IDLE_MS,
     // The server ends a statement first; the client's limit is for a server that no longer answers at all.
     query_timeout: statementTimeoutMs > 0 ? statementTimeoutMs + 2_000 : 0,
     keepAlive: true,
