@@ -9,7 +9,7 @@ import { type Figures, median, time } from "./figures.ts";
 import { type BenchStage, runMany, startBenchStage } from "./stage.ts";
 
 const COUNT = 1_000;
-const ROUNDS = 5;
+const ROUNDS = 8;
 const CONCURRENCIES = [8, 16, 32];
 
 /**
@@ -25,14 +25,19 @@ export async function benchCreate(tell: (text: string) => void): Promise<Figures
     await sendBare(stage.transport, sample, "warm-up", 100, 16);
     const ours: number[] = [];
     const bare = CONCURRENCIES.map((): number[] => []);
+    const ways = [
+      async (round: number) => {
+        ours.push(await time(() => createAndWait(stage, `round-${round}`, COUNT)));
+        await expectAllReady(stage.transport);
+      },
+      ...CONCURRENCIES.map((concurrency, index) => async (round: number) => {
+        const prefix = `bare-${round}-${concurrency}`;
+        bare[index]?.push(await time(() => sendBare(stage.transport, sample, prefix, COUNT, concurrency)));
+      }),
+    ];
     for (let round = 0; round < ROUNDS; round += 1) {
-      for (const [index, concurrency] of CONCURRENCIES.entries()) {
-        bare[index]?.push(
-          await time(() => sendBare(stage.transport, sample, `bare-${round}-${concurrency}`, COUNT, concurrency)),
-        );
-      }
-      ours.push(await time(() => createAndWait(stage, `round-${round}`, COUNT)));
-      await expectAllReady(stage.transport);
+      // In another order each time: what has run before still costs the servers something.
+      for (const turn of ways.keys()) await ways[(round + turn) % ways.length]?.(round);
       const times = bare.map((each) => formatSeconds(each.at(-1))).join(" / ");
       tell(`round ${round + 1}: ${formatSeconds(ours.at(-1))} s, bare ${times} s`);
     }
