@@ -54,6 +54,9 @@ export const cleanupEnvironment = z.object({
   APITOKEN_CLEANUP_MAX_REPLICA_LAG: limitedDuration(1, "must be from 1ms to 500h").prefault("10s"),
   APITOKEN_CLEANUP_MAX_WAITERS: integerSetting(0, 10_000).prefault("0"),
   APITOKEN_CLEANUP_MAX_WAL_RATE: bytesSetting.optional(),
+  APITOKEN_CLEANUP_BUSY_SHARE: fraction
+    .refine((share) => share >= 0.01, 'must be from "0.01" to "1"; "1" makes no room for others')
+    .prefault("0.25"),
   APITOKEN_CLEANUP_PUSHGATEWAY_URL: z
     .url({ protocol: /^https?$/, error: 'must begin with "http://" or "https://"' })
     .optional(),

@@ -1,5 +1,5 @@
 import { chooseCutoffs, countLeaves } from "../postgres/cleanup-counts.ts";
-import { findPid, readServerState, type ServerState } from "../postgres/cleanup-pressure.ts";
+import { findPid, readNextXid, readServerState, type ServerState } from "../postgres/cleanup-pressure.ts";
 import {
   beginCleanupRun,
   type CleanupOutcome,
@@ -18,6 +18,7 @@ import {
 import { requireSchema } from "../postgres/migrations.ts";
 import type { Logger } from "../runtime/log.ts";
 import type { CleanupConfig } from "./config.ts";
+import { createCourtesy } from "./courtesy.ts";
 import { previewPartitions } from "./partitions.ts";
 import type { Progress } from "./progress.ts";
 import { countDeleted, type RunReport, type TargetReport } from "./report.ts";
@@ -141,10 +142,12 @@ async function cleanUp(context: SessionContext, targets: readonly CleanupTarget[
     created: await createEventPartitions(session, MONTHS_AHEAD),
     dropped: await dropEventPartitions(session, config.APITOKEN_CLEANUP_AUDIT_RETENTION),
   };
+  const courtesy = createCourtesy(config.APITOKEN_CLEANUP_BUSY_SHARE, await readNextXid(session));
   const planned = await plan(context, targets);
   const refusal = refuseExcess(planned);
   if (refusal !== undefined) return { ...refusal, auditPartitions };
 
+  courtesy.observe(await readNextXid(session)); // counting has taken its time, and written nothing
   const reports: TargetReport[] = [];
   const pids = [await findPid(session)];
   for (const each of planned) {
@@ -152,7 +155,7 @@ async function cleanUp(context: SessionContext, targets: readonly CleanupTarget[
       config.maxRows === undefined
         ? undefined
         : config.maxRows - reports.reduce((sum, report) => sum + countDeleted(report), 0);
-    const throttle = startThrottle(db, pids, limitsOf(config), log);
+    const throttle = startThrottle(db, pids, limitsOf(config), courtesy, log);
     try {
       reports.push(await runTarget(each, { ...context, runId, throttle, maxRows: leftRows }));
     } finally {

@@ -65,7 +65,9 @@ export async function sweepLeaf(
       cascaded: deleted.cascaded + gone.cascaded,
     };
     batches += 1;
-    return { elapsedMs: performance.now() - startedAtMs, rows: countRows(gone), last: gone.last };
+    const elapsedMs = performance.now() - startedAtMs;
+    options.throttle.courtesy.noteBatch(elapsedMs);
+    return { elapsedMs, rows: countRows(gone), last: gone.last };
   };
 
   try {
@@ -92,16 +94,22 @@ interface Walk {
   readonly report: (fraction: number) => void;
 }
 
+/** How long the next batch should take. */
+function targetOf({ throttle, batchTargetMs }: SweepOptions): number {
+  return throttle.courtesy.limitBatch(batchTargetMs);
+}
+
 /** From the first block to the last. Says whether it came to the end. */
 async function sweepByBlocks(end: number, { run, isOver, options, report }: Walk): Promise<boolean> {
-  const goal = { targetMs: options.batchTargetMs, rowsPerBlock: options.expected.rows / Math.max(1, end) };
+  const rowsPerBlock = options.expected.rows / Math.max(1, end);
   let pace = FIRST_PACE;
   let fromBlock = 0;
   while (fromBlock < end) {
     await options.throttle.waitUntilCalm(options.stop);
     if (isOver()) return false;
     const toBlock = Math.min(fromBlock + pace.blocks, end);
-    pace = steerBatch(pace, await run({ fromBlock, toBlock }, Number.POSITIVE_INFINITY), goal);
+    const result = await run({ fromBlock, toBlock }, Number.POSITIVE_INFINITY);
+    pace = steerBatch(pace, result, { targetMs: targetOf(options), rowsPerBlock });
     fromBlock = toBlock;
     report(fromBlock / end);
   }
@@ -127,7 +135,7 @@ async function sweepByIndex(times: readonly TimeColumn[], { run, isOver, options
       from = last;
       gone += rows;
       report(Math.min(1, gone / Math.max(1, options.expected.due)));
-      size = Math.max(1, Math.round(size * Math.min(2, Math.max(0.5, options.batchTargetMs / Math.max(1, elapsedMs)))));
+      size = Math.max(1, Math.round(size * Math.min(2, Math.max(0.5, targetOf(options) / Math.max(1, elapsedMs)))));
     }
   }
   return true;

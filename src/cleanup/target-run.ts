@@ -150,14 +150,14 @@ async function sweepLeaves(
 async function vacuumIfNeeded(
   leaves: readonly Leaf[],
   report: TargetReport,
-  { session, stop, log }: TargetContext,
+  { session, stop, log, throttle }: TargetContext,
 ): Promise<string> {
   if (countRows(report.deleted) < VACUUM_FROM_ROWS) return "not needed";
   try {
     for (const leaf of leaves) {
       if (stop.aborted) return "skipped, for the run is to end";
       if (!(await mayVacuum(session, leaf))) return "not permitted to this role; autovacuum will do it";
-      await vacuumTable(session, leaf);
+      await vacuumTable(session, leaf, throttle.courtesy.isDue);
     }
     return "done";
   } catch (error) {

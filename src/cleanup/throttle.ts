@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type Pressure, readPressure, readWalBytes } from "../postgres/cleanup-pressure.ts";
 import type { Queryable } from "../postgres/database.ts";
 import type { Logger } from "../runtime/log.ts";
+import type { Courtesy } from "./courtesy.ts";
 
 /** Beyond these the run pauses; undefined: no limit. */
 export interface PressureLimits {
@@ -16,7 +17,7 @@ export interface WalSample {
   readonly atMs: number;
 }
 
-export type PauseReason = "replica lag" | "waiting sessions" | "WAL rate";
+export type PauseReason = "replica lag" | "waiting sessions" | "WAL rate" | "others write";
 
 /**
  * For how long the slowest replica has not applied what the server had written at an earlier time, by our own readings
@@ -32,7 +33,7 @@ export function findStallMs(written: readonly WalSample[], appliedBytes: number 
 export function findPauseReason(
   now: Pick<Pressure, "replicaLagMs" | "waiters">,
   limits: PressureLimits,
-): Exclude<PauseReason, "WAL rate"> | undefined {
+): "replica lag" | "waiting sessions" | undefined {
   const { replicaLagMs = Number.POSITIVE_INFINITY, waiters = Number.POSITIVE_INFINITY } = limits;
   if (now.waiters > waiters) return "waiting sessions";
   return (now.replicaLagMs ?? 0) > replicaLagMs ? "replica lag" : undefined;
@@ -48,6 +49,7 @@ export function findWalPauseMs(before: WalSample, now: WalSample, bytesPerSecond
 export interface Throttle {
   /** Resolves at once when all is well, else when it is again, or when the run is to stop. */
   waitUntilCalm(stop: AbortSignal): Promise<void>;
+  readonly courtesy: Courtesy;
   /** How long the run has paused so far, by reason. */
   readonly pausedMs: Readonly<Partial<Record<PauseReason, number>>>;
   end(): Promise<void>;
@@ -57,7 +59,13 @@ export interface Throttle {
 const INTERVAL_MS = 250;
 
 /** Reads the pressure on a connection of its own until `end`; when it cannot be read, the run pauses for nothing. */
-export function startThrottle(db: Queryable, pids: readonly number[], limits: PressureLimits, log: Logger): Throttle {
+export function startThrottle(
+  db: Queryable,
+  pids: readonly number[],
+  limits: PressureLimits,
+  courtesy: Courtesy,
+  log: Logger,
+): Throttle {
   const ended = new AbortController();
   const pausedMs: Partial<Record<PauseReason, number>> = {};
   let reason: PauseReason | undefined;
@@ -76,6 +84,7 @@ export function startThrottle(db: Queryable, pids: readonly number[], limits: Pr
           written.push({ walBytes: pressure.walBytes, atMs: nowMs });
         const replicaLagMs = Math.max(pressure.replicaLagMs ?? 0, stallMs);
         reason = findPauseReason({ ...pressure, replicaLagMs }, limits);
+        courtesy.observe(pressure.nextXid);
       } catch (error) {
         if (!hasFailed && !ended.signal.aborted) log.warn({ err: error }, "cannot read the server's load");
         hasFailed = true;
@@ -87,15 +96,20 @@ export function startThrottle(db: Queryable, pids: readonly number[], limits: Pr
   const watching = watch();
 
   return {
+    courtesy,
     pausedMs,
     async waitUntilCalm(stop) {
       const pause = async (why: PauseReason, isOver: () => boolean, stepMs: number) => {
         const since = performance.now();
-        log.info({ reason: why }, "pausing");
+        if (why !== "others write") log.info({ reason: why }, "pausing");
         while (!isOver() && !stop.aborted) await delay(stepMs, undefined, { signal: stop }).catch(() => {});
         pausedMs[why] = (pausedMs[why] ?? 0) + performance.now() - since;
       };
       if (reason !== undefined) await pause(reason, () => reason === undefined, INTERVAL_MS);
+      const restMs = courtesy.restMs();
+      const restsUntilMs = performance.now() + restMs;
+      if (restMs > 0)
+        await pause("others write", () => performance.now() >= restsUntilMs, Math.min(restMs, INTERVAL_MS));
       if (limits.walBytesPerSecond === undefined) return;
       const now = await readWal(db);
       const pauseMs = before === undefined ? 0 : findWalPauseMs(before, now, limits.walBytesPerSecond);

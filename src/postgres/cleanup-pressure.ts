@@ -10,6 +10,8 @@ export interface Pressure {
   readonly appliedBytes: number | undefined;
   /** Sessions that wait for a lock that one of ours holds. */
   readonly waiters: number;
+  /** The number that the next transaction will get that writes. */
+  readonly nextXid: bigint;
 }
 
 /**
@@ -17,14 +19,21 @@ export interface Pressure {
  * to everybody; the lag of replicas is shown to members of pg_monitor only.
  */
 export async function readPressure(db: Queryable, pids: readonly number[]): Promise<Pressure> {
-  const [row] = await db.query<{ lag_ms: string | null; wal: string; applied: string | null; waiters: string }>({
+  const [row] = await db.query<{
+    lag_ms: string | null;
+    wal: string;
+    applied: string | null;
+    waiters: string;
+    next_xid: string;
+  }>({
     text: `select (select extract(epoch from max(case when state = 'streaming' and replay_lag is null
                      and replay_lsn >= pg_current_wal_lsn() then interval '0' else replay_lag end)) * 1000
                    from pg_stat_replication) as lag_ms,
                   pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') as wal,
                   (select pg_wal_lsn_diff(min(replay_lsn), '0/0') from pg_stat_replication) as applied,
                   (select count(distinct pid) from pg_locks
-                   where not granted and not pid = any($1) and pg_blocking_pids(pid) && $1::integer[]) as waiters`,
+                   where not granted and not pid = any($1) and pg_blocking_pids(pid) && $1::integer[]) as waiters,
+                  ${NEXT_XID}`,
     values: [pids],
   });
   return {
@@ -32,7 +41,16 @@ export async function readPressure(db: Queryable, pids: readonly number[]): Prom
     walBytes: Number(row?.wal ?? 0),
     appliedBytes: row?.applied == null ? undefined : Number(row.applied),
     waiters: Number(row?.waiters ?? 0),
+    nextXid: BigInt(row?.next_xid ?? 0),
   };
+}
+
+const NEXT_XID = "pg_snapshot_xmax(pg_current_snapshot())::text as next_xid";
+
+/** The number that the next transaction will get that writes. */
+export async function readNextXid(db: Queryable): Promise<bigint> {
+  const [row] = await db.query<{ next_xid: string }>({ text: `select ${NEXT_XID}` });
+  return BigInt(row?.next_xid ?? 0);
 }
 
 /** How much WAL the server has written so far, in bytes. */

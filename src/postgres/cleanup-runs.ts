@@ -21,7 +21,10 @@ export async function prepareSession(session: Queryable): Promise<void> {
                   set_config('default_transaction_isolation', 'read committed', false),
                   set_config('standard_conforming_strings', 'on', false),
                   set_config('idle_in_transaction_session_timeout', '60s', false),
-                  set_config('work_mem', '32MB', false)`,
+                  set_config('work_mem', '32MB', false),
+                  -- However many cores there are: the others are not ours.
+                  set_config('max_parallel_workers_per_gather', '0', false),
+                  set_config('max_parallel_maintenance_workers', '0', false)`,
   });
 }
 

@@ -17,7 +17,17 @@ export async function mayVacuum(db: Queryable, leaf: Leaf): Promise<boolean> {
   return granted?.may ?? false;
 }
 
-/** Frees the deleted rows' space for new ones and renews the planner's statistics; leaves a locked table alone. */
-export async function vacuumTable(db: Queryable, leaf: Leaf): Promise<void> {
+/** The pace of autovacuum, by default. https://www.postgresql.org/docs/current/runtime-config-vacuum.html */
+const COURTEOUS_DELAY = "2ms";
+
+/**
+ * Frees the deleted rows' space for new ones and renews the planner's statistics; leaves a locked table alone. At full
+ * speed, or at autovacuum's.
+ */
+export async function vacuumTable(db: Queryable, leaf: Leaf, isCourteous: boolean): Promise<void> {
+  await db.query({
+    text: "select set_config('vacuum_cost_delay', $1, false)",
+    values: [isCourteous ? COURTEOUS_DELAY : "0"],
+  });
   await db.query({ text: `vacuum (analyze, skip_locked) ${leaf.sql}` });
 }

@@ -33,6 +33,31 @@ test("a run pauses while the server writes more WAL than it may, and says so", a
   expect(await findAll(url, "select count(*) from app.sessions")).toEqual(["40000"]);
 });
 
+test.each([
+  ["rests while others write", "0.5", true],
+  ["does not, where it is told to make no room", "1", false],
+])("a run %s", async (_case, share, isResting) => {
+  await createSessions(url, 20_000);
+  await execute(url, "create table app.other (number int)");
+  const writer = new pg.Client({ connectionString: url });
+  await writer.connect();
+  let isOver = false;
+  const write = async () => {
+    while (!isOver) await writer.query("insert into app.other values (1)");
+  };
+  const writing = write();
+  const { exitCode, report } = await runCleanup(url, args(), {
+    APITOKEN_CLEANUP_BUSY_SHARE: share,
+    APITOKEN_CLEANUP_BATCH_TARGET: "1ms",
+  });
+  isOver = true;
+  await writing;
+  await writer.end();
+  expect(exitCode).toBe(0);
+  expect("others write" in (report.targets[1]?.pausedMs ?? {})).toBe(isResting);
+  expect(await findAll(url, "select count(*) from app.sessions")).toEqual(["40000"]);
+});
+
 test("a run pauses while a session waits for one of its locks", async () => {
   await createSessions(url, 20_000);
   // Row 5,000 holds the batch up that has locked the rows before it.

@@ -22,8 +22,9 @@ const filesBelow = (folder: string, extension: string) =>
 
 const namesIn = (text: string) => text.match(/\bAPITOKEN_[A-Z_]*[A-Z]\b/g) ?? [];
 
-/** The next number or duration (in milliseconds) above or below. */
+/** The next number, hundredth or duration (in milliseconds) above or below. */
 function moveBy(text: string, step: number): string {
+  if (text.includes(".")) return String(Number(text) + step / 100);
   return /^\d+$/.test(text) ? String(Number(text) + step) : `${parseDuration(text) + step}ms`;
 }
 
