@@ -18,7 +18,14 @@ import { untilReady, untilReason } from "../support/resources.ts";
 
 const RELEASE = `rights-${randomBytes(3).toString("hex")}`;
 const ACCOUNT = `${RELEASE}-apitoken-operator`;
-const RIGHTS = ["ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"];
+const RIGHTS = /^(ServiceAccount|(Cluster)?Role(Binding)?|ValidatingAdmissionPolicy(Binding)?)$/; // what gives, and what takes away
+
+/** What a Secret of the controller's carries, whatever people have taken off. */
+const MENDED = {
+  labels: { "apitoken.dev/managed": "true" },
+  annotations: { "apitoken.dev/token-id": expect.any(String) },
+  ownerReferences: [{ kind: "ApiToken", name: "life" }],
+};
 
 describe.skipIf(tools.helm === undefined).each(["all namespaces", "one namespace"])("with rights in %s", (scope) => {
   const isNamespaced = scope === "one namespace";
@@ -37,8 +44,12 @@ describe.skipIf(tools.helm === undefined).each(["all namespaces", "one namespace
     folder = mkdtempSync(join(tmpdir(), "apitoken-rights-"));
     const values = { devPostgres: { enabled: true }, watchNamespaces: isNamespaced ? [tenant.namespace] : [] };
     const objects = await renderChart(values, { namespace: home.namespace, release: RELEASE });
-    rights = objects.filter(({ kind }) => RIGHTS.includes(kind));
+    rights = objects.filter(({ kind }) => RIGHTS.test(kind));
     expect(await applyObjects(rights)).toMatchObject({ code: 0, stderr: "" });
+    // An API server takes a moment to hear of a policy: from then on the account makes no Secret without the label.
+    const as = `--as=system:serviceaccount:${home.namespace}:${ACCOUNT}`;
+    const tryIt = () => tenant.kubectl(["create", "secret", "generic", "bare", "--dry-run=server", as]);
+    await eventually(async () => expect((await tryIt()).output).toContain("lacks the label"));
     const { output: token } = await home.kubectl(["create", "token", ACCOUNT]);
     kubeconfigPath = join(folder, "kubeconfig");
     writeFileSync(kubeconfigPath, (await withToken(home, token.trim())) ?? "");
@@ -73,6 +84,13 @@ describe.skipIf(tools.helm === undefined).each(["all namespaces", "one namespace
     await eventually(async () =>
       expect((await tenant.getSecret("life"))?.metadata.labels).toMatchObject({ team: "shop" }),
     );
+
+    for (const taken of [{ labels: null }, { ownerReferences: null }, { annotations: null }]) {
+      const patch = JSON.stringify({ metadata: taken });
+      await tenant.kubectl(["patch", "secret", "life", "--type=merge", "-p", patch]);
+      await tenant.annotate("life", { "example.com/look": Object.keys(taken).join() });
+      await eventually(async () => expect((await tenant.getSecret("life"))?.metadata).toMatchObject(MENDED));
+    }
 
     await tenant.kubectl(["delete", "secret", "life"]);
     await eventually(async () => expect(await tenant.getSecret("life")).toBeDefined());
