@@ -15,11 +15,29 @@ import {
 } from "../support/chart/helm.ts";
 import { writeSchemas } from "../support/chart/openapi-schemas.ts";
 import { connectCluster, type TestCluster } from "../support/cluster.ts";
+import { eventually } from "../support/eventually.ts";
 
 /* What the chart renders is what an API server takes, with every set of values in its folder ci/. */
 
-/** Kinds of the Prometheus operator, which the tests' API server does not have. */
-const isForeign = ({ apiVersion }: Rendered) => apiVersion.startsWith("monitoring.coreos.com/");
+const MONITORING = "monitoring.coreos.com/v1";
+
+/** Kinds that the tests' API server does not have: those of the Prometheus operator, where its CRDs could not be had. */
+const isForeign = ({ apiVersion }: Rendered) => tools.monitoringCrds === undefined && apiVersion === MONITORING;
+
+const MISSPELT_MONITORS = [
+  { kind: "ServiceMonitor", spec: { selector: {}, endpoints: [{ port: "http", intervall: "30s" }] } },
+  { kind: "PodMonitor", spec: { selector: {}, podMetricEndpoints: [] } },
+  { kind: "PrometheusRule", spec: { groups: [{ name: "a", rules: [{ alert: "A", expr: "1", fr: "5m" }] }] } },
+].map((each) => ({ apiVersion: MONITORING, metadata: { name: "a" }, ...each }));
+
+/** Has the API server serve the kinds of the Prometheus operator, by its own CRDs. */
+async function installMonitoringCrds(folder: string): Promise<void> {
+  const { code, output } = await cluster.kubectl(["apply", "--server-side", "-f", folder]);
+  expect(code, output).toBe(0);
+  await eventually(async () =>
+    expect(await cluster.transport.request("GET", "/openapi/v3")).toHaveProperty(["paths", `apis/${MONITORING}`]),
+  );
+}
 
 let cluster: TestCluster;
 let folder: string;
@@ -27,6 +45,7 @@ let schemas: string;
 
 beforeAll(async () => {
   cluster = await connectCluster();
+  if (tools.monitoringCrds !== undefined) await installMonitoringCrds(tools.monitoringCrds);
   folder = mkdtempSync(join(tmpdir(), "apitoken-schemas-"));
   schemas = await writeSchemas(cluster.transport, folder);
   const labels = ["enforce", "warn", "audit"].map((mode) => `pod-security.kubernetes.io/${mode}=restricted`);
@@ -34,12 +53,14 @@ beforeAll(async () => {
   for (const namespace of ["team-a", "team-b"]) await cluster.kubectl(["create", "namespace", namespace]);
 });
 afterAll(async () => {
+  if (tools.monitoringCrds !== undefined) await cluster?.kubectl(["delete", "-f", tools.monitoringCrds]);
   await cluster?.close();
   if (folder) rmSync(folder, { recursive: true, force: true });
 });
 
-test("helm is there in CI", () => {
-  if (process.env.CI === "true") expect(tools.helm).toBeDefined();
+test("helm, and what kubeconform compares with, are there in CI", () => {
+  if (process.env.CI === "true")
+    expect(tools).toMatchObject({ helm: expect.any(String), monitoringCrds: expect.any(String) });
 });
 
 describe.skipIf(tools.helm === undefined).each(VALUE_SETS)("with the values %s", (name) => {
@@ -93,7 +114,7 @@ describe.skipIf(tools.helm === undefined).each(VALUE_SETS)("with the values %s",
 });
 
 test.skipIf(tools.kubeconform === undefined || tools.helm === undefined)(
-  "kubeconform would find a misspelt field, of ours and of Kubernetes'",
+  "kubeconform would find a misspelt field, of ours, of Kubernetes' and of the Prometheus operator's",
   async () => {
     const objects = [
       { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "a" }, dta: {} },
@@ -104,11 +125,12 @@ test.skipIf(tools.kubeconform === undefined || tools.helm === undefined)(
         spec: { owner: "a", scope: [] },
       },
       { apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "a" }, spec: { replicas: "two" } },
+      ...(tools.monitoringCrds === undefined ? [] : MISSPELT_MONITORS),
     ];
     const input = objects.map((object) => JSON.stringify(object)).join("\n---\n");
     const { stdout } = await runTool(tools.kubeconform ?? "", ["-strict", "-summary", "-schema-location", schemas], {
       input,
     });
-    expect(stdout).toContain("Invalid: 3");
+    expect(stdout).toContain(`Invalid: ${objects.length}, Errors: 0`);
   },
 );

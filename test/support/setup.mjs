@@ -29,7 +29,7 @@ try {
     if (!isFor("--e2e")) await provideControlPlane();
     if (isFor("--alerts")) await provideAlertTools();
     if (isFor("--chart")) await provideChartTools();
-    if (isFor("--e2e")) await provideChartTools({ withCheckov: false });
+    if (isFor("--e2e")) await provideChartTools({ isForE2e: true });
   });
 } catch (error) {
   process.stderr.write(`\nset-up: ${error.message}\n`);

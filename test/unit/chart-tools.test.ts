@@ -2,7 +2,13 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } 
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { checkovFolder, findChartTools, goToolsFolder, provideChartTools } from "../support/setup/chart-tools.mjs";
+import {
+  checkovFolder,
+  findChartTools,
+  goToolsFolder,
+  monitoringCrdsFolder,
+  provideChartTools,
+} from "../support/setup/chart-tools.mjs";
 
 let home: string;
 let environment: NodeJS.ProcessEnv;
@@ -29,36 +35,48 @@ function put(path: string): string {
 
 const build = async (folder: string) => ["helm", "kubeconform"].forEach((name) => void put(join(folder, name)));
 const install = async (folder: string) => void put(join(folder, "bin/python"));
+const download = async (folder: string) =>
+  ["podmonitors", "prometheusrules", "servicemonitors"].forEach((kind) => {
+    writeFileSync(join(folder, `monitoring.coreos.com_${kind}.yaml`), "");
+  });
 const fails = (message: string) => () => Promise.reject(new Error(message));
 
 test("what is missing is built and installed, once", async () => {
-  await provideChartTools({ environment, build, install });
+  await provideChartTools({ environment, build, download, install });
   const found = findChartTools(environment);
   expect(found).toEqual({
     helm: join(goToolsFolder(environment), "helm"),
     kubeconform: join(goToolsFolder(environment), "kubeconform"),
+    monitoringCrds: monitoringCrdsFolder(environment),
     checkov: { command: join(checkovFolder(environment), "bin/python"), args: ["-m", "checkov.main"] },
   });
-  await provideChartTools({ environment, build: fails("again"), install: fails("again") });
+  await provideChartTools({ environment, build: fails("again"), download: fails("again"), install: fails("again") });
   expect(said).toEqual([]);
 });
 
 test("the host's programs do as well, HELM first", async () => {
   const helm = put(join(home, "bin/helm"));
   put(join(home, "bin/kubeconform"));
-  await provideChartTools({ environment, build: fails("needless"), install });
+  await provideChartTools({ environment, build: fails("needless"), download, install });
   expect(findChartTools(environment).helm).toBe(helm);
   expect(findChartTools({ ...environment, HELM: "/opt/helm" }).helm).toBe("/opt/helm");
 });
 
 test("what cannot be had is told, and nothing is left of the attempt", async () => {
-  await provideChartTools({ environment, build: fails("Go is not installed"), install: fails("no network") });
+  const all = { build: fails("Go is not installed"), download: fails("no module"), install: fails("no network") };
+  await provideChartTools({ environment, ...all });
   expect(findChartTools(environment)).toEqual({});
   expect(said.join("")).toContain(
     "helm and kubeconform cannot be had: Go is not installed; tests that need it are skipped",
   );
+  expect(said.join("")).toContain("the CRDs of the Prometheus operator cannot be had: no module");
   expect(said.join("")).toContain("checkov cannot be had: no network");
   expect(existsSync(goToolsFolder(environment))).toBe(false);
+});
+
+test("the e2e needs helm alone", async () => {
+  await provideChartTools({ environment, build, download: fails("no"), install: fails("no"), isForE2e: true });
+  expect(said).toEqual([]);
 });
 
 test("CI goes no further without helm", async () => {

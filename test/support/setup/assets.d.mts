@@ -10,3 +10,5 @@ export function controlPlaneFolder(environment?: NodeJS.ProcessEnv): string;
 export function readAssets(folder: string): Assets | undefined;
 
 export function findAssets(environment?: NodeJS.ProcessEnv): Assets;
+
+export function findOnPath(name: string, environment?: NodeJS.ProcessEnv): string | undefined;

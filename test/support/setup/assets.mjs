@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { accessSync, constants, readFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 
 /** What a control plane is made of. envtest's archive has no kube-controller-manager, so it may be missing. */
 export const REQUIRED = ["kube-apiserver", "etcd", "kubectl"];
@@ -47,6 +47,13 @@ export function isExecutable(path) {
   } catch {
     return false;
   }
+}
+
+/** The host's program of that name; undefined where there is none. */
+export function findOnPath(name, { PATH = "" }) {
+  return PATH.split(delimiter)
+    .map((folder) => join(folder, name))
+    .find(isExecutable);
 }
 
 /**

@@ -1,12 +1,15 @@
 export interface ChartTools {
   readonly helm?: string;
   readonly kubeconform?: string;
+  readonly monitoringCrds?: string;
   readonly checkov?: { readonly command: string; readonly args: readonly string[] };
 }
 
 type Fill = (folder: string) => Promise<void>;
 
 export function goToolsFolder(environment?: NodeJS.ProcessEnv): string;
+
+export function monitoringCrdsFolder(environment?: NodeJS.ProcessEnv): string;
 
 export function checkovFolder(environment?: NodeJS.ProcessEnv): string;
 
@@ -15,6 +18,7 @@ export function findChartTools(environment?: NodeJS.ProcessEnv): ChartTools;
 export function provideChartTools(sources?: {
   environment?: NodeJS.ProcessEnv;
   build?: Fill;
+  download?: Fill;
   install?: Fill;
-  withCheckov?: boolean;
+  isForE2e?: boolean;
 }): Promise<void>;

@@ -8,14 +8,33 @@ import { run, startProgress } from "./progress.mjs";
  * @param {{output: string, commands: string[], stamp?: string, tags?: string}[]} builds one after the other
  */
 export async function buildWithGo(what, module, builds) {
-  const progress = startProgress(`building ${what}`);
-  const options = { cwd: fileURLToPath(module), env: { ...process.env, CGO_ENABLED: "0" } };
-  try {
+  await withGo(`building ${what}`, module, async (go) => {
     for (const { output, commands, stamp = "", tags } of builds) {
       const flags = ["-trimpath", "-buildvcs=false", "-mod=readonly", "-ldflags", `-s -w ${stamp}`.trim()];
-      await run("go", ["build", ...flags, ...(tags ? ["-tags", tags] : []), "-o", output, ...commands], options);
+      await go("build", ...flags, ...(tags ? ["-tags", tags] : []), "-o", output, ...commands);
     }
+  });
+}
+
+/**
+ * Gets the sources of a module that one of this project requires, checked against its go.sum. Throws like buildWithGo.
+ * @param {string} path the required module's
+ * @returns {Promise<string>} the folder that they are in, read-only
+ */
+export async function downloadWithGo(what, module, path) {
+  return withGo(`downloading ${what}`, module, async (go) => {
+    await go("mod", "download", path);
+    return (await go("list", "-m", "-f", "{{.Dir}}", path)).trim().split("\n").at(-1);
+  });
+}
+
+async function withGo(what, module, work) {
+  const progress = startProgress(what);
+  const options = { cwd: fileURLToPath(module), env: { ...process.env, CGO_ENABLED: "0" } };
+  try {
+    const result = await work((...args) => run("go", args, options));
     progress.end("done");
+    return result;
   } catch (error) {
     progress.end("failed");
     throw error.code === "ENOENT" ? new Error("Go is not installed") : error;
