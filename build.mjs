@@ -1,5 +1,8 @@
-/* Bundles each program into one file: dist/{controller,cleanup,migrate}.js, with the migrations beside them. */
-import { cpSync, rmSync } from "node:fs";
+/*
+ * Bundles each program into one file: dist/{controller,cleanup,migrate}.js, with the migrations beside them, and what each
+ * is made of in metafile.json. An argument names another folder than dist.
+ */
+import { cpSync, rmSync, writeFileSync } from "node:fs";
 import { build } from "esbuild";
 
 /**
@@ -19,15 +22,17 @@ const withoutGeneratedClient = {
   },
 };
 
-rmSync("dist", { recursive: true, force: true });
-await build({
+const [, , folder = "dist"] = process.argv;
+rmSync(folder, { recursive: true, force: true });
+const { metafile } = await build({
   entryPoints: {
     controller: "src/controller/main.ts",
     cleanup: "src/cleanup/main.ts",
     migrate: "src/migrate.ts",
     "bcrypt-worker": "src/runtime/bcrypt-worker.ts",
   },
-  outdir: "dist",
+  outdir: folder,
+  metafile: true,
   bundle: true,
   platform: "node",
   format: "esm",
@@ -45,4 +50,5 @@ await build({
   plugins: [withoutGeneratedClient],
   logLevel: "warning",
 });
-cpSync("migrations", "dist/migrations", { recursive: true });
+cpSync("migrations", `${folder}/migrations`, { recursive: true });
+writeFileSync(`${folder}/metafile.json`, JSON.stringify(metafile));

@@ -8,6 +8,8 @@ const root = new URL("../../", import.meta.url);
 const read = (path: string) => readFileSync(new URL(path, root), "utf8");
 
 interface Step {
+  readonly id?: string;
+  readonly env?: Readonly<Record<string, string>>;
   readonly uses?: string;
   readonly run?: string;
   readonly with?: Readonly<Record<string, unknown>>;
@@ -73,4 +75,13 @@ test("a release publishes an image for each program of the chart", () => {
   const stages = [...read("Dockerfile").matchAll(/^FROM runtime AS (\w+)$/gm)].map(([, stage]) => stage);
   expect([...(targets ?? [])].sort()).toEqual(inChart.sort());
   expect(stages.sort()).toEqual(inChart);
+});
+
+test("a release attaches to each image the SBOM of its own bundle", () => {
+  const steps = readWorkflow("release.yaml").jobs.images?.steps ?? [];
+  const { env, run } = steps.find(({ run = "" }) => run.includes("oras attach")) ?? {};
+  expect(env?.TARGET).toBe("${{ matrix.target }}");
+  expect(env?.IMAGE).toMatch(/-\$\{\{ matrix\.target \}\}@\$\{\{ steps\.image\.outputs\.digest \}\}$/);
+  expect(steps.some(({ id, uses }) => id === "image" && uses?.startsWith("docker/build-push-action@"))).toBe(true);
+  expect(run).toMatch(/sbom -- "\$TARGET" > sbom\.cdx\.json\noras attach .*"\$IMAGE" sbom\.cdx\.json/);
 });
