@@ -112,6 +112,14 @@ describe.skipIf(tools.helm === undefined)("of what the cluster has the chart mak
     expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(30);
   });
 
+  test("a Postgres to try things out that no upgrade restarts as long as it has no disk", async () => {
+    const strategyWith = async (devPostgres: object) =>
+      findObject(await renderChart({ devPostgres: { enabled: true, ...devPostgres } }), "StatefulSet").spec
+        .updateStrategy;
+    expect((await strategyWith({})).rollingUpdate).toEqual({ partition: 1 });
+    expect((await strategyWith({ persistence: { enabled: true } })).rollingUpdate).toEqual({ partition: 0 });
+  });
+
   test("no program's password a variable", async () => {
     for (const name of ["dev", "production", "everything"] as const) {
       const objects = await renderChart(parse(readValueSet(name)));
