@@ -8,16 +8,24 @@ export const TENANT = "e2e-tenant";
 export const RELEASE = "tokens";
 export const FULLNAME = "tokens-apitoken-operator";
 
-const CHART = fileURLToPath(new URL("../../charts/apitoken-operator", import.meta.url));
+/** The chart at hand. */
+export const CHART = fileURLToPath(new URL("../../charts/apitoken-operator", import.meta.url));
 
 export interface Images {
   readonly registry: string;
-  readonly tag: string;
+  /** That which the chart names, if undefined. */
+  readonly tag: string | undefined;
   readonly postgres: string;
 }
 
-/** The names of the images, by the Dockerfile's target. */
-export function imageName({ registry, tag }: Images, target: string): string {
+/** A chart, by whatever reference helm takes, with the images that it is to run. */
+export interface Version {
+  readonly chart: string;
+  readonly images: Images;
+}
+
+/** The name of an image, by the Dockerfile's target. */
+export function imageName({ registry, tag }: { registry: string; tag: string }, target: string): string {
   return `${registry === "" ? "" : `${registry}/`}apitoken-operator-${target}:${tag}`;
 }
 
@@ -25,20 +33,28 @@ export function helm(...args: string[]): Promise<string> {
   return run(findChartTools().helm ?? "helm", args);
 }
 
-/** `helm install` or `helm upgrade`, with what the e2e needs over the defaults. */
-export function deploy(verb: "install" | "upgrade", images: Images, over: object, ...args: string[]): Promise<string> {
+/**
+ * `helm install` or `helm upgrade`, with what the e2e needs over the defaults: values that every version of the chart has.
+ * Returns what helm says of the release's state.
+ */
+export async function deploy(
+  verb: "install" | "upgrade",
+  { chart, images }: Version,
+  over: object,
+  ...args: string[]
+): Promise<string> {
+  const { registry, tag } = images;
+  const tags = ["controller", "cleanup", "migrate"].map((name) => [name, { tag }]);
   const values = {
-    image: {
-      registry: images.registry,
-      ...Object.fromEntries(["controller", "cleanup", "migrate"].map((name) => [name, { tag: images.tag }])),
-    },
+    image: { registry, ...(tag === undefined ? {} : Object.fromEntries(tags)) },
     devPostgres: { enabled: true, image: images.postgres },
     cleanup: { schedule: "* * * * *" },
     extraObjects: [ALLOW_CONSUMER],
     ...over,
   };
-  const all = [verb, RELEASE, CHART, "--namespace", SYSTEM, "--values", "-", ...args];
-  return run(findChartTools().helm ?? "helm", all, stringify(values));
+  const all = [verb, RELEASE, chart, "--namespace", SYSTEM, "--values", "-", ...args];
+  const said = await run(findChartTools().helm ?? "helm", all, stringify(values));
+  return /STATUS: \w+/.exec(said)?.[0] ?? said;
 }
 
 /** The e2e's consumer talks to Postgres itself, which the chart's NetworkPolicy lets nobody do but the operator. */

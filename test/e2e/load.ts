@@ -1,27 +1,30 @@
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import type { ConsumerReport } from "./consumer.ts";
-import { FULLNAME, type Images, imageName, SYSTEM, TENANT } from "./installation.ts";
+import { FULLNAME, SYSTEM, TENANT } from "./installation.ts";
 import { getJson, kubectl, kubectlApply, until } from "./programs.ts";
 
 interface Secret {
   readonly data: Record<string, string>;
 }
 
-/** Starts the consumer in the tenant's namespace: a pod that mounts the Secret of an ApiToken, and uses it all the time. */
-export async function startConsumer(images: Images, secretName: string): Promise<void> {
+/**
+ * Starts the consumer in the tenant's namespace: a pod that mounts the Secret of an ApiToken, and uses it all the time.
+ * @param image one with Node, such as the controller's
+ */
+export async function startConsumer(image: string, secretName: string): Promise<void> {
   const keyring = await getJson<Secret>("secret", "apitoken-keyring", "-n", SYSTEM);
   const postgres = await getJson<Secret>("secret", `${FULLNAME}-dev-postgres`, "-n", SYSTEM);
   const metadata = { name: "consumer", namespace: TENANT };
   await kubectlApply([
     { apiVersion: "v1", kind: "ConfigMap", metadata, data: { "consumer.mjs": await bundleConsumer() } },
     { apiVersion: "v1", kind: "Secret", metadata, data: { ...keyring.data, password: postgres.data.password } },
-    { apiVersion: "v1", kind: "Pod", metadata, spec: describeConsumer(images, secretName) },
+    { apiVersion: "v1", kind: "Pod", metadata, spec: describeConsumer(image, secretName) },
   ]);
   await until("the consumer uses its token", async () => (await readConsumer()).checks > 100);
 }
 
-function describeConsumer(images: Images, secretName: string): object {
+function describeConsumer(image: string, secretName: string): object {
   const env = {
     TOKEN_FILE: "/token/token",
     KEYRING_FILE: "/setup/keyring.json",
@@ -39,7 +42,7 @@ function describeConsumer(images: Images, secretName: string): object {
     containers: [
       {
         name: "consumer",
-        image: imageName(images, "controller"),
+        image,
         imagePullPolicy: "IfNotPresent",
         command: ["/usr/local/bin/node", "/program/consumer.mjs"],
         env: Object.entries(env).map(([name, value]) => ({ name, value })),

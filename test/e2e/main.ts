@@ -3,7 +3,6 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import {
   findLeader,
   listApiTokens,
@@ -18,7 +17,6 @@ import {
   deploy,
   FULLNAME,
   helm,
-  type Images,
   imageName,
   RELEASE,
   removeEverything,
@@ -26,64 +24,40 @@ import {
   TENANT,
 } from "./installation.ts";
 import { readConsumer, startConsumer } from "./load.ts";
-import { getJson, kubectl, kubectlApply, need, run, runLine, step, tell, until } from "./programs.ts";
+import { type E2eOptions, HELP, readOptions } from "./options.ts";
+import { getJson, kubectl, need, run, runLine, step, tell, until } from "./programs.ts";
+import { applyToken, readTokenIds, requestRotation, upgradeValues, upgradeVersion } from "./upgrade.ts";
 
-const HELP = `Installs the chart into a cluster, and sees it work on real pods. KUBECONFIG says which cluster.
-
-Usage: npm run e2e -- [options]
-
-      --build CMD      builds an image; {target} and {image} are replaced   [docker build --target {target} -t {image} .]
-      --load CMD       loads an image; {} is an archive of it, {image} its name: 'kind load image-archive {}'
-      --no-build       the images are where the cluster finds them
-      --registry R     where they are                                       []
-      --tag T          their tag                                            [e2e]
-      --postgres I     the image of the Postgres                            [docker.io/library/postgres:15]
-      --wait           helm install --wait
-      --keep           leave everything as it is at the end
-  -h, --help           print this
-
-It makes the namespaces ${SYSTEM} and ${TENANT}, and the CRDs; at the beginning and at the end it deletes them.
-`;
-
-const { values: options } = parseArgs({
-  options: {
-    build: { type: "string", default: "docker build --target {target} -t {image} ." },
-    load: { type: "string" },
-    "no-build": { type: "boolean", default: false },
-    registry: { type: "string", default: "" },
-    tag: { type: "string", default: "e2e" },
-    postgres: { type: "string", default: "docker.io/library/postgres:15" },
-    wait: { type: "boolean", default: false },
-    keep: { type: "boolean", default: false },
-    help: { type: "boolean", short: "h", default: false },
-  },
-});
-const images: Images = { registry: options.registry, tag: options.tag, postgres: options.postgres };
+const { current, previous, supply, waits, keeps, needsHelp } = readCommandLine();
 const EXAMPLES = fileURLToPath(new URL("../../examples/", import.meta.url));
 
-async function provideImages(): Promise<void> {
+function readCommandLine(): E2eOptions {
+  try {
+    return readOptions(process.argv.slice(2));
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n\n${HELP}`);
+    process.exit(2);
+  }
+}
+
+async function provideImages({ build, load }: NonNullable<typeof supply>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "apitoken-e2e-"));
   try {
     for (const target of ["controller", "cleanup", "migrate"]) {
-      const values = { target, image: imageName(images, target), "": join(folder, `${target}.tar`) };
-      await runLine(options.build, values);
-      if (options.load?.includes("{}")) await runLine("docker save -o {} {image}", values);
-      if (options.load !== undefined) await runLine(options.load, values);
+      const values = { target, image: imageName(current.images, target), "": join(folder, `${target}.tar`) };
+      await runLine(build, values);
+      if (load?.includes("{}")) await runLine("docker save -o {} {image}", values);
+      if (load !== undefined) await runLine(load, values);
     }
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** Of what helm prints. */
-function readStatus(text: string): string {
-  return /STATUS: \w+/.exec(text)?.[0] ?? text;
-}
-
 /** Installs, without waiting for anything; the first ApiToken is applied as soon as helm is back. */
 async function install(): Promise<void> {
   const startedAtMs = performance.now();
-  tell(readStatus(await deploy("install", images, {}, ...(options.wait ? ["--wait", "--timeout", "5m"] : []))));
+  tell(await deploy("install", previous ?? current, {}, ...(waits ? ["--wait", "--timeout", "5m"] : [])));
   const helmMs = performance.now() - startedAtMs;
   await kubectl("apply", "-n", TENANT, "-f", join(EXAMPLES, "hello.yaml"));
   await untilAllReady(1, 300_000);
@@ -95,10 +69,22 @@ async function install(): Promise<void> {
   tell(await kubectl("get", "pods", "-n", SYSTEM));
 }
 
+const OF_RELEASE = `app.kubernetes.io/instance=${RELEASE}`;
+const MINTING = "kubernetes.io/service-account-token";
+
+interface AdmissionPolicyView {
+  readonly status?: {
+    readonly observedGeneration?: number;
+    readonly typeChecking?: { readonly expressionWarnings?: readonly object[] };
+  };
+}
+
+const startLoad = () => startConsumer(imageName(current.images, "controller"), "hello");
+
 async function applyExamples(): Promise<void> {
   const files = readdirSync(EXAMPLES).filter((name) => name.endsWith(".yaml"));
   for (const file of files) await kubectl("apply", "-n", TENANT, "-f", join(EXAMPLES, file));
-  await untilAllReady(files.length);
+  await untilAllReady((await listApiTokens()).length);
   tell(await kubectl("get", "apitokens", "-n", TENANT));
   for (const file of readdirSync(join(EXAMPLES, "refused")).filter((name) => name.endsWith(".yaml"))) {
     const refusal = await kubectl("apply", "-n", TENANT, "-f", join(EXAMPLES, "refused", file)).catch(
@@ -122,9 +108,33 @@ async function scrapeMetrics(): Promise<void> {
   tell(`${texts.length} replicas answer, one leads`);
 }
 
-async function requestRotation(name: string): Promise<void> {
-  const annotation = `apitoken.dev/rotate-requested-at=${new Date().toISOString()}`;
-  await kubectl("annotate", "apitoken", name, "-n", TENANT, "--overwrite", annotation);
+/** With the account's own rights; only a controller-manager checks the types of the expressions. */
+async function tryAccount(): Promise<void> {
+  const checked = await until("the admission policy's types are checked", async () => {
+    const { items } = await getJson<{ items: AdmissionPolicyView[] }>("validatingadmissionpolicies", "-l", OF_RELEASE);
+    return items.length > 0 && items.every(({ status }) => status?.observedGeneration !== undefined) && items;
+  });
+  const warnings = checked.flatMap(({ status }) => status?.typeChecking?.expressionWarnings ?? []);
+  need(warnings.length === 0, `the expressions have faults: ${JSON.stringify(warnings)}`);
+  const account = `--as=system:serviceaccount:${SYSTEM}:${FULLNAME}`;
+  const refusal = await kubectl(
+    "create",
+    "secret",
+    "generic",
+    "minted",
+    "-n",
+    TENANT,
+    account,
+    `--type=${MINTING}`,
+  ).then(
+    () => "no refusal",
+    (error: Error) => error.message,
+  );
+  need(
+    refusal.includes("writes those of type Opaque alone"),
+    `the account made a Secret of type ${MINTING}: ${refusal}`,
+  );
+  tell(`the controller's account may make no Secret of type ${MINTING}`);
 }
 
 async function rotate(): Promise<void> {
@@ -153,15 +163,7 @@ async function killLeader(): Promise<void> {
     return holder !== leader && holder;
   });
   tell(`${leader} was killed; ${next} leads after ${((performance.now() - startedAtMs) / 1_000).toFixed(1)} s`);
-  const name = "after-failover";
-  await kubectlApply([
-    {
-      apiVersion: "apitoken.dev/v1alpha1",
-      kind: "ApiToken",
-      metadata: { name, namespace: TENANT },
-      spec: { owner: name },
-    },
-  ]);
+  await applyToken("after-failover");
   await untilAllReady((await listApiTokens()).length);
   await untilRolledOut();
 }
@@ -182,32 +184,6 @@ async function cleanUp(): Promise<void> {
   await until("its metrics tell of the cleanup", async () =>
     /^apitoken_cleanup_last_success_timestamp_seconds \d/m.test(await scrape(leader)),
   );
-}
-
-/** The ids of the tenant's tokens, by their ApiToken. */
-async function readTokenIds(): Promise<Record<string, string | undefined>> {
-  const all = await listApiTokens();
-  return Object.fromEntries(all.map(({ metadata, status }) => [metadata.name, status?.tokenId]));
-}
-
-async function upgrade(): Promise<void> {
-  const { hello, ...before } = await readTokenIds();
-  const load = await readConsumer();
-  const rollout = deploy("upgrade", images, { controller: { logLevel: "debug" } }, "--wait", "--timeout", "5m");
-  await requestRotation("hello"); // the consumer's own token is renewed meanwhile
-  tell(readStatus(await rollout));
-  await untilRolledOut();
-  await until("the rotation is done", async () => (await readTokenIds()).hello !== hello);
-  const { hello: _, ...after } = await readTokenIds();
-  need(JSON.stringify(after) === JSON.stringify(before), "tokens were replaced");
-  const { checks, failures, fault } = await readConsumer();
-  need(failures === load.failures, `the consumer was refused: ${fault}`);
-  tell(
-    `one token was rotated, ${Object.keys(after).length} are the same; ${checks - load.checks} checks meanwhile, none failed`,
-  );
-  // A hook at the installation, for lack of the CRD; from the first upgrade on one of the release's objects.
-  const manifest = await helm("get", "manifest", RELEASE, "--namespace", SYSTEM);
-  need(manifest.includes("kind: ApiTokenPolicy"), "the default policy is not the release's");
 }
 
 async function judgeConsumer(): Promise<void> {
@@ -235,25 +211,27 @@ async function uninstall(): Promise<void> {
 const STEPS: readonly (readonly [title: string, work: () => Promise<unknown>])[] = [
   ["the cluster", async () => tell(await run("sh", ["-c", "kubectl version; kubectl get nodes -o wide"]))],
   ["nothing is left of an earlier run", removeEverything],
-  ...(options["no-build"] ? [] : ([["images", provideImages]] as const)),
+  ...(supply === undefined ? [] : ([["images", () => provideImages(supply)]] as const)),
   ["namespaces that admit Pod Security restricted alone", createNamespaces],
-  ["helm install", install],
+  [`helm install${previous === undefined ? "" : ` of ${previous.chart}`}`, install],
+  ["a consumer uses its token, 50 times a second from now on", startLoad],
+  ...(previous === undefined ? [] : ([["helm upgrade to the chart at hand", () => upgradeVersion(current)]] as const)),
   ["helm test", async () => tell(await helm("test", RELEASE, "--namespace", SYSTEM))],
   ["examples", applyExamples],
-  ["a consumer uses its token, 50 times a second from now on", () => startConsumer(images, "hello")],
   ["metrics", scrapeMetrics],
+  ["the account of the controller", tryAccount],
   ["the leader is killed", killLeader],
-  ["helm upgrade under load", upgrade],
+  ["helm upgrade to other values, under load", () => upgradeValues(current)],
   ["a rotation reaches the consumer", rotate],
   ["the cleanup", cleanUp],
   ["the doctor finds nothing", examine],
   ["the consumer has noticed nothing", judgeConsumer],
   ["helm uninstall", uninstall],
-  ...(options.keep ? [] : ([["all is taken away", removeEverything]] as const)),
+  ...(keeps ? [] : ([["all is taken away", removeEverything]] as const)),
 ];
 
 async function main(): Promise<void> {
-  if (options.help) {
+  if (needsHelp) {
     process.stdout.write(HELP);
     return;
   }

@@ -1,6 +1,10 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { describe, expect, test } from "vitest";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { parse } from "yaml";
+import { readOptions } from "../e2e/options.ts";
 
 /* What can be said of the workflows of GitHub Actions without running them. */
 
@@ -84,4 +88,39 @@ test("a release attaches to each image the SBOM of its own bundle", () => {
   expect(env?.IMAGE).toMatch(/-\$\{\{ matrix\.target \}\}@\$\{\{ steps\.image\.outputs\.digest \}\}$/);
   expect(steps.some(({ id, uses }) => id === "image" && uses?.startsWith("docker/build-push-action@"))).toBe(true);
   expect(run).toMatch(/sbom -- "\$TARGET" > sbom\.cdx\.json\noras attach .*"\$IMAGE" sbom\.cdx\.json/);
+});
+
+test.each([
+  ["no release", [], "main", undefined],
+  ["the first release itself", ["v0.1.0"], "v0.1.0", undefined],
+  ["a release, on main", ["v0.1.0", "v0.9.0", "v0.10.0", "other"], "main", "0.10.0"],
+  ["a release before this one", ["v0.1.0", "v0.2.0"], "v0.2.0", "0.1.0"],
+])("with %s the e2e upgrades from the one before, if there is one", (_what, tags, ref, version) => {
+  const folder = mkdtempSync(join(tmpdir(), "apitoken-tags-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const git = (...args: string[]) =>
+    execFileSync("git", ["-c", "user.name=a", "-c", "user.email=a@b", ...args], { cwd: folder });
+  git("init", "--quiet");
+  git("commit", "--quiet", "--allow-empty", "--message=a");
+  for (const tag of tags) git("tag", tag);
+  git("remote", "add", "origin", folder);
+  const { run = "" } = stepsOf(readWorkflow("ci.yaml")).find(({ id }) => id === "previous") ?? {};
+  const output = join(folder, "output");
+  const env = { ...process.env, GITHUB_REF_NAME: ref, GITHUB_REPOSITORY_OWNER: "Somebody", GITHUB_OUTPUT: output };
+  execFileSync("bash", ["-e", "-c", run], { cwd: folder, env });
+  const options = existsSync(output)
+    ? readFileSync(output, "utf8")
+        .replace(/^options=/, "")
+        .trim()
+        .split(" ")
+    : [];
+  const images = { registry: "ghcr.io/somebody", tag: undefined };
+  expect(readOptions(options).previous).toEqual(
+    version === undefined
+      ? undefined
+      : {
+          chart: `oci://ghcr.io/somebody/charts/apitoken-operator:${version}`,
+          images: expect.objectContaining(images),
+        },
+  );
 });

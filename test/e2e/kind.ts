@@ -1,0 +1,87 @@
+#!/usr/bin/env node
+import { spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { findAssets, findOnPath } from "../support/setup/assets.mjs";
+import { findChartTools } from "../support/setup/chart-tools.mjs";
+import { findKind } from "../support/setup/kind-tool.mjs";
+import { type Command, explainMissing, type Found, planKind } from "./kind-plan.ts";
+import { step } from "./programs.ts";
+
+const HELP = `The e2e on a cluster of its own in docker: makes it with kind, builds and loads the images, and takes it away again.
+
+Usage: npm run e2e:kind -- [options of the e2e: npm run e2e -- --help]
+
+Needs docker. kind and helm are built with Go where they are missing; KIND, HELM and KUBECTL name others.
+With --keep the cluster stays.
+`;
+
+const NAME = "apitoken-e2e";
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+
+function findDocker(): Found["docker"] {
+  const { error, status } = spawnSync("docker", ["version"], { stdio: "ignore" });
+  if (error !== undefined) return "missing";
+  return status === 0 ? "ready" : "silent";
+}
+
+function findKubectl(): string | undefined {
+  const given = process.env.KUBECTL ?? findOnPath("kubectl", process.env);
+  if (given !== undefined) return given;
+  try {
+    return findAssets().kubectl; // where the tests have run
+  } catch {
+    return undefined;
+  }
+}
+
+/** Runs it in the terminal; resolves with its exit code. A signal ends it, not this program, which has to clean up. */
+function runInTerminal([program, ...args]: Command, env: NodeJS.ProcessEnv): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { stdio: "inherit", env: { ...process.env, ...env } });
+    const pass = (signal: NodeJS.Signals) => void child.kill(signal);
+    for (const signal of SIGNALS) process.on(signal, pass);
+    child.once("error", (error) => reject(new Error(`cannot run ${program}`, { cause: error })));
+    child.once("close", (code) => {
+      for (const signal of SIGNALS) process.off(signal, pass);
+      resolve(code ?? 1);
+    });
+  });
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  if (args.includes("--help") || args.includes("-h")) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const found: Found = { docker: findDocker(), kind: findKind(), kubectl: findKubectl(), helm: findChartTools().helm };
+  const faults = explainMissing(found);
+  if (found.kind === undefined || found.kubectl === undefined || faults.length > 0) {
+    process.stderr.write(`e2e:kind cannot run here:\n${faults.map((fault) => `  - ${fault}\n`).join("")}`);
+    return 2;
+  }
+  const folder = mkdtempSync(join(tmpdir(), "apitoken-kind-"));
+  const kubeconfig = join(folder, "kubeconfig");
+  const e2e: Command = [process.execPath, fileURLToPath(new URL("main.ts", import.meta.url))];
+  const { steps, remove } = planKind({ kind: found.kind, name: NAME, kubeconfig, e2e, args });
+  const env = { KUBECONFIG: kubeconfig, KUBECTL: found.kubectl };
+  try {
+    for (const { title, command } of steps) {
+      step(title);
+      const code = await runInTerminal(command, env);
+      if (code !== 0) return code;
+    }
+    return 0;
+  } finally {
+    if (args.includes("--keep")) step(`the cluster stays: export KUBECONFIG=${kubeconfig}`);
+    else {
+      step("the cluster is taken away");
+      await runInTerminal(remove, env);
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2));

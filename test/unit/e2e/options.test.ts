@@ -1,0 +1,37 @@
+import { expect, test } from "vitest";
+import { CHART } from "../../e2e/installation.ts";
+import { HELP, readOptions } from "../../e2e/options.ts";
+
+test("by default the chart at hand is installed, with images that docker builds", () => {
+  expect(readOptions([])).toMatchObject({
+    current: { chart: CHART, images: { registry: "", tag: "e2e" } },
+    previous: undefined,
+    supply: { build: "docker build --target {target} -t {image} .", load: undefined },
+  });
+});
+
+test.each([
+  ["its own", [], { registry: "r.example.com", tag: undefined }],
+  [
+    "given",
+    ["--upgrade-from-registry", "old.example.com", "--upgrade-from-tag", "9"],
+    { registry: "old.example.com", tag: "9" },
+  ],
+])("another version is installed first, with images that are %s", (_what, more, images) => {
+  const chart = "oci://r.example.com/charts/apitoken-operator:0.1.0";
+  const options = readOptions(["--no-build", "--registry", "r.example.com", "--upgrade-from", chart, ...more]);
+  expect(options.previous).toMatchObject({ chart, images });
+  expect(options.current).toMatchObject({ chart: CHART, images: { registry: "r.example.com", tag: "e2e" } });
+  expect(options.supply).toBeUndefined();
+});
+
+test("what makes no sense is an error", () => {
+  expect(() => readOptions(["--upgrade-form", "x"])).toThrow("--upgrade-form");
+  expect(() => readOptions(["--upgrade-from-tag", "1"])).toThrow("give --upgrade-from, too");
+});
+
+test("--help tells of every option", () => {
+  for (const option of ["build", "load", "no-build", "registry", "tag", "postgres", "wait", "keep", "upgrade-from"]) {
+    expect(HELP).toMatch(new RegExp(`^ +--${option} `, "m"));
+  }
+});
