@@ -86,7 +86,9 @@ export async function upgradeValues(current: Version): Promise<void> {
   tell(await rollout);
   await untilRolledOut();
   await until("the rotation is done", async () => (await readTokenIds()).hello !== hello);
-  const { hello: _, ...after } = await readTokenIds();
+  const { hello: next = "", ...after } = await readTokenIds();
+  // Before the kubelet has brought it to the pod, one more rotation would end the token that is used there.
+  await until("the consumer uses it", async () => (await readConsumer()).tokenIds.includes(next), 300_000);
   need(JSON.stringify(after) === JSON.stringify(before), "tokens were replaced");
   const { checks, failures, fault } = await readConsumer();
   need(failures === load.failures, `the consumer was refused: ${fault}`);
