@@ -56,7 +56,7 @@ export const cleanupEnvironment = z.object({
   APITOKEN_CLEANUP_MAX_WAL_RATE: bytesSetting.optional(),
   APITOKEN_CLEANUP_BUSY_SHARE: fraction
     .refine((share) => share >= 0.01, 'must be from "0.01" to "1"; "1" makes no room for others')
-    .prefault("0.25"),
+    .prefault("0.1"),
   APITOKEN_CLEANUP_PUSHGATEWAY_URL: z
     .url({ protocol: /^https?$/, error: 'must begin with "http://" or "https://"' })
     .optional(),

@@ -7,7 +7,7 @@ export interface WriteSample {
 }
 
 /** Fewer write transactions of others than these, in all or by the second, are no reason to hold back. */
-const FEW = 3;
+const FEW = 2;
 const FEW_PER_SECOND = 10;
 
 /**
@@ -26,7 +26,7 @@ const SHORT_BATCH_MS = 10;
 export interface Courtesy {
   /** Whether it is called for just now. */
   readonly isDue: boolean;
-  /** Judges by what has happened since the last time. */
+  /** Judges by what has happened since the last time, and before: once alone may have been an autovacuum of small tables. */
   observe(nextXid: bigint): void;
   /** Is to be told of each batch. */
   noteBatch(elapsedMs: number): void;
@@ -39,6 +39,7 @@ export interface Courtesy {
 /** For one run; `share` is the part of the time, above 0 and up to 1, in which it works while others write. */
 export function createCourtesy(share: number, nextXid: bigint): Courtesy {
   let before: WriteSample = { nextXid, ours: 0, atMs: performance.now() };
+  let haveOthersWritten = false;
   let isDue = false;
   let batches = 0;
   let lastBatchMs = 0;
@@ -48,7 +49,9 @@ export function createCourtesy(share: number, nextXid: bigint): Courtesy {
     },
     observe(nextXid) {
       const now = { nextXid, ours: batches, atMs: performance.now() };
-      isDue = share < 1 && doOthersWrite(before, now);
+      const doThey = doOthersWrite(before, now);
+      isDue = share < 1 && doThey && haveOthersWritten;
+      haveOthersWritten = doThey;
       before = now;
     },
     noteBatch(elapsedMs) {

@@ -41,7 +41,7 @@ Settings are environment variables; only DATABASE_URL has no default. Retentions
   APITOKEN_CLEANUP_MAX_REPLICA_LAG     pause while a replica is further behind               [10s]
   APITOKEN_CLEANUP_MAX_WAITERS         pause while more sessions wait for the run's locks    [0]
   APITOKEN_CLEANUP_MAX_WAL_RATE        pause while the server writes more a second (64MiB)   [no limit]
-  APITOKEN_CLEANUP_BUSY_SHARE          work this part of the time while others write         [0.25]
+  APITOKEN_CLEANUP_BUSY_SHARE          work this part of the time while others write         [0.1]
   APITOKEN_CLEANUP_PUSHGATEWAY_URL     push the run's figures there
   APITOKEN_CLEANUP_TEXTFILE            write them to this file (node_exporter's collector)
   APITOKEN_LOG_LEVEL                   debug, info, warn or error                            [info]
