@@ -25,7 +25,7 @@ test("--max-rows ends a run after so many rows with exit code 4, and the next on
 test("a run pauses while the server writes more WAL than it may, and says so", async () => {
   await createSessions(url, 20_000);
   const { exitCode, report } = await runCleanup(url, args(), {
-    APITOKEN_CLEANUP_MAX_WAL_RATE: "2MiB",
+    APITOKEN_CLEANUP_MAX_WAL_RATE: "1MiB",
     APITOKEN_CLEANUP_BATCH_TARGET: "1ms",
   });
   expect(exitCode).toBe(0);
@@ -38,7 +38,13 @@ test.each([
   ["does not, where it is told to make no room", "1", false],
 ])("a run %s", async (_case, share, isResting) => {
   await createSessions(url, 20_000);
-  await execute(url, "create table app.other (number int)");
+  // Slow enough for the run to look at the server several times, however slow the writer is.
+  await execute(
+    url,
+    "create function app.linger() returns trigger language plpgsql as $$ begin perform pg_sleep(0.05); return old; end $$",
+    "create trigger linger before delete on app.sessions for each row when (old.id % 1000 = 0) execute function app.linger()",
+    "create table app.other (number int)",
+  );
   const writer = new pg.Client({ connectionString: url });
   await writer.connect();
   let isOver = false;
