@@ -31,14 +31,16 @@ const TELLING_ROWS = 500;
 /** The first batch is small: nothing is known yet. */
 export const FIRST_PACE: Pace = { blocks: 128, msPerRow: 0.01 };
 
-/**
- * The next batch's size, so that it takes about the target: in proportion, but at most doubled or halved, for a single
- * batch says little.
- */
+/** By what to multiply a batch's size: in proportion, but at most doubled or halved, for a single batch says little. */
+export function findFactor(elapsedMs: number, targetMs: number): number {
+  return Math.min(2, Math.max(0.5, targetMs / Math.max(elapsedMs, 0.1)));
+}
+
+/** The next batch's size, so that it takes about the target. */
 export function steerBatch(pace: Pace, { elapsedMs, rows }: BatchResult, goal: BatchGoal): Pace {
   const msPerRow = rows < TELLING_ROWS ? pace.msPerRow : (pace.msPerRow + elapsedMs / rows) / 2;
   const mostBlocks = (PATIENCE * goal.targetMs) / (msPerRow * Math.max(1, goal.rowsPerBlock));
-  const factor = Math.min(2, Math.max(0.5, goal.targetMs / Math.max(elapsedMs, 0.1)));
-  const blocks = Math.max(FEWEST_BLOCKS, Math.round(Math.min(mostBlocks, pace.blocks * factor)));
+  const wantedBlocks = pace.blocks * findFactor(elapsedMs, goal.targetMs);
+  const blocks = Math.max(FEWEST_BLOCKS, Math.round(Math.min(mostBlocks, wantedBlocks)));
   return { blocks, msPerRow };
 }

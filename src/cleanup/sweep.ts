@@ -1,9 +1,11 @@
 import {
+  addDeleted,
   type BlockRange,
   countBlocks,
   type Deleted,
   deleteBatch,
   type Leaf,
+  NOTHING_DELETED,
   type OnLockedRow,
   type TimeRange,
 } from "../postgres/cleanup-batches.ts";
@@ -11,7 +13,7 @@ import { type ByReason, type Cutoffs, countRows } from "../postgres/cleanup-coun
 import { isLockConflict, isReferenceConflict, setLockTimeout } from "../postgres/cleanup-runs.ts";
 import type { CleanupTarget, TimeColumn } from "../postgres/cleanup-target.ts";
 import type { Queryable } from "../postgres/database.ts";
-import { type BatchResult, FIRST_PACE, steerBatch } from "./batch-size.ts";
+import { type BatchResult, FIRST_PACE, findFactor, steerBatch } from "./batch-size.ts";
 import type { Throttle } from "./throttle.ts";
 
 export interface SweepOptions {
@@ -51,7 +53,7 @@ export async function sweepLeaf(
   options: SweepOptions,
 ): Promise<SweepResult> {
   const { stop, onProgress, expected, maxRows = Number.POSITIVE_INFINITY } = options;
-  let deleted: Deleted = { expired: 0, revoked: 0, cascaded: 0 };
+  let deleted = NOTHING_DELETED;
   let batches = 0;
   const isOver = () => stop.aborted || countRows(deleted) >= maxRows;
   const deleteNext = createDeleter(session, target, leaf, options);
@@ -59,11 +61,7 @@ export async function sweepLeaf(
     const leftRows = Math.min(mostRows, maxRows - countRows(deleted));
     const startedAtMs = performance.now();
     const gone = await deleteNext(range, Number.isFinite(leftRows) ? leftRows : undefined);
-    deleted = {
-      expired: deleted.expired + gone.expired,
-      revoked: deleted.revoked + gone.revoked,
-      cascaded: deleted.cascaded + gone.cascaded,
-    };
+    deleted = addDeleted(deleted, gone);
     batches += 1;
     const elapsedMs = performance.now() - startedAtMs;
     options.throttle.courtesy.noteBatch(elapsedMs);
@@ -135,7 +133,7 @@ async function sweepByIndex(times: readonly TimeColumn[], { run, isOver, options
       from = last;
       gone += rows;
       report(Math.min(1, gone / Math.max(1, options.expected.due)));
-      size = Math.max(1, Math.round(size * Math.min(2, Math.max(0.5, targetOf(options) / Math.max(1, elapsedMs)))));
+      size = Math.max(1, Math.round(size * findFactor(Math.max(1, elapsedMs), targetOf(options))));
     }
   }
   return true;

@@ -1,4 +1,4 @@
-import { findLeaves, type Leaf } from "../postgres/cleanup-batches.ts";
+import { addDeleted, findLeaves, type Leaf, NOTHING_DELETED } from "../postgres/cleanup-batches.ts";
 import { type Cutoffs, countRows, countTarget, type LeafCounts, type RowCounts } from "../postgres/cleanup-counts.ts";
 import { isLockConflict } from "../postgres/cleanup-runs.ts";
 import type { CleanupTarget } from "../postgres/cleanup-target.ts";
@@ -14,6 +14,8 @@ import type { Throttle } from "./throttle.ts";
 
 /** Below this many deleted rows autovacuum does. */
 const VACUUM_FROM_ROWS = 10_000;
+
+const NOTHING_SWEPT: SweepResult = { deleted: NOTHING_DELETED, batches: 0, end: "complete" };
 
 /** What a run has found out about a target before anything is deleted anywhere. */
 export interface PlannedTarget {
@@ -42,7 +44,7 @@ export function untouched({ target, before }: PlannedTarget, rest: Partial<Targe
     outcome: "succeeded",
     before,
     after: undefined,
-    deleted: { expired: 0, revoked: 0, cascaded: 0 },
+    deleted: NOTHING_DELETED,
     partitions: { dropped: [], kept: [] },
     batches: 0,
     durationMs: 0,
@@ -60,7 +62,7 @@ export async function runTarget(planned: PlannedTarget, context: TargetContext):
   const { session, stop, log, runId } = context;
   const startedAtMs = performance.now();
   let partitions: PartitionReport = { dropped: [], kept: [] };
-  let swept: SweepResult = { deleted: { expired: 0, revoked: 0, cascaded: 0 }, batches: 0, end: "complete" };
+  let swept: SweepResult = NOTHING_SWEPT;
   const report = (rest: Partial<TargetReport>) =>
     untouched(planned, {
       partitions,
@@ -112,7 +114,7 @@ async function sweepLeaves(
   const expectedOf = ({ oid }: Leaf) => counts.get(oid) ?? { total: 0, due: 0 };
   const rowsDue = leaves.reduce((sum, leaf) => sum + expectedOf(leaf).due, 0);
   const progress = context.createProgress(target.name, rowsDue);
-  let sum: SweepResult = { deleted: { expired: 0, revoked: 0, cascaded: 0 }, batches: 0, end: "complete" };
+  let sum = NOTHING_SWEPT;
   try {
     for (const [index, leaf] of leaves.entries()) {
       const soFar = sum.deleted;
@@ -132,11 +134,7 @@ async function sweepLeaves(
       sum = {
         ...result,
         batches: sum.batches + result.batches,
-        deleted: {
-          expired: soFar.expired + result.deleted.expired,
-          revoked: soFar.revoked + result.deleted.revoked,
-          cascaded: soFar.cascaded + result.deleted.cascaded,
-        },
+        deleted: addDeleted(soFar, result.deleted),
       };
       if (result.end !== "complete") return sum;
     }

@@ -105,16 +105,16 @@ export function startThrottle(
         while (!isOver() && !stop.aborted) await delay(stepMs, undefined, { signal: stop }).catch(() => {});
         pausedMs[why] = (pausedMs[why] ?? 0) + performance.now() - since;
       };
+      const pauseFor = async (why: PauseReason, ms: number) => {
+        const endsAtMs = performance.now() + ms;
+        if (ms > 0) await pause(why, () => performance.now() >= endsAtMs, Math.min(ms, INTERVAL_MS));
+      };
       if (reason !== undefined) await pause(reason, () => reason === undefined, INTERVAL_MS);
-      const restMs = courtesy.restMs();
-      const restsUntilMs = performance.now() + restMs;
-      if (restMs > 0)
-        await pause("others write", () => performance.now() >= restsUntilMs, Math.min(restMs, INTERVAL_MS));
+      await pauseFor("others write", courtesy.restMs());
       if (limits.walBytesPerSecond === undefined) return;
       const now = await readWal(db);
       const pauseMs = before === undefined ? 0 : findWalPauseMs(before, now, limits.walBytesPerSecond);
-      if (pauseMs > 0)
-        await pause("WAL rate", () => performance.now() - now.atMs >= pauseMs, Math.min(pauseMs, INTERVAL_MS));
+      await pauseFor("WAL rate", pauseMs);
       before = pauseMs > 0 ? await readWal(db) : now;
     },
     async end() {

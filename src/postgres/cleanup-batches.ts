@@ -45,6 +45,16 @@ export interface Deleted extends ByReason {
   readonly cascaded: number;
 }
 
+export const NOTHING_DELETED: Deleted = { expired: 0, revoked: 0, cascaded: 0 };
+
+export function addDeleted(left: Deleted, right: Deleted): Deleted {
+  return {
+    expired: left.expired + right.expired,
+    revoked: left.revoked + right.revoked,
+    cascaded: left.cascaded + right.cascaded,
+  };
+}
+
 /** How many blocks the leaf has now. Rows that come later are live and need no visit. */
 export async function countBlocks(db: Queryable, leaf: Leaf): Promise<number> {
   const [row] = await db.query<{ blocks: string }>({

@@ -29,8 +29,13 @@ export function imageName({ registry, tag }: { registry: string; tag: string }, 
   return `${registry === "" ? "" : `${registry}/`}apitoken-operator-${target}:${tag}`;
 }
 
+/** Runs helm with this on its standard input. */
+function helmWith(input: string, ...args: string[]): Promise<string> {
+  return run(findChartTools().helm ?? "helm", args, input);
+}
+
 export function helm(...args: string[]): Promise<string> {
-  return run(findChartTools().helm ?? "helm", args);
+  return helmWith("", ...args);
 }
 
 /**
@@ -53,7 +58,7 @@ export async function deploy(
     ...over,
   };
   const all = [verb, RELEASE, chart, "--namespace", SYSTEM, "--values", "-", ...args];
-  const said = await run(findChartTools().helm ?? "helm", all, stringify(values));
+  const said = await helmWith(stringify(values), ...all);
   return /STATUS: \w+/.exec(said)?.[0] ?? said;
 }
 

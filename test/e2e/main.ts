@@ -25,7 +25,7 @@ import {
 } from "./installation.ts";
 import { readConsumer, startConsumer } from "./load.ts";
 import { type E2eOptions, HELP, readOptions } from "./options.ts";
-import { getJson, kubectl, need, run, runLine, step, tell, until } from "./programs.ts";
+import { getJson, kubectl, kubectlWith, need, run, runLine, step, tell, until } from "./programs.ts";
 import { applyToken, readTokenIds, requestRotation, upgradeValues, upgradeVersion } from "./upgrade.ts";
 
 const { current, previous, supply, waits, keeps, needsHelp } = readCommandLine();
@@ -120,9 +120,7 @@ async function tryAccount(): Promise<void> {
   const annotations = { "kubernetes.io/service-account.name": "default" };
   const metadata = { name: "minted", namespace: TENANT, annotations, labels: { "apitoken.dev/managed": "true" } };
   const minted = JSON.stringify({ apiVersion: "v1", kind: "Secret", type: MINTING, metadata });
-  const refusal = await run(process.env.KUBECTL ?? "kubectl", ["create", account, "-f", "-"], minted).catch(
-    (error: Error) => error.message,
-  );
+  const refusal = await kubectlWith(minted, "create", account, "-f", "-").catch((error: Error) => error.message);
   need(
     refusal.includes("writes those of type Opaque alone"),
     `a Secret of type ${MINTING} was not refused: ${refusal}`,

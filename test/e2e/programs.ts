@@ -41,13 +41,16 @@ export async function runLine(line: string, values: Readonly<Record<string, stri
   await run("sh", ["-c", filled]);
 }
 
-export const kubectl = (...args: string[]): Promise<string> => run(process.env.KUBECTL ?? "kubectl", args);
+/** Runs kubectl with this on its standard input. */
+export const kubectlWith = (input: string, ...args: string[]): Promise<string> =>
+  run(process.env.KUBECTL ?? "kubectl", args, input);
+
+export const kubectl = (...args: string[]): Promise<string> => kubectlWith("", ...args);
 
 export const kubectlApply = (objects: readonly object[] | string): Promise<string> =>
-  run(
-    process.env.KUBECTL ?? "kubectl",
-    ["apply", "--server-side", "--force-conflicts", "-f", "-"],
+  kubectlWith(
     typeof objects === "string" ? objects : JSON.stringify({ apiVersion: "v1", kind: "List", items: objects }),
+    ...["apply", "--server-side", "--force-conflicts", "-f", "-"],
   );
 
 /** Reads objects as JSON. */
