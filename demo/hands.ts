@@ -1,11 +1,11 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { loadKeyring } from "../src/controller/keyring-secret.ts";
+import { runAsSuperuser } from "../local/postgres-server.ts";
+import { loadKeyring } from "../src/controller/keyring/secret.ts";
 import { createTransport } from "../src/kube/transport.ts";
 import { openDatabase } from "../src/postgres/database.ts";
 import { verifyToken } from "../src/postgres/verify.ts";
-import { runAsSuperuser } from "../test/support/postgres-server.ts";
 import { command, output } from "./console.ts";
 import type { Stage } from "./stage.ts";
 

@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { type ControlPlane, startControlPlane } from "../test/support/control-plane.ts";
-import { type PostgresServer, runAsSuperuser, startPostgres } from "../test/support/postgres-server.ts";
-import { type BackgroundProcess, findFreePorts, startProcess, waitUntilReady } from "../test/support/processes.ts";
+import { type ControlPlane, startControlPlane } from "../local/control-plane.ts";
+import { type PostgresServer, runAsSuperuser, startPostgres } from "../local/postgres-server.ts";
+import { type BackgroundProcess, findFreePorts, startProcess, waitUntilReady } from "../local/processes.ts";
 import { withProgress } from "./console.ts";
 import { claimStateDir } from "./state-dir.ts";
 

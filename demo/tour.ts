@@ -1,4 +1,4 @@
-import { runAsSuperuser } from "../test/support/postgres-server.ts";
+import { runAsSuperuser } from "../local/postgres-server.ts";
 import { command, headline, output, say, verdict } from "./console.ts";
 import { check, type Result, readToken, runCleanup, runKubectl, runSql } from "./hands.ts";
 import type { Stage } from "./stage.ts";

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { parseDocument } from "yaml";
-import { formatTableName } from "../postgres/identifiers.ts";
+import { formatTableName } from "../postgres/cleanup/identifiers.ts";
 import { ConfigError } from "../runtime/config.ts";
 import { type ConfigFile, configFileSchema } from "./target-config.ts";
 

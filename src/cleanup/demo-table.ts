@@ -1,11 +1,11 @@
 import { z } from "zod";
-import { createDemoTable, type DemoTable } from "../postgres/cleanup-demo.ts";
+import { createDemoTable, type DemoTable } from "../postgres/cleanup/demo.ts";
+import { formatTableName, parseTableName } from "../postgres/cleanup/identifiers.ts";
 import { openDatabase } from "../postgres/database.ts";
 import { sqlState } from "../postgres/errors.ts";
-import { formatTableName, parseTableName } from "../postgres/identifiers.ts";
 import { ConfigError, databaseSettings, integerSetting, readEnvironment, readLogin } from "../runtime/config.ts";
 import { EXIT_DONE } from "../runtime/program.ts";
-import type { CommandLine } from "./start.ts";
+import type { CommandLine } from "./run.ts";
 import { formatCount } from "./table.ts";
 
 const demoOptions = z.object({

@@ -41,7 +41,7 @@ await runProgram("cleanup", async (stop) => {
     if (value !== undefined) throw new ConfigError(`--${name} is an option of "cleanup demo-table" alone`);
   }
   if (rest.length > 0) throw new ConfigError(`${JSON.stringify(rest[0])} is too much after ${command}`);
-  const { createOutput, readConfig, start } = await import("./start.ts");
+  const { createOutput, readConfig, start } = await import("./run.ts");
   const config = readConfig(options, process.env);
   const useColours = process.env.NO_COLOR === undefined && process.stdout.isTTY === true;
   switch (command) {

@@ -1,5 +1,5 @@
 import { Gauge, Registry } from "prom-client";
-import { countRows } from "../postgres/cleanup-counts.ts";
+import { countRows } from "../postgres/cleanup/counts.ts";
 import type { RunReport, TargetReport } from "./report.ts";
 
 /**

@@ -1,5 +1,5 @@
-import type { Leaf } from "../postgres/cleanup-batches.ts";
-import type { Cutoffs, LeafCounts } from "../postgres/cleanup-counts.ts";
+import type { Leaf } from "../postgres/cleanup/batches.ts";
+import type { Cutoffs, LeafCounts } from "../postgres/cleanup/counts.ts";
 import {
   type DeadPartition,
   detachPartition,
@@ -9,9 +9,9 @@ import {
   isDetachBlocked,
   notePartition,
   type PartitionCount,
-} from "../postgres/cleanup-partitions.ts";
-import { isLockConflict } from "../postgres/cleanup-runs.ts";
-import type { CleanupTarget } from "../postgres/cleanup-target.ts";
+} from "../postgres/cleanup/partitions.ts";
+import { isLockConflict } from "../postgres/cleanup/runs.ts";
+import type { CleanupTarget } from "../postgres/cleanup/target.ts";
 import type { Queryable } from "../postgres/database.ts";
 import type { Logger } from "../runtime/log.ts";
 

@@ -1,7 +1,7 @@
 import { styleText } from "node:util";
-import type { Deleted } from "../postgres/cleanup-batches.ts";
-import { countRows, type RowCounts } from "../postgres/cleanup-counts.ts";
-import type { CleanupOutcome } from "../postgres/cleanup-runs.ts";
+import type { Deleted } from "../postgres/cleanup/batches.ts";
+import { countRows, type RowCounts } from "../postgres/cleanup/counts.ts";
+import type { CleanupOutcome } from "../postgres/cleanup/runs.ts";
 import { formatDuration } from "../token/duration.ts";
 import type { PartitionReport } from "./partitions.ts";
 import { formatCount, formatDay, formatSize, formatTable, type Paint, type Style } from "./table.ts";

@@ -1,203 +1,131 @@
-import { chooseCutoffs, countLeaves } from "../postgres/cleanup-counts.ts";
-import { findPid, readNextXid, readServerState, type ServerState } from "../postgres/cleanup-pressure.ts";
-import {
-  beginCleanupRun,
-  type CleanupOutcome,
-  endCleanupRun,
-  prepareSession,
-  setLockTimeout,
-  tryLockCleanup,
-} from "../postgres/cleanup-runs.ts";
-import type { CleanupTarget } from "../postgres/cleanup-target.ts";
-import type { Database, Queryable } from "../postgres/database.ts";
-import {
-  createEventPartitions,
-  dropEventPartitions,
-  findExpiredEventPartitions,
-} from "../postgres/event-partitions.ts";
-import { requireSchema } from "../postgres/migrations.ts";
-import type { Logger } from "../runtime/log.ts";
-import type { CleanupConfig } from "./config.ts";
-import { createCourtesy } from "./courtesy.ts";
-import { previewPartitions } from "./partitions.ts";
-import type { Progress } from "./progress.ts";
-import { countDeleted, type RunReport, type TargetReport } from "./report.ts";
-import { findClockWarning, findExcess, findObstruction } from "./safety.ts";
-import { explainFailure, type PlannedTarget, runTarget, untouched } from "./target-run.ts";
-import { checkTargets, requireTargets } from "./targets.ts";
-import { startThrottle } from "./throttle.ts";
+import { type Database, openDatabase } from "../postgres/database.ts";
+import { sqlState } from "../postgres/errors.ts";
+import { ConfigError, readLogin } from "../runtime/config.ts";
+import { createLogger, type Logger } from "../runtime/log.ts";
+import { EXIT_DONE } from "../runtime/program.ts";
+import { runCleanup } from "./cleanup-run.ts";
+import { type CleanupConfig, readCommandLine, readSettings } from "./config.ts";
+import { readConfigFile } from "./config-file.ts";
+import { createLoggedProgress, createTerminalProgress } from "./progress.ts";
+import { publishReport } from "./publish.ts";
+import { countDeleted, formatReport, type RunReport } from "./report.ts";
+import { createTerminalLog } from "./terminal-log.ts";
 
-/** The audit trail has partitions for so many months to come. */
-const MONTHS_AHEAD = 3;
+const EXIT_CODES = { succeeded: EXIT_DONE, failed: 1, refused: 3, stopped: 4 } as const;
 
-export interface RunContext {
-  readonly db: Database;
-  readonly config: CleanupConfig;
-  /** Ends the run between two batches. */
-  readonly stop: AbortSignal;
+/** The options as the command line has them. */
+export type CommandLine = Readonly<Record<string, string | boolean | undefined>>;
+
+/** All settings, wherever they stand. Throws a ConfigError. */
+export function readConfig(options: CommandLine, environment: NodeJS.ProcessEnv): CleanupConfig {
+  const { config: path = environment.APITOKEN_CLEANUP_CONFIG, ...rest } = options;
+  const file = path ? readConfigFile(String(path)) : { targets: [], settings: {} };
+  return { ...readSettings(environment, file), ...readCommandLine(rest), targets: file.targets };
+}
+
+/** The database as the cleanup uses it: the batches on one connection, and one to watch the server. */
+export async function openCleanupDatabase(config: CleanupConfig): Promise<Database> {
+  const db = openDatabase({
+    ...readLogin(config),
+    role: "apitoken_cleanup",
+    actor: "cleanup",
+    maxConnections: 2,
+    statementTimeoutMs: config.APITOKEN_CLEANUP_STATEMENT_TIMEOUT,
+  });
+  await requireAccess(db).catch(async (error: unknown) => {
+    await db.close();
+    throw error;
+  });
+  return db;
+}
+
+/** How a person or a log reads a run. */
+export interface Output {
   readonly log: Logger;
-  readonly createProgress: (table: string, rowsDue: number) => Progress;
+  readonly isWatched: boolean;
+  readonly useColours: boolean;
 }
 
-interface SessionContext extends RunContext {
-  readonly session: Queryable;
+export function createOutput(config: CleanupConfig, environment: NodeJS.ProcessEnv, isScheduled: boolean): Output {
+  const isWatched = process.stderr.isTTY === true;
+  const useColours = environment.NO_COLOR === undefined;
+  const log = isWatched
+    ? createTerminalLog(process.stderr, useColours, config.APITOKEN_LOG_LEVEL, isScheduled)
+    : createLogger("cleanup", config.APITOKEN_LOG_LEVEL);
+  return { log, isWatched, useColours };
 }
 
-type Ending = Pick<RunReport, "outcome" | "targets" | "auditPartitions" | "message">;
+/** Runs the cleanup once, on connections of its own, and prints what it did. Returns the exit code. */
+export async function start(config: CleanupConfig, output: Output, stop: AbortSignal): Promise<number> {
+  const { log, isWatched, useColours } = output;
+  const report = await runOnce(config, output, stop);
+  process.stdout.write(
+    config.output === "json"
+      ? `${JSON.stringify(report ?? { outcome: "skipped", message: ANOTHER_RUN })}\n`
+      : report === undefined
+        ? `${ANOTHER_RUN}\n`
+        : formatReport(report, useColours && process.stdout.isTTY === true),
+  );
+  log.info(report === undefined ? { outcome: "skipped" } : summarize(report), "cleanup ended");
+  if (isWatched && report?.message !== undefined && config.output === "json")
+    process.stderr.write(`${report.message}\n`);
+  if (report === undefined) return EXIT_DONE;
+  if (!report.isDryRun) await publishReport(report, config, log);
+  return EXIT_CODES[report.outcome];
+}
 
-const NO_PARTITIONS: RunReport["auditPartitions"] = { created: [], dropped: [] };
+const ANOTHER_RUN = "another cleanup of this database is at work; nothing was done";
 
-/**
- * One run; undefined when another run is at work. What a run did is kept in cleanup_runs, also when it fails. A dry run
- * writes nothing at all and takes no lock: it does not keep the nightly run from its work. Throws a ConfigError when a
- * target does not fit the database.
- */
-export async function runCleanup(context: RunContext): Promise<RunReport | undefined> {
-  const startedAtMs = performance.now();
-  const { config } = context;
-  return context.db.withConnection(async (session) => {
-    const here: SessionContext = { ...context, session };
-    await prepareSession(session);
-    await setLockTimeout(session, config.APITOKEN_CLEANUP_LOCK_TIMEOUT);
-    await requireSchema(session);
-    const conclude = (runId: string | undefined, ending: Ending): RunReport => ({
-      ...ending,
-      isDryRun: config.isDryRun,
-      runId,
-      durationMs: performance.now() - startedAtMs,
+async function runOnce(config: CleanupConfig, output: Output, stop: AbortSignal): Promise<RunReport | undefined> {
+  const { log, isWatched, useColours } = output;
+  const deadline = config.maxDurationMs === undefined ? [] : [AbortSignal.timeout(config.maxDurationMs)];
+  const db = await openCleanupDatabase(config);
+  try {
+    return await runCleanup({
+      db,
+      config,
+      log,
+      stop: AbortSignal.any([stop, ...deadline]),
+      createProgress: (table, rowsDue) =>
+        isWatched
+          ? createTerminalProgress(process.stderr, useColours, table, rowsDue)
+          : createLoggedProgress(log, table, rowsDue),
     });
-    const obstruction = checkServer(here, await readServerState(session));
-    if (obstruction !== undefined) return conclude(undefined, fail(obstruction));
-    const targets = requireTargets(await checkTargets(session, config));
-    if (config.isDryRun) {
-      return conclude(
-        undefined,
-        await preview(here, targets).catch((error: unknown) => fail(explainFailure(error, config))),
-      );
-    }
-    if (!(await tryLockCleanup(session))) return undefined;
-    const runId = await beginCleanupRun(session);
-    const ending = await cleanUp(here, targets, runId).catch((error: unknown) => {
-      context.log.error({ err: error }, "cleanup failed");
-      return fail(explainFailure(error, config));
-    });
-    await recordEnd(here, runId, ending);
-    return conclude(runId, ending);
+  } finally {
+    await db.close();
+  }
+}
+
+/** SQLSTATEs with which Postgres refuses a connection that no second try would get. */
+const REFUSALS: Readonly<Record<string, string>> = {
+  "28P01": "the password is wrong",
+  "28000": "the server does not let this login in; look at pg_hba.conf",
+  "3D000": "there is no such database",
+  "22023": 'the role apitoken_cleanup does not exist; run "migrate" first',
+  "42501": "the login is not a member of the role apitoken_cleanup; grant apitoken_cleanup to it",
+};
+
+/** Throws a ConfigError when the database is there but does not let this program in. */
+async function requireAccess(db: Database): Promise<void> {
+  await db.query({ text: "select" }).catch((error: unknown) => {
+    const fault = REFUSALS[sqlState(error) ?? ""];
+    if (fault === undefined) throw error;
+    throw new ConfigError(`DATABASE_URL: ${fault} (${(error as Error).message})`, { cause: error });
   });
 }
 
-function fail(message: string): Ending {
-  return { outcome: "failed", targets: [], auditPartitions: NO_PARTITIONS, message };
-}
-
-function checkServer({ log, config }: RunContext, state: ServerState): string | undefined {
-  const warning = findClockWarning(state);
-  if (warning !== undefined) log.warn({ clockDifferenceMs: Math.round(state.clockDifferenceMs) }, "clocks differ");
-  if (!state.seesReplicas && config.APITOKEN_CLEANUP_MAX_REPLICA_LAG > 0) {
-    log.debug("the role does not see the replicas' lag; grant pg_monitor to apitoken_cleanup");
-  }
-  return findObstruction(state);
-}
-
-/** Everything is counted, and judged, before anything is deleted. */
-async function plan({ session }: SessionContext, targets: readonly CleanupTarget[]): Promise<PlannedTarget[]> {
-  const planned: PlannedTarget[] = [];
-  for (const target of targets) {
-    const cutoffs = await chooseCutoffs(session, target.retention);
-    const { counts, leaves } = await countLeaves(session, target, cutoffs);
-    planned.push({ target, cutoffs, before: counts, leaves });
-  }
-  return planned;
-}
-
-function refuseExcess(planned: readonly PlannedTarget[]): Pick<Ending, "outcome" | "targets" | "message"> | undefined {
-  const excesses = planned.map(({ target, before }) => findExcess(target.name, before, target.maxFraction));
-  const message = excesses.filter((excess) => excess !== undefined).join("\n");
-  if (message === "") return undefined;
-  const targets = planned.map((each, index) =>
-    untouched(each, { outcome: excesses[index] === undefined ? "stopped" : "refused" }),
-  );
-  return { outcome: "refused", targets, message };
-}
-
-async function preview(context: SessionContext, targets: readonly CleanupTarget[]): Promise<Ending> {
-  const { session, config } = context;
-  const dropped = await findExpiredEventPartitions(session, config.APITOKEN_CLEANUP_AUDIT_RETENTION);
-  const auditPartitions = { created: [], dropped };
-  const planned = await plan(context, targets);
-  const refusal = refuseExcess(planned);
-  if (refusal !== undefined) return { ...refusal, auditPartitions };
-  const reports: TargetReport[] = [];
-  for (const each of planned) {
-    const partitions = await previewPartitions(session, each.target, each.cutoffs.expiredBefore);
-    reports.push(untouched(each, { partitions }));
-  }
-  return { outcome: "succeeded", targets: reports, auditPartitions, message: undefined };
-}
-
-async function cleanUp(context: SessionContext, targets: readonly CleanupTarget[], runId: string): Promise<Ending> {
-  const { session, config, db, log } = context;
-  // First of all: without a partition for the month no token could be issued.
-  const auditPartitions = {
-    created: await createEventPartitions(session, MONTHS_AHEAD),
-    dropped: await dropEventPartitions(session, config.APITOKEN_CLEANUP_AUDIT_RETENTION),
-  };
-  const courtesy = createCourtesy(config.APITOKEN_CLEANUP_BUSY_SHARE, await readNextXid(session));
-  const planned = await plan(context, targets);
-  const refusal = refuseExcess(planned);
-  if (refusal !== undefined) return { ...refusal, auditPartitions };
-
-  courtesy.observe(await readNextXid(session)); // counting has taken its time, and written nothing
-  const reports: TargetReport[] = [];
-  const pids = [await findPid(session)];
-  for (const each of planned) {
-    const leftRows =
-      config.maxRows === undefined
-        ? undefined
-        : config.maxRows - reports.reduce((sum, report) => sum + countDeleted(report), 0);
-    const throttle = startThrottle(db, pids, limitsOf(config), courtesy, log);
-    try {
-      reports.push(await runTarget(each, { ...context, runId, throttle, maxRows: leftRows }));
-    } finally {
-      await throttle.end();
-    }
-  }
-  const outcome = worstOf(reports);
-  const messages = reports.flatMap(({ table, outcome: end, message = "" }) =>
-    end === "succeeded" ? [] : [reports.length > 1 ? `${table}: ${message}` : message],
-  );
-  return {
-    outcome,
-    targets: reports,
-    auditPartitions,
-    message: messages.length === 0 ? undefined : messages.join("\n"),
-  };
-}
-
-function limitsOf(config: CleanupConfig) {
-  return {
-    replicaLagMs: config.APITOKEN_CLEANUP_MAX_REPLICA_LAG,
-    waiters: config.APITOKEN_CLEANUP_MAX_WAITERS,
-    walBytesPerSecond: config.APITOKEN_CLEANUP_MAX_WAL_RATE,
-  };
-}
-
-const BY_SEVERITY = ["failed", "refused", "stopped", "succeeded"] as const;
-
-function worstOf(reports: readonly TargetReport[]): CleanupOutcome {
-  return BY_SEVERITY.find((outcome) => reports.some((report) => report.outcome === outcome)) ?? "succeeded";
-}
-
-/** When this fails as well, the run stays without an end, and the next one closes it. */
-async function recordEnd(
-  { session, log }: SessionContext,
-  runId: string,
-  { outcome, targets, message }: Ending,
-): Promise<void> {
-  try {
-    await endCleanupRun(session, runId, { outcome, targets, ...(message === undefined ? {} : { error: message }) });
-  } catch (cause) {
-    if (outcome !== "failed") throw cause;
-    log.warn({ err: cause }, "cannot record the end of the run");
-  }
+function summarize({ outcome, isDryRun, runId, durationMs, targets, message }: RunReport) {
+  const tables = targets.map((target) => {
+    const counts = target.after ?? target.before;
+    return {
+      table: target.table,
+      outcome: target.outcome,
+      deleted: countDeleted(target),
+      batches: target.batches,
+      due: counts.due,
+      sizeBytes: counts.tableBytes + counts.indexBytes,
+      vacuum: target.vacuum,
+    };
+  });
+  return { outcome, isDryRun, runId, durationMs: Math.round(durationMs), tables, message };
 }

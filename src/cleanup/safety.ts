@@ -1,5 +1,5 @@
-import type { RowCounts } from "../postgres/cleanup-counts.ts";
-import type { ServerState } from "../postgres/cleanup-pressure.ts";
+import type { RowCounts } from "../postgres/cleanup/counts.ts";
+import type { ServerState } from "../postgres/cleanup/pressure.ts";
 
 /** Small tables may be emptied: there a part says little. */
 const SMALL_TABLE_ROWS = 1_000;

@@ -1,11 +1,11 @@
 import { styleText } from "node:util";
-import { chooseCutoffs, countRows, countTarget, type RowCounts } from "../postgres/cleanup-counts.ts";
-import { prepareSession } from "../postgres/cleanup-runs.ts";
-import { findHistory, findTopOwners, type OwnerCount, type TargetHistory } from "../postgres/cleanup-stats.ts";
+import { chooseCutoffs, countRows, countTarget, type RowCounts } from "../postgres/cleanup/counts.ts";
+import { prepareSession } from "../postgres/cleanup/runs.ts";
+import { findHistory, findTopOwners, type OwnerCount, type TargetHistory } from "../postgres/cleanup/stats.ts";
 import { requireSchema } from "../postgres/migrations.ts";
 import { EXIT_DONE } from "../runtime/program.ts";
 import type { CleanupConfig } from "./config.ts";
-import { openCleanupDatabase } from "./start.ts";
+import { openCleanupDatabase } from "./run.ts";
 import { formatCount, formatDay, formatName, formatSize, formatTable, type Paint } from "./table.ts";
 import { checkTargets, requireTargets } from "./targets.ts";
 

@@ -8,10 +8,10 @@ import {
   NOTHING_DELETED,
   type OnLockedRow,
   type TimeRange,
-} from "../postgres/cleanup-batches.ts";
-import { type ByReason, type Cutoffs, countRows } from "../postgres/cleanup-counts.ts";
-import { isLockConflict, isReferenceConflict, setLockTimeout } from "../postgres/cleanup-runs.ts";
-import type { CleanupTarget, TimeColumn } from "../postgres/cleanup-target.ts";
+} from "../postgres/cleanup/batches.ts";
+import { type ByReason, type Cutoffs, countRows } from "../postgres/cleanup/counts.ts";
+import { isLockConflict, isReferenceConflict, setLockTimeout } from "../postgres/cleanup/runs.ts";
+import type { CleanupTarget, TimeColumn } from "../postgres/cleanup/target.ts";
 import type { Queryable } from "../postgres/database.ts";
 import { type BatchResult, FIRST_PACE, findFactor, steerBatch } from "./batch-size.ts";
 import type { Throttle } from "./throttle.ts";

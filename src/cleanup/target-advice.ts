@@ -1,7 +1,7 @@
-import type { TableFacts } from "../postgres/cleanup-catalog.ts";
-import type { CleanupTarget } from "../postgres/cleanup-target.ts";
-import { formatTableName, quoteIdentifier, quoteTable } from "../postgres/identifiers.ts";
-import type { Finding } from "./target-check.ts";
+import type { TableFacts } from "../postgres/cleanup/catalog.ts";
+import { formatTableName, quoteIdentifier, quoteTable } from "../postgres/cleanup/identifiers.ts";
+import type { CleanupTarget } from "../postgres/cleanup/target.ts";
+import type { Finding } from "./finding.ts";
 
 /** What a database administrator should know of a target that can be cleaned. */
 export function adviseOn(target: CleanupTarget, facts: TableFacts): Finding[] {

@@ -1,14 +1,9 @@
-import type { ColumnFacts, TableFacts } from "../postgres/cleanup-catalog.ts";
-import type { CleanupTarget, TimeColumn } from "../postgres/cleanup-target.ts";
-import { formatTableName, quoteIdentifier, quoteTable } from "../postgres/identifiers.ts";
+import type { ColumnFacts, TableFacts } from "../postgres/cleanup/catalog.ts";
+import { formatTableName, quoteIdentifier, quoteTable } from "../postgres/cleanup/identifiers.ts";
+import type { CleanupTarget, TimeColumn } from "../postgres/cleanup/target.ts";
+import type { Finding } from "./finding.ts";
 import { adviseOn, findIndexedTimes } from "./target-advice.ts";
 import type { TargetConfig } from "./target-config.ts";
-
-/** What is the matter with a target. An error keeps every run from starting; a warning and a note do not. */
-export interface Finding {
-  readonly level: "error" | "warning" | "note";
-  readonly message: string;
-}
 
 export interface CheckedTarget {
   readonly name: string;

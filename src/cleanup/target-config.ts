@@ -1,6 +1,6 @@
 import { z } from "zod";
-import type { CleanupAudit, Comparison } from "../postgres/cleanup-target.ts";
-import { IdentifierError, parseColumnName, parseTableName, type TableName } from "../postgres/identifiers.ts";
+import { IdentifierError, parseColumnName, parseTableName, type TableName } from "../postgres/cleanup/identifiers.ts";
+import type { CleanupAudit, Comparison } from "../postgres/cleanup/target.ts";
 import { retentionSetting } from "../runtime/config.ts";
 
 /** A table to clean, as a team names it in the configuration: not yet held against the database. */

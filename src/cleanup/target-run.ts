@@ -1,8 +1,8 @@
-import { addDeleted, findLeaves, type Leaf, NOTHING_DELETED } from "../postgres/cleanup-batches.ts";
-import { type Cutoffs, countRows, countTarget, type LeafCounts, type RowCounts } from "../postgres/cleanup-counts.ts";
-import { isLockConflict } from "../postgres/cleanup-runs.ts";
-import type { CleanupTarget } from "../postgres/cleanup-target.ts";
-import { mayVacuum, vacuumTable } from "../postgres/cleanup-vacuum.ts";
+import { addDeleted, findLeaves, type Leaf, NOTHING_DELETED } from "../postgres/cleanup/batches.ts";
+import { type Cutoffs, countRows, countTarget, type LeafCounts, type RowCounts } from "../postgres/cleanup/counts.ts";
+import { isLockConflict } from "../postgres/cleanup/runs.ts";
+import type { CleanupTarget } from "../postgres/cleanup/target.ts";
+import { mayVacuum, vacuumTable } from "../postgres/cleanup/vacuum.ts";
 import type { Queryable } from "../postgres/database.ts";
 import type { Logger } from "../runtime/log.ts";
 import type { CleanupConfig } from "./config.ts";

@@ -1,5 +1,5 @@
-import { isTimeZone, readTableFacts } from "../postgres/cleanup-catalog.ts";
-import type { CleanupTarget } from "../postgres/cleanup-target.ts";
+import { isTimeZone, readTableFacts } from "../postgres/cleanup/catalog.ts";
+import type { CleanupTarget } from "../postgres/cleanup/target.ts";
 import type { Queryable } from "../postgres/database.ts";
 import { ConfigError } from "../runtime/config.ts";
 import type { CleanupConfig } from "./config.ts";

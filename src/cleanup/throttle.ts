@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { type Pressure, readPressure, readWalBytes } from "../postgres/cleanup-pressure.ts";
+import { type Pressure, readPressure, readWalBytes } from "../postgres/cleanup/pressure.ts";
 import type { Queryable } from "../postgres/database.ts";
 import type { Logger } from "../runtime/log.ts";
 import type { Courtesy } from "./courtesy.ts";

@@ -1,16 +1,17 @@
 import { styleText } from "node:util";
-import { chooseCutoffs, countRows, countTarget } from "../postgres/cleanup-counts.ts";
-import { readServerState } from "../postgres/cleanup-pressure.ts";
-import { prepareSession } from "../postgres/cleanup-runs.ts";
-import type { CleanupTarget } from "../postgres/cleanup-target.ts";
+import { chooseCutoffs, countRows, countTarget } from "../postgres/cleanup/counts.ts";
+import { readServerState } from "../postgres/cleanup/pressure.ts";
+import { prepareSession } from "../postgres/cleanup/runs.ts";
+import type { CleanupTarget } from "../postgres/cleanup/target.ts";
 import { requireSchema } from "../postgres/migrations.ts";
 import { EXIT_BAD_CONFIGURATION, EXIT_DONE, EXIT_FAILED } from "../runtime/program.ts";
 import type { CleanupConfig } from "./config.ts";
+import type { Finding } from "./finding.ts";
 import { previewPartitions } from "./partitions.ts";
+import { openCleanupDatabase } from "./run.ts";
 import { findExcess, findObstruction } from "./safety.ts";
-import { openCleanupDatabase } from "./start.ts";
 import { formatCount, formatRetention, type Paint, type Style } from "./table.ts";
-import type { CheckedTarget, Finding } from "./target-check.ts";
+import type { CheckedTarget } from "./target-check.ts";
 import { checkTargets } from "./targets.ts";
 
 /** A target with what a run would do to it now. */

@@ -10,7 +10,12 @@ import {
 import { LOG_LEVELS } from "../runtime/log.ts";
 import type { HashMethod } from "../runtime/token-hash.ts";
 import { formatDuration } from "../token/duration.ts";
-import type { KeyringPlace } from "./keyring-secret.ts";
+
+/** Which Secret holds the keyring. */
+export interface KeyringPlace {
+  readonly namespace: string;
+  readonly name: string;
+}
 
 /** Names of Kubernetes objects. https://kubernetes.io/docs/concepts/overview/working-with-objects/names/ */
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;

@@ -1,27 +1,15 @@
-import type { KubeTransport } from "../kube/transport.ts";
-import type { Database } from "../postgres/database.ts";
-import { type HealthServer, startHealthServer } from "../runtime/http.ts";
-import type { Logger } from "../runtime/log.ts";
+import { type HealthServer, startHealthServer } from "../runtime/health-server.ts";
 import { unlessAborted, whenAborted, whenEnded } from "../runtime/signals.ts";
 import type { Keyring } from "../token/keyring.ts";
-import { exportCleanupMetrics } from "./cleanup-metrics.ts";
 import { type ControllerConfig, keyringPlace } from "./config.ts";
-import { createLeaderFigures } from "./leader-figures.ts";
-import { type ControllerMetrics, createMetrics } from "./metrics.ts";
-import { runSession, type Session } from "./session.ts";
+import { exportCleanupMetrics } from "./metrics/cleanup.ts";
+import { createLeaderFigures } from "./metrics/leader-figures.ts";
+import { type ControllerMetrics, createMetrics } from "./metrics/metrics.ts";
+import { type ControllerParts, runSession, type Session } from "./session.ts";
 import { identify } from "./startup.ts";
 
 /** A graceful stop takes no longer; what is under way then is left to the next leader. */
 const STOP_MS = 8_000;
-
-export interface ControllerParts {
-  readonly config: ControllerConfig;
-  readonly transport: KubeTransport;
-  readonly db: Database;
-  /** Unique among the replicas. */
-  readonly identity: string;
-  readonly log: Logger;
-}
 
 /** A controller at work. */
 export interface Controller {

@@ -49,15 +49,15 @@ Exit codes: 0 stopped, 1 failed, 2 bad configuration. The commands' own are in t
 await runProgram("controller", async (stop) => {
   const [command, ...rest] = process.argv.slice(2);
   if (command === "keys") {
-    const { runKeys } = await import("./keys.ts");
+    const { runKeys } = await import("./keyring/command.ts");
     return unlessAborted(runKeys(rest, process.env), stop);
   }
   if (command === "doctor") {
-    const { runDoctor } = await import("./doctor/start.ts");
+    const { runDoctor } = await import("./doctor/command.ts");
     return runDoctor(rest, process.env, stop);
   }
   if (command === "uninstall") {
-    const { runUninstall } = await import("./uninstall/start.ts");
+    const { runUninstall } = await import("./uninstall/command.ts");
     return runUninstall(rest, process.env, stop);
   }
   const { values, positionals } = readOptions(process.argv.slice(2), {

@@ -1,15 +1,27 @@
 import { runLeaderElection } from "../kube/lease.ts";
+import type { KubeTransport } from "../kube/transport.ts";
 import { listenForChanges } from "../postgres/changes.ts";
+import type { Database } from "../postgres/database.ts";
+import type { Logger } from "../runtime/log.ts";
 import { unlessAborted } from "../runtime/signals.ts";
 import type { Keyring } from "../token/keyring.ts";
 import { type ControllerConfig, keyringPlace, pickTermSettings } from "./config.ts";
-import type { ControllerParts } from "./controller.ts";
-import { waitForNewKeyring } from "./keyring-watch.ts";
-import { createLeader, type Leader } from "./leader.ts";
-import type { ControllerMetrics } from "./metrics.ts";
-import { type Caches, createCaches, keyOf } from "./observe.ts";
+import { waitForNewKeyring } from "./keyring/watch.ts";
+import { createLeader, type Leader } from "./leader/leader.ts";
+import type { ControllerMetrics } from "./metrics/metrics.ts";
+import { type Caches, createCaches, keyOf } from "./pass/caches.ts";
 import type { Identity } from "./startup.ts";
 import { startWatches } from "./watches.ts";
+
+/** What a controller is made of. */
+export interface ControllerParts {
+  readonly config: ControllerConfig;
+  readonly transport: KubeTransport;
+  readonly db: Database;
+  /** Unique among the replicas. */
+  readonly identity: string;
+  readonly log: Logger;
+}
 
 export interface SessionOptions extends ControllerParts, Identity {
   readonly metrics: ControllerMetrics;

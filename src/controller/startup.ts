@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { KubeApiError, KubeUnreachableError } from "../kube/api-error.ts";
-import type { ObjectMeta } from "../kube/resources/group.ts";
+import { findClusterId } from "../kube/resources/namespace.ts";
 import type { KubeTransport } from "../kube/transport.ts";
 import type { Database } from "../postgres/database.ts";
 import { DatabaseUnavailableError } from "../postgres/errors.ts";
@@ -8,7 +8,8 @@ import { requireSchema } from "../postgres/migrations.ts";
 import { hasTokens } from "../postgres/tokens.ts";
 import type { Logger } from "../runtime/log.ts";
 import type { Keyring } from "../token/keyring.ts";
-import { type KeyringPlace, loadKeyring } from "./keyring-secret.ts";
+import type { KeyringPlace } from "./config.ts";
+import { loadKeyring } from "./keyring/secret.ts";
 
 /** What must be known before the first look at anything. */
 export interface Identity {
@@ -42,12 +43,6 @@ export async function identify(
       await delay(waitMs, undefined, { signal });
     }
   }
-}
-
-/** The UID of the namespace kube-system. */
-export async function findClusterId(transport: KubeTransport): Promise<string> {
-  const { metadata } = await transport.request<{ metadata: ObjectMeta }>("GET", "/api/v1/namespaces/kube-system");
-  return metadata.uid;
 }
 
 function isPassing(error: unknown): boolean {

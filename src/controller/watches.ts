@@ -4,6 +4,7 @@ import { type Reflector, type ReflectorOptions, startReflector } from "../kube/r
 import { type ApiToken, reduceApiToken } from "../kube/resources/api-token.ts";
 import { apiTokensPath } from "../kube/resources/api-token-api.ts";
 import { MANAGED_LABEL } from "../kube/resources/group.ts";
+import { NAMESPACES_PATH, type NamespaceView, reduceNamespace } from "../kube/resources/namespace.ts";
 import { OWNER_BLOCKS_PATH, reduceOwnerBlock } from "../kube/resources/owner-block.ts";
 import { POLICIES_PATH, type PolicyResource, reducePolicy } from "../kube/resources/policy.ts";
 import { reduceSecret, type SecretView } from "../kube/resources/secret.ts";
@@ -13,9 +14,9 @@ import type { KubeTransport } from "../kube/transport.ts";
 import type { Logger } from "../runtime/log.ts";
 import type { Keyring } from "../token/keyring.ts";
 import { selects } from "../token/policy.ts";
-import type { Leader } from "./leader.ts";
-import { APITOKENS_BY_NAMESPACE, type Caches, keyOf } from "./observe.ts";
-import { NAMESPACES_PATH, type NamespaceView, readPolicy, reduceNamespace } from "./observe-policy.ts";
+import type { Leader } from "./leader/leader.ts";
+import { APITOKENS_BY_NAMESPACE, type Caches, keyOf } from "./pass/caches.ts";
+import { readPolicy } from "./pass/observe-policy.ts";
 
 export interface WatchesOptions {
   readonly transport: KubeTransport;

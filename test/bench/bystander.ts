@@ -1,8 +1,8 @@
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
+import { runAsSuperuser, startPostgres } from "../../local/postgres-server.ts";
 import { eventually } from "../support/eventually.ts";
-import { runAsSuperuser, startPostgres } from "../support/postgres-server.ts";
 import { copyTemplate, DURABLE_SETTINGS, deleteRaw, fillTemplate, runProgram } from "./cleanup-stage.ts";
 import { type Figures, median } from "./figures.ts";
 

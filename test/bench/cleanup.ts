@@ -1,4 +1,4 @@
-import { startPostgres } from "../support/postgres-server.ts";
+import { startPostgres } from "../../local/postgres-server.ts";
 import { copyTemplate, DURABLE_SETTINGS, deleteRaw, fillTemplate, runProgram } from "./cleanup-stage.ts";
 import { type Figures, median } from "./figures.ts";
 

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
+import { runAsSuperuser, startPostgres } from "../../local/postgres-server.ts";
 import { migrate } from "../../src/postgres/migrations.ts";
-import { runAsSuperuser, startPostgres } from "../support/postgres-server.ts";
 import { DURABLE_SETTINGS, runProgram } from "./cleanup-stage.ts";
 import { type Figures, median, time } from "./figures.ts";
 

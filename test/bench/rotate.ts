@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { runAsSuperuser } from "../../local/postgres-server.ts";
 import { apiTokensPath } from "../../src/kube/resources/api-token-api.ts";
-import { runAsSuperuser } from "../support/postgres-server.ts";
 import { anApiToken } from "./create.ts";
 import { type Figures, time } from "./figures.ts";
 import { readController } from "./metrics.ts";

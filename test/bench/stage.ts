@@ -2,12 +2,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { type ControlPlane, startControlPlane } from "../../local/control-plane.ts";
+import { startPostgres } from "../../local/postgres-server.ts";
+import { type BackgroundProcess, findFreePorts, startProcess, waitUntilReady } from "../../local/processes.ts";
 import { createTransport, type KubeTransport } from "../../src/kube/transport.ts";
 import { migrate } from "../../src/postgres/migrations.ts";
-import { type ControlPlane, startControlPlane } from "../support/control-plane.ts";
 import { installResources } from "../support/global-setup.ts";
-import { startPostgres } from "../support/postgres-server.ts";
-import { type BackgroundProcess, findFreePorts, startProcess, waitUntilReady } from "../support/processes.ts";
 import { readImageCommand } from "./image.ts";
 
 /** A control plane, a durable Postgres and room for a controller: as fast as they are in earnest. */

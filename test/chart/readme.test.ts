@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { runAsSuperuser, startPostgres } from "../../local/postgres-server.ts";
 import { openDatabase } from "../../src/postgres/database.ts";
 import { migrate, requireSchema } from "../../src/postgres/migrations.ts";
 import { CHART } from "../support/chart/values-table.ts";
-import { runAsSuperuser, startPostgres } from "../support/postgres-server.ts";
 
 test("the SQL of the chart's README makes logins that are enough, on a server that nobody has prepared", async () => {
   const readme = readFileSync(new URL("README.md", CHART), "utf8");

@@ -3,7 +3,7 @@ import { parse } from "yaml";
 import { readCommandLine, readSettings } from "../../src/cleanup/config.ts";
 import { parseConfigFile } from "../../src/cleanup/config-file.ts";
 import { controllerEnvironment, readControllerConfig } from "../../src/controller/config.ts";
-import { buildCrds } from "../../src/kube/resources/crd.ts";
+import { buildCrds } from "../../src/kube/crds/crd.ts";
 import { parsePolicy } from "../../src/kube/resources/policy.ts";
 import { findObject, type Rendered, readValueSet, renderChart, tools, VALUE_SETS } from "../support/chart/helm.ts";
 

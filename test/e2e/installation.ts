@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
-import { findChartTools } from "../support/setup/chart-tools.mjs";
+import { findChartTools } from "../../local/setup/chart-tools.mjs";
 import { getJson, kubectl, kubectlApply, run } from "./programs.ts";
 
 export const SYSTEM = "e2e-apitoken-system";

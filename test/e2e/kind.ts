@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { findAssets, findOnPath } from "../support/setup/assets.mjs";
-import { findChartTools } from "../support/setup/chart-tools.mjs";
-import { findKind } from "../support/setup/kind-tool.mjs";
+import { findAssets, findOnPath } from "../../local/setup/assets.mjs";
+import { findChartTools } from "../../local/setup/chart-tools.mjs";
+import { findKind } from "../../local/setup/kind-tool.mjs";
 import { type Command, explainMissing, type Found, planKind } from "./kind-plan.ts";
 import { step } from "./programs.ts";
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { type ControlPlane, startControlPlane } from "../../local/control-plane.ts";
 import { secretsPath } from "../../src/kube/resources/secret-api.ts";
 import { connectCluster, readToken, type TestCluster } from "../support/cluster.ts";
-import { type ControlPlane, startControlPlane } from "../support/control-plane.ts";
 import { isIdle, startTestController, type TestController } from "../support/controllers.ts";
 import { createTestDatabase, findRows, verifies } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";

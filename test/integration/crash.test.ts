@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { runAsSuperuser } from "../../local/postgres-server.ts";
 import { conditionOf, connectCluster, readToken, type TestCluster } from "../support/cluster.ts";
 import { isIdle, startTestController, type TestController } from "../support/controllers.ts";
 import { createTestDatabase, findRows, verifies } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { createWriteTap, type Fault, type WriteTap } from "../support/faults.ts";
 import { type ClusterResources, createClusterResources } from "../support/policies.ts";
-import { runAsSuperuser } from "../support/postgres-server.ts";
 
 /** The same replica, started again: it need not wait for its own lease to run out. */
 const identity = "replica";

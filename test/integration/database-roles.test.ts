@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { runAsSuperuser } from "../../local/postgres-server.ts";
 import { openDatabase } from "../../src/postgres/database.ts";
 import { verifyToken } from "../../src/postgres/verify.ts";
 import { createKeyring } from "../../src/token/keyring.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { runAsSuperuser } from "../support/postgres-server.ts";
 import { insertTokenRows, KEPT } from "../support/token-rows.ts";
 
 /* What the database itself refuses to logins that may do no more than their program. The cleanup's: cleanup/row-security. */

@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterEach, expect, test } from "vitest";
+import { runAsSuperuser } from "../../local/postgres-server.ts";
+import { type BackgroundProcess, startProcess } from "../../local/processes.ts";
 import { eventually } from "../support/eventually.ts";
-import { runAsSuperuser } from "../support/postgres-server.ts";
-import { type BackgroundProcess, startProcess } from "../support/processes.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const START_MS = 90_000;

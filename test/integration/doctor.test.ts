@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { type ControlPlane, startControlPlane } from "../../local/control-plane.ts";
+import { runAsSuperuser } from "../../local/postgres-server.ts";
 import { OWNER_BLOCKS_PATH } from "../../src/kube/resources/owner-block.ts";
 import { POLICIES_PATH } from "../../src/kube/resources/policy.ts";
 import { connectCluster, readToken, type TestCluster } from "../support/cluster.ts";
 import { type CommandResult, runCommand } from "../support/commands.ts";
-import { type ControlPlane, startControlPlane } from "../support/control-plane.ts";
 import { isIdle, startTestController } from "../support/controllers.ts";
 import { createTestDatabase, findRows, verifies } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { installResources } from "../support/global-setup.ts";
-import { runAsSuperuser } from "../support/postgres-server.ts";
 import { issueToken } from "../support/resources.ts";
 
 interface JsonReport {

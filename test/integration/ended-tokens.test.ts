@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
+import { runAsSuperuser } from "../../local/postgres-server.ts";
 import { openDatabase } from "../../src/postgres/database.ts";
 import { countEndedInUse } from "../../src/postgres/ended-tokens.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { runAsSuperuser } from "../support/postgres-server.ts";
 import { insertTokenRows } from "../support/token-rows.ts";
 
 const CLUSTER = "11111111-1111-4111-8111-111111111111";

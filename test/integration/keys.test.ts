@@ -1,7 +1,8 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { loadKeyring } from "../../src/controller/keyring-secret.ts";
+import { runAsSuperuser } from "../../local/postgres-server.ts";
+import { loadKeyring } from "../../src/controller/keyring/secret.ts";
 import type { Keyring } from "../../src/token/keyring.ts";
 import { connectCluster, readToken, type TestCluster } from "../support/cluster.ts";
 import {
@@ -14,7 +15,6 @@ import {
 import { createTestDatabase, findRows, type TokenRowView, verifies, verify } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { createWriteTap } from "../support/faults.ts";
-import { runAsSuperuser } from "../support/postgres-server.ts";
 import { issueToken } from "../support/resources.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../src/controller/main.ts", import.meta.url));

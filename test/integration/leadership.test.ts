@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, expect, inject, test } from "vitest";
+import { runAsSuperuser } from "../../local/postgres-server.ts";
 import { readWrites } from "../support/audit-log.ts";
 import { connectCluster, readToken, type TestCluster } from "../support/cluster.ts";
 import { type ControllerProcess, startControllerProcess } from "../support/controller-process.ts";
 import { isIdle, readMetric } from "../support/controllers.ts";
 import { createTestDatabase, findRows, verifies } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
-import { runAsSuperuser } from "../support/postgres-server.ts";
 import { applyMany, untilReady } from "../support/resources.ts";
 
 let cluster: TestCluster;

@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { runAsSuperuser, startPostgres } from "../../local/postgres-server.ts";
 import { openDatabase } from "../../src/postgres/database.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
-import { runAsSuperuser, startPostgres } from "../support/postgres-server.ts";
 
 const MIGRATE = fileURLToPath(new URL("../../src/migrate.ts", import.meta.url));
 

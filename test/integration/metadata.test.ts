@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { runAsSuperuser } from "../../local/postgres-server.ts";
 import { connectCluster, readToken, type TestCluster } from "../support/cluster.ts";
 import { isIdle, readMetric, startTestController, type TestController } from "../support/controllers.ts";
 import { createTestDatabase, findEvents, findRows, verify } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { createWriteTap } from "../support/faults.ts";
-import { runAsSuperuser } from "../support/postgres-server.ts";
 import { issueToken } from "../support/resources.ts";
 
 const METADATA = { tenant: "acme-corporation", "cost-centre": "needle-4711" };

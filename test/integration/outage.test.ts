@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { type PostgresServer, runAsSuperuser, startPostgres } from "../../local/postgres-server.ts";
 import { migrate } from "../../src/postgres/migrations.ts";
 import { conditionOf, connectCluster, readToken, type TestCluster } from "../support/cluster.ts";
 import { isIdle, readMetric, startTestController, type TestController } from "../support/controllers.ts";
 import { findEvents, findRows, verifies } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
-import { type PostgresServer, runAsSuperuser, startPostgres } from "../support/postgres-server.ts";
 import { issueToken, untilReady, untilReason } from "../support/resources.ts";
 
 let cluster: TestCluster;

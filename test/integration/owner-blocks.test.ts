@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { runAsSuperuser } from "../../local/postgres-server.ts";
 import { conditionOf, connectCluster, type TestCluster } from "../support/cluster.ts";
 import { startTestController, type TestController } from "../support/controllers.ts";
 import { createTestDatabase, findEvents, findRows, verifies } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { type ClusterResources, createClusterResources } from "../support/policies.ts";
-import { runAsSuperuser } from "../support/postgres-server.ts";
 import { issueToken, untilReady, untilReason } from "../support/resources.ts";
 
 let cluster: TestCluster;

@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { runAsSuperuser } from "../../local/postgres-server.ts";
 import { conditionOf, connectCluster, readToken, type TestCluster } from "../support/cluster.ts";
 import { isIdle, startTestController, type TestController } from "../support/controllers.ts";
 import { createTestDatabase, findRows, verifies } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { NO_POLICY_LABEL } from "../support/global-setup.ts";
 import { type ClusterResources, createClusterResources } from "../support/policies.ts";
-import { runAsSuperuser } from "../support/postgres-server.ts";
 import { issueToken, untilReady, untilReason } from "../support/resources.ts";
 
 let cluster: TestCluster;

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { expect, onTestFinished, test } from "vitest";
+import { type PostgresServer, runAsSuperuser, startPostgres } from "../../local/postgres-server.ts";
 import { migrate } from "../../src/postgres/migrations.ts";
-import { type PostgresServer, runAsSuperuser, startPostgres } from "../support/postgres-server.ts";
 import { DUE, KEPT } from "../support/token-rows.ts";
 import { findCleaned, findNames, insertTokens, runCleanup } from "./cleanup/program.ts";
 import { createAppOwner, execute, findAll, writeConfig } from "./cleanup/team-table.ts";

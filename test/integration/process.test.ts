@@ -9,6 +9,7 @@ import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, expect, inject, test } from "vitest";
+import { runAsSuperuser } from "../../local/postgres-server.ts";
 import { SCHEMA_VERSION } from "../../src/postgres/migrations.ts";
 import { connectCluster, type TestCluster } from "../support/cluster.ts";
 import {
@@ -19,7 +20,6 @@ import {
 import { isIdle, readMetric } from "../support/controllers.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
-import { runAsSuperuser } from "../support/postgres-server.ts";
 import { untilReady } from "../support/resources.ts";
 
 const MIGRATE = fileURLToPath(new URL("../../src/migrate.ts", import.meta.url));

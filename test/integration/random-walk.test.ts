@@ -1,14 +1,14 @@
 import { randomInt } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { type ControlPlane, startControlPlane } from "../../local/control-plane.ts";
+import { runAsSuperuser } from "../../local/postgres-server.ts";
 import { connectCluster, type TestCluster } from "../support/cluster.ts";
-import { type ControlPlane, startControlPlane } from "../support/control-plane.ts";
 import { isIdle, readMetric, startTestController, type TestController } from "../support/controllers.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { createWriteTap, type WriteTap } from "../support/faults.ts";
 import { installResources } from "../support/global-setup.ts";
 import { createClusterResources } from "../support/policies.ts";
-import { runAsSuperuser } from "../support/postgres-server.ts";
 import { expectInvariants } from "../support/random-walk/invariants.ts";
 import { OPERATIONS } from "../support/random-walk/operations.ts";
 import { createRandom } from "../support/random-walk/random.ts";

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { runAsSuperuser } from "../../local/postgres-server.ts";
 import { connectCluster, type TestCluster } from "../support/cluster.ts";
 import { isIdle, readMetric, startTestController } from "../support/controllers.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { createWriteTap } from "../support/faults.ts";
-import { runAsSuperuser } from "../support/postgres-server.ts";
 import { applyMany } from "../support/resources.ts";
 
 const COUNT = 1_000;

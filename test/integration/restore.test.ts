@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { runAsSuperuser } from "../../local/postgres-server.ts";
 import type { Secret } from "../../src/kube/resources/secret.ts";
 import { secretsPath } from "../../src/kube/resources/secret-api.ts";
 import { conditionOf, connectCluster, readToken, type TestCluster } from "../support/cluster.ts";
@@ -7,7 +8,6 @@ import { createTestDatabase, findEvents, findRows, verifies } from "../support/d
 import { copyDatabase, restoreDatabase } from "../support/database-copy.ts";
 import { eventually } from "../support/eventually.ts";
 import { type ClusterResources, createClusterResources } from "../support/policies.ts";
-import { runAsSuperuser } from "../support/postgres-server.ts";
 import { issueToken, untilReady, untilReason } from "../support/resources.ts";
 
 let cluster: TestCluster;

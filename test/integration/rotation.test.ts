@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { runAsSuperuser } from "../../local/postgres-server.ts";
 import { conditionOf, connectCluster, readToken, type TestCluster } from "../support/cluster.ts";
 import { startTestController, type TestController } from "../support/controllers.ts";
 import { createTestDatabase, findEvents, findRows, verifies } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
-import { runAsSuperuser } from "../support/postgres-server.ts";
 import { issueToken, untilReady, untilReason } from "../support/resources.ts";
 
 let cluster: TestCluster;

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { runAsSuperuser } from "../../local/postgres-server.ts";
 import { connectCluster, readToken, type TestCluster } from "../support/cluster.ts";
 import { type ControllerProcess, startControllerProcess } from "../support/controller-process.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
-import { runAsSuperuser } from "../support/postgres-server.ts";
 import { issueToken, untilReady, untilReason } from "../support/resources.ts";
 
 let cluster: TestCluster;

@@ -1,13 +1,13 @@
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { type ControlPlane, startControlPlane } from "../../local/control-plane.ts";
+import { runAsSuperuser } from "../../local/postgres-server.ts";
 import { conditionOf, connectCluster, readToken, type TestCluster } from "../support/cluster.ts";
 import { runCommand } from "../support/commands.ts";
-import { type ControlPlane, startControlPlane } from "../support/control-plane.ts";
 import { isIdle, startTestController, type TestController } from "../support/controllers.ts";
 import { createTestDatabase, findRows, verifies } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { installResources } from "../support/global-setup.ts";
-import { runAsSuperuser } from "../support/postgres-server.ts";
 import { issueToken, untilReady } from "../support/resources.ts";
 
 const CRDS = fileURLToPath(new URL("../../crds/", import.meta.url));

@@ -2,9 +2,9 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { type BackgroundProcess, findFreePorts, startProcess, waitUntilReady } from "../../local/processes.ts";
 import type { TestCluster } from "./cluster.ts";
 import { controllerSettings } from "./controllers.ts";
-import { type BackgroundProcess, findFreePorts, startProcess, waitUntilReady } from "./processes.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 

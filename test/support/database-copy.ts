@@ -1,4 +1,4 @@
-import { runAsSuperuser } from "./postgres-server.ts";
+import { runAsSuperuser } from "../../local/postgres-server.ts";
 
 const TABLES = ["tokens", "blocked_owners", "leader_epoch"];
 

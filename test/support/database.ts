@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { inject } from "vitest";
-import { loadKeyring } from "../../src/controller/keyring-secret.ts";
+import { runAsSuperuser } from "../../local/postgres-server.ts";
+import { loadKeyring } from "../../src/controller/keyring/secret.ts";
 import { openDatabase } from "../../src/postgres/database.ts";
 import { type VerifiedToken, verifyToken } from "../../src/postgres/verify.ts";
 import type { TestCluster } from "./cluster.ts";
 import { TEMPLATE_DATABASE } from "./global-setup.ts";
-import { runAsSuperuser } from "./postgres-server.ts";
 
 /** Makes a migrated database of the test's own; returns the superuser's URL of it. */
 export async function createTestDatabase(): Promise<string> {

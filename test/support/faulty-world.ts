@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
+import { runAsSuperuser } from "../../local/postgres-server.ts";
 import type { KubeTransport } from "../../src/kube/transport.ts";
 import { type ApiProxy, startApiProxy } from "./api-proxy.ts";
 import { connectCluster, readToken, type TestCluster } from "./cluster.ts";
@@ -10,7 +11,6 @@ import { createTestDatabase, findRows } from "./database.ts";
 import { eventually } from "./eventually.ts";
 import { createWriteTap } from "./faults.ts";
 import { type ClusterResources, createClusterResources } from "./policies.ts";
-import { runAsSuperuser } from "./postgres-server.ts";
 import { startTcpProxy, type TcpProxy } from "./proxy.ts";
 import { issueToken } from "./resources.ts";
 

@@ -1,9 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { TestProject } from "vitest/node";
+import { type ControlPlane, startControlPlane } from "../../local/control-plane.ts";
+import { startPostgres } from "../../local/postgres-server.ts";
 import { migrate } from "../../src/postgres/migrations.ts";
-import { type ControlPlane, startControlPlane } from "./control-plane.ts";
-import { startPostgres } from "./postgres-server.ts";
 
 /** The addresses of the servers that all test files share. */
 export interface SharedServers {

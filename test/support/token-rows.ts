@@ -1,4 +1,4 @@
-import { runAsSuperuser } from "./postgres-server.ts";
+import { runAsSuperuser } from "../../local/postgres-server.ts";
 
 /** Rows of apitoken.tokens of one kind; times are Postgres intervals from now, such as "-8 days". */
 export interface TokenRows {

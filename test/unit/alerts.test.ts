@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { Registry } from "prom-client";
 import { describe, expect, test } from "vitest";
-import { exportCleanupMetrics } from "../../src/controller/cleanup-metrics.ts";
-import { createMetrics } from "../../src/controller/metrics.ts";
+import { exportCleanupMetrics } from "../../src/controller/metrics/cleanup.ts";
+import { createMetrics } from "../../src/controller/metrics/metrics.ts";
 import { readAlerts, readDashboard, readDashboardQueries } from "../support/alerts/rules.ts";
 
 const DOCS = new URL("../../docs/", import.meta.url);

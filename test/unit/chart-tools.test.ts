@@ -8,7 +8,7 @@ import {
   goToolsFolder,
   monitoringCrdsFolder,
   provideChartTools,
-} from "../support/setup/chart-tools.mjs";
+} from "../../local/setup/chart-tools.mjs";
 
 let home: string;
 let environment: NodeJS.ProcessEnv;

@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { findPromtool, provideAlertTools } from "../support/setup/alert-tools.mjs";
-import { controlPlaneFolder, findAssets, readAssets } from "../support/setup/assets.mjs";
-import { fillFolder, findRelease, provideControlPlane } from "../support/setup/control-plane.mjs";
+import { findPromtool, provideAlertTools } from "../../local/setup/alert-tools.mjs";
+import { controlPlaneFolder, findAssets, readAssets } from "../../local/setup/assets.mjs";
+import { fillFolder, findRelease, provideControlPlane } from "../../local/setup/control-plane.mjs";
 
 let home: string;
 let environment: NodeJS.ProcessEnv;
@@ -152,7 +152,7 @@ describe("the index of envtest's releases", () => {
 });
 
 test("the set-up itself runs on any Node from 20 on: plain JavaScript, no dependency", () => {
-  const script = fileURLToPath(new URL("../support/setup.mjs", import.meta.url));
+  const script = fileURLToPath(new URL("../../local/setup.mjs", import.meta.url));
   const result = spawnSync(process.execPath, ["--check", script], { encoding: "utf8" });
   expect(result.stderr).toBe("");
 });

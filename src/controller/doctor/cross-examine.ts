@@ -5,7 +5,8 @@ import { getSecret } from "../../kube/resources/secret-api.ts";
 import { findRecordedBlocks, findTokenByHash } from "../../postgres/examination.ts";
 import { findLiveResources } from "../../postgres/tokens.ts";
 import { plan } from "../../token/plan/plan.ts";
-import { keyOf, type ObserveContext, observe } from "../observe.ts";
+import { keyOf, type ObserveContext } from "../pass/caches.ts";
+import { observe } from "../pass/observe.ts";
 import type { CrossExamination, ExaminedToken, UnownedSecret } from "./examination.ts";
 
 /**

@@ -1,10 +1,10 @@
+import type { NamespaceView } from "../../kube/resources/namespace.ts";
 import type { OwnerBlock } from "../../kube/resources/owner-block.ts";
 import type { PolicyResource } from "../../kube/resources/policy.ts";
 import type { RecordedBlock } from "../../postgres/examination.ts";
 import type { KeyCheck, KeyUse } from "../../token/key-status.ts";
 import type { ApiTokenStatus } from "../../token/model.ts";
 import type { Action } from "../../token/plan/action.ts";
-import type { NamespaceView } from "../observe-policy.ts";
 
 /** An ApiToken, or a name that only rows have, and what the next pass would do for it. */
 export interface ExaminedToken {

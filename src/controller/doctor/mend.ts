@@ -4,10 +4,10 @@ import { reduceSecret } from "../../kube/resources/secret.ts";
 import { deleteSecret, getSecret } from "../../kube/resources/secret-api.ts";
 import type { Database } from "../../postgres/database.ts";
 import { createEventPartitions } from "../../postgres/event-partitions.ts";
-import { reconcileBlock } from "../block.ts";
-import { classifyFailure } from "../failures.ts";
-import { EVENT_MONTHS_AHEAD } from "../housekeeping.ts";
-import { type ReconcileContext, reconcile } from "../reconcile.ts";
+import { EVENT_MONTHS_AHEAD } from "../leader/housekeeping.ts";
+import { classifyFailure } from "../pass/failures.ts";
+import { type ReconcileContext, reconcile } from "../pass/reconcile.ts";
+import { reconcileBlock } from "../pass/reconcile-block.ts";
 import type { Finding, Mend } from "./finding.ts";
 
 /** A difference that could not be mended, and why. */

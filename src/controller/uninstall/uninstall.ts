@@ -4,18 +4,18 @@ import { listAll } from "../../kube/list.ts";
 import { type ApiToken, reduceApiToken } from "../../kube/resources/api-token.ts";
 import { apiTokensPath, getApiToken, removeFinalizer } from "../../kube/resources/api-token-api.ts";
 import { FINALIZER, MANAGED_LABEL } from "../../kube/resources/group.ts";
+import { findClusterId } from "../../kube/resources/namespace.ts";
 import { reduceSecret } from "../../kube/resources/secret.ts";
 import { secretsPath } from "../../kube/resources/secret-api.ts";
 import type { KubeTransport } from "../../kube/transport.ts";
 import type { Database } from "../../postgres/database.ts";
 import { revokeAllTokens } from "../../postgres/revoke-all.ts";
 import { pickTermSettings } from "../config.ts";
-import { type ErrandOptions, runErrand } from "../errand.ts";
-import { loadKeyring } from "../keyring-secret.ts";
-import { createCaches, keyOf } from "../observe.ts";
-import { type ReconcileContext, reconcile } from "../reconcile.ts";
-import { findClusterId } from "../startup.ts";
-import { createTermContext } from "../term.ts";
+import { loadKeyring } from "../keyring/secret.ts";
+import { type ErrandOptions, runErrand } from "../leader/errand.ts";
+import { createTermContext } from "../leader/term.ts";
+import { createCaches, keyOf } from "../pass/caches.ts";
+import { type ReconcileContext, reconcile } from "../pass/reconcile.ts";
 
 /** What an uninstallation has done. */
 export interface UninstallReport {

@@ -1,5 +1,7 @@
 import { z } from "zod";
 import type { Policy } from "../../token/policy.ts";
+import { KubeApiError } from "../api-error.ts";
+import type { KubeTransport } from "../transport.ts";
 import { API_VERSION, type ObjectMeta } from "./group.ts";
 import { describeProblems, durationField, readDuration, rules } from "./schema.ts";
 
@@ -118,6 +120,17 @@ export function reducePolicy(raw: unknown): PolicyResource {
   const { metadata, spec } = raw as PolicyResource;
   const { name, uid, resourceVersion } = metadata;
   return { metadata: { name, uid, resourceVersion }, spec };
+}
+
+/** Without the CRD there are none: what is to be ended must not wait for it to come back. */
+export async function listPolicies(transport: KubeTransport): Promise<PolicyResource[]> {
+  try {
+    const { items } = await transport.request<{ items: unknown[] }>("GET", POLICIES_PATH);
+    return items.map(reducePolicy);
+  } catch (error) {
+    if (error instanceof KubeApiError && error.code === 404) return [];
+    throw error;
+  }
 }
 
 /** Reads a policy. Throws an Error that names the policy, the field and the fault. */

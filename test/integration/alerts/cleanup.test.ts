@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { expectFiring, expectSaid, hasPromtool, history, lasting } from "../../support/alerts/promtool.ts";
 import { readAlerts } from "../../support/alerts/rules.ts";
 import { type Scrape, scrape } from "../../support/alerts/scrape.ts";
@@ -6,7 +7,6 @@ import { connectCluster, type TestCluster } from "../../support/cluster.ts";
 import { isIdle, startTestController } from "../../support/controllers.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
-import { runAsSuperuser } from "../../support/postgres-server.ts";
 import { DUE, insertTokenRows, KEPT } from "../../support/token-rows.ts";
 import { runCleanup } from "../cleanup/program.ts";
 import { execute, GRANT_APP, writeConfig } from "../cleanup/team-table.ts";

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import {
   checkRules,
   expectFiring,
@@ -15,7 +16,6 @@ import { isIdle, readMetric, startTestController, type TestController } from "..
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { NO_POLICY_LABEL } from "../../support/global-setup.ts";
-import { runAsSuperuser } from "../../support/postgres-server.ts";
 import { issueToken, untilReady, untilReason } from "../../support/resources.ts";
 import { runCleanup } from "../cleanup/program.ts";
 

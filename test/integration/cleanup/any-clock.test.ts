@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import pg from "pg";
 import { expect, test } from "vitest";
+import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
-import { runAsSuperuser } from "../../support/postgres-server.ts";
 import { type Moment, startStatementProxy } from "../../support/statement-proxy.ts";
 import { runCleanup, startCleanup } from "./program.ts";
 import { execute, findAll, GRANT_APP, writeConfig } from "./team-table.ts";

@@ -1,7 +1,7 @@
 import { expect, inject, test } from "vitest";
+import { runAsSuperuser } from "../../../local/postgres-server.ts";
+import { findFreePorts } from "../../../local/processes.ts";
 import { createTestDatabase } from "../../support/database.ts";
-import { runAsSuperuser } from "../../support/postgres-server.ts";
-import { findFreePorts } from "../../support/processes.ts";
 import { runCleanup } from "./program.ts";
 
 test.each([

@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from "vitest";
+import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
-import { runAsSuperuser } from "../../support/postgres-server.ts";
 import { DUE, KEPT } from "../../support/token-rows.ts";
 import {
   type CleanupProgram,

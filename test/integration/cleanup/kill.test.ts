@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
-import { runAsSuperuser } from "../../support/postgres-server.ts";
 import { type Moment, type StatementProxy, startStatementProxy } from "../../support/statement-proxy.ts";
 import { DUE, KEPT } from "../../support/token-rows.ts";
 import { insertTokens, isTrue, startCleanup } from "./program.ts";

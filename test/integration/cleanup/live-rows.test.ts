@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import pg from "pg";
 import { expect, test } from "vitest";
+import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
-import { runAsSuperuser } from "../../support/postgres-server.ts";
 import { DUE, KEPT } from "../../support/token-rows.ts";
 import { findCleaned, findNames, insertTokens, isTrue, runCleanup } from "./program.ts";
 

@@ -1,13 +1,13 @@
 import pg from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { deleteBatch } from "../../../src/postgres/cleanup-batches.ts";
-import { readTableFacts } from "../../../src/postgres/cleanup-catalog.ts";
-import { chooseCutoffs } from "../../../src/postgres/cleanup-counts.ts";
-import { prepareSession, setLockTimeout } from "../../../src/postgres/cleanup-runs.ts";
+import { runAsSuperuser } from "../../../local/postgres-server.ts";
+import { deleteBatch } from "../../../src/postgres/cleanup/batches.ts";
+import { readTableFacts } from "../../../src/postgres/cleanup/catalog.ts";
+import { chooseCutoffs } from "../../../src/postgres/cleanup/counts.ts";
+import { prepareSession, setLockTimeout } from "../../../src/postgres/cleanup/runs.ts";
 import { openDatabase } from "../../../src/postgres/database.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
-import { runAsSuperuser } from "../../support/postgres-server.ts";
 import { DUE, KEPT } from "../../support/token-rows.ts";
 import { aTarget } from "../../unit/cleanup/builders.ts";
 import { findCleaned, findNames, findRuns, insertTokens, isTrue, runCleanup } from "./program.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { type PostgresServer, startPostgres } from "../../../local/postgres-server.ts";
 import { migrate } from "../../../src/postgres/migrations.ts";
 import { eventually } from "../../support/eventually.ts";
-import { type PostgresServer, startPostgres } from "../../support/postgres-server.ts";
 import { isTrue, runCleanup, startCleanup } from "./program.ts";
 import { createSessions, execute, findAll, writeConfig } from "./team-table.ts";
 

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { createTestDatabase } from "../../support/database.ts";
-import { runAsSuperuser } from "../../support/postgres-server.ts";
 import { DUE, KEPT } from "../../support/token-rows.ts";
 import { findNames, insertTokens, runCleanup } from "./program.ts";
 

@@ -1,8 +1,8 @@
 import pg from "pg";
 import { beforeEach, expect, test } from "vitest";
+import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
-import { runAsSuperuser } from "../../support/postgres-server.ts";
 import { DUE, KEPT } from "../../support/token-rows.ts";
 import { findCleaned, findNames, findRuns, insertTokens, isTrue, runCleanup } from "./program.ts";
 

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { runAsSuperuser } from "../../support/postgres-server.ts";
+import { runAsSuperuser } from "../../../local/postgres-server.ts";
 
 /** Writes a configuration file, which goes with the test; returns its path. */
 export function writeConfig(text: string): string {

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from "vitest";
+import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { createTestDatabase } from "../../support/database.ts";
-import { runAsSuperuser } from "../../support/postgres-server.ts";
 import { runCleanup } from "./program.ts";
 import { createSessions, execute, writeConfig } from "./team-table.ts";
 

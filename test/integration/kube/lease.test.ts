@@ -2,11 +2,11 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { type ControlPlane, startControlPlane } from "../../../local/control-plane.ts";
 import { type LeaseTerm, runLeaderElection } from "../../../src/kube/lease.ts";
 import { createTransport, type KubeTransport } from "../../../src/kube/transport.ts";
 import { createLogger } from "../../../src/runtime/log.ts";
 import { connectCluster, type TestCluster } from "../../support/cluster.ts";
-import { type ControlPlane, startControlPlane } from "../../support/control-plane.ts";
 import { eventually } from "../../support/eventually.ts";
 import { startTcpProxy } from "./tcp-proxy.ts";
 

@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { findPromtool } from "../setup/alert-tools.mjs";
+import { findPromtool } from "../../../local/setup/alert-tools.mjs";
 import { type AlertRule, RULES_PATH, readDashboardQueries } from "./rules.ts";
 import type { Scrape } from "./scrape.ts";
 
@@ -42,8 +42,7 @@ export const hasPromtool = checkPromtool();
 
 function checkPromtool(): boolean {
   if (findPromtool() !== undefined) return true;
-  const remedy =
-    'run "node test/support/setup.mjs --alerts" (it needs Go), or set PROMTOOL to a promtool of 3.9 or later';
+  const remedy = 'run "node local/setup.mjs --alerts" (it needs Go), or set PROMTOOL to a promtool of 3.9 or later';
   if (process.env.CI === "true") throw new Error(`promtool is missing; ${remedy}`);
   process.stderr.write(`The alerts are not tested: promtool is missing; ${remedy}\n`);
   return false;

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { inject } from "vitest";
 import { parseAllDocuments } from "yaml";
-import { findChartTools } from "../setup/chart-tools.mjs";
+import { findChartTools } from "../../../local/setup/chart-tools.mjs";
 import { CHART } from "./values-table.ts";
 
 /** The chart's folder, as a path. */

@@ -1,11 +1,11 @@
 import { expect } from "vitest";
-import { loadKeyring } from "../../../src/controller/keyring-secret.ts";
+import { runAsSuperuser } from "../../../local/postgres-server.ts";
+import { loadKeyring } from "../../../src/controller/keyring/secret.ts";
 import type { ApiToken } from "../../../src/kube/resources/api-token.ts";
 import type { Secret } from "../../../src/kube/resources/secret.ts";
 import { hashToken, type Keyring } from "../../../src/token/keyring.ts";
 import { conditionOf } from "../cluster.ts";
 import type { TokenRowView } from "../database.ts";
-import { runAsSuperuser } from "../postgres-server.ts";
 import { listSecrets, listTokens, type Walk } from "./world.ts";
 
 interface Scene {

@@ -1,3 +1,4 @@
+import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { KubeApiError } from "../../../src/kube/api-error.ts";
 import type { ApiToken } from "../../../src/kube/resources/api-token.ts";
 import { apiTokensPath } from "../../../src/kube/resources/api-token-api.ts";
@@ -5,7 +6,6 @@ import type { Secret } from "../../../src/kube/resources/secret.ts";
 import { secretsPath } from "../../../src/kube/resources/secret-api.ts";
 import type { TestCluster } from "../cluster.ts";
 import type { ClusterResources } from "../policies.ts";
-import { runAsSuperuser } from "../postgres-server.ts";
 import type { Random } from "./random.ts";
 
 /** Where a random walk takes place, and what it must remember of its own doing. */

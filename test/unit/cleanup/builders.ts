@@ -1,8 +1,8 @@
 import type { RunReport, TargetReport } from "../../../src/cleanup/report.ts";
 import type { TargetConfig } from "../../../src/cleanup/target-config.ts";
-import type { ColumnFacts, TableFacts } from "../../../src/postgres/cleanup-catalog.ts";
-import type { RowCounts } from "../../../src/postgres/cleanup-counts.ts";
-import type { CleanupTarget } from "../../../src/postgres/cleanup-target.ts";
+import type { ColumnFacts, TableFacts } from "../../../src/postgres/cleanup/catalog.ts";
+import type { RowCounts } from "../../../src/postgres/cleanup/counts.ts";
+import type { CleanupTarget } from "../../../src/postgres/cleanup/target.ts";
 
 const DAY_MS = 86_400_000;
 

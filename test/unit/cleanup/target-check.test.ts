@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { checkTarget } from "../../../src/cleanup/target-check.ts";
-import type { TableFacts } from "../../../src/postgres/cleanup-catalog.ts";
+import type { TableFacts } from "../../../src/postgres/cleanup/catalog.ts";
 import { aColumn, aTableFacts, aTargetConfig } from "./builders.ts";
 
 const check = (config: Parameters<typeof aTargetConfig>[0], facts: Partial<TableFacts> = {}) =>

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { findPauseReason, findStallMs, findWalPauseMs } from "../../../src/cleanup/throttle.ts";
-import type { Pressure } from "../../../src/postgres/cleanup-pressure.ts";
+import type { Pressure } from "../../../src/postgres/cleanup/pressure.ts";
 
 const calm: Pressure = { replicaLagMs: 0, walBytes: 0, appliedBytes: undefined, waiters: 0, nextXid: 0n };
 const limits = { replicaLagMs: 10_000, waiters: 0, walBytesPerSecond: undefined };

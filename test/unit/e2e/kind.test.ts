@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { findKind, provideKind } from "../../../local/setup/kind-tool.mjs";
 import { explainMissing, type Found, planKind } from "../../e2e/kind-plan.ts";
-import { findKind, provideKind } from "../../support/setup/kind-tool.mjs";
 
 const ALL: Found = { docker: "ready", kind: "/bin/kind", kubectl: "/bin/kubectl", helm: "/bin/helm" };
 

@@ -1,0 +1,40 @@
+#!/usr/bin/env node
+/*
+ * Everything that `npm start` and `npm test` need: dependencies, Node 24, Postgres, and a Kubernetes control plane; with
+ * --alerts and --chart also the programs that test these, and with --e2e those of the chart instead of the control plane
+ * (--kind: and kind).
+ * Plain JavaScript without dependencies, for any Node from 20 on: it runs before there is anything else. The npm script
+ * that follows runs in a new shell and so finds the Node that was installed here.
+ */
+import { fileURLToPath } from "node:url";
+import { provideAlertTools } from "./setup/alert-tools.mjs";
+import { provideChartTools } from "./setup/chart-tools.mjs";
+import { provideControlPlane } from "./setup/control-plane.mjs";
+import { installDependencies } from "./setup/dependencies.mjs";
+import { provideKind } from "./setup/kind-tool.mjs";
+import { withLock } from "./setup/lock.mjs";
+
+const OLDEST_NODE = 20;
+
+try {
+  if (Number(process.versions.node.split(".")[0]) < OLDEST_NODE) {
+    throw new Error(
+      `Node ${process.versions.node} is too old; install Node ${OLDEST_NODE} or newer (https://nodejs.org)`,
+    );
+  }
+  if (!["linux", "darwin"].includes(process.platform) || !["x64", "arm64"].includes(process.arch)) {
+    throw new Error(`${process.platform} on ${process.arch} is not supported; use Linux or macOS on x64 or arm64`);
+  }
+  await withLock(fileURLToPath(new URL("../", import.meta.url)), async () => {
+    await installDependencies();
+    const isFor = (option) => process.argv.includes(option);
+    if (!isFor("--e2e")) await provideControlPlane();
+    if (isFor("--alerts")) await provideAlertTools();
+    if (isFor("--chart")) await provideChartTools();
+    if (isFor("--e2e")) await provideChartTools({ isForE2e: true });
+    if (isFor("--kind")) await provideKind();
+  });
+} catch (error) {
+  process.stderr.write(`\nset-up: ${error.message}\n`);
+  process.exitCode = 1;
+}

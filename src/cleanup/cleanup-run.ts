@@ -1,0 +1,203 @@
+import { chooseCutoffs, countLeaves } from "../postgres/cleanup/counts.ts";
+import { findPid, readNextXid, readServerState, type ServerState } from "../postgres/cleanup/pressure.ts";
+import {
+  beginCleanupRun,
+  type CleanupOutcome,
+  endCleanupRun,
+  prepareSession,
+  setLockTimeout,
+  tryLockCleanup,
+} from "../postgres/cleanup/runs.ts";
+import type { CleanupTarget } from "../postgres/cleanup/target.ts";
+import type { Database, Queryable } from "../postgres/database.ts";
+import {
+  createEventPartitions,
+  dropEventPartitions,
+  findExpiredEventPartitions,
+} from "../postgres/event-partitions.ts";
+import { requireSchema } from "../postgres/migrations.ts";
+import type { Logger } from "../runtime/log.ts";
+import type { CleanupConfig } from "./config.ts";
+import { createCourtesy } from "./courtesy.ts";
+import { previewPartitions } from "./partitions.ts";
+import type { Progress } from "./progress.ts";
+import { countDeleted, type RunReport, type TargetReport } from "./report.ts";
+import { findClockWarning, findExcess, findObstruction } from "./safety.ts";
+import { explainFailure, type PlannedTarget, runTarget, untouched } from "./target-run.ts";
+import { checkTargets, requireTargets } from "./targets.ts";
+import { startThrottle } from "./throttle.ts";
+
+/** The audit trail has partitions for so many months to come. */
+const MONTHS_AHEAD = 3;
+
+export interface RunContext {
+  readonly db: Database;
+  readonly config: CleanupConfig;
+  /** Ends the run between two batches. */
+  readonly stop: AbortSignal;
+  readonly log: Logger;
+  readonly createProgress: (table: string, rowsDue: number) => Progress;
+}
+
+interface SessionContext extends RunContext {
+  readonly session: Queryable;
+}
+
+type Ending = Pick<RunReport, "outcome" | "targets" | "auditPartitions" | "message">;
+
+const NO_PARTITIONS: RunReport["auditPartitions"] = { created: [], dropped: [] };
+
+/**
+ * One run; undefined when another run is at work. What a run did is kept in cleanup_runs, also when it fails. A dry run
+ * writes nothing at all and takes no lock: it does not keep the nightly run from its work. Throws a ConfigError when a
+ * target does not fit the database.
+ */
+export async function runCleanup(context: RunContext): Promise<RunReport | undefined> {
+  const startedAtMs = performance.now();
+  const { config } = context;
+  return context.db.withConnection(async (session) => {
+    const here: SessionContext = { ...context, session };
+    await prepareSession(session);
+    await setLockTimeout(session, config.APITOKEN_CLEANUP_LOCK_TIMEOUT);
+    await requireSchema(session);
+    const conclude = (runId: string | undefined, ending: Ending): RunReport => ({
+      ...ending,
+      isDryRun: config.isDryRun,
+      runId,
+      durationMs: performance.now() - startedAtMs,
+    });
+    const obstruction = checkServer(here, await readServerState(session));
+    if (obstruction !== undefined) return conclude(undefined, fail(obstruction));
+    const targets = requireTargets(await checkTargets(session, config));
+    if (config.isDryRun) {
+      return conclude(
+        undefined,
+        await preview(here, targets).catch((error: unknown) => fail(explainFailure(error, config))),
+      );
+    }
+    if (!(await tryLockCleanup(session))) return undefined;
+    const runId = await beginCleanupRun(session);
+    const ending = await cleanUp(here, targets, runId).catch((error: unknown) => {
+      context.log.error({ err: error }, "cleanup failed");
+      return fail(explainFailure(error, config));
+    });
+    await recordEnd(here, runId, ending);
+    return conclude(runId, ending);
+  });
+}
+
+function fail(message: string): Ending {
+  return { outcome: "failed", targets: [], auditPartitions: NO_PARTITIONS, message };
+}
+
+function checkServer({ log, config }: RunContext, state: ServerState): string | undefined {
+  const warning = findClockWarning(state);
+  if (warning !== undefined) log.warn({ clockDifferenceMs: Math.round(state.clockDifferenceMs) }, "clocks differ");
+  if (!state.seesReplicas && config.APITOKEN_CLEANUP_MAX_REPLICA_LAG > 0) {
+    log.debug("the role does not see the replicas' lag; grant pg_monitor to apitoken_cleanup");
+  }
+  return findObstruction(state);
+}
+
+/** Everything is counted, and judged, before anything is deleted. */
+async function plan({ session }: SessionContext, targets: readonly CleanupTarget[]): Promise<PlannedTarget[]> {
+  const planned: PlannedTarget[] = [];
+  for (const target of targets) {
+    const cutoffs = await chooseCutoffs(session, target.retention);
+    const { counts, leaves } = await countLeaves(session, target, cutoffs);
+    planned.push({ target, cutoffs, before: counts, leaves });
+  }
+  return planned;
+}
+
+function refuseExcess(planned: readonly PlannedTarget[]): Pick<Ending, "outcome" | "targets" | "message"> | undefined {
+  const excesses = planned.map(({ target, before }) => findExcess(target.name, before, target.maxFraction));
+  const message = excesses.filter((excess) => excess !== undefined).join("\n");
+  if (message === "") return undefined;
+  const targets = planned.map((each, index) =>
+    untouched(each, { outcome: excesses[index] === undefined ? "stopped" : "refused" }),
+  );
+  return { outcome: "refused", targets, message };
+}
+
+async function preview(context: SessionContext, targets: readonly CleanupTarget[]): Promise<Ending> {
+  const { session, config } = context;
+  const dropped = await findExpiredEventPartitions(session, config.APITOKEN_CLEANUP_AUDIT_RETENTION);
+  const auditPartitions = { created: [], dropped };
+  const planned = await plan(context, targets);
+  const refusal = refuseExcess(planned);
+  if (refusal !== undefined) return { ...refusal, auditPartitions };
+  const reports: TargetReport[] = [];
+  for (const each of planned) {
+    const partitions = await previewPartitions(session, each.target, each.cutoffs.expiredBefore);
+    reports.push(untouched(each, { partitions }));
+  }
+  return { outcome: "succeeded", targets: reports, auditPartitions, message: undefined };
+}
+
+async function cleanUp(context: SessionContext, targets: readonly CleanupTarget[], runId: string): Promise<Ending> {
+  const { session, config, db, log } = context;
+  // First of all: without a partition for the month no token could be issued.
+  const auditPartitions = {
+    created: await createEventPartitions(session, MONTHS_AHEAD),
+    dropped: await dropEventPartitions(session, config.APITOKEN_CLEANUP_AUDIT_RETENTION),
+  };
+  const courtesy = createCourtesy(config.APITOKEN_CLEANUP_BUSY_SHARE, await readNextXid(session));
+  const planned = await plan(context, targets);
+  const refusal = refuseExcess(planned);
+  if (refusal !== undefined) return { ...refusal, auditPartitions };
+
+  courtesy.observe(await readNextXid(session)); // counting has taken its time, and written nothing
+  const reports: TargetReport[] = [];
+  const pids = [await findPid(session)];
+  for (const each of planned) {
+    const leftRows =
+      config.maxRows === undefined
+        ? undefined
+        : config.maxRows - reports.reduce((sum, report) => sum + countDeleted(report), 0);
+    const throttle = startThrottle(db, pids, limitsOf(config), courtesy, log);
+    try {
+      reports.push(await runTarget(each, { ...context, runId, throttle, maxRows: leftRows }));
+    } finally {
+      await throttle.end();
+    }
+  }
+  const outcome = worstOf(reports);
+  const messages = reports.flatMap(({ table, outcome: end, message = "" }) =>
+    end === "succeeded" ? [] : [reports.length > 1 ? `${table}: ${message}` : message],
+  );
+  return {
+    outcome,
+    targets: reports,
+    auditPartitions,
+    message: messages.length === 0 ? undefined : messages.join("\n"),
+  };
+}
+
+function limitsOf(config: CleanupConfig) {
+  return {
+    replicaLagMs: config.APITOKEN_CLEANUP_MAX_REPLICA_LAG,
+    waiters: config.APITOKEN_CLEANUP_MAX_WAITERS,
+    walBytesPerSecond: config.APITOKEN_CLEANUP_MAX_WAL_RATE,
+  };
+}
+
+const BY_SEVERITY = ["failed", "refused", "stopped", "succeeded"] as const;
+
+function worstOf(reports: readonly TargetReport[]): CleanupOutcome {
+  return BY_SEVERITY.find((outcome) => reports.some((report) => report.outcome === outcome)) ?? "succeeded";
+}
+
+/** When this fails as well, the run stays without an end, and the next one closes it. */
+async function recordEnd(
+  { session, log }: SessionContext,
+  runId: string,
+  { outcome, targets, message }: Ending,
+): Promise<void> {
+  try {
+    await endCleanupRun(session, runId, { outcome, targets, ...(message === undefined ? {} : { error: message }) });
+  } catch (cause) {
+    if (outcome !== "failed") throw cause;
+    log.warn({ err: cause }, "cannot record the end of the run");
+  }
+}

@@ -1,0 +1,59 @@
+import { KubeApiError } from "../../kube/api-error.ts";
+import { setSecretValue } from "../../kube/resources/secret-api.ts";
+import type { KubeTransport } from "../../kube/transport.ts";
+import { formatKey, KeyringError } from "../../runtime/keyring-json.ts";
+import type { KeyKind } from "../../token/key-status.ts";
+import { createKey, type Key } from "../../token/keyring.ts";
+import type { KeyringPlace } from "../config.ts";
+import { KEYRING_KEY, type StoredKeyring } from "./secret.ts";
+
+/** The field of the keyring's JSON that holds the keys of a kind. */
+const FIELDS = { pepper: "peppers", encryption: "encryption" } as const;
+
+const PREFIXES = { pepper: "p", encryption: "e" } as const;
+
+/** Puts a new key of each kind first in the ring; returns them. Everything else in the Secret stays. */
+export async function addKeys(
+  transport: KubeTransport,
+  place: KeyringPlace,
+  stored: StoredKeyring,
+  kinds: readonly KeyKind[],
+  activeFrom: Date,
+): Promise<(Key & { kind: KeyKind })[]> {
+  const added = kinds.map((kind) => ({ ...createKey(PREFIXES[kind]), activeFrom, kind }));
+  const json = { ...stored.json };
+  for (const key of added) json[FIELDS[key.kind]] = [formatKey(key), ...stored.json[FIELDS[key.kind]]];
+  await write(transport, place, stored, json);
+  return added;
+}
+
+/** Takes a key out of the ring. */
+export async function removeKey(
+  transport: KubeTransport,
+  place: KeyringPlace,
+  stored: StoredKeyring,
+  kind: KeyKind,
+  id: string,
+): Promise<void> {
+  const field = FIELDS[kind];
+  const json = { ...stored.json, [field]: stored.json[field].filter((key) => key.id !== id) };
+  await write(transport, place, stored, json);
+}
+
+/** Writes the keyring, if its Secret is still as it was read. */
+async function write(
+  transport: KubeTransport,
+  { namespace, name }: KeyringPlace,
+  { secret }: StoredKeyring,
+  json: StoredKeyring["json"],
+): Promise<void> {
+  try {
+    await setSecretValue(transport, secret, KEYRING_KEY, JSON.stringify(json));
+  } catch (error) {
+    if (!(error instanceof KubeApiError && error.code === 409)) throw error;
+    throw new KeyringError(
+      `the Secret "${namespace}/${name}" was changed by somebody else in the meantime, and was left as it is; run the command again`,
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,101 @@
+import { KubeApiError } from "../../kube/api-error.ts";
+import type { Secret } from "../../kube/resources/secret.ts";
+import { createSecret, getSecret } from "../../kube/resources/secret-api.ts";
+import type { KubeTransport } from "../../kube/transport.ts";
+import { formatKeyring, KeyringError, type KeyringJson, parseKeyring } from "../../runtime/keyring-json.ts";
+import { findMissingKeys, type KeyUse } from "../../token/key-status.ts";
+import { createKeyring, type Keyring } from "../../token/keyring.ts";
+import type { KeyringPlace } from "../config.ts";
+
+/** Where in the Secret's data the keyring is. */
+export const KEYRING_KEY = "keyring.json";
+
+/** A keyring together with the Secret that it was read from. */
+export interface StoredKeyring extends KeyringJson {
+  readonly secret: Secret;
+}
+
+/** Reads the keyring from its Secret; undefined when there is none. Throws a KeyringError when it is damaged. */
+export async function readKeyring(transport: KubeTransport, place: KeyringPlace): Promise<StoredKeyring | undefined> {
+  const secret = await getSecret(transport, place.namespace, place.name);
+  if (secret === undefined) return undefined;
+  const where = `the Secret "${place.namespace}/${place.name}", key "${KEYRING_KEY}"`;
+  const base64 = secret.data?.[KEYRING_KEY];
+  if (base64 === undefined) throw new KeyringError(`${where}, is missing; restore the Secret from a backup`);
+  return { secret, ...parseKeyring(Buffer.from(base64, "base64").toString(), where) };
+}
+
+/**
+ * Reads the keyring from its Secret. Where there is none it makes one, provided that the database holds no tokens:
+ * with tokens, a missing keyring is a lost one, and a new one would turn every token of the cluster invalid.
+ * It is never overwritten. Throws a KeyringError, or the errors of the API server and of `hasTokens`.
+ */
+export async function loadKeyring(
+  transport: KubeTransport,
+  place: KeyringPlace,
+  hasTokens: () => Promise<boolean>,
+): Promise<Keyring> {
+  const stored = await readKeyring(transport, place);
+  if (stored !== undefined) return stored.keyring;
+  if (await hasTokens()) {
+    throw new KeyringError(
+      `the Secret "${place.namespace}/${place.name}" with the keyring is missing, but the database holds tokens that ` +
+        "were made with it; restore the Secret from a backup (a new keyring would invalidate every token)",
+    );
+  }
+  return createKeyringSecret(transport, place, hasTokens);
+}
+
+async function createKeyringSecret(
+  transport: KubeTransport,
+  place: KeyringPlace,
+  hasTokens: () => Promise<boolean>,
+): Promise<Keyring> {
+  const keyring = createKeyring();
+  try {
+    await createSecret(transport, {
+      ...place,
+      decoration: {
+        labels: { "app.kubernetes.io/name": "apitoken-operator" },
+        annotations: { "apitoken.dev/warning": "Back this up. Without it no token of this cluster can be verified." },
+      },
+      values: { [KEYRING_KEY]: formatKeyring(keyring) },
+    });
+    return keyring;
+  } catch (error) {
+    // Another replica was faster: its keyring counts.
+    if (error instanceof KubeApiError && error.code === 409) return loadKeyring(transport, place, hasTokens);
+    if (error instanceof KubeApiError && error.code === 404) {
+      throw new KeyringError(
+        `the namespace "${place.namespace}" for the keyring does not exist; create it, or set APITOKEN_NAMESPACE`,
+      );
+    }
+    throw error;
+  }
+}
+
+/** Throws a KeyringError when rows that still work were made with keys that the ring lacks. */
+export function requireKeys(keyring: Keyring, uses: readonly KeyUse[]): void {
+  const missing = findMissingKeys(keyring, uses);
+  if (missing.length === 0) return;
+  const peppers = missing.filter(({ kind }) => kind === "pepper").map(({ id }) => `"${id}"`);
+  const others = missing.filter(({ kind }) => kind === "encryption").map(({ id }) => `"${id}"`);
+  const faults = [
+    ...(peppers.length > 0 ? [`tokens hashed under ${peppers.join(", ")}`] : []),
+    ...(others.length > 0 ? [`metadata encrypted under ${others.join(", ")}`] : []),
+  ];
+  throw new KeyringError(
+    `the database holds ${faults.join(" and ")}, which the keyring lacks; restore the keyring's Secret from a backup` +
+      (peppers.length > 0 ? ", or delete those rows if their tokens may die" : "") +
+      (others.length > 0 ? ", or set metadata and metadata_key_id of those rows to null: the specs have it still" : ""),
+  );
+}
+
+/** The error for keys that have other bytes than before. */
+export function createSwappedKeysError(ids: readonly string[], { namespace, name }: KeyringPlace): KeyringError {
+  return new KeyringError(
+    `the keyring's ${ids.map((id) => `"${id}"`).join(", ")} has other bytes than before: the Secret ` +
+      `"${namespace}/${name}" was edited or restored from elsewhere; restore it from this cluster's own backup ` +
+      "(a new key needs a new id: controller keys rotate)",
+  );
+}

@@ -1,0 +1,52 @@
+import { type LeaseTerm, runLeaderElection } from "../../kube/lease.ts";
+import type { KubeTransport } from "../../kube/transport.ts";
+import type { Logger } from "../../runtime/log.ts";
+import type { ControllerConfig } from "../config.ts";
+
+/** Another one holds the Lease, and goes on holding it. Nothing was done. */
+export class LeaseTakenError extends Error {
+  override readonly name = "LeaseTakenError";
+}
+
+export interface ErrandOptions {
+  readonly config: ControllerConfig;
+  readonly transport: KubeTransport;
+  readonly identity: string;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Does one piece of work as the leader, and gives the Lease back: no controller writes meanwhile, and one that starts
+ * waits. A Lease whose holder is gone is waited for. Throws a LeaseTakenError, or what the work throws.
+ */
+export async function runErrand<T>(options: ErrandOptions, work: (term: LeaseTerm) => Promise<T>): Promise<T> {
+  const { config, transport, identity, log } = options;
+  const done = new AbortController();
+  const patienceMs = config.APITOKEN_LEASE_DURATION + 2 * config.APITOKEN_LEASE_RETRY_PERIOD;
+  const impatience = setTimeout(() => done.abort(), patienceMs);
+  let outcome: Promise<T> | undefined;
+  await runLeaderElection({
+    transport,
+    namespace: config.APITOKEN_NAMESPACE,
+    name: config.APITOKEN_LEASE_NAME,
+    identity,
+    leaseDurationMs: config.APITOKEN_LEASE_DURATION,
+    renewDeadlineMs: config.APITOKEN_LEASE_RENEW_DEADLINE,
+    retryPeriodMs: config.APITOKEN_LEASE_RETRY_PERIOD,
+    signal: AbortSignal.any([options.signal, done.signal]),
+    log,
+    async onTerm(term) {
+      clearTimeout(impatience);
+      outcome ??= work(term);
+      await outcome.catch(() => {}); // thrown below
+      done.abort();
+    },
+  }).finally(() => clearTimeout(impatience));
+  options.signal.throwIfAborted();
+  if (outcome !== undefined) return outcome;
+  throw new LeaseTakenError(
+    `the Lease "${config.APITOKEN_NAMESPACE}/${config.APITOKEN_LEASE_NAME}" could not be taken: a controller leads, or ` +
+      "the Lease cannot be written",
+  );
+}

@@ -1,0 +1,70 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { createEventPartitions } from "../../postgres/event-partitions.ts";
+import { findBlockNames } from "../../postgres/owner-blocks.ts";
+import { findLiveResources } from "../../postgres/tokens.ts";
+import type { Logger } from "../../runtime/log.ts";
+import { keyOf } from "../pass/caches.ts";
+import type { ReconcileContext } from "../pass/reconcile.ts";
+import type { Queue } from "../queue.ts";
+
+const HOUSEKEEPING_MS = 3_600_000;
+const HOUSEKEEPING_RETRY_MS = 5_000;
+/** How many months ahead the audit trail has its partitions. */
+export const EVENT_MONTHS_AHEAD = 3;
+
+export interface HousekeepingOptions {
+  readonly context: ReconcileContext;
+  /** Makes sure that this leader may write to the database as it is now. */
+  readonly confirmFence: () => Promise<void>;
+  readonly tokens: Queue;
+  readonly blocks: Queue;
+  /** The namespaces that are looked at; all, if empty. */
+  readonly namespaces: readonly string[];
+  readonly log: Logger;
+}
+
+export interface Housekeeping {
+  /** Begins anew now: the database may be another than it was. */
+  hurry(): void;
+}
+
+/** Does what no event asks for, at the beginning of a term and then every hour, until the signal. */
+export function keepHouse(options: HousekeepingOptions, signal: AbortSignal): Housekeeping {
+  let hurry = new AbortController();
+  const work = async () => {
+    while (!signal.aborted) {
+      hurry = new AbortController();
+      const isDone = await tidy(options).then(
+        () => true,
+        (error: unknown) => {
+          options.log.warn({ err: error }, "housekeeping failed; trying again");
+          return false;
+        },
+      );
+      const wake = AbortSignal.any([signal, hurry.signal]);
+      await delay(isDone ? HOUSEKEEPING_MS : HOUSEKEEPING_RETRY_MS, undefined, { signal: wake }).catch(() => {});
+    }
+  };
+  void work();
+  return { hurry: () => hurry.abort() };
+}
+
+/**
+ * Makes the audit trail's partitions ahead of time (without one nothing could be issued); finds what was deleted while
+ * no controller saw it, which has live rows or a block in the database, but is in no cache; and looks at all ApiTokens, for
+ * neither the use of a token nor every change made with SQL is notified.
+ */
+async function tidy({ context, confirmFence, tokens, blocks, namespaces, log }: HousekeepingOptions): Promise<void> {
+  const { db, clusterId, caches } = context;
+  await confirmFence();
+  const partitions = await createEventPartitions(db, EVENT_MONTHS_AHEAD);
+  if (partitions.length > 0) log.info({ partitions }, "audit partitions made");
+  for (const name of await findBlockNames(db, clusterId)) {
+    if (caches.ownerBlocks.get(name) === undefined) blocks.add(name);
+  }
+  for (const resource of await findLiveResources(db, clusterId)) {
+    const isOurs = namespaces.length === 0 || namespaces.includes(resource.namespace);
+    if (isOurs && caches.apiTokens.get(keyOf(resource)) === undefined) tokens.add(keyOf(resource));
+  }
+  for (const { metadata } of caches.apiTokens.values()) tokens.add(keyOf(metadata));
+}

@@ -1,0 +1,84 @@
+import { ROTATE_ANNOTATION } from "../../kube/resources/group.ts";
+import type { SecretView } from "../../kube/resources/secret.ts";
+import type { TokenRecord } from "../../postgres/tokens.ts";
+import { isHashOf } from "../../runtime/token-hash.ts";
+import { contentKeys, proveHash, sealContents } from "../../token/contents.ts";
+import { type Decoration, diffDecoration, PROOF_ANNOTATION, SEAL_ANNOTATION } from "../../token/decoration.ts";
+import { findPepper, isSameHash, type Keyring } from "../../token/keyring.ts";
+import type { DesiredToken, ObservedSecret } from "../../token/model.ts";
+
+/** The row whose token is among the Secret's values; of several the newest. */
+export async function findHeldToken<T extends TokenRecord>(
+  keyring: Keyring,
+  secret: SecretView,
+  tokens: readonly T[],
+): Promise<T | undefined> {
+  const keys = Object.keys(secret.fingerprints);
+  for (const token of tokens.toReversed()) {
+    if (keys.some((key) => isProvenValue(keyring, secret, key, token))) return token;
+    for (const key of keys) {
+      if (await isValueOf(keyring, secret, key, token)) return token;
+    }
+  }
+  return undefined;
+}
+
+async function isValueOf(keyring: Keyring, secret: SecretView, key: string, token: TokenRecord): Promise<boolean> {
+  const fingerprint = readFingerprint(secret, key, token.keyId);
+  if (fingerprint === undefined) return false;
+  return isProvenValue(keyring, secret, key, token) || isHashOf(fingerprint, token);
+}
+
+function readFingerprint({ fingerprints }: SecretView, key: string, pepperId: string): Buffer | undefined {
+  const fingerprint = fingerprints[key]?.[pepperId];
+  return fingerprint === undefined ? undefined : Buffer.from(fingerprint, "base64");
+}
+
+/** Whether the proof beside a value ties it to the row's slow hash. No proof is no answer: the comparison tells. */
+function isProvenValue(keyring: Keyring, secret: SecretView, key: string, token: TokenRecord): boolean {
+  const proof = secret.metadata.annotations[PROOF_ANNOTATION];
+  const fingerprint = readFingerprint(secret, key, token.keyId);
+  const pepper = findPepper(keyring, token.keyId);
+  if (proof === undefined || fingerprint === undefined || pepper === undefined) return false;
+  if (token.hashAlgorithm !== "bcrypt") return false;
+  return isSameHash(Buffer.from(proof), Buffer.from(proveHash(fingerprint, token.hash, pepper)));
+}
+
+/** What a pass is told of the wanted Secret, if it is ours. */
+export async function describeSecret(
+  keyring: Keyring,
+  secret: SecretView | undefined,
+  held: TokenRecord | undefined,
+  desired: DesiredToken | undefined,
+  wantedDecoration: Decoration | undefined,
+): Promise<ObservedSecret> {
+  if (secret === undefined) return { state: "foreign" };
+  const isDecorated =
+    wantedDecoration === undefined ||
+    (secret.owner !== undefined && diffDecoration(secret.metadata, wantedDecoration) === undefined);
+  return {
+    state: "ours",
+    name: secret.metadata.name,
+    holds: held?.id,
+    isIntact: held !== undefined && desired !== undefined && (await isIntact(keyring, secret, held, desired)),
+    isDecorated,
+    handledRotateAt: secret.metadata.annotations[ROTATE_ANNOTATION],
+  };
+}
+
+/** Whether the Secret has just the values that the spec asks for: known without their plaintext. */
+async function isIntact(
+  keyring: Keyring,
+  secret: SecretView,
+  held: TokenRecord,
+  desired: DesiredToken,
+): Promise<boolean> {
+  const pepper = findPepper(keyring, held.keyId);
+  const keys = Object.keys(secret.fingerprints);
+  const wantedKeys = contentKeys(desired.secret);
+  const hasKeys = keys.length === wantedKeys.length && wantedKeys.every((key) => keys.includes(key));
+  if (pepper === undefined || !hasKeys || !(await isValueOf(keyring, secret, desired.secret.key, held))) return false;
+  const fingerprints = Object.fromEntries(keys.map((key) => [key, readFingerprint(secret, key, pepper.id) as Buffer]));
+  const seal = sealContents(desired.secret, { ...held, owner: desired.owner }, fingerprints, pepper);
+  return seal === undefined || seal === secret.metadata.annotations[SEAL_ANNOTATION];
+}

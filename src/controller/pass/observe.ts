@@ -1,0 +1,174 @@
+import { type ApiToken, parseSpec } from "../../kube/resources/api-token.ts";
+import { getApiToken } from "../../kube/resources/api-token-api.ts";
+import { FINALIZER, MANAGED_LABEL, ROTATE_ANNOTATION } from "../../kube/resources/group.ts";
+import { reduceSecret, type SecretView } from "../../kube/resources/secret.ts";
+import { getSecret } from "../../kube/resources/secret-api.ts";
+import { findResourceTokens, type OwnerClaim, type TokenRecord } from "../../postgres/tokens.ts";
+import { type Decoration, wantDecoration } from "../../token/decoration.ts";
+import { currentKey, nextActivation } from "../../token/keyring.ts";
+import { decryptMetadata } from "../../token/metadata-cipher.ts";
+import type {
+  ApiTokenStatus,
+  DesiredToken,
+  Observed,
+  ObservedResource,
+  PolicyVerdict,
+  TokenRow,
+} from "../../token/model.ts";
+import type { ParsedSpec } from "../../token/plan/plan.ts";
+import { keyOf, type ObserveContext, SECRETS_BY_OWNER } from "./caches.ts";
+import { observePolicy } from "./observe-policy.ts";
+import { describeSecret, findHeldToken } from "./observe-secret.ts";
+
+/** A row, as it is stored and as it is understood. */
+export type SeenToken = TokenRecord & TokenRow;
+
+/** What was seen, reduced to what `plan` needs, together with the objects that `execute` acts on. */
+export interface Observation {
+  readonly spec: ParsedSpec;
+  readonly observed: Observed;
+  readonly policy: PolicyVerdict;
+  readonly tokens: readonly SeenToken[];
+  readonly resource: ApiToken | undefined;
+  /** The Secret of the wanted name, if it is ours. */
+  readonly secret: SecretView | undefined;
+  readonly strays: readonly SecretView[];
+  readonly wantedDecoration: Decoration | undefined;
+}
+
+/**
+ * Looks at everything that concerns one ApiToken, once. From the cache, or `live`: read consistently from the API
+ * server. The rows always come from the database.
+ */
+export async function observe(context: ObserveContext, key: string, source: "cache" | "live"): Promise<Observation> {
+  const [namespace = "", name = ""] = key.split("/");
+  const resource = source === "live" ? await readApiToken(context, namespace, name) : context.caches.apiTokens.get(key);
+  const spec = resource === undefined ? { problem: "there is no such ApiToken" } : parseSpec(resource);
+  const { desired } = spec;
+  const { named, strays } = await findSecrets(context, resource, desired?.secret.name, source);
+  const policy: PolicyVerdict = desired
+    ? await observePolicy(context, namespace, desired, source)
+    : { kind: "missing" };
+  const claim = resource && desired && describeClaim(resource, desired, policy);
+  const found = await findResourceTokens(context.db, context.clusterId, { namespace, name }, claim);
+  const { now, block, rivals } = found;
+  const tokens = found.tokens.map((token) => understand(token, context, now));
+
+  const holds = named && (await findHeldToken(context.keyring, named, tokens));
+  const straySecrets = strays.map(async (stray) => ({
+    name: stray.metadata.name,
+    holds: (await findHeldToken(context.keyring, stray, tokens))?.id,
+  }));
+  const secret = named !== undefined && isOurs(named, resource, holds) ? named : undefined;
+  const held = secret && holds;
+  const wantedDecoration = desired && held && wantDecoration(desired, MANAGED_LABEL, held);
+  return {
+    spec,
+    resource,
+    policy,
+    tokens,
+    secret,
+    strays,
+    wantedDecoration,
+    observed: {
+      now,
+      tokens,
+      block,
+      rivals,
+      resource: resource && describeResource(resource),
+      secret:
+        named === undefined
+          ? { state: "absent" }
+          : await describeSecret(context.keyring, secret, held, desired, wantedDecoration),
+      straySecrets: await Promise.all(straySecrets),
+      encryptionChangesAt: nextActivation(context.keyring.encryption, now),
+    },
+  };
+}
+
+function describeClaim({ metadata }: ApiToken, { owner }: DesiredToken, policy: PolicyVerdict): OwnerClaim {
+  return {
+    resourceUid: metadata.uid,
+    createdAt: new Date(metadata.creationTimestamp ?? 0),
+    owner,
+    limit: policy.kind === "allowed" ? policy.policy.owner : undefined,
+  };
+}
+
+/** Ours by its owner reference; or by the token that it holds, when somebody has taken the reference off. */
+function isOurs(named: SecretView, resource: ApiToken | undefined, holds: TokenRecord | undefined): boolean {
+  const uid = resource?.metadata.uid;
+  return named.owner === undefined ? holds !== undefined && holds.resourceUid === uid : named.owner.uid === uid;
+}
+
+async function readApiToken({ transport, caches }: ObserveContext, namespace: string, name: string) {
+  const resource = await getApiToken(transport, namespace, name);
+  if (resource === undefined) caches.apiTokens.remove(keyOf({ namespace, name }));
+  else caches.apiTokens.upsert(resource);
+  return resource;
+}
+
+/** The Secret of the wanted name, whoever's it is, and all others that this ApiToken owns. */
+async function findSecrets(
+  context: ObserveContext,
+  resource: ApiToken | undefined,
+  wantedName: string | undefined,
+  source: "cache" | "live",
+): Promise<{ named: SecretView | undefined; strays: SecretView[] }> {
+  if (resource === undefined) return { named: undefined, strays: [] };
+  const { namespace, uid } = resource.metadata;
+  const owned = context.caches.secrets.byIndex(SECRETS_BY_OWNER, uid);
+  const read = (name: string) =>
+    source === "live" ? readSecret(context, namespace, name) : context.caches.secrets.get(keyOf({ namespace, name }));
+
+  const named = wantedName === undefined ? undefined : await read(wantedName);
+  const strays: SecretView[] = [];
+  for (const { metadata } of owned) {
+    const stray = metadata.name === wantedName ? undefined : await read(metadata.name);
+    if (stray?.owner?.uid === uid) strays.push(stray);
+  }
+  return { named, strays };
+}
+
+async function readSecret(
+  { transport, caches, keyring }: ObserveContext,
+  namespace: string,
+  name: string,
+): Promise<SecretView | undefined> {
+  const secret = await getSecret(transport, namespace, name);
+  const view = secret && reduceSecret(secret, keyring);
+  if (view === undefined) caches.secrets.remove(keyOf({ namespace, name }));
+  else if (view.metadata.labels[MANAGED_LABEL] === "true") caches.secrets.upsert(view);
+  return view;
+}
+
+/** The parts of an ApiToken beside its spec. */
+export function describeResource({ metadata, status }: ApiToken): ObservedResource {
+  return {
+    uid: metadata.uid,
+    generation: metadata.generation ?? 0,
+    createdAt: new Date(metadata.creationTimestamp ?? 0),
+    rotateRequestedAt: metadata.annotations?.[ROTATE_ANNOTATION],
+    isDeleting: metadata.deletionTimestamp !== undefined,
+    hasFinalizer: metadata.finalizers?.includes(FINALIZER) ?? false,
+    status: trustStatus(status ?? {}, metadata.creationTimestamp),
+  };
+}
+
+const HIGHEST_REVISION = 2 ** 31 - 2;
+
+/** A status can be edited by hand: what cannot be true of it counts for nothing. */
+function trustStatus({ revision, issuedAt, ...status }: ApiTokenStatus, createdAt = ""): ApiTokenStatus {
+  const isRevision =
+    revision !== undefined && Number.isInteger(revision) && revision > 0 && revision <= HIGHEST_REVISION;
+  const isIssue = issuedAt !== undefined && Date.parse(issuedAt) >= Date.parse(createdAt);
+  return { ...status, ...(isRevision ? { revision } : {}), ...(isIssue ? { issuedAt } : {}) };
+}
+
+function understand(token: TokenRecord, { keyring }: ObserveContext, now: Date): SeenToken {
+  const { id, encryptedMetadata } = token;
+  const metadata = decryptMetadata(encryptedMetadata, id, keyring);
+  const isMetadataStale =
+    encryptedMetadata !== undefined && encryptedMetadata.keyId !== currentKey(keyring.encryption, now).id;
+  return { ...token, metadata, isMetadataStale };
+}

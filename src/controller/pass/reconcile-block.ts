@@ -1,0 +1,94 @@
+import { createHmac } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
+import { type OwnerBlock, type OwnerBlockStatus, parseOwnerBlock } from "../../kube/resources/owner-block.ts";
+import { getOwnerBlock, writeOwnerBlockStatus } from "../../kube/resources/owner-block-api.ts";
+import { type BlockState, blockOwner, eraseOwner, findBlock, liftBlock } from "../../postgres/owner-blocks.ts";
+import type { Keyring } from "../../token/keyring.ts";
+import { formatTime } from "../../token/status.ts";
+import type { ExecuteContext } from "./execute.ts";
+
+/** What came of a pass over an OwnerBlock. */
+export interface BlockResult {
+  /** Whose ApiTokens have something new to say; undefined when nothing changed. */
+  readonly changedOwner: string | undefined;
+  /** When to look again, from now on. */
+  readonly requeueAfterMs: number | undefined;
+}
+
+const UNCHANGED: BlockResult = { changedOwner: undefined, requeueAfterMs: undefined };
+
+/**
+ * Brings one OwnerBlock and the database together: records it, ends the owner's tokens once it is in effect, lifts it
+ * when it is gone. It has no finalizer: the database's record of it outlives the resource until it is lifted.
+ * `onRevoked` is told how many tokens were ended, whatever becomes of the rest of the pass.
+ */
+export async function reconcileBlock(
+  context: ExecuteContext,
+  name: string,
+  onRevoked: (tokens: number) => void = () => {},
+): Promise<BlockResult> {
+  const block = context.caches.ownerBlocks.get(name) ?? (await getOwnerBlock(context.transport, name));
+  if (block === undefined) return lift(context, name);
+  const { desired, problem } = parseOwnerBlock(block);
+  if (desired === undefined) {
+    await report(context, block, { message: problem });
+    return UNCHANGED;
+  }
+  const row = { name, owner: desired.owner, reason: desired.reason, effectiveAt: desired.effectiveAt };
+  const state = await findBlock(context.db, context.clusterId, name, desired.owner);
+  const isEffective = row.effectiveAt <= state.now;
+  const isNew = !isRecorded(state, row) || (isEffective && state.liveTokens > 0);
+  const tokensRevoked = isNew
+    ? await blockOwner(context.db, await context.getFence(), row)
+    : (state.row?.tokensRevoked ?? 0);
+  onRevoked(tokensRevoked - (state.row?.tokensRevoked ?? 0));
+
+  const mustErase = desired.mustErase && isEffective && !state.row?.isErased;
+  if (mustErase) {
+    await eraseOwner(context.db, await context.getFence(), name, pseudonymOf(row.owner, context.keyring));
+  }
+  const isErased = mustErase || state.row?.isErased || block.status?.erased;
+  await report(context, block, {
+    effective: isEffective,
+    // Several operators may share a cluster, each with namespaces of its own: none takes back what another has counted.
+    tokensRevoked: Math.max(tokensRevoked, block.status?.tokensRevoked ?? 0),
+    ...(isErased ? { erased: true } : {}),
+    message: isEffective
+      ? "Tokens of this owner are revoked, and none is issued."
+      : `Takes effect at ${formatTime(row.effectiveAt)}.`,
+  });
+  return {
+    changedOwner: isNew ? row.owner : undefined,
+    requeueAfterMs: isEffective ? undefined : row.effectiveAt.getTime() - state.now.getTime(),
+  };
+}
+
+async function lift(context: ExecuteContext, name: string): Promise<BlockResult> {
+  const { row } = await findBlock(context.db, context.clusterId, name, "");
+  if (row === undefined) return UNCHANGED;
+  await liftBlock(context.db, await context.getFence(), name);
+  return { changedOwner: row.owner, requeueAfterMs: undefined };
+}
+
+function isRecorded({ row }: BlockState, wanted: { owner: string; reason: string; effectiveAt: Date }): boolean {
+  return (
+    row?.owner === wanted.owner &&
+    row.reason === wanted.reason &&
+    row.effectiveAt.getTime() === wanted.effectiveAt.getTime()
+  );
+}
+
+async function report(
+  { transport, caches }: ExecuteContext,
+  block: OwnerBlock,
+  said: Omit<OwnerBlockStatus, "observedGeneration">,
+): Promise<void> {
+  const status = { observedGeneration: block.metadata.generation ?? 0, ...said };
+  if (isDeepStrictEqual(block.status, status)) return;
+  caches.ownerBlocks.upsert(await writeOwnerBlockStatus(transport, block, status));
+}
+
+/** The same for every erasure of the same owner, and without the keyring nobody can tell whose it was. */
+function pseudonymOf(owner: string, { peppers: [pepper] }: Keyring): string {
+  return `erased-${createHmac("sha256", pepper.secret).update(`owner ${owner}`).digest("hex").slice(0, 32)}`;
+}

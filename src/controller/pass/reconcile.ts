@@ -1,0 +1,129 @@
+import { isDeepStrictEqual } from "node:util";
+import type { EventRecorder } from "../../kube/event-recorder.ts";
+import type { ApiToken } from "../../kube/resources/api-token.ts";
+import { writeStatus } from "../../kube/resources/api-token-api.ts";
+import { API_VERSION } from "../../kube/resources/group.ts";
+import { IssueRefusedError } from "../../postgres/errors.ts";
+import { isTokenHeld, statusOfFailure } from "../../token/failure.ts";
+import type { ApiTokenStatus } from "../../token/model.ts";
+import { describeActions, describeChange, type Note } from "../../token/notes.ts";
+import { type Action, isDestructive } from "../../token/plan/action.ts";
+import { plan } from "../../token/plan/plan.ts";
+import type { Turn } from "../queue.ts";
+import { type ExecuteContext, execute } from "./execute.ts";
+import { describeFailure, type ReportedFailure } from "./failures.ts";
+import { describeResource, type Observation, observe } from "./observe.ts";
+
+export interface ReconcileContext extends ExecuteContext {
+  readonly events: EventRecorder;
+  /** Told of every action that was carried out. */
+  readonly onActions?: (actions: readonly Action[]) => void;
+}
+
+export interface ReconcileResult {
+  /** Whether anything was written. */
+  readonly isChanged: boolean;
+  /** When to look again, from now on. */
+  readonly requeueAfterMs: number | undefined;
+}
+
+/** A pass that still finds something to do after so many rounds gives way to others and comes again. */
+const MAX_ROUNDS = 5;
+
+/** Of a pass that no queue has asked for. */
+const FIRST_TURN: Turn = { failures: 0, beginLook: () => {} };
+
+/**
+ * Brings one ApiToken, its rows and its Secret together: observe → plan → execute, until there is nothing left to do,
+ * and then the status, which thus says what was seen and not what was meant. Throws when a step failed: the key is to
+ * be tried again, and every step may be repeated.
+ */
+export async function reconcile(
+  context: ReconcileContext,
+  key: string,
+  { failures, beginLook }: Turn = FIRST_TURN,
+): Promise<ReconcileResult> {
+  const seen: { last?: Observation } = {};
+  try {
+    return await runRounds(context, key, seen, beginLook);
+  } catch (error) {
+    const failure = describeFailure(error, failures + 1);
+    if (failure !== undefined) await reportFailure(context, key, failure, failures + 1, seen.last);
+    throw error;
+  }
+}
+
+async function runRounds(
+  context: ReconcileContext,
+  key: string,
+  seen: { last?: Observation },
+  beginLook: () => void,
+): Promise<ReconcileResult> {
+  // Before anything is looked at: with keys other than the rows', every Secret would seem to hold no token.
+  await context.getFence();
+  const notes: Note[] = [];
+  let isChanged = false;
+  for (let round = 0; round < MAX_ROUNDS; round += 1) {
+    beginLook();
+    const { observation, decision } = await decide(context, key);
+    seen.last = observation;
+    if (decision.actions.length === 0) {
+      const { resource, observed } = observation;
+      const isWritten = resource !== undefined && (await report(context, resource, decision.status, notes));
+      const requeueAfterMs = decision.requeueAt && decision.requeueAt.getTime() - observed.now.getTime();
+      return { isChanged: isChanged || isWritten, requeueAfterMs };
+    }
+    try {
+      await execute(context, key, observation, decision.actions);
+    } catch (error) {
+      // A block or another ApiToken of the owner came in between: the next round sees it, and says so.
+      if (error instanceof IssueRefusedError) continue;
+      throw error;
+    }
+    context.onActions?.(decision.actions);
+    notes.push(...describeActions(decision.actions));
+    isChanged = true;
+  }
+  return { isChanged, requeueAfterMs: 1_000 };
+}
+
+/** Decides on the cache's view, and once more on a live one where the decision would end or replace something. */
+async function decide(context: ReconcileContext, key: string) {
+  const look = async (source: "cache" | "live") => {
+    const observation = await observe(context, key, source);
+    return { observation, decision: plan(observation.spec, observation.observed, observation.policy) };
+  };
+  const first = await look("cache");
+  return first.decision.actions.some(isDestructive) ? look("live") : first;
+}
+
+/** Writes the status if it says something new, and tells of it in Events. */
+async function report(
+  context: ReconcileContext,
+  resource: ApiToken,
+  status: ApiTokenStatus | undefined,
+  notes: readonly Note[] = [],
+): Promise<boolean> {
+  const before = resource.status ?? {};
+  if (status === undefined || isDeepStrictEqual(before, status)) return false;
+  context.caches.apiTokens.upsert(await writeStatus(context.transport, resource, status));
+  const { namespace, name, uid } = resource.metadata;
+  const subject = { apiVersion: API_VERSION, kind: "ApiToken", namespace, name, uid };
+  for (const note of [...notes, ...describeChange(before, status)]) context.events.record(subject, note);
+  return true;
+}
+
+/** Says on the resource why nothing happens. That may fail as well: the key is tried again in any case. */
+async function reportFailure(
+  context: ReconcileContext,
+  key: string,
+  failure: ReportedFailure,
+  failures: number,
+  seen: Observation | undefined,
+): Promise<void> {
+  const resource = context.caches.apiTokens.get(key);
+  if (resource === undefined) return;
+  const isHeld = seen && isTokenHeld(seen.observed);
+  const status = statusOfFailure(describeResource(resource), failure, { failures, isHeld, now: new Date() });
+  await report(context, resource, status).catch(() => false);
+}

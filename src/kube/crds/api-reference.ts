@@ -1,0 +1,211 @@
+import { API_VERSION } from "../resources/group.ts";
+import type { Rule } from "../resources/schema.ts";
+import { CONDITION_GUIDES, KIND_GUIDES, MARK_GUIDES } from "./api-guide.ts";
+import { buildCrds } from "./crd.ts";
+
+/** A node of a CRD's OpenAPI schema. */
+export interface SchemaNode {
+  readonly type?: string;
+  readonly format?: string;
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly enum?: readonly string[];
+  readonly required?: readonly string[];
+  readonly properties?: Readonly<Record<string, SchemaNode>>;
+  readonly additionalProperties?: SchemaNode;
+  readonly items?: SchemaNode;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly minLength?: number;
+  readonly maxLength?: number;
+  readonly minItems?: number;
+  readonly maxItems?: number;
+  readonly maxProperties?: number;
+  readonly "x-kubernetes-list-type"?: string;
+  readonly "x-kubernetes-validations"?: readonly Rule[];
+}
+
+/** A field with its path, such as `spec.secret.name` or `spec.namespaceSelector.matchExpressions[].key`. */
+export interface Field {
+  readonly path: string;
+  readonly node: SchemaNode;
+  readonly isRequired: boolean;
+}
+
+interface Crd {
+  readonly spec: {
+    readonly names: { readonly kind: string; readonly plural: string; readonly shortNames: readonly string[] };
+    readonly scope: string;
+    readonly versions: readonly [{ readonly schema: { readonly openAPIV3Schema: SchemaNode } }];
+  };
+}
+
+/** The fields of spec and status of every kind, spec and status themselves first. */
+export function listFields(): Record<string, Field[]> {
+  return Object.fromEntries(readCrds().map(({ kind, root }) => [kind, fieldsOfRoot(root)]));
+}
+
+/** The text of docs/api.md. `readExample` reads a file of the project. */
+export function buildApiReference(readExample: (file: string) => string): string {
+  const kinds = readCrds();
+  return [
+    "<!-- Written by `npm run generate`. Change src/kube/resources instead. -->",
+    "# API reference",
+    `Group and version: \`${API_VERSION}\`. \`kubectl explain\` says the same field by field, as in \`kubectl explain apitoken.spec.rotation\`. ` +
+      "A duration is a Go duration such as `720h`, `90m` or `1h30m`; a time is RFC 3339 in whole seconds. Times are judged by the database's clock.",
+    "How these work together over a token's life, and what each reason asks of you: [lifecycle.md](lifecycle.md).",
+    ...kinds.flatMap((kind) => buildChapter(kind, readExample)),
+    "## Labels, annotations and finalizers",
+    table(
+      ["on", "name", "set by", "meaning"],
+      MARK_GUIDES.map(({ on, name, setBy, meaning }) => [on, code(name), setBy, meaning]),
+    ),
+    "`secret.labels` and `secret.annotations` take no key that begins with `apitoken.dev/`. Do not edit what is internal: the controller sets it back, or issues another token.",
+  ]
+    .join("\n\n")
+    .concat("\n");
+}
+
+type Kind = ReturnType<typeof readCrds>[number];
+
+function readCrds() {
+  const order = Object.keys(KIND_GUIDES);
+  const kinds = Object.values(buildCrds()).map((crd) => {
+    const { names, scope, versions } = (crd as unknown as Crd).spec;
+    return { ...names, scope, root: versions[0].schema.openAPIV3Schema };
+  });
+  return kinds.sort((left, right) => order.indexOf(left.kind) - order.indexOf(right.kind));
+}
+
+function buildChapter(
+  { kind, plural, shortNames, scope, root }: Kind,
+  readExample: (file: string) => string,
+): string[] {
+  const guide = KIND_GUIDES[kind];
+  if (guide === undefined) throw new Error(`api-guide.ts says nothing about ${kind}`);
+  const fields = fieldsOfRoot(root);
+  const status = root.properties?.status;
+  return [
+    `## ${kind}`,
+    `${root.description} ${scope === "Cluster" ? "Cluster-wide" : "Namespaced"}; \`kubectl get ${plural}\`, for short \`${shortNames[0]}\`.`,
+    ...guide.paragraphs,
+    `\`\`\`yaml\n${readExample(guide.example).trim()}\n\`\`\``,
+    `### ${kind}: spec`,
+    describeFields(fields, "spec"),
+    ...(status === undefined
+      ? []
+      : [`### ${kind}: status`, status.description ?? "", describeFields(fields, "status")]),
+    ...(kind === "ApiToken" ? ["### ApiToken: conditions", describeConditions()] : []),
+    `### ${kind}: rules`,
+    "What the API server checks beyond types, in CEL. A request that breaks one is refused with the message.",
+    describeRules(fields),
+  ];
+}
+
+function describeFields(fields: readonly Field[], root: "spec" | "status"): string {
+  const rows = fields
+    .filter(({ path }) => path.startsWith(`${root}.`))
+    .map((field) => [
+      code(field.path.slice(root.length + 1)),
+      describeType(field.node),
+      ...(root === "spec" ? [describeDefault(field), describeLimits(field.node)] : []),
+      field.node.description ?? "",
+    ]);
+  return table(["field", "type", ...(root === "spec" ? ["default", "limits"] : []), "description"], rows);
+}
+
+function describeConditions(): string {
+  const rows = CONDITION_GUIDES.map(({ type, status, meaning, reasons }) => [
+    code(type),
+    status,
+    meaning,
+    reasons.map(code).join(", "),
+  ]);
+  return table(["condition", "status", "meaning", "reasons"], rows);
+}
+
+function describeRules(fields: readonly Field[]): string {
+  const rows = fields.flatMap(({ path, node }) =>
+    withItems(path, node).flatMap(([at, each]) =>
+      (each["x-kubernetes-validations"] ?? []).map(({ rule, message, messageExpression }) => [
+        code(at),
+        code(rule),
+        message ?? code(messageExpression ?? ""),
+      ]),
+    ),
+  );
+  return table(["field", "rule", "message"], rows);
+}
+
+/** A list's own rules, and those of each of its items where these are no objects with fields of their own. */
+function withItems(path: string, node: SchemaNode): [string, SchemaNode][] {
+  return node.items === undefined || node.items.properties !== undefined
+    ? [[path, node]]
+    : [
+        [path, node],
+        [`${path}[]`, node.items],
+      ];
+}
+
+function fieldsOfRoot({ properties = {}, required = [] }: SchemaNode): Field[] {
+  return (["spec", "status"] as const).flatMap((path) => {
+    const node = properties[path];
+    return node === undefined ? [] : [{ path, node, isRequired: required.includes(path) }, ...fieldsBelow(path, node)];
+  });
+}
+
+function fieldsBelow(path: string, node: SchemaNode): Field[] {
+  if (node.items !== undefined) return fieldsBelow(`${path}[]`, node.items);
+  const rules = node["x-kubernetes-validations"] ?? [];
+  return Object.entries(node.properties ?? {}).flatMap(([name, child]) => {
+    // Some are required by a rule, for the sake of its message.
+    const isRequired = node.required?.includes(name) || rules.some(({ rule }) => rule === `has(self.${name})`);
+    const at = `${path}.${name}`;
+    return [{ path: at, node: child, isRequired }, ...fieldsBelow(at, child)];
+  });
+}
+
+function describeType(node: SchemaNode): string {
+  if (node.items !== undefined) {
+    return `${node["x-kubernetes-list-type"] === "set" ? "set" : "list"} of ${describeType(node.items)}`;
+  }
+  if (node.additionalProperties !== undefined) return `map of ${describeType(node.additionalProperties)}`;
+  return node.format === "date-time" ? "time" : (node.type ?? "");
+}
+
+function describeDefault({ node, isRequired }: Field): string {
+  if (isRequired) return "required";
+  const text = node.default === undefined ? "{}" : JSON.stringify(node.default);
+  return text === "{}" ? "" : code(typeof node.default === "string" && node.default !== "" ? node.default : text);
+}
+
+function describeLimits(node: SchemaNode): string {
+  const { items, additionalProperties } = node;
+  return [
+    node.enum?.map(code).join(", "),
+    range(node.minimum, node.maximum, ""),
+    range(node.minLength, node.maxLength, " characters"),
+    range(node.minItems, node.maxItems, " items"),
+    range(undefined, node.maxProperties, " keys"),
+    items && range(items.minLength, items.maxLength, " characters each"),
+    additionalProperties && range(undefined, additionalProperties.maxLength, " characters each"),
+  ]
+    .filter((part) => part)
+    .join("; ");
+}
+
+function range(from: number | undefined, to: number | undefined, unit: string): string | undefined {
+  if (from === undefined && to === undefined) return undefined;
+  if (to === undefined) return `at least ${from}${unit}`;
+  return from === undefined ? `at most ${to}${unit}` : `${from} to ${to}${unit}`;
+}
+
+function code(text: string): string {
+  return `\`${text}\``;
+}
+
+/** A table of GitHub's Markdown: a bar in a cell would end it, in code as well. */
+function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+  return [line(header), line(header.map(() => "---")), ...rows.map(line)].join("\n");
+}

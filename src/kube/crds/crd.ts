@@ -1,0 +1,149 @@
+import { z } from "zod";
+import { apiTokenSpecSchema } from "../resources/api-token-spec.ts";
+import { GROUP, VERSION } from "../resources/group.ts";
+import { ownerBlockSpecSchema } from "../resources/owner-block.ts";
+import { policySpecSchema } from "../resources/policy.ts";
+import { API_TOKEN_STATUS, OWNER_BLOCK_STATUS } from "./status-schema.ts";
+
+type Json = { [key: string]: unknown };
+
+interface Definition {
+  readonly kind: string;
+  readonly plural: string;
+  readonly shortNames: readonly string[];
+  readonly scope: "Namespaced" | "Cluster";
+  readonly description: string;
+  readonly spec: z.ZodType;
+  readonly status?: Json;
+  readonly columns: readonly Json[];
+}
+
+/** The CustomResourceDefinitions, as `crds/` holds them, by file name. */
+export function buildCrds(): Record<string, Json> {
+  return Object.fromEntries(DEFINITIONS.map((definition) => [`${definition.plural}.yaml`, buildCrd(definition)]));
+}
+
+function buildCrd(definition: Definition): Json {
+  const { kind, plural, shortNames, scope, status, columns } = definition;
+  return {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: `${plural}.${GROUP}` },
+    spec: {
+      group: GROUP,
+      names: { kind, listKind: `${kind}List`, plural, singular: kind.toLowerCase(), shortNames },
+      scope,
+      versions: [
+        {
+          name: VERSION,
+          served: true,
+          storage: true,
+          ...(status === undefined ? {} : { subresources: { status: {} } }),
+          additionalPrinterColumns: columns,
+          schema: { openAPIV3Schema: buildRootSchema(definition) },
+        },
+      ],
+    },
+  };
+}
+
+function buildRootSchema({ description, spec, status }: Definition): Json {
+  return {
+    description,
+    type: "object",
+    required: ["spec"],
+    properties: {
+      apiVersion: { type: "string" },
+      kind: { type: "string" },
+      metadata: { type: "object" },
+      spec: buildSpecSchema(spec),
+      ...(status === undefined ? {} : { status }),
+    },
+  };
+}
+
+/**
+ * `owner` is not among the required fields: the API server reports a missing required field without a remedy, and
+ * before any CEL rule has its say. The CEL rule has(self.owner) requires it instead.
+ */
+function buildSpecSchema(spec: z.ZodType): Json {
+  const { required = [], ...schema } = toStructuralSchema(
+    z.toJSONSchema(spec, { target: "openapi-3.0", io: "input" }),
+  ) as Json & { required?: string[] };
+  const others = required.filter((field) => field !== "owner");
+  return others.length === 0 ? schema : { ...schema, required: others };
+}
+
+/** Drops what zod writes and a structural schema may not have: closed objects, and patterns beside a format. */
+function toStructuralSchema(node: unknown): unknown {
+  if (Array.isArray(node)) return node.map(toStructuralSchema);
+  if (typeof node !== "object" || node === null) return node;
+  const kept = Object.entries(node).filter(
+    ([key, value]) =>
+      !(key === "additionalProperties" && value === false) &&
+      !(key === "pattern" && "format" in node) &&
+      key !== "propertyNames",
+  );
+  return Object.fromEntries(kept.map(([key, value]) => [key, key === "default" ? value : toStructuralSchema(value)]));
+}
+
+const column = (name: string, jsonPath: string, rest: Json = {}): Json => ({ name, type: "string", jsonPath, ...rest });
+const AGE = column("Age", ".metadata.creationTimestamp", { type: "date" });
+
+const DEFINITIONS: readonly Definition[] = [
+  {
+    kind: "ApiToken",
+    plural: "apitokens",
+    shortNames: ["apitok"],
+    scope: "Namespaced",
+    description:
+      "An API token for one owner: issued, written to a Secret, rotated before it expires, and revoked when this resource, its owner or its policy says so. Postgres keeps a keyed hash of it only.",
+    spec: apiTokenSpecSchema,
+    status: API_TOKEN_STATUS,
+    columns: [
+      column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+      column("Owner", ".spec.owner"),
+      column("Reason", '.status.conditions[?(@.type=="Ready")].reason'),
+      // Not of type date: kubectl writes that as an age, and a time ahead as <invalid>.
+      column("Expires", ".status.expiresAt"),
+      column("Renews", ".status.renewAt"),
+      AGE,
+      column("Last Used", ".status.lastUsedAt", { priority: 1 }),
+      column("Token ID", ".status.tokenId", { priority: 1 }),
+      column("Secret", ".status.secretName", { priority: 1 }),
+    ],
+  },
+  {
+    kind: "ApiTokenPolicy",
+    plural: "apitokenpolicies",
+    shortNames: ["apitokpol"],
+    scope: "Cluster",
+    description:
+      "What ApiTokens in the namespaces that it selects may ask for, and how many of them one owner may have. Where no ApiTokenPolicy selects a namespace, no token is issued in it.",
+    spec: policySpecSchema,
+    columns: [
+      column("Priority", ".spec.priority", { type: "integer" }),
+      column("Max Duration", ".spec.maxDuration"),
+      column("Per Owner", ".spec.maxTokensPerOwner", { type: "integer" }),
+      column("On Limit", ".spec.onLimit"),
+      AGE,
+    ],
+  },
+  {
+    kind: "OwnerBlock",
+    plural: "ownerblocks",
+    shortNames: ["ownblk"],
+    scope: "Cluster",
+    description:
+      "Offboarding: while it stands and is in effect, every token of the owner is revoked and none is issued, in all clusters that share the database. Deleting it lifts the block; what was revoked stays so.",
+    spec: ownerBlockSpecSchema,
+    status: OWNER_BLOCK_STATUS,
+    columns: [
+      column("Owner", ".spec.owner"),
+      column("Effective", ".status.effective", { type: "boolean" }),
+      column("Revoked", ".status.tokensRevoked", { type: "integer" }),
+      column("Reason", ".spec.reason"),
+      AGE,
+    ],
+  },
+];

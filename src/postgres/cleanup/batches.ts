@@ -1,0 +1,188 @@
+import type { Queryable } from "../database.ts";
+import type { ReferenceFacts } from "./catalog.ts";
+import type { ByReason, Cutoffs } from "./counts.ts";
+import { quoteIdentifier, quoteLiteral, quoteTable } from "./identifiers.ts";
+import {
+  asTimestamp,
+  type CleanupTarget,
+  eventOf,
+  findObstacles,
+  hasPassed,
+  isDue,
+  keyAsText,
+  type TimeColumn,
+} from "./target.ts";
+
+/**
+ * What a batch does about a row that another session has locked: wait for it, until lock_timeout ends the batch, or
+ * leave the row for the next run.
+ */
+export type OnLockedRow = "wait" | "skip";
+
+/** A table that has rows of its own: the target itself, or one of its partitions. */
+export interface Leaf {
+  readonly oid: string;
+  /** As it stands in SQL. */
+  readonly sql: string;
+}
+
+/** Which blocks of a leaf a batch deletes from. */
+export interface BlockRange {
+  readonly fromBlock: number;
+  /** The first block after the range. */
+  readonly toBlock: number;
+}
+
+/** Which dead rows a batch deletes: as an index on this time leads to them, the earliest first. */
+export interface TimeRange {
+  readonly time: TimeColumn;
+  /** Where the batch before ended; undefined: from the first. */
+  readonly from: string | undefined;
+}
+
+/** What went, and how many rows of other tables went with it by ON DELETE CASCADE, in one step. */
+export interface Deleted extends ByReason {
+  readonly cascaded: number;
+}
+
+export const NOTHING_DELETED: Deleted = { expired: 0, revoked: 0, cascaded: 0 };
+
+export function addDeleted(left: Deleted, right: Deleted): Deleted {
+  return {
+    expired: left.expired + right.expired,
+    revoked: left.revoked + right.revoked,
+    cascaded: left.cascaded + right.cascaded,
+  };
+}
+
+/** How many blocks the leaf has now. Rows that come later are live and need no visit. */
+export async function countBlocks(db: Queryable, leaf: Leaf): Promise<number> {
+  const [row] = await db.query<{ blocks: string }>({
+    text: "select pg_relation_size($1::oid::regclass) / current_setting('block_size')::bigint as blocks",
+    values: [leaf.oid],
+  });
+  return Number(row?.blocks ?? 0);
+}
+
+/** The tables that have rows: the target's leaf partitions in the order of their names, or itself. */
+export async function findLeaves(db: Queryable, target: CleanupTarget): Promise<Leaf[]> {
+  if (!target.isPartitioned) return [{ oid: target.oid, sql: quoteTable(target) }];
+  return db.query<{ oid: string; sql: string }>({
+    text: `select c.oid::text as oid, format('%I.%I', n.nspname, c.relname) as sql
+           from pg_partition_tree($1::oid::regclass) tree
+             join pg_class c on c.oid = tree.relid join pg_namespace n on n.oid = c.relnamespace
+           where tree.isleaf and c.relkind = 'r' order by 2`,
+    values: [target.oid],
+  });
+}
+
+export interface BatchOptions {
+  /** By time: so many rows as `maxRows` says, which must be there. */
+  readonly range: BlockRange | TimeRange;
+  /** The row of cleanup_runs that counts what goes. */
+  readonly runId: string;
+  readonly cutoffs: Cutoffs;
+  readonly onLockedRow: OnLockedRow;
+  /** The batch deletes no more than this; it then skips locked rows, whatever `onLockedRow` says. */
+  readonly maxRows: number | undefined;
+}
+
+/**
+ * Deletes the dead rows of a range of blocks that are past their retention, in one statement and so one transaction,
+ * with their record in the audit trail and their number in cleanup_runs. A row that was changed meanwhile is judged
+ * anew under its lock (Postgres manual, 13.2.1), so an extended row survives.
+ *
+ * Planned anew each time, because the values decide: a plan for any range of blocks may well not be one for this range.
+ * `last` is the latest time that went of a range by time.
+ */
+export async function deleteBatch(
+  db: Queryable,
+  target: CleanupTarget,
+  leaf: Leaf,
+  options: BatchOptions,
+): Promise<Deleted & { readonly last: string | undefined }> {
+  const { range, runId } = options;
+  const [row] = await db.query<{ expired: string; revoked: string; cascaded: string; last: string | null }>({
+    text: formatBatch(target, leaf, options),
+    values: [runId, ...("time" in range ? [] : [`(${range.fromBlock},0)`, `(${range.toBlock},0)`])],
+  });
+  return {
+    expired: Number(row?.expired ?? 0),
+    revoked: Number(row?.revoked ?? 0),
+    cascaded: Number(row?.cascaded ?? 0),
+    last: row?.last ?? undefined,
+  };
+}
+
+/** Read in the order of the disk (a TID range scan): needs no index, and never meets the entries of earlier batches. */
+const IN_RANGE = "ctid >= $2::tid and ctid < $3::tid";
+
+/** `gone` is read once: what each later part wants of it, `counted` has. */
+function formatBatch(
+  target: CleanupTarget,
+  leaf: Leaf,
+  { cutoffs, range, onLockedRow, maxRows }: Omit<BatchOptions, "runId">,
+): string {
+  const expiredBefore = asTimestamp(cutoffs.expiredBefore);
+  const due = [isDue(target, expiredBefore, asTimestamp(cutoffs.revokedBefore)), ...findObstacles(target)].join(
+    " and ",
+  );
+  const inRange = `${"time" in range ? formatTimeRange(target, range, cutoffs) : IN_RANGE} and ${due}`;
+  const order = "time" in range ? ` order by ${quoteIdentifier(range.time.column)}` : "";
+  const limit = maxRows === undefined ? "" : ` limit ${Math.max(0, Math.floor(maxRows))}`;
+  const where =
+    onLockedRow === "wait" && maxRows === undefined
+      ? inRange
+      : `ctid = any(array(select ctid from only ${leaf.sql} as target where ${inRange}${order}${limit} for update skip locked)) and ${due}`;
+  const cascades = target.references.filter(({ onDelete }) => onDelete === "cascade");
+  const cascadeColumns = [...new Set(cascades.flatMap(({ referencedColumns }) => referencedColumns))];
+  const returned = [
+    `coalesce(${hasPassed(target.expiresAt, expiredBefore)}, false) as has_expired`,
+    ...(target.audit === "rows" ? [`${keyAsText(target)} as row_key`] : []),
+    ...("time" in range ? [`${quoteIdentifier(range.time.column)} as died`] : []),
+    ...cascadeColumns.map((column) => `${quoteIdentifier(column)} as ${quoteIdentifier(`cascade_${column}`)}`),
+  ];
+  const keys = (reason: string) =>
+    target.audit === "rows" ? `array_agg(row_key) filter (where ${reason})` : "null::text[]";
+  return `with gone as (
+    delete from only ${leaf.sql} as target where ${where}
+    returning ${returned.join(", ")}
+  ), counted as materialized (
+    select count(*) filter (where has_expired) as expired, count(*) filter (where not has_expired) as revoked,
+           ${keys("has_expired")} as expired_keys, ${keys("not has_expired")} as revoked_keys,
+           ${"time" in range ? "max(died)::text" : "null::text"} as last
+    from gone
+  )${target.audit === "none" ? "" : formatTrail(target)}, tally as (
+    update apitoken.cleanup_runs set deleted = deleted + expired + revoked
+    from counted where id = $1 and expired + revoked > 0
+  )
+  select expired, revoked, last, ${cascades.length === 0 ? "0" : cascades.map(countCascaded).join(" + ")} as cascaded
+  from counted`;
+}
+
+/** Without what the other time says of a row: so one index serves, and in its order. */
+function formatTimeRange(target: CleanupTarget, { time, from }: TimeRange, cutoffs: Cutoffs): string {
+  const isExpiry = time.column === target.expiresAt.column;
+  const before = asTimestamp(isExpiry ? cutoffs.expiredBefore : cutoffs.revokedBefore);
+  const start = from === undefined ? "" : ` and ${quoteIdentifier(time.column)} >= ${quoteLiteral(from)}::${time.type}`;
+  return `${hasPassed(time, before)}${start}`;
+}
+
+function formatTrail(target: CleanupTarget): string {
+  return `, trail as (
+    insert into apitoken.security_events (event, reason, actor, detail, row_keys)
+    select ${quoteLiteral(eventOf(target))}, reason, apitoken.current_actor(),
+           jsonb_build_object('run', $1::bigint, 'table', ${quoteLiteral(target.name)}, 'rows', rows), row_keys
+    from counted, lateral (values ('Expired', expired, expired_keys), ('Revoked', revoked, revoked_keys))
+      as by_reason (reason, rows, row_keys)
+    where rows > 0)`;
+}
+
+/** Of the snapshot from before the deletion, which is what the whole statement sees. */
+function countCascaded(reference: ReferenceFacts): string {
+  const matches = reference.columns.map(
+    (column, place) =>
+      `referring.${quoteIdentifier(column)} = gone.${quoteIdentifier(`cascade_${reference.referencedColumns[place]}`)}`,
+  );
+  return `(select count(*) from gone join ${quoteTable(reference)} as referring on ${matches.join(" and ")})`;
+}

@@ -1,0 +1,156 @@
+import type { Queryable } from "../database.ts";
+
+/** What the cleanup has noted of a table, for metrics. */
+export interface TargetFigures {
+  readonly table: string;
+  readonly outcome: string;
+  /** Of all runs on record, by reason. */
+  readonly deleted: {
+    readonly expired: number;
+    readonly revoked: number;
+    readonly partition: number;
+    readonly cascade: number;
+  };
+  readonly rows: { readonly live: number; readonly expired: number; readonly revoked: number };
+  readonly backlog: number;
+  readonly held: number;
+  readonly oldestDeadAt: Date | undefined;
+  /** For how long the last run kept a dead row, in milliseconds, by what it had died of. */
+  readonly retention: { readonly expired: number; readonly revoked: number };
+  readonly tableBytes: number;
+  readonly indexBytes: number;
+  readonly deadTuples: number;
+}
+
+export interface CleanupFigures {
+  readonly lastRun:
+    | { readonly finishedAt: Date; readonly durationSeconds: number; readonly outcome: string }
+    | undefined;
+  readonly lastSuccessAt: Date | undefined;
+  readonly targets: readonly TargetFigures[];
+}
+
+const OWN_TABLE = "apitoken.tokens";
+
+/** What cleanup_runs says of the last runs, and how many tokens wait for the next one at this moment. */
+export async function readCleanupFigures(db: Queryable): Promise<CleanupFigures> {
+  const [run] = await db.query<{
+    finished_at: Date | null;
+    duration: string;
+    outcome: string;
+    last_success_at: Date | null;
+  }>({
+    text: `select r.finished_at, extract(epoch from r.finished_at - r.started_at) as duration, r.outcome,
+                  (select max(finished_at) from apitoken.cleanup_runs where outcome = 'succeeded') as last_success_at
+           from (select 1) as one left join apitoken.cleanup_runs r on r.id = (
+             select max(id) from apitoken.cleanup_runs where outcome is not null)`,
+  });
+  const targets = await db.query<TargetRow>({ text: TARGETS });
+  const own = await readOwnBacklog(
+    db,
+    targets.find(({ table }) => table === OWN_TABLE),
+  );
+  const others = targets.filter(({ table }) => table !== OWN_TABLE).map(toFigures);
+  return {
+    lastRun:
+      run?.finished_at == null
+        ? undefined
+        : { finishedAt: run.finished_at, durationSeconds: Number(run.duration), outcome: run.outcome },
+    lastSuccessAt: run?.last_success_at ?? undefined,
+    targets: [own, ...others],
+  };
+}
+
+interface TargetRow {
+  table: string;
+  outcome: string;
+  counts: Record<"live" | "expired" | "revoked" | "held" | "tableBytes" | "indexBytes" | "deadTuples", number> & {
+    due: { expired: number; revoked: number };
+    oldestDeadAt?: string;
+  };
+  retention: { expiredMs: number; revokedMs: number };
+  expired: string;
+  revoked: string;
+  partition: string;
+  cascade: string;
+}
+
+/** For each table the newest run that looked at it, and the sums of all. */
+const TARGETS = `
+  with looked as (
+    select r.id, t->>'table' as table_name, t as target
+    from apitoken.cleanup_runs r, jsonb_array_elements(r.targets) as t
+    where r.started_at > now() - interval '400 days'
+  ), sums as (
+    select table_name, max(id) as newest,
+           sum((target->'deleted'->>'expired')::bigint) as expired,
+           sum((target->'deleted'->>'revoked')::bigint) as revoked,
+           sum((target->'deleted'->>'cascaded')::bigint) as cascade,
+           sum((select coalesce(sum((p->>'rows')::bigint), 0)
+                from jsonb_array_elements(target->'partitions'->'dropped') as p)) as partition
+    from looked where target ? 'retention' group by table_name
+  )
+  select l.table_name as table, l.target->>'outcome' as outcome, l.target->'retention' as retention,
+         coalesce(nullif(l.target->'after', 'null'), l.target->'before') as counts,
+         s.expired, s.revoked, s.cascade, s.partition
+  from sums s join looked l on l.table_name = s.table_name and l.id = s.newest
+  order by 1`;
+
+function toFigures({ table, outcome, counts, retention, ...sums }: TargetRow): TargetFigures {
+  return {
+    table,
+    outcome,
+    deleted: {
+      expired: Number(sums.expired),
+      revoked: Number(sums.revoked),
+      partition: Number(sums.partition),
+      cascade: Number(sums.cascade),
+    },
+    rows: { live: counts.live, expired: counts.expired, revoked: counts.revoked },
+    backlog: counts.due.expired + counts.due.revoked,
+    held: counts.held,
+    oldestDeadAt: counts.oldestDeadAt === undefined ? undefined : new Date(counts.oldestDeadAt),
+    retention: { expired: retention.expiredMs, revoked: retention.revokedMs },
+    tableBytes: counts.tableBytes,
+    indexBytes: counts.indexBytes,
+    deadTuples: counts.deadTuples,
+  };
+}
+
+const DEFAULT_RETENTION_MS = 7 * 86_400_000;
+
+/** The tokens' backlog is asked of the table itself, by its indexes, with the retention of the last run. */
+async function readOwnBacklog(db: Queryable, noted: TargetRow | undefined): Promise<TargetFigures> {
+  const { expiredMs = DEFAULT_RETENTION_MS, revokedMs = DEFAULT_RETENTION_MS } = noted?.retention ?? {};
+  const [now] = await db.query<{ backlog: string; oldest: Date | null }>({
+    text: `select (select count(*) from apitoken.tokens where expires_at <= now() - make_interval(secs => $1))
+                  + (select count(*) from apitoken.tokens where revoked_at <= now() - make_interval(secs => $2)
+                       and expires_at > now() - make_interval(secs => $1)) as backlog,
+                  least((select min(expires_at) from apitoken.tokens where expires_at <= now()),
+                        (select min(revoked_at) from apitoken.tokens where revoked_at <= now())) as oldest`,
+    values: [expiredMs / 1_000, revokedMs / 1_000],
+  });
+  const empty = {
+    live: 0,
+    expired: 0,
+    revoked: 0,
+    held: 0,
+    tableBytes: 0,
+    indexBytes: 0,
+    deadTuples: 0,
+    due: { expired: 0, revoked: 0 },
+  };
+  const figures = toFigures(
+    noted ?? {
+      table: OWN_TABLE,
+      outcome: "succeeded",
+      counts: empty,
+      retention: { expiredMs, revokedMs },
+      expired: "0",
+      revoked: "0",
+      partition: "0",
+      cascade: "0",
+    },
+  );
+  return { ...figures, backlog: Number(now?.backlog ?? 0), oldestDeadAt: now?.oldest ?? undefined };
+}

@@ -1,0 +1,235 @@
+import type { Queryable } from "../database.ts";
+import { sqlState } from "../errors.ts";
+import type { Leaf } from "./batches.ts";
+import { asTimestamp, type CleanupTarget, eventOf, keyAsText, momentAs } from "./target.ts";
+
+/** A partition, at whatever level, that is cut by the target's expiry column alone and whose every row is due. */
+export interface DeadPartition extends Leaf {
+  readonly name: string;
+  /** What it is a partition of, as it stands in SQL. */
+  readonly parentSql: string;
+  /** With a default partition beside it Postgres cannot detach it concurrently. */
+  readonly hasDefaultSibling: boolean;
+  /** Somebody has begun to detach it: an earlier run if it is noted, else a person. */
+  readonly isDetachPending: boolean;
+  readonly isNoted: boolean;
+  /** Views, functions or foreign keys that refer to it and not to the whole table: they would keep it from being dropped. */
+  readonly hasDependents: boolean;
+  /** A user's trigger wants to see each row that goes. */
+  readonly hasDeleteTriggers: boolean;
+  /** Whether the session's role owns both, as detaching and dropping need it. */
+  readonly isOwned: boolean;
+  /** The oids of the tables in it that have the rows; its own where it is not cut further. */
+  readonly leaves: readonly string[];
+}
+
+interface PartitionRow {
+  oid: string;
+  sql: string;
+  name: string;
+  parent_sql: string;
+  upper_bound: string;
+  has_default_sibling: boolean;
+  is_detach_pending: boolean;
+  is_noted: boolean;
+  has_dependents: boolean;
+  has_delete_triggers: boolean;
+  is_owned: boolean;
+  leaves: string[];
+}
+
+/**
+ * All partitions below the target, those that are being detached as well (which pg_partition_tree leaves out). The
+ * upper bound is that of FOR VALUES FROM (…) TO (…) with one column; text of the catalog.
+ */
+const FIND = `
+  with recursive tree as (
+    select $1::oid as relid, 0 as level
+    union all
+    select i.inhrelid, tree.level + 1 from tree join pg_inherits i on i.inhparent = tree.relid
+  )
+  select c.oid::text as oid, format('%I.%I', n.nspname, c.relname) as sql, n.nspname || '.' || c.relname as name,
+         format('%I.%I', pn.nspname, p.relname) as parent_sql,
+         substring(pg_get_expr(c.relpartbound, c.oid) from ' TO \\(''?([^'']*?)''?\\)$') as upper_bound,
+         pt.partdefid <> 0 as has_default_sibling, i.inhdetachpending as is_detach_pending,
+         exists (select from apitoken.detached_partitions noted where noted.relation = c.oid) as is_noted,
+         exists (select from pg_depend d where d.refclassid = 'pg_class'::regclass and d.deptype = 'n'
+                 and d.classid in ('pg_rewrite'::regclass, 'pg_proc'::regclass) and d.refobjid = any(below.relations))
+           or exists (select from pg_constraint f where f.contype = 'f' and f.confrelid = any(below.relations))
+           as has_dependents,
+         exists (select from pg_trigger t where t.tgrelid in ($1::oid, c.oid) and not t.tgisinternal
+                 and t.tgtype & 9 = 9 and t.tgenabled <> 'D') as has_delete_triggers,
+         pg_has_role(c.relowner, 'USAGE') and pg_has_role(p.relowner, 'USAGE') as is_owned, below.leaves
+  from tree join pg_class c on c.oid = tree.relid join pg_namespace n on n.oid = c.relnamespace
+    join pg_inherits i on i.inhrelid = c.oid
+    join pg_class p on p.oid = i.inhparent join pg_namespace pn on pn.oid = p.relnamespace
+    join pg_partitioned_table pt on pt.partrelid = p.oid
+    join pg_attribute a on a.attrelid = p.oid and a.attname = $2
+    cross join lateral (
+      select array_agg(relid::oid) as relations, array_agg(relid::oid::text) filter (where isleaf) as leaves
+      from pg_partition_tree(c.oid)) as below
+  where pt.partstrat = 'r' and pt.partnatts = 1 and pt.partattrs[0] = a.attnum and c.relkind in ('r', 'p')
+    and pg_get_expr(c.relpartbound, c.oid) ~ ' TO \\((''[^'']*''|[0-9]+)\\)$'
+  order by tree.level, 2`;
+
+/** The partitions whose upper bound is not after the cutoff: the topmost of each branch. */
+export async function findDeadPartitions(
+  db: Queryable,
+  target: CleanupTarget,
+  expiredBefore: string,
+): Promise<DeadPartition[]> {
+  if (!target.isPartitioned) return [];
+  const partitions = await db.query<PartitionRow>({ text: FIND, values: [target.oid, target.expiresAt.column] });
+  if (partitions.length === 0) return [];
+  const cutoff = momentAs(target.expiresAt, asTimestamp(expiredBefore));
+  const verdicts = await db.query<{ is_dead: boolean }>({
+    text: `select bound::${target.expiresAt.type} <= ${cutoff} as is_dead
+           from unnest($1::text[]) with ordinality as bounds (bound, place) order by place`,
+    values: [partitions.map(({ upper_bound }) => upper_bound)],
+  });
+  const dead = partitions.filter((_, index) => verdicts[index]?.is_dead);
+  const parents = new Set(dead.map(({ sql }) => sql));
+  return dead
+    .filter(({ parent_sql }) => !parents.has(parent_sql))
+    .map((row) => ({
+      oid: row.oid,
+      sql: row.sql,
+      name: row.name,
+      parentSql: row.parent_sql,
+      hasDefaultSibling: row.has_default_sibling,
+      isDetachPending: row.is_detach_pending,
+      isNoted: row.is_noted,
+      hasDependents: row.has_dependents,
+      hasDeleteTriggers: row.has_delete_triggers,
+      isOwned: row.is_owned,
+      leaves: row.leaves,
+    }));
+}
+
+/** Notes what is about to be detached, so that the next run can drop it should this one be killed in between. */
+export async function notePartition(db: Queryable, target: CleanupTarget, partition: DeadPartition): Promise<void> {
+  await db.query({
+    text: `insert into apitoken.detached_partitions (relation, partition_name, target) values ($1, $2, $3)
+           on conflict (relation) do update set partition_name = $2, target = $3, noted_at = now()`,
+    values: [partition.oid, partition.name, target.name],
+  });
+}
+
+/** Detaches it; others may go on reading and writing meanwhile. A detach that was interrupted is finished. */
+export async function detachPartition(db: Queryable, partition: DeadPartition): Promise<void> {
+  const way = partition.isDetachPending ? "finalize" : "concurrently";
+  await db.query({ text: `alter table ${partition.parentSql} detach partition ${partition.sql} ${way}` });
+}
+
+/** Whether a detach failed because another one is under way, or half done: Postgres allows one at a time. */
+export function isDetachBlocked(error: unknown): boolean {
+  return sqlState(error) === "55000";
+}
+
+/**
+ * The partitions of a target that an earlier run has noted and that are no longer attached to anything. Notes of others
+ * are forgotten, unless their detach is half done: should their owner detach one some day, it is not ours to drop.
+ */
+export async function findDetachedPartitions(
+  db: Queryable,
+  target: CleanupTarget,
+): Promise<(Leaf & { name: string })[]> {
+  await db.query({
+    text: `delete from apitoken.detached_partitions noted where target = $1 and not exists (
+             select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+             where c.oid = noted.relation and n.nspname || '.' || c.relname = noted.partition_name
+               and (not c.relispartition or exists (
+                 select from pg_inherits i where i.inhrelid = c.oid and i.inhdetachpending)))`,
+    values: [target.name],
+  });
+  return db.query<Leaf & { name: string }>({
+    text: `select c.oid::text as oid, format('%I.%I', n.nspname, c.relname) as sql, noted.partition_name as name
+           from apitoken.detached_partitions noted join pg_class c on c.oid = noted.relation
+             join pg_namespace n on n.oid = c.relnamespace
+           where noted.target = $1 and not c.relispartition order by 2`,
+    values: [target.name],
+  });
+}
+
+/** How many rows a partition had, and when they were counted, as the database told the time. */
+export interface PartitionCount {
+  readonly rows: number;
+  readonly at: string;
+}
+
+/**
+ * Drops a detached partition with its record in the trail, in one transaction; returns how many rows went. For audit
+ * "rows" their keys are read. Else nothing is read where `counted` is known, and the trail says from when the number is;
+ * where it is not, the rows are counted now that nobody can change them.
+ */
+export async function dropPartition(
+  session: Queryable,
+  target: CleanupTarget,
+  partition: Leaf & { readonly name: string },
+  { runId, counted }: { readonly runId: string; readonly counted: PartitionCount | undefined },
+): Promise<number> {
+  await session.query({ text: "begin" });
+  try {
+    await session.query({ text: `lock table ${partition.sql} in access exclusive mode` });
+    const rows =
+      target.audit === "rows"
+        ? await recordKeys(session, target, partition, runId)
+        : await recordPartition(session, target, partition, { runId, counted });
+    await session.query({ text: `drop table ${partition.sql}` });
+    await session.query({
+      text: `with noted as (delete from apitoken.detached_partitions where relation = $1)
+             update apitoken.cleanup_runs set deleted = deleted + $2 where id = $3`,
+      values: [partition.oid, rows, runId],
+    });
+    await session.query({ text: "commit" });
+    return rows;
+  } catch (error) {
+    await session.query({ text: "rollback" }).catch(() => {}); // the first error says more
+    throw error;
+  }
+}
+
+/** So many blocks' keys make one event: an array in Postgres ends at 1 GiB. */
+const BLOCKS_PER_EVENT = 8_192;
+
+async function recordKeys(
+  session: Queryable,
+  target: CleanupTarget,
+  partition: Leaf & { readonly name: string },
+  runId: string,
+): Promise<number> {
+  const [trail] = await session.query<{ rows: string }>({
+    text: `with trail as (
+             insert into apitoken.security_events (event, reason, actor, detail, row_keys)
+             select $1, 'Expired', apitoken.current_actor(),
+                    jsonb_build_object('run', $2::bigint, 'table', $3::text, 'partition', $4::text, 'rows', count(*)),
+                    array_agg(${keyAsText(target)})
+             from ${partition.sql} group by tableoid, (ctid::text::point)[0]::bigint / ${BLOCKS_PER_EVENT}
+             returning (detail->>'rows')::bigint as rows)
+           select coalesce(sum(rows), 0) as rows from trail`,
+    values: [eventOf(target), runId, target.name, partition.name],
+  });
+  return Number(trail?.rows ?? 0);
+}
+
+async function recordPartition(
+  session: Queryable,
+  target: CleanupTarget,
+  partition: Leaf & { readonly name: string },
+  { runId, counted }: { readonly runId: string; readonly counted: PartitionCount | undefined },
+): Promise<number> {
+  const rows = counted?.rows ?? (await countPartition(session, partition));
+  if (target.audit === "none") return rows;
+  await session.query({
+    text: `insert into apitoken.security_events (event, reason, actor, detail)
+           values ('PartitionDropped', 'Expired', apitoken.current_actor(), jsonb_strip_nulls(jsonb_build_object(
+             'run', $1::bigint, 'table', $2::text, 'partition', $3::text, 'rows', $4::bigint, 'counted_at', $5::text)))`,
+    values: [runId, target.name, partition.name, rows, counted?.at ?? null],
+  });
+  return rows;
+}
+
+async function countPartition(session: Queryable, partition: Leaf): Promise<number> {
+  const [row] = await session.query<{ count: string }>({ text: `select count(*) from ${partition.sql}` });
+  return Number(row?.count ?? 0);
+}

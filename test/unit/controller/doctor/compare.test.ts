@@ -1,0 +1,113 @@
+import { expect, test } from "vitest";
+import { compare } from "../../../../src/controller/doctor/compare.ts";
+import type { CrossExamination, Examination, ExaminedToken } from "../../../../src/controller/doctor/examination.ts";
+import type { LeaseView } from "../../../../src/kube/lease-view.ts";
+import type { OwnerBlock } from "../../../../src/kube/resources/owner-block.ts";
+import type { RecordedBlock } from "../../../../src/postgres/examination.ts";
+import type { ApiTokenStatus, Reason } from "../../../../src/token/model.ts";
+import { HOUR_MS, NOW } from "../../../support/builders.ts";
+
+const HELD: LeaseView = { state: "held", holder: "pod-1" };
+
+function anExamination(cross: Partial<CrossExamination> = {}, rest: Partial<Examination> = {}): Examination {
+  return {
+    now: NOW,
+    cluster: { missingDefinitions: [], policies: [], namespaces: [] },
+    database: { schemaProblem: undefined, missingEventMonths: [], faultyTriggers: [], keyUses: [] },
+    keyring: { missing: [], swapped: [] },
+    cross: { tokens: [], unownedSecrets: [], blocks: { resources: [], rows: [] }, ...cross },
+    ...rest,
+  };
+}
+
+function aStatus(reason: Reason, overrides: Partial<ApiTokenStatus> = {}): ApiTokenStatus {
+  const times = { observedGeneration: 1, lastTransitionTime: "2026-06-01T00:00:00Z" };
+  return { conditions: [{ type: "Ready", status: "True", reason, message: `is ${reason}`, ...times }], ...overrides };
+}
+
+function aToken(overrides: Partial<ExaminedToken> = {}): ExaminedToken {
+  const status = aStatus("Issued");
+  return { key: "team/a", exists: true, actions: [], status, nextStatus: status, ...overrides };
+}
+
+function aBlock(spec: object, row: Partial<RecordedBlock> | undefined): Partial<CrossExamination> {
+  const resource: OwnerBlock = {
+    metadata: { name: "leaver", uid: "u", resourceVersion: "1", creationTimestamp: "2026-06-01T00:00:00Z" },
+    spec: { owner: "mallory", ...spec },
+  };
+  const recorded: RecordedBlock = {
+    name: "leaver",
+    owner: "mallory",
+    reason: "",
+    effectiveAt: new Date("2026-06-01T00:00:00Z"),
+    isErased: false,
+    liveTokens: 0,
+    ...row,
+  };
+  return { blocks: { resources: [resource], rows: row === undefined ? [] : [recorded] } };
+}
+
+const kindsOf = (examination: Examination, lease: LeaseView = HELD) =>
+  compare(examination, lease).map(({ kind }) => kind);
+
+test("what is as it ought to be is no difference", () => {
+  expect(kindsOf(anExamination({ tokens: [aToken()] }))).toEqual([]);
+});
+
+test("how often a token was used, and how often a pass has failed, is no difference", () => {
+  const nextStatus = aStatus("Issued", { lastUsedAt: "2026-06-01T00:00:00Z", failedAttempts: 4 });
+  expect(kindsOf(anExamination({ tokens: [aToken({ nextStatus })] }))).toEqual([]);
+  expect(kindsOf(anExamination({ tokens: [aToken({ nextStatus: aStatus("Rotated") })] }))).toEqual(["StatusOutdated"]);
+});
+
+test.each<[string, Partial<CrossExamination>, string[]]>([
+  ["as recorded", aBlock({}, {}), []],
+  ["not recorded", aBlock({}, undefined), ["OwnerBlockDiffers"]],
+  ["recorded for another owner", aBlock({}, { owner: "trudy" }), ["OwnerBlockDiffers"]],
+  ["recorded for another time", aBlock({}, { effectiveAt: NOW }), ["OwnerBlockDiffers"]],
+  ["in effect, with live tokens", aBlock({}, { liveTokens: 2 }), ["OwnerBlockDiffers"]],
+  [
+    "not in effect yet, with live tokens",
+    aBlock({ effectiveAt: "2026-06-02T00:00:00Z" }, { effectiveAt: new Date("2026-06-02T00:00:00Z"), liveTokens: 2 }),
+    [],
+  ],
+  ["to be erased, and not yet so", aBlock({ erase: true }, {}), ["OwnerBlockDiffers"]],
+  ["erased", aBlock({ erase: true }, { isErased: true }), []],
+  ["that cannot be read", aBlock({ owner: 7 }, {}), ["InvalidOwnerBlock"]],
+])("a block %s", (_, cross, kinds) => {
+  expect(kindsOf(anExamination(cross))).toEqual(kinds);
+});
+
+test("a Secret that no ApiToken owns is mended only when it had one", () => {
+  const unownedSecrets = [
+    { key: "team/lost", formerOwner: "gone", holds: { id: "abc", isLive: false } },
+    { key: "team/copied", formerOwner: undefined, holds: undefined },
+  ];
+  const [lost, copied] = compare(anExamination({ unownedSecrets }), HELD);
+  expect(lost).toMatchObject({ problem: expect.stringContaining("dead token abc"), mend: { kind: "deleteSecret" } });
+  expect(copied?.mend).toBeUndefined();
+});
+
+test("policies that cannot be read, and those that select nothing", () => {
+  const aPolicy = (name: string, spec: object) => ({ metadata: { name, uid: name, resourceVersion: "1" }, spec });
+  const namespaces = [{ metadata: { name: "team", uid: "n", resourceVersion: "1", labels: { tier: "one" } } }];
+  const policies = [
+    aPolicy("used", { namespaceSelector: { matchLabels: { tier: "one" } } }),
+    aPolicy("unused", { namespaceSelector: { matchLabels: { tier: "two" } } }),
+    aPolicy("broken", { maxDuration: "for ever" }),
+  ];
+  const found = compare(anExamination({}, { cluster: { missingDefinitions: [], policies, namespaces } }), HELD);
+  expect(found.map(({ kind, object }) => `${kind} ${object}`)).toEqual([
+    "PolicySelectsNothing ApiTokenPolicy unused",
+    "InvalidPolicy ApiTokenPolicy broken",
+  ]);
+});
+
+test.each<[LeaseView, string[]]>([
+  [HELD, []],
+  [{ state: "free" }, ["NoLeader"]],
+  [{ state: "absent" }, ["NoLeader"]],
+  [{ state: "expired", holder: "pod-1", renewedAt: new Date(NOW.getTime() - HOUR_MS) }, ["LeaseExpired"]],
+])("a Lease that is %o", (lease, kinds) => {
+  expect(kindsOf(anExamination(), lease)).toEqual(kinds);
+});

@@ -1,0 +1,152 @@
+import { afterEach, expect, test } from "vitest";
+import { createQueue, type Queue } from "../../../src/controller/queue.ts";
+import { eventually } from "../../support/eventually.ts";
+
+let queue: Queue;
+afterEach(() => queue.stop());
+
+/** A handler that is at work on a key until it is let go. */
+function aHandler() {
+  const handled: string[] = [];
+  const held = new Map<string, () => void>();
+  const handle = (key: string) => {
+    handled.push(key);
+    return new Promise<void>((resolve) => held.set(key, resolve));
+  };
+  return { handled, handle, release: (key: string) => held.get(key)?.() };
+}
+
+const ignore = () => {};
+
+test("a key that is added many times while it waits is handled once", async () => {
+  const { handled, handle, release } = aHandler();
+  queue = createQueue({ concurrency: 1, handle, onFailure: ignore });
+  for (const key of ["a", "b", "b", "b", "c"]) queue.add(key);
+  expect(handled).toEqual(["a"]);
+  expect(queue.depth).toBe(2);
+  for (const key of ["a", "b", "c"]) {
+    await eventually(() => handled.includes(key));
+    release(key);
+  }
+  await eventually(() => queue.busy === 0);
+  expect(handled).toEqual(["a", "b", "c"]);
+});
+
+test("a key is never handled twice at once, and once more when it was added meanwhile", async () => {
+  const { handled, handle, release } = aHandler();
+  queue = createQueue({ concurrency: 4, handle, onFailure: ignore });
+  queue.add("a");
+  queue.add("a");
+  queue.add("a");
+  expect(handled).toEqual(["a"]);
+  release("a");
+  await eventually(() => handled.length === 2);
+  release("a");
+  await eventually(() => queue.busy === 0);
+  expect(handled).toEqual(["a", "a"]);
+});
+
+test("what a key was added for before its handler's last look is no reason to handle it again", async () => {
+  const { handled, handle, release } = aHandler();
+  const looks: (() => void)[] = [];
+  queue = createQueue({
+    concurrency: 1,
+    handle: (key, { beginLook }) => {
+      looks.push(beginLook);
+      return handle(key);
+    },
+    onFailure: ignore,
+  });
+  queue.add("a");
+  queue.add("a");
+  looks[0]?.();
+  release("a");
+  await eventually(() => queue.busy === 0);
+  expect(handled).toEqual(["a"]);
+
+  queue.add("a");
+  looks[1]?.();
+  queue.add("a"); // after the look: it may not have seen this
+  release("a");
+  await eventually(() => handled.length === 3);
+  release("a");
+});
+
+test("a key that is nudged while a try after failures is under way is handled again, unless that fails, too", async () => {
+  const { handled, handle, release } = aHandler();
+  const outcomes = [false, true, true];
+  queue = createQueue({
+    concurrency: 1,
+    async handle(key) {
+      await handle(key);
+      if (!outcomes.shift()) throw new Error("no");
+    },
+    onFailure: ignore,
+  });
+  queue.add("a");
+  queue.nudge("a"); // the try that comes after the failure sees what has changed
+  release("a");
+  await eventually(() => handled.length === 2);
+  queue.nudge("a"); // nothing else would come after a success
+  release("a");
+  await eventually(() => handled.length === 3);
+  release("a");
+  await eventually(() => queue.busy === 0);
+  expect(handled).toEqual(["a", "a", "a"]);
+});
+
+test("no more keys than the concurrency are handled at once", () => {
+  const { handled, handle, release } = aHandler();
+  queue = createQueue({ concurrency: 3, handle, onFailure: ignore });
+  for (let index = 0; index < 10; index += 1) queue.add(`key${index}`);
+  expect(handled).toHaveLength(3);
+  expect(queue).toMatchObject({ busy: 3, depth: 7 });
+  void queue.stop();
+  for (const key of handled) release(key);
+});
+
+test("a failed key comes again, later with every failure, and at once after a success", async () => {
+  const delays: number[] = [];
+  let failures = 4;
+  queue = createQueue({
+    concurrency: 1,
+    handle: () => (failures-- > 0 ? Promise.reject(new Error("no")) : Promise.resolve()),
+    onFailure: (_key, _error, retryAfterMs) => delays.push(retryAfterMs),
+  });
+  queue.add("a");
+  await eventually(() => failures < 0);
+  expect(delays).toHaveLength(4);
+  for (const [index, delayMs] of delays.entries()) {
+    expect(delayMs).toBeGreaterThanOrEqual(5 * 2 ** index);
+    expect(delayMs).toBeLessThanOrEqual(7.5 * 2 ** index);
+  }
+});
+
+test("of several times the earliest counts, and one beyond the longest timer does not fire at once", async () => {
+  const { handled, handle, release } = aHandler();
+  queue = createQueue({ concurrency: 1, handle, onFailure: ignore });
+  queue.addAfter("far", 90 * 24 * 3_600_000);
+  queue.addAfter("a", 3_600_000);
+  queue.addAfter("a", 10);
+  queue.addAfter("a", 7_200_000);
+  await eventually(() => handled.includes("a"));
+  expect(handled).toEqual(["a"]);
+  release("a");
+});
+
+test("after a stop nothing is handled any more, and the stop waits for what is at work", async () => {
+  const { handled, handle, release } = aHandler();
+  queue = createQueue({ concurrency: 1, handle, onFailure: ignore });
+  queue.add("a");
+  queue.add("b");
+  queue.addAfter("c", 1);
+  let hasStopped = false;
+  const stopped = queue.stop().then(() => {
+    hasStopped = true;
+  });
+  queue.add("d");
+  expect(hasStopped).toBe(false);
+  release("a");
+  await stopped;
+  expect(handled).toEqual(["a"]);
+});
