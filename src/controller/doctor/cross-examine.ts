@@ -4,9 +4,9 @@ import type { SecretView } from "../../kube/resources/secret.ts";
 import { getSecret } from "../../kube/resources/secret-api.ts";
 import { findRecordedBlocks, findTokenByHash } from "../../postgres/examination.ts";
 import { findLiveResources } from "../../postgres/tokens.ts";
-import { plan } from "../../token/plan/plan.ts";
-import { keyOf, type ObserveContext } from "../pass/caches.ts";
-import { observe } from "../pass/observe.ts";
+import { keyOf } from "../pass/caches.ts";
+import type { ReadContext } from "../pass/context.ts";
+import { decide } from "../pass/decide.ts";
 import type { CrossExamination, ExaminedToken, UnownedSecret } from "./examination.ts";
 
 /**
@@ -14,7 +14,7 @@ import type { CrossExamination, ExaminedToken, UnownedSecret } from "./examinati
  * blocks that no pass over an ApiToken comes by. `namespaces`: those that are looked at; all, if empty.
  */
 export async function crossExamine(
-  context: ObserveContext,
+  context: ReadContext,
   namespaces: readonly string[],
   onProgress: (done: number, all: number) => void,
   concurrency: number,
@@ -41,27 +41,22 @@ export async function crossExamine(
   return { tokens, unownedSecrets, blocks: { resources: [...caches.ownerBlocks.values()], rows } };
 }
 
-async function examineToken(context: ObserveContext, key: string, claimed: Set<string>): Promise<ExaminedToken> {
-  const look = async (source: "cache" | "live") => {
-    const observation = await observe(context, key, source);
-    return { observation, decision: plan(observation.spec, observation.observed, observation.policy) };
-  };
-  const first = await look("cache");
+async function examineToken(context: ReadContext, key: string, claimed: Set<string>): Promise<ExaminedToken> {
   // The lists may be behind the rows by now, and have no Secrets without our label.
-  const { observation, decision } = first.decision.actions.length > 0 ? await look("live") : first;
+  const { observation, plan } = await decide(context, key, (actions) => actions.length > 0);
   const { resource, secret, strays } = observation;
   for (const view of [secret, ...strays]) if (view !== undefined) claimed.add(keyOf(view.metadata));
   return {
     key,
     exists: resource !== undefined,
-    actions: decision.actions,
+    actions: plan.actions,
     status: resource?.status ?? {},
-    nextStatus: decision.status,
+    nextStatus: plan.status,
   };
 }
 
 /** Undefined for a Secret whose ApiToken is there, or that is gone by now: read live, for the lists may be behind. */
-async function examineSecret(context: ObserveContext, { metadata, owner, fingerprints }: SecretView) {
+async function examineSecret(context: ReadContext, { metadata, owner, fingerprints }: SecretView) {
   const { transport, db, clusterId } = context;
   const { namespace, name, uid } = metadata;
   const isOurs = owner?.kind === "ApiToken" && owner.apiVersion === API_VERSION;

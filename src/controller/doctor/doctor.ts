@@ -3,7 +3,7 @@ import type { LeaseTerm } from "../../kube/lease.ts";
 import { type LeaseView, viewLease } from "../../kube/lease-view.ts";
 import { pickTermSettings } from "../config.ts";
 import { type ErrandOptions, runErrand } from "../leader/errand.ts";
-import { createTermContext } from "../leader/term.ts";
+import { createTerm } from "../leader/term.ts";
 import { compare } from "./compare.ts";
 import { type Finding, isSameFinding } from "./finding.ts";
 import { type FailedMend, mendAll } from "./mend.ts";
@@ -55,7 +55,7 @@ async function fix(options: DoctorOptions, lease: LeaseView, term: LeaseTerm): P
   for (let round = 0; round < ROUNDS && failed.length === 0; round += 1) {
     const { ground } = seen.result;
     if (ground === undefined || !seen.findings.some(({ mend }) => mend !== undefined)) break;
-    const context = createTermContext(
+    const { context } = createTerm(
       { ...options, ...ground, ...pickTermSettings(options.config), onFatal: () => {} },
       term,
     );

@@ -5,8 +5,9 @@ import { deleteSecret, getSecret } from "../../kube/resources/secret-api.ts";
 import type { Database } from "../../postgres/database.ts";
 import { createEventPartitions } from "../../postgres/event-partitions.ts";
 import { EVENT_MONTHS_AHEAD } from "../leader/housekeeping.ts";
+import type { PassContext } from "../pass/context.ts";
 import { classifyFailure } from "../pass/failures.ts";
-import { type ReconcileContext, reconcile } from "../pass/reconcile.ts";
+import { reconcile } from "../pass/reconcile.ts";
 import { reconcileBlock } from "../pass/reconcile-block.ts";
 import type { Finding, Mend } from "./finding.ts";
 
@@ -21,11 +22,7 @@ export interface FailedMend {
  * changed since it was looked at is looked at anew. Audit partitions come first, for without them nothing can be
  * written, and blocks before tokens, as in issuing. Returns what failed.
  */
-export async function mendAll(
-  context: ReconcileContext,
-  db: Database,
-  findings: readonly Finding[],
-): Promise<FailedMend[]> {
+export async function mendAll(context: PassContext, db: Database, findings: readonly Finding[]): Promise<FailedMend[]> {
   const failed: FailedMend[] = [];
   const order: readonly Mend["kind"][] = ["makePartitions", "reconcileBlock", "reconcile", "deleteSecret"];
   for (const kind of order) {
@@ -57,7 +54,7 @@ async function retryConflicts(work: () => Promise<void>): Promise<void> {
   }
 }
 
-async function carryOut(context: ReconcileContext, db: Database, mend: Mend): Promise<void> {
+async function carryOut(context: PassContext, db: Database, mend: Mend): Promise<void> {
   switch (mend.kind) {
     case "makePartitions":
       await context.getFence();
@@ -72,7 +69,7 @@ async function carryOut(context: ReconcileContext, db: Database, mend: Mend): Pr
 }
 
 /** Judged once more on a live read: only a Secret of ours whose ApiToken is gone. The garbage collector does the same. */
-async function deleteUnownedSecret({ transport, keyring }: ReconcileContext, key: string): Promise<void> {
+async function deleteUnownedSecret({ transport, keyring }: PassContext, key: string): Promise<void> {
   const [namespace = "", name = ""] = key.split("/");
   const secret = await getSecret(transport, namespace, name);
   if (secret === undefined) return;

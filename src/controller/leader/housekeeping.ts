@@ -4,7 +4,7 @@ import { findBlockNames } from "../../postgres/owner-blocks.ts";
 import { findLiveResources } from "../../postgres/tokens.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { keyOf } from "../pass/caches.ts";
-import type { ReconcileContext } from "../pass/reconcile.ts";
+import type { PassContext } from "../pass/context.ts";
 import type { Queue } from "../queue.ts";
 
 const HOUSEKEEPING_MS = 3_600_000;
@@ -13,7 +13,7 @@ const HOUSEKEEPING_RETRY_MS = 5_000;
 export const EVENT_MONTHS_AHEAD = 3;
 
 export interface HousekeepingOptions {
-  readonly context: ReconcileContext;
+  readonly context: PassContext;
   /** Makes sure that this leader may write to the database as it is now. */
   readonly confirmFence: () => Promise<void>;
   readonly tokens: Queue;

@@ -10,12 +10,13 @@ import { findCondition } from "../../token/status.ts";
 import type { KeyringPlace } from "../config.ts";
 import type { ControllerMetrics } from "../metrics/metrics.ts";
 import { APITOKENS_BY_OWNER, type Caches, keyOf } from "../pass/caches.ts";
+import type { PassContext } from "../pass/context.ts";
 import { classifyFailure } from "../pass/failures.ts";
-import { type ReconcileContext, reconcile } from "../pass/reconcile.ts";
+import { reconcile } from "../pass/reconcile.ts";
 import { reconcileBlock } from "../pass/reconcile-block.ts";
 import { createQueue, type Queue, type Turn } from "../queue.ts";
 import { type Housekeeping, keepHouse } from "./housekeeping.ts";
-import { createTermContext } from "./term.ts";
+import { createTerm } from "./term.ts";
 
 export interface LeaderOptions {
   readonly transport: KubeTransport;
@@ -93,7 +94,7 @@ export function createLeader(options: LeaderOptions): Leader {
       return fence;
     },
     async serve(term) {
-      const context = createTermContext(
+      const { context, confirmFence } = createTerm(
         {
           ...options,
           onEpoch(raised) {
@@ -109,7 +110,7 @@ export function createLeader(options: LeaderOptions): Leader {
       metrics.isLeading.set(1);
       enqueueAll();
       housekeeping = keepHouse(
-        { context, confirmFence: context.confirmFence, log, namespaces: options.namespaces, ...termQueues },
+        { context, confirmFence, log, namespaces: options.namespaces, ...termQueues },
         term.signal,
       );
       await whenAborted(term.signal);
@@ -124,7 +125,7 @@ export function createLeader(options: LeaderOptions): Leader {
   };
 }
 
-function createQueues(options: LeaderOptions, context: ReconcileContext): { tokens: Queue; blocks: Queue } {
+function createQueues(options: LeaderOptions, context: PassContext): { tokens: Queue; blocks: Queue } {
   const onFailure = (key: string, error: unknown, retryAfterMs: number) =>
     reportFailure(options, key, error, retryAfterMs);
   const tokens = createQueue({
@@ -151,7 +152,7 @@ function createQueues(options: LeaderOptions, context: ReconcileContext): { toke
 
 async function handleToken(
   { metrics, log }: LeaderOptions,
-  context: ReconcileContext,
+  context: PassContext,
   queue: Queue,
   key: string,
   turn: Turn,

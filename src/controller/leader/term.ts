@@ -11,11 +11,10 @@ import { describeKeyChecks } from "../../token/key-status.ts";
 import type { Action } from "../../token/plan/action.ts";
 import type { KeyringPlace } from "../config.ts";
 import { createSwappedKeysError, requireKeys } from "../keyring/secret.ts";
-import type { ObserveContext } from "../pass/caches.ts";
+import type { PassContext, ReadContext } from "../pass/context.ts";
 import { NotLeadingError } from "../pass/failures.ts";
-import type { ReconcileContext } from "../pass/reconcile.ts";
 
-export interface TermOptions extends ObserveContext {
+export interface TermOptions extends ReadContext {
   readonly keyringPlace: KeyringPlace;
   readonly hashMethod: HashMethod;
   readonly identity: string;
@@ -28,26 +27,28 @@ export interface TermOptions extends ObserveContext {
   readonly onEventDropped?: () => void;
 }
 
-export interface TermContext extends ReconcileContext {
+/** What the holder of the Lease works with: nothing is written through it once the Lease may have run out. */
+export interface Term {
+  readonly context: PassContext;
   /** Has the epoch raised, and once more where the database has forgotten it: it was restored from a backup. */
   readonly confirmFence: () => Promise<void>;
 }
 
-/** What one who holds the Lease works with: nothing is written through it once the Lease may have run out. */
-export function createTermContext(options: TermOptions, term: LeaseTerm): TermContext {
+/** The means of one term, from winning the Lease to losing it. */
+export function createTerm(options: TermOptions, lease: LeaseTerm): Term {
   const { caches, db, keyring, clusterId, hashMethod, log, identity, onActions, onEventDropped } = options;
-  const transport = guardWrites(options.transport, term);
+  const transport = guardWrites(options.transport, lease);
   let fence: Promise<Fence> | undefined;
   // Raised once a term, when the database is first there to be written to.
   const getFence = async () => {
-    if (!term.isHeld()) throw new NotLeadingError("the lease may have run out");
+    if (!lease.isHeld()) throw new NotLeadingError("the lease may have run out");
     fence ??= startEpoch(options).catch((error: unknown) => {
       fence = undefined;
       throw error;
     });
     return fence;
   };
-  return {
+  const context: PassContext = {
     transport,
     caches,
     db,
@@ -63,6 +64,9 @@ export function createTermContext(options: TermOptions, term: LeaseTerm): TermCo
     }),
     ...(onActions === undefined ? {} : { onActions }),
     getFence,
+  };
+  return {
+    context,
     async confirmFence() {
       const held = await getFence();
       if (!(await isForgotten(db, held))) return;
@@ -96,11 +100,11 @@ async function requireSoundKeyring({ db, clusterId, keyring, keyringPlace }: Ter
 }
 
 /** Lets no write through once the lease may have run out; reads are harmless. */
-function guardWrites(transport: KubeTransport, term: LeaseTerm): KubeTransport {
+function guardWrites(transport: KubeTransport, lease: LeaseTerm): KubeTransport {
   return {
     ...transport,
     request(method, path, options) {
-      if (method !== "GET" && !term.isHeld()) {
+      if (method !== "GET" && !lease.isHeld()) {
         return Promise.reject(new NotLeadingError(`${method} ${path} was held back: the lease may have run out`));
       }
       return transport.request(method, path, options);

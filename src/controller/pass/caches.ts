@@ -1,5 +1,5 @@
 /*
- * What every pass works with: the caches that the reflectors keep filled, and the servers to read from live.
+ * The caches that the reflectors keep filled, and the indexes that passes look things up by.
  */
 import type { ApiToken } from "../../kube/resources/api-token.ts";
 import type { NamespaceView } from "../../kube/resources/namespace.ts";
@@ -7,9 +7,6 @@ import type { OwnerBlock } from "../../kube/resources/owner-block.ts";
 import type { PolicyResource } from "../../kube/resources/policy.ts";
 import type { SecretView } from "../../kube/resources/secret.ts";
 import { createStore, type Store } from "../../kube/store.ts";
-import type { KubeTransport } from "../../kube/transport.ts";
-import type { Queryable } from "../../postgres/database.ts";
-import type { Keyring } from "../../token/keyring.ts";
 
 /** The caches that the reflectors fill, keyed by "namespace/name". */
 export interface Caches {
@@ -40,14 +37,6 @@ export function createCaches(): Caches {
     namespaces: createStore<NamespaceView>(),
     ownerBlocks: createStore<OwnerBlock>(),
   };
-}
-
-export interface ObserveContext {
-  readonly transport: KubeTransport;
-  readonly db: Queryable;
-  readonly caches: Caches;
-  readonly keyring: Keyring;
-  readonly clusterId: string;
 }
 
 /** The key of an object in queue and caches. */

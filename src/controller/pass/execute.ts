@@ -1,96 +1,127 @@
+/*
+ * The only place that carries out a plan. Every case of the switch is one write, so that a crash can fall between any
+ * two of them, and the order of writes is the plan's alone.
+ */
 import type { ApiToken } from "../../kube/resources/api-token.ts";
 import { addFinalizer, removeFinalizer } from "../../kube/resources/api-token-api.ts";
-import { FINALIZER, ROTATE_ANNOTATION } from "../../kube/resources/group.ts";
-import type { SecretView } from "../../kube/resources/secret.ts";
-import { deleteSecret } from "../../kube/resources/secret-api.ts";
-import type { Fence } from "../../postgres/leader-epoch.ts";
+import { FINALIZER } from "../../kube/resources/group.ts";
 import {
   issueToken,
   type NewCredential,
   replaceToken,
   revokeTokens,
-  type TokenGrant,
   updateToken,
 } from "../../postgres/token-writes.ts";
-import { type HashMethod, makeTokenHash, type TokenHash } from "../../runtime/token-hash.ts";
-import { diffDecoration } from "../../token/decoration.ts";
-import { currentKey, findPepper, hashToken, type Key } from "../../token/keyring.ts";
+import { makeTokenHash } from "../../runtime/token-hash.ts";
+import { currentKey, hashToken } from "../../token/keyring.ts";
 import { encryptMetadata } from "../../token/metadata-cipher.ts";
-import type { AppliedPolicy, DesiredToken } from "../../token/model.ts";
+import type { AppliedPolicy } from "../../token/model.ts";
 import type { Action } from "../../token/plan/action.ts";
-import { createToken, type NewToken } from "../../token/token-string.ts";
-import { keyOf, type ObserveContext } from "./caches.ts";
+import { createToken } from "../../token/token-string.ts";
+import type { PassContext } from "./context.ts";
 import type { Observation } from "./observe.ts";
-import { mendMetadata, readPlaintext, releaseSecret, StaleViewError, writeContents } from "./secret-writes.ts";
+import {
+  decorateOwnSecret,
+  deleteOwnSecret,
+  type IssuedToken,
+  releaseSecret,
+  rewriteSecret,
+  type SecretTarget,
+  writeSecret,
+} from "./secret-writes.ts";
 
-/** What actions need besides what was observed. */
-export interface ExecuteContext extends ObserveContext {
-  /** The right to write to the database: this leader's epoch. Throws when the database is not available. */
-  readonly getFence: () => Promise<Fence>;
-  readonly hashMethod: HashMethod;
-}
-
-/** The state that one plan's actions share. A plaintext token lives here, from its row to its Secret. */
-interface Execution {
-  readonly context: ExecuteContext;
+/** What the actions of one plan share. A plaintext token exists here only, from its row to its Secret. */
+interface Execution extends SecretTarget {
+  readonly context: PassContext;
   readonly key: string;
-  readonly observation: Observation;
-  resource: ApiToken | undefined;
-  newToken?: NewToken & { readonly pepper: Key; readonly hash: TokenHash };
+  /** Replaced by the finalizer's update, whose resource version the next write needs. */
+  resource: ApiToken;
+  readonly policy: AppliedPolicy;
+  issued?: IssuedToken;
 }
 
 /** Carries out the actions one after the other. The first failure ends it; the next pass sees how far it came. */
 export async function execute(
-  context: ExecuteContext,
+  context: PassContext,
   key: string,
   observation: Observation,
   actions: readonly Action[],
 ): Promise<void> {
-  const execution: Execution = { context, key, observation, resource: observation.resource };
+  const execution = prepare(context, key, observation, actions);
   for (const action of actions) await executeAction(execution, action);
+}
+
+type Part = "resource" | "desired" | "policy";
+
+/** Without these parts of the observation an action cannot be carried out. */
+const NEEDS: Readonly<Record<Action["kind"], readonly Part[]>> = {
+  addFinalizer: ["resource"],
+  issueToken: ["resource", "desired", "policy"],
+  replaceToken: ["desired", "policy"],
+  updateToken: ["desired", "policy"],
+  writeSecret: ["resource", "desired"],
+  rewriteSecret: ["resource", "desired"],
+  decorateSecret: ["resource"],
+  revokeTokens: [],
+  deleteSecret: [],
+  releaseSecret: [],
+  removeFinalizer: ["resource"],
+};
+
+/** Throws, before anything is written, when the plan does not fit what was observed: that is a bug in the plan. */
+function prepare(context: PassContext, key: string, observation: Observation, actions: readonly Action[]): Execution {
+  const parts: { readonly [Name in Part]: Execution[Name] | undefined } = {
+    resource: observation.resource,
+    desired: observation.spec.desired,
+    policy: observation.policy.kind === "allowed" ? observation.policy.policy : undefined,
+  };
+  for (const { kind } of actions) {
+    const missing = NEEDS[kind].find((part) => parts[part] === undefined);
+    if (missing !== undefined) throw new Error(`the plan for ${key} has ${kind}, but there is no ${missing}`);
+  }
+  // Complete for these actions: each reads only the parts that NEEDS lists for it.
+  return { context, key, observation, ...(parts as Pick<Execution, Part>) };
 }
 
 async function executeAction(execution: Execution, action: Action): Promise<void> {
   const { context } = execution;
   switch (action.kind) {
     case "addFinalizer":
-      execution.resource = await addFinalizer(context.transport, needResource(execution));
+      execution.resource = await addFinalizer(context.transport, execution.resource);
       context.caches.apiTokens.upsert(execution.resource);
       return;
     case "issueToken":
       return issue(execution, action);
-    case "replaceToken":
-      return replace(execution, action);
+    case "replaceToken": {
+      const credential = await createCredential(execution, action);
+      return replaceToken(context.db, await context.getFence(), action.tokenId, credential);
+    }
     case "updateToken": {
       const grant = describeGrant(execution, action.tokenId, action.expiresAt);
       return updateToken(context.db, await context.getFence(), action.tokenId, grant);
     }
     case "writeSecret":
-      return writeSecret(execution, action);
+      return writeSecret(context, execution, execution.issued, action);
     case "rewriteSecret":
-      return rewriteSecret(execution, action);
+      return rewriteSecret(context, execution, action);
     case "decorateSecret":
-      return decorate(execution);
+      return decorateOwnSecret(context, execution);
     case "revokeTokens": {
       const reason = action.note === undefined ? action.reason : `${action.reason}: ${action.note}`;
       return revokeTokens(context.db, await context.getFence(), action.tokenIds, reason, action.at);
     }
-    case "deleteSecret": {
-      const seen = needSecret(execution, action.name);
-      await deleteSecret(context.transport, seen);
-      context.caches.secrets.remove(keyOf(seen.metadata), seen.metadata.uid);
-      return;
-    }
+    case "deleteSecret":
+      return deleteOwnSecret(context, execution.observation, action.name);
     case "releaseSecret":
-      return releaseSecret(context, needSecret(execution, action.name));
+      return releaseSecret(context, execution.observation, action.name);
     case "removeFinalizer":
       return finalize(execution);
   }
 }
 
 async function issue(execution: Execution, action: Action & { kind: "issueToken" }): Promise<void> {
-  const { context } = execution;
-  const { namespace, name, uid, creationTimestamp } = needResource(execution).metadata;
+  const { context, policy } = execution;
+  const { namespace, name, uid, creationTimestamp } = execution.resource.metadata;
   const fence = await context.getFence();
   const row = {
     ...(await createCredential(execution, action)),
@@ -101,16 +132,10 @@ async function issue(execution: Execution, action: Action & { kind: "issueToken"
     revision: action.revision,
     activeSince: action.activeSince,
   };
-  await issueToken(context.db, fence, row, needPolicy(execution).owner);
+  await issueToken(context.db, fence, row, policy.owner);
 }
 
-async function replace(execution: Execution, action: Action & { kind: "replaceToken" }): Promise<void> {
-  const { db, getFence } = execution.context;
-  const credential = await createCredential(execution, action);
-  await replaceToken(db, await getFence(), action.tokenId, credential);
-}
-
-/** Makes a token and what its row says of it; keeps the plaintext for the Secret. */
+/** Makes a token and what its row contains of it; keeps the plaintext for the Secret. */
 async function createCredential(
   execution: Execution,
   { issuedAt, expiresAt }: { issuedAt: Date; expiresAt: Date },
@@ -119,7 +144,7 @@ async function createCredential(
   const pepper = currentKey(context.keyring.peppers, observation.observed.now);
   const token = createToken();
   const hash = await makeTokenHash(hashToken(token.plaintext, pepper), context.hashMethod);
-  execution.newToken = { ...token, pepper, hash };
+  execution.issued = { ...token, pepper, hash };
   return {
     ...describeGrant(execution, token.id, expiresAt),
     ...hash,
@@ -129,80 +154,18 @@ async function createCredential(
   };
 }
 
-function describeGrant(execution: Execution, tokenId: string, expiresAt: Date): TokenGrant {
-  const { owner, description, scopes, allowedCidrs, metadata } = needDesired(execution);
-  const { grace } = needPolicy(execution);
-  const { context, observation } = execution;
+function describeGrant({ context, observation, desired, policy }: Execution, tokenId: string, expiresAt: Date) {
+  const { owner, description, scopes, allowedCidrs, metadata } = desired;
   const key = currentKey(context.keyring.encryption, observation.observed.now);
   const encryptedMetadata = encryptMetadata(metadata, tokenId, key);
-  return { owner, description, scopes, allowedCidrs, grace, expiresAt, encryptedMetadata };
+  return { owner, description, scopes, allowedCidrs, grace: policy.grace, expiresAt, encryptedMetadata };
 }
 
-async function writeSecret(execution: Execution, action: Action & { kind: "writeSecret" }): Promise<void> {
-  const { context, observation, newToken } = execution;
-  if (newToken === undefined) throw new Error("a Secret is to be written, but no token was issued in this pass");
-  const desired = needDesired(execution);
-  await writeContents(context, needResource(execution), desired, observation.secret, {
-    subject: { id: newToken.id, owner: desired.owner, expiresAt: action.expiresAt },
-    plaintext: newToken.plaintext,
-    pepper: newToken.pepper,
-    hash: newToken.hash,
-    handledRotateAt: action.handledRotateAt,
-  });
-}
-
-async function rewriteSecret(execution: Execution, action: Action & { kind: "rewriteSecret" }): Promise<void> {
-  const { context, observation } = execution;
-  const desired = needDesired(execution);
-  const record = observation.tokens.find((token) => token.id === action.tokenId);
-  const pepper = record && findPepper(context.keyring, record.keyId);
-  if (record === undefined || pepper === undefined) throw new StaleViewError(`the row ${action.tokenId} is not known`);
-  const source = needSecret(execution, action.from);
-  await writeContents(context, needResource(execution), desired, observation.secret, {
-    subject: { id: record.id, owner: desired.owner, expiresAt: action.expiresAt },
-    plaintext: await readPlaintext(context, source, record, pepper),
-    pepper,
-    hash: record,
-    handledRotateAt: source.metadata.annotations[ROTATE_ANNOTATION],
-  });
-}
-
-async function decorate(execution: Execution): Promise<void> {
-  const { context, observation } = execution;
-  const { secret, wantedDecoration } = observation;
-  if (secret === undefined || wantedDecoration === undefined) return;
-  await mendMetadata(context, needResource(execution), secret, diffDecoration(secret.metadata, wantedDecoration));
-}
-
-/** With the last finalizer gone the object is gone. */
-async function finalize(execution: Execution): Promise<void> {
-  const { transport, caches } = execution.context;
-  const resource = needResource(execution);
+/** Once the last finalizer is removed the object is gone, and its watch event may still be under way. */
+async function finalize({ context, key, resource }: Execution): Promise<void> {
+  const { transport, caches } = context;
   const isLast = resource.metadata.finalizers?.every((finalizer) => finalizer === FINALIZER) ?? true;
   const result = await removeFinalizer(transport, resource);
-  if (isLast) caches.apiTokens.remove(execution.key, resource.metadata.uid);
+  if (isLast) caches.apiTokens.remove(key, resource.metadata.uid);
   else caches.apiTokens.upsert(result);
-}
-
-function needResource({ resource, key }: Execution): ApiToken {
-  if (resource === undefined) throw new Error(`the plan for ${key} acts on an ApiToken that does not exist`);
-  return resource;
-}
-
-function needDesired({ observation, key }: Execution): DesiredToken {
-  const { desired } = observation.spec;
-  if (desired === undefined) throw new Error(`the plan for ${key} acts on a spec that could not be read`);
-  return desired;
-}
-
-function needPolicy({ observation, key }: Execution): AppliedPolicy {
-  const { policy } = observation;
-  if (policy.kind !== "allowed") throw new Error(`the plan for ${key} issues a token that no policy allows`);
-  return policy.policy;
-}
-
-function needSecret({ observation, key }: Execution, name: string): SecretView {
-  const seen = [observation.secret, ...observation.strays].find((view) => view?.metadata.name === name);
-  if (seen === undefined) throw new Error(`the plan for ${key} acts on a Secret that was not seen`);
-  return seen;
 }

@@ -2,11 +2,11 @@ import { readNamespace } from "../../kube/resources/namespace.ts";
 import { listPolicies, type PolicyResource, parsePolicy } from "../../kube/resources/policy.ts";
 import type { DesiredToken, PolicyVerdict } from "../../token/model.ts";
 import { judge, type Policy } from "../../token/policy.ts";
-import type { ObserveContext } from "./caches.ts";
+import type { ReadContext } from "./context.ts";
 
 /** What the policies say of an ApiToken: by the caches, or `live`, read from the API server. */
 export async function observePolicy(
-  context: ObserveContext,
+  context: ReadContext,
   namespace: string,
   { owner, scopes }: DesiredToken,
   source: "cache" | "live",

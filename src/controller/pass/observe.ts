@@ -16,7 +16,8 @@ import type {
   TokenRow,
 } from "../../token/model.ts";
 import type { ParsedSpec } from "../../token/plan/plan.ts";
-import { keyOf, type ObserveContext, SECRETS_BY_OWNER } from "./caches.ts";
+import { keyOf, SECRETS_BY_OWNER } from "./caches.ts";
+import type { ReadContext } from "./context.ts";
 import { observePolicy } from "./observe-policy.ts";
 import { describeSecret, findHeldToken } from "./observe-secret.ts";
 
@@ -40,7 +41,7 @@ export interface Observation {
  * Looks at everything that concerns one ApiToken, once. From the cache, or `live`: read consistently from the API
  * server. The rows always come from the database.
  */
-export async function observe(context: ObserveContext, key: string, source: "cache" | "live"): Promise<Observation> {
+export async function observe(context: ReadContext, key: string, source: "cache" | "live"): Promise<Observation> {
   const [namespace = "", name = ""] = key.split("/");
   const resource = source === "live" ? await readApiToken(context, namespace, name) : context.caches.apiTokens.get(key);
   const spec = resource === undefined ? { problem: "there is no such ApiToken" } : parseSpec(resource);
@@ -101,7 +102,7 @@ function isOurs(named: SecretView, resource: ApiToken | undefined, holds: TokenR
   return named.owner === undefined ? holds !== undefined && holds.resourceUid === uid : named.owner.uid === uid;
 }
 
-async function readApiToken({ transport, caches }: ObserveContext, namespace: string, name: string) {
+async function readApiToken({ transport, caches }: ReadContext, namespace: string, name: string) {
   const resource = await getApiToken(transport, namespace, name);
   if (resource === undefined) caches.apiTokens.remove(keyOf({ namespace, name }));
   else caches.apiTokens.upsert(resource);
@@ -110,7 +111,7 @@ async function readApiToken({ transport, caches }: ObserveContext, namespace: st
 
 /** The Secret of the wanted name, whoever's it is, and all others that this ApiToken owns. */
 async function findSecrets(
-  context: ObserveContext,
+  context: ReadContext,
   resource: ApiToken | undefined,
   wantedName: string | undefined,
   source: "cache" | "live",
@@ -131,7 +132,7 @@ async function findSecrets(
 }
 
 async function readSecret(
-  { transport, caches, keyring }: ObserveContext,
+  { transport, caches, keyring }: ReadContext,
   namespace: string,
   name: string,
 ): Promise<SecretView | undefined> {
@@ -165,7 +166,7 @@ function trustStatus({ revision, issuedAt, ...status }: ApiTokenStatus, createdA
   return { ...status, ...(isRevision ? { revision } : {}), ...(isIssue ? { issuedAt } : {}) };
 }
 
-function understand(token: TokenRecord, { keyring }: ObserveContext, now: Date): SeenToken {
+function understand(token: TokenRecord, { keyring }: ReadContext, now: Date): SeenToken {
   const { id, encryptedMetadata } = token;
   const metadata = decryptMetadata(encryptedMetadata, id, keyring);
   const isMetadataStale =

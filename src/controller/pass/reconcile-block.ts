@@ -5,7 +5,7 @@ import { getOwnerBlock, writeOwnerBlockStatus } from "../../kube/resources/owner
 import { type BlockState, blockOwner, eraseOwner, findBlock, liftBlock } from "../../postgres/owner-blocks.ts";
 import type { Keyring } from "../../token/keyring.ts";
 import { formatTime } from "../../token/status.ts";
-import type { ExecuteContext } from "./execute.ts";
+import type { PassContext } from "./context.ts";
 
 /** What came of a pass over an OwnerBlock. */
 export interface BlockResult {
@@ -23,7 +23,7 @@ const UNCHANGED: BlockResult = { changedOwner: undefined, requeueAfterMs: undefi
  * `onRevoked` is told how many tokens were ended, whatever becomes of the rest of the pass.
  */
 export async function reconcileBlock(
-  context: ExecuteContext,
+  context: PassContext,
   name: string,
   onRevoked: (tokens: number) => void = () => {},
 ): Promise<BlockResult> {
@@ -63,7 +63,7 @@ export async function reconcileBlock(
   };
 }
 
-async function lift(context: ExecuteContext, name: string): Promise<BlockResult> {
+async function lift(context: PassContext, name: string): Promise<BlockResult> {
   const { row } = await findBlock(context.db, context.clusterId, name, "");
   if (row === undefined) return UNCHANGED;
   await liftBlock(context.db, await context.getFence(), name);
@@ -79,7 +79,7 @@ function isRecorded({ row }: BlockState, wanted: { owner: string; reason: string
 }
 
 async function report(
-  { transport, caches }: ExecuteContext,
+  { transport, caches }: PassContext,
   block: OwnerBlock,
   said: Omit<OwnerBlockStatus, "observedGeneration">,
 ): Promise<void> {

@@ -1,5 +1,4 @@
 import { isDeepStrictEqual } from "node:util";
-import type { EventRecorder } from "../../kube/event-recorder.ts";
 import type { ApiToken } from "../../kube/resources/api-token.ts";
 import { writeStatus } from "../../kube/resources/api-token-api.ts";
 import { API_VERSION } from "../../kube/resources/group.ts";
@@ -8,17 +7,12 @@ import { isTokenHeld, statusOfFailure } from "../../token/failure.ts";
 import type { ApiTokenStatus } from "../../token/model.ts";
 import { describeActions, describeChange, type Note } from "../../token/notes.ts";
 import { type Action, isDestructive } from "../../token/plan/action.ts";
-import { plan } from "../../token/plan/plan.ts";
 import type { Turn } from "../queue.ts";
-import { type ExecuteContext, execute } from "./execute.ts";
+import type { PassContext } from "./context.ts";
+import { decide } from "./decide.ts";
+import { execute } from "./execute.ts";
 import { describeFailure, type ReportedFailure } from "./failures.ts";
-import { describeResource, type Observation, observe } from "./observe.ts";
-
-export interface ReconcileContext extends ExecuteContext {
-  readonly events: EventRecorder;
-  /** Told of every action that was carried out. */
-  readonly onActions?: (actions: readonly Action[]) => void;
-}
+import { describeResource, type Observation } from "./observe.ts";
 
 export interface ReconcileResult {
   /** Whether anything was written. */
@@ -39,7 +33,7 @@ const FIRST_TURN: Turn = { failures: 0, beginLook: () => {} };
  * be tried again, and every step may be repeated.
  */
 export async function reconcile(
-  context: ReconcileContext,
+  context: PassContext,
   key: string,
   { failures, beginLook }: Turn = FIRST_TURN,
 ): Promise<ReconcileResult> {
@@ -54,7 +48,7 @@ export async function reconcile(
 }
 
 async function runRounds(
-  context: ReconcileContext,
+  context: PassContext,
   key: string,
   seen: { last?: Observation },
   beginLook: () => void,
@@ -65,41 +59,36 @@ async function runRounds(
   let isChanged = false;
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
     beginLook();
-    const { observation, decision } = await decide(context, key);
+    const { observation, plan } = await decide(context, key, mustConfirm);
     seen.last = observation;
-    if (decision.actions.length === 0) {
+    if (plan.actions.length === 0) {
       const { resource, observed } = observation;
-      const isWritten = resource !== undefined && (await report(context, resource, decision.status, notes));
-      const requeueAfterMs = decision.requeueAt && decision.requeueAt.getTime() - observed.now.getTime();
+      const isWritten = resource !== undefined && (await report(context, resource, plan.status, notes));
+      const requeueAfterMs = plan.requeueAt && plan.requeueAt.getTime() - observed.now.getTime();
       return { isChanged: isChanged || isWritten, requeueAfterMs };
     }
     try {
-      await execute(context, key, observation, decision.actions);
+      await execute(context, key, observation, plan.actions);
     } catch (error) {
       // A block or another ApiToken of the owner came in between: the next round sees it, and says so.
       if (error instanceof IssueRefusedError) continue;
       throw error;
     }
-    context.onActions?.(decision.actions);
-    notes.push(...describeActions(decision.actions));
+    context.onActions?.(plan.actions);
+    notes.push(...describeActions(plan.actions));
     isChanged = true;
   }
   return { isChanged, requeueAfterMs: 1_000 };
 }
 
-/** Decides on the cache's view, and once more on a live one where the decision would end or replace something. */
-async function decide(context: ReconcileContext, key: string) {
-  const look = async (source: "cache" | "live") => {
-    const observation = await observe(context, key, source);
-    return { observation, decision: plan(observation.spec, observation.observed, observation.policy) };
-  };
-  const first = await look("cache");
-  return first.decision.actions.some(isDestructive) ? look("live") : first;
+/** Ending or replacing something on the word of a cache that is behind could not be undone. */
+function mustConfirm(actions: readonly Action[]): boolean {
+  return actions.some(isDestructive);
 }
 
 /** Writes the status if it says something new, and tells of it in Events. */
 async function report(
-  context: ReconcileContext,
+  context: PassContext,
   resource: ApiToken,
   status: ApiTokenStatus | undefined,
   notes: readonly Note[] = [],
@@ -115,7 +104,7 @@ async function report(
 
 /** Says on the resource why nothing happens. That may fail as well: the key is tried again in any case. */
 async function reportFailure(
-  context: ReconcileContext,
+  context: PassContext,
   key: string,
   failure: ReportedFailure,
   failures: number,

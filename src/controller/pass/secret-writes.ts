@@ -1,3 +1,7 @@
+/*
+ * Every write of a Secret. A Secret belongs to users: each write changes only what is ours, on the version that was
+ * seen, and leaves the cache as if its watch event had already arrived.
+ */
 import type { ApiToken } from "../../kube/resources/api-token.ts";
 import { API_VERSION, MANAGED_LABEL, type OwnerReference, ROTATE_ANNOTATION } from "../../kube/resources/group.ts";
 import { reduceSecret, type Secret, type SecretView } from "../../kube/resources/secret.ts";
@@ -6,23 +10,109 @@ import {
   decorateSecret,
   deleteSecret,
   getSecret,
-  type MetadataPatch,
   replaceSecretValues,
 } from "../../kube/resources/secret-api.ts";
 import { isHashOf, type TokenHash } from "../../runtime/token-hash.ts";
 import { type ContentsSubject, proveHash, renderContents, sealContents } from "../../token/contents.ts";
 import { diffDecoration, PROOF_ANNOTATION, SEAL_ANNOTATION, wantDecoration } from "../../token/decoration.ts";
-import { hashToken, type Key } from "../../token/keyring.ts";
+import { findPepper, hashToken, type Key } from "../../token/keyring.ts";
 import type { DesiredToken } from "../../token/model.ts";
-import { keyOf, type ObserveContext } from "./caches.ts";
+import type { Action } from "../../token/plan/action.ts";
+import type { NewToken } from "../../token/token-string.ts";
+import { keyOf } from "./caches.ts";
+import type { ReadContext } from "./context.ts";
+import type { Observation } from "./observe.ts";
 
-/** What was looked at has changed since: the next pass sees how. */
+/** What was observed has changed since: the next pass sees how. */
 export class StaleViewError extends Error {
   override readonly name = "StaleViewError";
 }
 
-/** What is to be in an ApiToken's Secret. */
-export interface SecretContents {
+/** A token that this pass has made, with the pepper and the hash of its row. */
+export interface IssuedToken extends NewToken {
+  readonly pepper: Key;
+  readonly hash: TokenHash;
+}
+
+/** Whose Secret is written, and what was seen of it. */
+export interface SecretTarget {
+  readonly resource: ApiToken;
+  readonly desired: DesiredToken;
+  readonly observation: Observation;
+}
+
+/** Writes the token that this pass has issued. */
+export async function writeSecret(
+  context: ReadContext,
+  target: SecretTarget,
+  issued: IssuedToken | undefined,
+  { expiresAt, handledRotateAt }: Action & { kind: "writeSecret" },
+): Promise<void> {
+  if (issued === undefined) throw new Error("a Secret is to be written, but no token was issued in this pass");
+  const { id, plaintext, pepper, hash } = issued;
+  const subject = { id, owner: target.desired.owner, expiresAt };
+  await writeContents(context, target, { subject, plaintext, pepper, hash, handledRotateAt });
+}
+
+/** Writes the same token again, from the Secret that holds it: the spec asks for another name, or for other contents. */
+export async function rewriteSecret(
+  context: ReadContext,
+  target: SecretTarget,
+  { tokenId, from, expiresAt }: Action & { kind: "rewriteSecret" },
+): Promise<void> {
+  const record = target.observation.tokens.find((token) => token.id === tokenId);
+  const pepper = record && findPepper(context.keyring, record.keyId);
+  if (record === undefined || pepper === undefined) throw new StaleViewError(`the row ${tokenId} is not known`);
+  const source = pickSeen(target.observation, from);
+  await writeContents(context, target, {
+    subject: { id: record.id, owner: target.desired.owner, expiresAt },
+    plaintext: await readPlaintext(context, source, record, pepper),
+    pepper,
+    hash: record,
+    handledRotateAt: source.metadata.annotations[ROTATE_ANNOTATION],
+  });
+}
+
+/** Corrects labels, annotations and the owner reference of the Secret; its values stay. */
+export async function decorateOwnSecret(
+  context: ReadContext,
+  { resource, observation: { secret, wantedDecoration } }: Pick<SecretTarget, "resource" | "observation">,
+): Promise<void> {
+  if (secret === undefined || wantedDecoration === undefined) return;
+  const patch = { ...diffDecoration(secret.metadata, wantedDecoration), ...adopt(secret, resource) };
+  remember(context, await decorateSecret(context.transport, secret, patch));
+}
+
+export async function deleteOwnSecret(
+  { transport, caches }: ReadContext,
+  observation: Observation,
+  name: string,
+): Promise<void> {
+  const seen = pickSeen(observation, name);
+  await deleteSecret(transport, seen);
+  caches.secrets.remove(keyOf(seen.metadata), seen.metadata.uid);
+}
+
+/** Gives up a Secret that outlives its ApiToken: nobody owns it afterwards, and it is no longer watched. */
+export async function releaseSecret(
+  { transport, caches }: ReadContext,
+  observation: Observation,
+  name: string,
+): Promise<void> {
+  const seen = pickSeen(observation, name);
+  await decorateSecret(transport, seen, { labels: { [MANAGED_LABEL]: null }, annotations: {}, ownerReferences: [] });
+  caches.secrets.remove(keyOf(seen.metadata), seen.metadata.uid);
+}
+
+/** The Secret of that name among those that were seen to be ours: no action is carried out on any other. */
+function pickSeen({ secret, strays }: Observation, name: string): SecretView {
+  const seen = [secret, ...strays].find((view) => view?.metadata.name === name);
+  if (seen === undefined) throw new Error(`the plan acts on Secret "${name}", which was not seen`);
+  return seen;
+}
+
+/** What an ApiToken's Secret is to contain. */
+interface SecretContents {
   readonly subject: ContentsSubject;
   readonly plaintext: string;
   /** The pepper and the hash of the token's row. */
@@ -32,15 +122,12 @@ export interface SecretContents {
   readonly handledRotateAt: string | undefined;
 }
 
-/** Writes the wanted Secret, in one update where it is there already. */
-export async function writeContents(
-  context: ObserveContext,
-  resource: ApiToken,
-  desired: DesiredToken,
-  seen: SecretView | undefined,
-  contents: SecretContents,
+/** Writes the wanted Secret, in one update where it exists already. */
+async function writeContents(
+  context: ReadContext,
+  { resource, desired, observation: { secret: seen } }: SecretTarget,
+  { subject, plaintext, pepper, hash, handledRotateAt }: SecretContents,
 ): Promise<void> {
-  const { subject, plaintext, pepper, hash, handledRotateAt } = contents;
   const values = renderContents(desired.secret, subject, plaintext);
   const fingerprints = Object.fromEntries(
     Object.entries(values).map(([key, value]) => [key, hashToken(value, pepper)]),
@@ -57,9 +144,8 @@ export async function writeContents(
   const decoration = { labels: wanted.labels, annotations: { ...wanted.annotations, ...extra } };
 
   if (seen !== undefined && !seen.mustReplace) {
-    const patch = diffDecoration(seen.metadata, decoration);
-    const owner = seen.owner === undefined ? { ownerReferences: [ownerReferenceTo(resource)] } : {};
-    remember(context, await replaceSecretValues(context.transport, seen, values, { ...patch, ...owner }));
+    const patch = { ...diffDecoration(seen.metadata, decoration), ...adopt(seen, resource) };
+    remember(context, await replaceSecretValues(context.transport, seen, values, patch));
     return;
   }
   // No update changes an immutable Secret, or a Secret's type.
@@ -70,26 +156,9 @@ export async function writeContents(
   remember(context, await createSecret(context.transport, { namespace, name, owner, decoration, values }));
 }
 
-/** Brings labels, annotations and the owner reference of a Secret of ours in line. */
-export async function mendMetadata(
-  context: ObserveContext,
-  resource: ApiToken,
-  seen: SecretView,
-  patch: MetadataPatch | undefined,
-): Promise<void> {
-  const owner = seen.owner === undefined ? { ownerReferences: [ownerReferenceTo(resource)] } : {};
-  remember(context, await decorateSecret(context.transport, seen, { ...patch, ...owner }));
-}
-
-/** Lets a Secret go, that is to outlive its ApiToken: it belongs to nobody then, and is not watched any more. */
-export async function releaseSecret({ transport, caches }: ObserveContext, seen: SecretView): Promise<void> {
-  await decorateSecret(transport, seen, { labels: { [MANAGED_LABEL]: null }, annotations: {}, ownerReferences: [] });
-  caches.secrets.remove(keyOf(seen.metadata), seen.metadata.uid);
-}
-
 /** The plaintext of a token, from the Secret that was seen to hold it. Throws a StaleViewError when it no longer does. */
-export async function readPlaintext(
-  { transport }: ObserveContext,
+async function readPlaintext(
+  { transport }: ReadContext,
   seen: SecretView,
   hash: TokenHash,
   pepper: Key,
@@ -102,9 +171,14 @@ export async function readPlaintext(
   throw new StaleViewError(`the Secret ${keyOf(seen.metadata)} no longer holds the token`);
 }
 
-/** After a write the next pass must not see an older state of it. */
-function remember({ caches, keyring }: ObserveContext, secret: Secret): void {
+/** The next pass must not see a state from before this write. */
+function remember({ caches, keyring }: ReadContext, secret: Secret): void {
   caches.secrets.upsert(reduceSecret(secret, keyring));
+}
+
+/** The owner reference, where somebody has removed it. */
+function adopt(seen: SecretView, resource: ApiToken): { ownerReferences?: OwnerReference[] } {
+  return seen.owner === undefined ? { ownerReferences: [ownerReferenceTo(resource)] } : {};
 }
 
 function ownerReferenceTo({ metadata }: ApiToken): OwnerReference {

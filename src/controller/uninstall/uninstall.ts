@@ -13,9 +13,10 @@ import { revokeAllTokens } from "../../postgres/revoke-all.ts";
 import { pickTermSettings } from "../config.ts";
 import { loadKeyring } from "../keyring/secret.ts";
 import { type ErrandOptions, runErrand } from "../leader/errand.ts";
-import { createTermContext } from "../leader/term.ts";
+import { createTerm } from "../leader/term.ts";
 import { createCaches, keyOf } from "../pass/caches.ts";
-import { type ReconcileContext, reconcile } from "../pass/reconcile.ts";
+import type { PassContext } from "../pass/context.ts";
+import { reconcile } from "../pass/reconcile.ts";
 
 /** What an uninstallation has done. */
 export interface UninstallReport {
@@ -76,7 +77,7 @@ async function letGo(options: UninstallOptions, term: LeaseTerm): Promise<Uninst
     await Promise.all(Array.from({ length: config.APITOKEN_CONCURRENCY }, worker));
     return resources.length - (failed.length - failedBefore);
   };
-  const deleted = await attempt(leaving, ({ metadata }) => reconcile(context as ReconcileContext, keyOf(metadata)));
+  const deleted = await attempt(leaving, ({ metadata }) => reconcile(context as PassContext, keyOf(metadata)));
   const guarded = context?.transport ?? transport;
   const released = await attempt(
     held.filter((resource) => !isDeleting(resource)),
@@ -87,11 +88,7 @@ async function letGo(options: UninstallOptions, term: LeaseTerm): Promise<Uninst
 }
 
 /** What revoking needs: the keyring, the database and the fence. Without it the database is not asked for anything. */
-async function prepare(
-  options: UninstallOptions,
-  term: LeaseTerm,
-  leaving: readonly ApiToken[],
-): Promise<ReconcileContext> {
+async function prepare(options: UninstallOptions, term: LeaseTerm, leaving: readonly ApiToken[]): Promise<PassContext> {
   const { config, transport } = options;
   const settings = pickTermSettings(config);
   const keyring = await loadKeyring(transport, settings.keyringPlace, () => Promise.resolve(true));
@@ -103,7 +100,7 @@ async function prepare(
     for (const secret of secrets) caches.secrets.upsert(secret);
   }
   const clusterId = await findClusterId(transport);
-  return createTermContext({ ...options, ...settings, caches, keyring, clusterId, onFatal: () => {} }, term);
+  return createTerm({ ...options, ...settings, caches, keyring, clusterId, onFatal: () => {} }, term).context;
 }
 
 async function listApiTokens(transport: KubeTransport, namespaces: readonly string[]): Promise<ApiToken[]> {
