@@ -1,3 +1,7 @@
+/*
+ * The controller's settings. The environment is read here and nowhere else: the rest of the program sees named fields
+ * that say their unit.
+ */
 import { z } from "zod";
 import {
   ConfigError,
@@ -6,6 +10,7 @@ import {
   integerSetting,
   listSetting,
   readEnvironment,
+  readLogin,
 } from "../runtime/config.ts";
 import { LOG_LEVELS } from "../runtime/log.ts";
 import type { HashMethod } from "../runtime/token-hash.ts";
@@ -67,9 +72,38 @@ export const controllerEnvironment = z.object({
   APITOKEN_BCRYPT_ROUNDS: integerSetting(10, 14).default(12),
 });
 
-export type ControllerConfig = z.infer<typeof controllerEnvironment>;
+/** The settings as the program uses them. Durations are milliseconds. */
+export interface ControllerConfig {
+  readonly databaseLogin: ReturnType<typeof readLogin>;
+  readonly databaseConnections: number;
+  /** Undefined: the pod's service account. */
+  readonly kubeconfigPath: string | undefined;
+  /** The namespaces whose ApiTokens and Secrets are watched; all, if empty. */
+  readonly watchedNamespaces: readonly string[];
+  /** Undefined: a name is made up. */
+  readonly identity: string | undefined;
+  readonly httpPort: number;
+  readonly logLevel: (typeof LOG_LEVELS)[number];
+  readonly concurrency: number;
+  readonly keyringPlace: KeyringPlace;
+  readonly keyringReloadMs: number;
+  /** How new rows hash their tokens. */
+  readonly hashMethod: HashMethod;
+  readonly lease: LeaseSettings;
+}
 
-/** Where the keyring is. */
+/** Which Lease the leader holds, and how long it may go without renewing it. */
+export interface LeaseSettings {
+  readonly namespace: string;
+  readonly name: string;
+  readonly leaseDurationMs: number;
+  readonly renewDeadlineMs: number;
+  readonly retryPeriodMs: number;
+}
+
+type ControllerSettings = z.infer<typeof controllerEnvironment>;
+
+/** The settings that say where the keyring is: all that the commands on it need. */
 export const keyringSettings = controllerEnvironment.pick({
   KUBECONFIG: true,
   APITOKEN_NAMESPACE: true,
@@ -84,35 +118,53 @@ const LEASE_ORDER = [
 
 /** The controller's settings from its environment. Throws a ConfigError that names each setting, its fault and the remedy. */
 export function readControllerConfig(environment: NodeJS.ProcessEnv): ControllerConfig {
-  const config = readEnvironment(controllerEnvironment, environment);
-  const faults = LEASE_ORDER.filter(([longer, shorter]) => config[longer] <= config[shorter]).map(
+  const settings = readEnvironment(controllerEnvironment, environment);
+  requireLeaseOrder(settings, environment);
+  return {
+    databaseLogin: readLogin(settings),
+    databaseConnections: settings.APITOKEN_DATABASE_CONNECTIONS,
+    kubeconfigPath: settings.KUBECONFIG,
+    watchedNamespaces: settings.APITOKEN_WATCH_NAMESPACES,
+    identity: settings.APITOKEN_IDENTITY,
+    httpPort: settings.APITOKEN_HTTP_PORT,
+    logLevel: settings.APITOKEN_LOG_LEVEL,
+    concurrency: settings.APITOKEN_CONCURRENCY,
+    keyringPlace: keyringPlace(settings),
+    keyringReloadMs: settings.APITOKEN_KEYRING_RELOAD,
+    hashMethod: hashMethod(settings),
+    lease: {
+      namespace: settings.APITOKEN_NAMESPACE,
+      name: settings.APITOKEN_LEASE_NAME,
+      leaseDurationMs: settings.APITOKEN_LEASE_DURATION,
+      renewDeadlineMs: settings.APITOKEN_LEASE_RENEW_DEADLINE,
+      retryPeriodMs: settings.APITOKEN_LEASE_RETRY_PERIOD,
+    },
+  };
+}
+
+/** Throws a ConfigError that names both settings, and says which were left at their default. */
+function requireLeaseOrder(settings: ControllerSettings, environment: NodeJS.ProcessEnv): void {
+  const faults = LEASE_ORDER.filter(([longer, shorter]) => settings[longer] <= settings[shorter]).map(
     ([longer, shorter, danger]) => {
       const unset = [longer, shorter].filter((name) => !environment[name]);
       const describe = (name: typeof longer | typeof shorter) =>
-        environment[name] ? `${name}=${environment[name]}` : `the default ${formatDuration(config[name])} of ${name}`;
+        environment[name] ? `${name}=${environment[name]}` : `the default ${formatDuration(settings[name])} of ${name}`;
       const remedy = unset.length === 0 ? "" : `; set ${unset.join(", ")} too`;
       return `${describe(longer)} is not longer than ${describe(shorter)}, and ${danger}${remedy}`;
     },
   );
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
-  return config;
 }
 
 /** Which Secret holds the keyring. */
 export function keyringPlace(
-  config: Pick<ControllerConfig, "APITOKEN_NAMESPACE" | "APITOKEN_KEYRING_SECRET">,
+  settings: Pick<ControllerSettings, "APITOKEN_NAMESPACE" | "APITOKEN_KEYRING_SECRET">,
 ): KeyringPlace {
-  return { namespace: config.APITOKEN_NAMESPACE, name: config.APITOKEN_KEYRING_SECRET };
+  return { namespace: settings.APITOKEN_NAMESPACE, name: settings.APITOKEN_KEYRING_SECRET };
 }
 
-/** How new rows hash their tokens. */
-export function readHashMethod({ APITOKEN_HASH, APITOKEN_BCRYPT_ROUNDS }: ControllerConfig): HashMethod {
+function hashMethod({ APITOKEN_HASH, APITOKEN_BCRYPT_ROUNDS }: ControllerSettings): HashMethod {
   return APITOKEN_HASH === "bcrypt"
     ? { algorithm: "bcrypt", rounds: APITOKEN_BCRYPT_ROUNDS }
     : { algorithm: APITOKEN_HASH };
-}
-
-/** The settings of whoever holds the Lease. */
-export function pickTermSettings(config: ControllerConfig): { keyringPlace: KeyringPlace; hashMethod: HashMethod } {
-  return { keyringPlace: keyringPlace(config), hashMethod: readHashMethod(config) };
 }

@@ -1,31 +1,34 @@
+/*
+ * Opens what every command of the controller talks to, in the same way for all of them: names, roles and time limits
+ * agree, and whoever opens them closes them.
+ */
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { createTransport, type KubeTransport } from "../kube/transport.ts";
 import { type Database, openDatabase } from "../postgres/database.ts";
-import { readLogin } from "../runtime/config.ts";
 import type { Logger } from "../runtime/log.ts";
 import { VERSION } from "../runtime/version.ts";
 import type { ControllerConfig } from "./config.ts";
 
-/** The two that every command of the controller talks to. */
+/** The API server and the database. */
 export interface Connections {
   readonly transport: KubeTransport;
   readonly db: Database;
   close(): Promise<void>;
 }
 
-/** Makes ready to talk to cluster and database as `identity`; opens no connection yet. */
+/** Prepares to talk to cluster and database as `identity`; no connection is opened yet. */
 export async function connect(config: ControllerConfig, identity: string, log: Logger): Promise<Connections> {
   const transport = await createTransport({
     userAgent: `apitoken-controller/${VERSION} (${identity})`,
-    ...(config.KUBECONFIG === undefined ? {} : { kubeconfigPath: config.KUBECONFIG }),
-    requestTimeoutMs: Math.min(config.APITOKEN_LEASE_RENEW_DEADLINE * 0.8, 10_000),
+    ...(config.kubeconfigPath === undefined ? {} : { kubeconfigPath: config.kubeconfigPath }),
+    requestTimeoutMs: Math.min(config.lease.renewDeadlineMs * 0.8, 10_000),
   });
   const db = openDatabase({
-    ...readLogin(config),
+    ...config.databaseLogin,
     role: "apitoken_controller",
     actor: `controller/${identity}`,
-    maxConnections: config.APITOKEN_DATABASE_CONNECTIONS,
+    maxConnections: config.databaseConnections,
     onIdleError: (error) => log.debug({ err: error }, "idle database connection lost"),
   });
   return { transport, db, close: async () => void (await Promise.allSettled([transport.close(), db.close()])) };

@@ -1,12 +1,16 @@
+/*
+ * The controller as one object that can be started and stopped, without a process around it: main.ts runs one, the tests
+ * run several in one process.
+ */
 import { type HealthServer, startHealthServer } from "../runtime/health-server.ts";
 import { unlessAborted, whenAborted, whenEnded } from "../runtime/signals.ts";
 import type { Keyring } from "../token/keyring.ts";
-import { type ControllerConfig, keyringPlace } from "./config.ts";
+import type { ControllerConfig } from "./config.ts";
 import { exportCleanupMetrics } from "./metrics/cleanup.ts";
 import { createLeaderFigures } from "./metrics/leader-figures.ts";
 import { type ControllerMetrics, createMetrics } from "./metrics/metrics.ts";
-import { type ControllerParts, runSession, type Session } from "./session.ts";
-import { identify } from "./startup.ts";
+import { type ControllerParts, createSession, type Session } from "./session.ts";
+import { findGround } from "./startup.ts";
 
 /** A graceful stop takes no longer; what is under way then is left to the next leader. */
 const STOP_MS = 8_000;
@@ -15,7 +19,7 @@ const STOP_MS = 8_000;
 export interface Controller {
   /** Where /healthz, /readyz and /metrics are served. */
   readonly port: number;
-  /** Resolves after a stop; rejects with what no retry mends. */
+  /** Resolves after a stop; rejects with what no retry fixes. */
   readonly finished: Promise<void>;
   /** Gives the lease back and ends within ten seconds. */
   stop(): Promise<void>;
@@ -25,34 +29,32 @@ export interface Controller {
 export async function startController(parts: ControllerParts): Promise<Controller> {
   const stopping = new AbortController();
   const fatal = Promise.withResolvers<never>();
-  const state: { session?: Session } = {};
+  let session: Session | undefined;
   const readFigures = createLeaderFigures(parts.db);
   const metrics = createMetrics({
-    queueDepth: () => state.session?.leader.queue.depth ?? 0,
-    busyWorkers: () => state.session?.leader.queue.busy ?? 0,
+    queueDepth: () => session?.leader.inbox?.depth ?? 0,
+    busyWorkers: () => session?.leader.inbox?.busy ?? 0,
     databaseConnections: () => parts.db.usage,
-    caches: () => state.session?.caches,
+    caches: () => session?.caches,
     async leaderFigures() {
-      const fence = state.session?.leader.fence;
+      const fence = session?.leader.fence;
       return fence && readFigures(fence);
     },
   });
   exportCleanupMetrics(metrics.registry, parts.db, (err) =>
     parts.log.debug({ err }, "cannot read the cleanup's figures"),
   );
-  const server = await serveHealth(parts.config, metrics, () => state.session?.isSynced ?? false);
+  const server = await serveHealth(parts.config, metrics, () => session?.isSynced ?? false);
 
   const work = async () => {
     const { transport, db, log, config } = parts;
     const stop = stopping.signal;
-    const identified = await unlessAborted(identify(transport, db, keyringPlace(config), log, stop), stop);
-    const onBegun = (session: Session) => {
-      state.session = session;
-    };
-    let keyring: Keyring | undefined = identified.keyring;
+    const ground = await unlessAborted(findGround(transport, db, config.keyringPlace, log, stop), stop);
+    let keyring: Keyring | undefined = ground.keyring;
     while (keyring !== undefined) {
-      keyring = await runSession({ ...parts, ...identified, keyring, metrics, stop, onFatal: fatal.reject, onBegun });
-      if (keyring !== undefined) log.info("keyring has changed; starting anew with it");
+      session = createSession({ ...parts, ...ground, keyring, metrics, stop, onFatal: fatal.reject });
+      keyring = await session.run();
+      if (keyring !== undefined) log.info("the keyring has changed; starting again with the new one");
     }
   };
   const finished = untilStopped(work(), fatal.promise, stopping).finally(() => server.close());
@@ -88,7 +90,7 @@ function serveHealth(
   isSynced: () => boolean,
 ): Promise<HealthServer> {
   return startHealthServer({
-    port: config.APITOKEN_HTTP_PORT,
+    port: config.httpPort,
     isHealthy: () => undefined,
     isReady: () => (isSynced() ? undefined : "the caches are not filled yet"),
     metrics: metrics.registry,

@@ -1,5 +1,4 @@
 import { migrate } from "../postgres/migrations.ts";
-import { readLogin } from "../runtime/config.ts";
 import { createLogger, type Logger } from "../runtime/log.ts";
 import { EXIT_DONE, EXIT_FAILED, exitOnUncaught } from "../runtime/program.ts";
 import { unlessAborted, whenAborted, whenEnded } from "../runtime/signals.ts";
@@ -22,12 +21,12 @@ export async function run(options: {
 }): Promise<number> {
   const { mustMigrate, environment, stop } = options;
   const config = readControllerConfig(environment);
-  const log = createLogger("controller", config.APITOKEN_LOG_LEVEL);
+  const log = createLogger("controller", config.logLevel);
   exitOnUncaught(log);
   try {
     stop.throwIfAborted();
     if (mustMigrate) {
-      log.info({ migrations: await unlessAborted(migrate(readLogin(config)), stop) }, "schema is up to date");
+      log.info({ migrations: await unlessAborted(migrate(config.databaseLogin), stop) }, "schema is up to date");
     }
     await serve(config, log, stop);
   } catch (error) {
@@ -42,7 +41,7 @@ export async function run(options: {
 
 /** Resolves after `stop`, and rejects with what no retry mends, once everything has ended. */
 async function serve(config: ControllerConfig, log: Logger, stop: AbortSignal): Promise<void> {
-  const identity = config.APITOKEN_IDENTITY ?? inventIdentity();
+  const identity = config.identity ?? inventIdentity();
   const { transport, db, close } = await connect(config, identity, log);
   try {
     const controller = await startController({ config, transport, db, identity, log });

@@ -1,3 +1,7 @@
+/*
+ * What lives exactly as long as one keyring: caches, watches, the candidacy for the Lease. A new keyring means a new
+ * session instead of a restart of the pod.
+ */
 import { runLeaderElection } from "../kube/lease.ts";
 import type { KubeTransport } from "../kube/transport.ts";
 import { listenForChanges } from "../postgres/changes.ts";
@@ -5,12 +9,12 @@ import type { Database } from "../postgres/database.ts";
 import type { Logger } from "../runtime/log.ts";
 import { unlessAborted } from "../runtime/signals.ts";
 import type { Keyring } from "../token/keyring.ts";
-import { type ControllerConfig, keyringPlace, pickTermSettings } from "./config.ts";
+import type { ControllerConfig } from "./config.ts";
 import { waitForNewKeyring } from "./keyring/watch.ts";
 import { createLeader, type Leader } from "./leader/leader.ts";
 import type { ControllerMetrics } from "./metrics/metrics.ts";
 import { type Caches, createCaches, keyOf } from "./pass/caches.ts";
-import type { Identity } from "./startup.ts";
+import type { Ground } from "./startup.ts";
 import { startWatches } from "./watches.ts";
 
 /** What a controller is made of. */
@@ -23,52 +27,66 @@ export interface ControllerParts {
   readonly log: Logger;
 }
 
-export interface SessionOptions extends ControllerParts, Identity {
+export interface SessionOptions extends ControllerParts, Ground {
   readonly metrics: ControllerMetrics;
   /** Ends the session, and the controller with it. */
   readonly stop: AbortSignal;
-  /** Told of a condition that no retry mends. */
+  /** Called with a condition that no retry fixes. */
   readonly onFatal: (error: unknown) => void;
-  /** Told of the session's parts as soon as there are any. */
-  readonly onBegun: (session: Session) => void;
 }
 
-/** The time in which a controller works with one keyring. */
+/** A controller's work with one keyring. What is cached of Secrets was made under its keys, and ends with them. */
 export interface Session {
   readonly caches: Caches;
   readonly leader: Leader;
   /** Whether the caches are filled. */
-  isSynced: boolean;
+  readonly isSynced: boolean;
+  /** Works until the keyring's Secret holds another keyring, which is returned, or until the stop. Releases the Lease. */
+  run(): Promise<Keyring | undefined>;
 }
 
-/**
- * Works with one keyring until its Secret holds another one, which is returned, or until the stop. What is cached of
- * Secrets was made under the keys: nothing of it outlives them. The lease is given back in between.
- */
-export async function runSession(options: SessionOptions): Promise<Keyring | undefined> {
-  const { config, log, metrics, keyring, clusterId, stop, onFatal } = options;
+export function createSession(options: SessionOptions): Session {
+  const caches = createCaches();
+  const leader = createLeader({ ...options, caches });
+  let isSynced = false;
+  return {
+    caches,
+    leader,
+    get isSynced() {
+      return isSynced;
+    },
+    run: () =>
+      runSession(options, caches, leader, () => {
+        isSynced = true;
+      }),
+  };
+}
+
+async function runSession(
+  options: SessionOptions,
+  caches: Caches,
+  leader: Leader,
+  onSynced: () => void,
+): Promise<Keyring | undefined> {
+  const { config, log, metrics, keyring, clusterId, stop } = options;
   const ending = new AbortController();
   const signal = AbortSignal.any([stop, ending.signal]);
-  const caches = createCaches();
-  const leader = createLeader({ ...options, ...pickSettings(config), caches, onFatal });
-  const session: Session = { caches, leader, isSynced: false };
-  options.onBegun(session);
   const reflectors = startWatches({
     ...options,
     caches,
     leader,
-    namespaces: config.APITOKEN_WATCH_NAMESPACES,
+    namespaces: config.watchedNamespaces,
     onRestart: (resource, reason) => metrics.watchRestarts.inc({ resource, reason }),
   });
   try {
     await unlessAborted(Promise.all(reflectors.map(({ synced }) => synced)), signal);
-    session.isSynced = true;
+    onSynced();
     log.info({ apiTokens: caches.apiTokens.size, clusterId }, "caches filled");
     const watch = {
       ...options,
-      place: keyringPlace(config),
+      place: config.keyringPlace,
       known: keyring,
-      intervalMs: config.APITOKEN_KEYRING_RELOAD,
+      intervalMs: config.keyringReloadMs,
     };
     const [next] = await Promise.all([
       waitForNewKeyring(watch, signal).finally(() => ending.abort()),
@@ -82,27 +100,19 @@ export async function runSession(options: SessionOptions): Promise<Keyring | und
   }
 }
 
-function pickSettings(config: ControllerConfig) {
-  return {
-    concurrency: config.APITOKEN_CONCURRENCY,
-    namespaces: config.APITOKEN_WATCH_NAMESPACES,
-    ...pickTermSettings(config),
-  };
-}
-
 /** Rows that others change, and the database's return after an outage. */
 function listen({ db, metrics, log, clusterId }: SessionOptions, leader: Leader, signal: AbortSignal): Promise<void> {
   return listenForChanges(
     db,
     {
       onChange: (change) => {
-        if (change.clusterId === clusterId) leader.nudge(keyOf(change));
-        leader.enqueueWaiting(change.owner);
+        if (change.clusterId === clusterId) leader.inbox?.nudge(keyOf(change));
+        leader.inbox?.enqueueWaiting(change.owner);
       },
       onConnected: () => {
         metrics.isDatabaseAvailable.set(1);
         log.info("listening for changes in the database");
-        leader.onDatabaseBack();
+        leader.inbox?.onDatabaseBack();
       },
       onLost: (error) => {
         metrics.isDatabaseAvailable.set(0);
@@ -119,13 +129,9 @@ function elect(
   signal: AbortSignal,
 ): Promise<void> {
   return runLeaderElection({
+    ...config.lease,
     transport,
-    namespace: config.APITOKEN_NAMESPACE,
-    name: config.APITOKEN_LEASE_NAME,
     identity,
-    leaseDurationMs: config.APITOKEN_LEASE_DURATION,
-    renewDeadlineMs: config.APITOKEN_LEASE_RENEW_DEADLINE,
-    retryPeriodMs: config.APITOKEN_LEASE_RETRY_PERIOD,
     signal,
     onTerm: serve,
     log,

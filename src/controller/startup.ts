@@ -1,3 +1,7 @@
+/*
+ * What a controller must know before it observes anything. Pod, API server and database start in any order: a server
+ * that is not up yet is waited for instead of crashing the pod.
+ */
 import { setTimeout as delay } from "node:timers/promises";
 import { KubeApiError, KubeUnreachableError } from "../kube/api-error.ts";
 import { findClusterId } from "../kube/resources/namespace.ts";
@@ -11,8 +15,8 @@ import type { Keyring } from "../token/keyring.ts";
 import type { KeyringPlace } from "./config.ts";
 import { loadKeyring } from "./keyring/secret.ts";
 
-/** What must be known before the first look at anything. */
-export interface Identity {
+/** What every decision rests on: without it nothing can be observed. */
+export interface Ground {
   readonly keyring: Keyring;
   /** The UID of the namespace kube-system: several clusters may share one database. */
   readonly clusterId: string;
@@ -20,15 +24,15 @@ export interface Identity {
 
 /**
  * Finds out which cluster this is and reads (or, the first time, makes) the keyring. Waits for an API server or a
- * database that is not there yet; throws what waiting does not mend.
+ * database that is not up yet; throws what waiting does not fix.
  */
-export async function identify(
+export async function findGround(
   transport: KubeTransport,
   db: Database,
   place: KeyringPlace,
   log: Logger,
   signal: AbortSignal,
-): Promise<Identity> {
+): Promise<Ground> {
   for (let waitMs = 250; ; waitMs = Math.min(waitMs * 2, 5_000)) {
     try {
       const clusterId = await findClusterId(transport);

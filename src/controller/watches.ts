@@ -60,7 +60,7 @@ export function startWatches(options: WatchesOptions): Reflector[] {
       path: OWNER_BLOCKS_PATH,
       store: caches.ownerBlocks,
       reduce: reduceOwnerBlock,
-      onChange: ({ object }) => leader.enqueueBlock(object.metadata.name),
+      onChange: ({ object }) => leader.inbox?.enqueueBlock(object.metadata.name),
     }),
     ...places.flatMap((namespace) => [
       watch<ApiToken>("apitokens", {
@@ -68,7 +68,7 @@ export function startWatches(options: WatchesOptions): Reflector[] {
         ...(namespace === undefined ? {} : { namespace }),
         store: caches.apiTokens,
         reduce: reduceApiToken,
-        onChange: ({ object }) => leader.enqueue(keyOf(object.metadata)),
+        onChange: ({ object }) => leader.inbox?.enqueue(keyOf(object.metadata)),
       }),
       watch<SecretView>("secrets", {
         path: secretsPath(namespace),
@@ -80,7 +80,7 @@ export function startWatches(options: WatchesOptions): Reflector[] {
         onChange: ({ object, previous }) => {
           for (const owner of [object.owner, previous?.owner]) {
             if (owner?.kind === "ApiToken") {
-              leader.enqueue(keyOf({ namespace: object.metadata.namespace, name: owner.name }));
+              leader.inbox?.enqueue(keyOf({ namespace: object.metadata.namespace, name: owner.name }));
             }
           }
         },
@@ -91,7 +91,7 @@ export function startWatches(options: WatchesOptions): Reflector[] {
 
 function enqueueNamespace({ caches, leader }: WatchesOptions, namespace: string): void {
   for (const { metadata } of caches.apiTokens.byIndex(APITOKENS_BY_NAMESPACE, namespace)) {
-    leader.enqueue(keyOf(metadata));
+    leader.inbox?.enqueue(keyOf(metadata));
   }
 }
 

@@ -42,14 +42,14 @@ export async function startTestController(
 ): Promise<TestController> {
   const config = readControllerConfig({ ...controllerSettings(cluster, databaseUrl), ...options.settings });
   const identity = options.identity ?? `test-${randomBytes(4).toString("hex")}`;
-  const log = createLogger("controller", config.APITOKEN_LOG_LEVEL);
+  const log = createLogger("controller", config.logLevel);
   const keep = <T>(value: T): T => value;
   const transport = await createTransport({ userAgent: identity, kubeconfigPath: cluster.kubeconfigPath });
   const db = openDatabase({
     url: databaseUrl,
     role: "apitoken_controller",
     actor: `controller/${identity}`,
-    maxConnections: config.APITOKEN_DATABASE_CONNECTIONS,
+    maxConnections: config.databaseConnections,
   });
   const controller = await startController({
     config,

@@ -1,7 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { LeaseTerm } from "../../kube/lease.ts";
 import { type LeaseView, viewLease } from "../../kube/lease-view.ts";
-import { pickTermSettings } from "../config.ts";
 import { type ErrandOptions, runErrand } from "../leader/errand.ts";
 import { createTerm } from "../leader/term.ts";
 import { compare } from "./compare.ts";
@@ -22,8 +21,7 @@ const SETTLE_MS = 1_500;
  */
 export async function diagnose(options: DoctorOptions, mustFix: boolean): Promise<DoctorReport> {
   const { config, transport, signal } = options;
-  const place = { namespace: config.APITOKEN_NAMESPACE, name: config.APITOKEN_LEASE_NAME };
-  const lease = await viewLease(transport, place, signal);
+  const lease = await viewLease(transport, config.lease, signal);
   if (mustFix && lease.state !== "held") return runErrand(options, (term) => fix(options, lease, term));
 
   const first = await look(options, lease);
@@ -55,10 +53,7 @@ async function fix(options: DoctorOptions, lease: LeaseView, term: LeaseTerm): P
   for (let round = 0; round < ROUNDS && failed.length === 0; round += 1) {
     const { ground } = seen.result;
     if (ground === undefined || !seen.findings.some(({ mend }) => mend !== undefined)) break;
-    const { context } = createTerm(
-      { ...options, ...ground, ...pickTermSettings(options.config), onFatal: () => {} },
-      term,
-    );
+    const { context } = createTerm({ ...options, ...ground, onFatal: () => {} }, term);
     failed = await mendAll(context, options.db, seen.findings);
     seen = await look(options, lease);
   }

@@ -51,7 +51,7 @@ export async function examine(options: ReadOptions): Promise<ReadResult> {
   const isComparable = missingDefinitions.length === 0 && database.schemaProblem === undefined;
   const cross =
     context && isComparable
-      ? await crossExamine(context, config.APITOKEN_WATCH_NAMESPACES, options.onProgress, config.APITOKEN_CONCURRENCY)
+      ? await crossExamine(context, config.watchedNamespaces, options.onProgress, config.concurrency)
       : undefined;
   return {
     ground: cross && context,
@@ -72,10 +72,10 @@ export async function examine(options: ReadOptions): Promise<ReadResult> {
 /** Never makes one: a missing keyring is something to be told. */
 async function readKeyring(
   transport: KubeTransport,
-  { APITOKEN_NAMESPACE: namespace, APITOKEN_KEYRING_SECRET: name }: ControllerConfig,
+  { keyringPlace }: ControllerConfig,
 ): Promise<Keyring | { problem: string }> {
   try {
-    return await loadKeyring(transport, { namespace, name }, () => Promise.resolve(true));
+    return await loadKeyring(transport, keyringPlace, () => Promise.resolve(true));
   } catch (error) {
     if (error instanceof KeyringError) return { problem: error.message };
     throw error;
@@ -127,7 +127,7 @@ async function fillCaches(
       if (!(error instanceof KubeApiError && error.code === 404)) throw error;
       missing.add(`${plural}.${GROUP}`);
     });
-  const chosen = config.APITOKEN_WATCH_NAMESPACES;
+  const chosen = config.watchedNamespaces;
   const places = chosen.length > 0 ? chosen : [undefined];
   await Promise.all([
     fill(caches.namespaces, NAMESPACES_PATH, reduceNamespace),

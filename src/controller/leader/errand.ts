@@ -23,17 +23,13 @@ export interface ErrandOptions {
 export async function runErrand<T>(options: ErrandOptions, work: (term: LeaseTerm) => Promise<T>): Promise<T> {
   const { config, transport, identity, log } = options;
   const done = new AbortController();
-  const patienceMs = config.APITOKEN_LEASE_DURATION + 2 * config.APITOKEN_LEASE_RETRY_PERIOD;
+  const patienceMs = config.lease.leaseDurationMs + 2 * config.lease.retryPeriodMs;
   const impatience = setTimeout(() => done.abort(), patienceMs);
   let outcome: Promise<T> | undefined;
   await runLeaderElection({
+    ...config.lease,
     transport,
-    namespace: config.APITOKEN_NAMESPACE,
-    name: config.APITOKEN_LEASE_NAME,
     identity,
-    leaseDurationMs: config.APITOKEN_LEASE_DURATION,
-    renewDeadlineMs: config.APITOKEN_LEASE_RENEW_DEADLINE,
-    retryPeriodMs: config.APITOKEN_LEASE_RETRY_PERIOD,
     signal: AbortSignal.any([options.signal, done.signal]),
     log,
     async onTerm(term) {
@@ -46,7 +42,7 @@ export async function runErrand<T>(options: ErrandOptions, work: (term: LeaseTer
   options.signal.throwIfAborted();
   if (outcome !== undefined) return outcome;
   throw new LeaseTakenError(
-    `the Lease "${config.APITOKEN_NAMESPACE}/${config.APITOKEN_LEASE_NAME}" could not be taken: a controller leads, or ` +
+    `the Lease "${config.lease.namespace}/${config.lease.name}" could not be taken: a controller leads, or ` +
       "the Lease cannot be written",
   );
 }

@@ -1,13 +1,16 @@
+/*
+ * What the replica that holds the Lease does: queues of passes for one term, fed by watches, by the database and by
+ * housekeeping. The caches outlive terms; nothing here does.
+ */
 import type { LeaseTerm } from "../../kube/lease.ts";
 import type { KubeTransport } from "../../kube/transport.ts";
 import type { Database } from "../../postgres/database.ts";
 import type { Fence } from "../../postgres/leader-epoch.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { whenAborted } from "../../runtime/signals.ts";
-import type { HashMethod } from "../../runtime/token-hash.ts";
 import type { Keyring } from "../../token/keyring.ts";
 import { findCondition } from "../../token/status.ts";
-import type { KeyringPlace } from "../config.ts";
+import type { ControllerConfig } from "../config.ts";
 import type { ControllerMetrics } from "../metrics/metrics.ts";
 import { APITOKENS_BY_OWNER, type Caches, keyOf } from "../pass/caches.ts";
 import type { PassContext } from "../pass/context.ts";
@@ -19,117 +22,132 @@ import { type Housekeeping, keepHouse } from "./housekeeping.ts";
 import { createTerm } from "./term.ts";
 
 export interface LeaderOptions {
+  readonly config: ControllerConfig;
   readonly transport: KubeTransport;
   readonly db: Database;
   readonly caches: Caches;
   readonly keyring: Keyring;
-  readonly keyringPlace: KeyringPlace;
   readonly clusterId: string;
   readonly identity: string;
-  readonly concurrency: number;
-  readonly hashMethod: HashMethod;
-  /** The namespaces that are looked at; all, if empty. */
-  readonly namespaces: readonly string[];
   readonly metrics: ControllerMetrics;
   readonly log: Logger;
-  /** Told of a condition that no retry mends. */
+  /** Called with a condition that no retry fixes. */
   readonly onFatal: (error: unknown) => void;
 }
 
-/** The work of the replica that leads. Between terms there is none. */
+/** This replica's part when it holds the Lease. */
 export interface Leader {
-  /** Has an ApiToken looked at, if this replica leads. */
-  enqueue(key: string): void;
-  /** As `enqueue`, for what the database tells: a key that fails keeps its delay. */
-  nudge(key: string): void;
-  /** Has an OwnerBlock looked at, by its name. */
-  enqueueBlock(name: string): void;
-  /** Has those ApiTokens of an owner looked at that wait for another one's end. */
-  enqueueWaiting(owner: string): void;
-  /** Has all that waited for the database looked at, and everything else too, for changes may have been missed. */
-  onDatabaseBack(): void;
-  /** Leads for one term. */
-  serve(term: LeaseTerm): Promise<void>;
-  readonly queue: Pick<Queue, "depth" | "busy">;
+  /** Where passes are asked for; undefined while this replica does not lead, and so makes none. */
+  readonly inbox: Inbox | undefined;
   /** The epoch that this replica leads in; undefined while it does not lead, or has not reached the database yet. */
   readonly fence: Fence | undefined;
+  /** Leads for one term. */
+  serve(lease: LeaseTerm): Promise<void>;
 }
 
-const IDLE = { depth: 0, busy: 0 };
+/** Takes what watches and database report during one term, and turns it into passes. */
+export interface Inbox {
+  /** Asks for a pass over an ApiToken. */
+  enqueue(key: string): void;
+  /** As `enqueue`, for what the database reports: a key that fails keeps its delay. */
+  nudge(key: string): void;
+  /** Asks for a pass over an OwnerBlock, by its name. */
+  enqueueBlock(name: string): void;
+  /** Asks for passes over the ApiTokens of an owner that wait for another one's end. */
+  enqueueWaiting(owner: string): void;
+  /** Asks for passes over everything, because changes may have been missed while the database was away. */
+  onDatabaseBack(): void;
+  /** Keys that wait for a worker. */
+  readonly depth: number;
+  /** Keys that workers have now. */
+  readonly busy: number;
+}
+
+interface Queues {
+  readonly tokens: Queue;
+  readonly blocks: Queue;
+}
 
 /** OwnerBlocks are few, and each is one statement. */
 const BLOCKS_AT_ONCE = 2;
 
 export function createLeader(options: LeaderOptions): Leader {
-  const { caches, log, metrics } = options;
-  let queues: { tokens: Queue; blocks: Queue } | undefined;
-  let housekeeping: Housekeeping | undefined;
+  const { config, log, metrics } = options;
+  let inbox: Inbox | undefined;
   let fence: Fence | undefined;
 
-  const enqueueAll = () => {
-    for (const { metadata } of caches.ownerBlocks.values()) queues?.blocks.add(metadata.name);
-    for (const { metadata } of caches.apiTokens.values()) queues?.tokens.add(keyOf(metadata));
-  };
-
   return {
-    enqueue: (key) => queues?.tokens.add(key),
-    nudge: (key) => queues?.tokens.nudge(key),
-    enqueueBlock: (name) => queues?.blocks.add(name),
-    enqueueWaiting(owner) {
-      for (const { metadata, status = {} } of caches.apiTokens.byIndex(APITOKENS_BY_OWNER, owner)) {
-        const isWaiting = findCondition(status, "Ready")?.reason === "OwnerLimitExceeded";
-        if (isWaiting) queues?.tokens.add(keyOf(metadata));
-      }
-    },
-    onDatabaseBack() {
-      enqueueAll();
-      housekeeping?.hurry();
-    },
-    get queue() {
-      if (queues === undefined) return IDLE;
-      const { tokens, blocks } = queues;
-      return { depth: tokens.depth + blocks.depth, busy: tokens.busy + blocks.busy };
+    get inbox() {
+      return inbox;
     },
     get fence() {
       return fence;
     },
-    async serve(term) {
+    async serve(lease) {
       const { context, confirmFence } = createTerm(
         {
           ...options,
           onEpoch(raised) {
-            if (!term.signal.aborted) fence = raised;
+            if (!lease.signal.aborted) fence = raised;
           },
           onActions: (actions) => metrics.countActions(actions),
           onEventDropped: () => metrics.eventsDropped.inc(),
         },
-        term,
+        lease,
       );
-      const termQueues = createQueues(options, context);
-      queues = termQueues;
+      const queues = createQueues(options, context);
+      enqueueAll(options.caches, queues);
+      const housekeeping = keepHouse(
+        { context, confirmFence, log, namespaces: config.watchedNamespaces, ...queues },
+        lease.signal,
+      );
+      inbox = createInbox(options.caches, queues, housekeeping);
       metrics.isLeading.set(1);
-      enqueueAll();
-      housekeeping = keepHouse(
-        { context, confirmFence, log, namespaces: options.namespaces, ...termQueues },
-        term.signal,
-      );
-      await whenAborted(term.signal);
+      await whenAborted(lease.signal);
       metrics.isLeading.set(0);
       fence = undefined;
-      await Promise.all([termQueues.tokens.stop(), termQueues.blocks.stop()]);
-      queues = undefined;
-      housekeeping = undefined;
+      await Promise.all([queues.tokens.stop(), queues.blocks.stop()]);
+      inbox = undefined;
       await context.events.flush();
       log.info("term ended");
     },
   };
 }
 
-function createQueues(options: LeaderOptions, context: PassContext): { tokens: Queue; blocks: Queue } {
+function createInbox(caches: Caches, { tokens, blocks }: Queues, housekeeping: Housekeeping): Inbox {
+  return {
+    enqueue: (key) => tokens.add(key),
+    nudge: (key) => tokens.nudge(key),
+    enqueueBlock: (name) => blocks.add(name),
+    enqueueWaiting(owner) {
+      for (const { metadata, status = {} } of caches.apiTokens.byIndex(APITOKENS_BY_OWNER, owner)) {
+        if (findCondition(status, "Ready")?.reason === "OwnerLimitExceeded") tokens.add(keyOf(metadata));
+      }
+    },
+    onDatabaseBack() {
+      enqueueAll(caches, { tokens, blocks });
+      housekeeping.hurry();
+    },
+    get depth() {
+      return tokens.depth + blocks.depth;
+    },
+    get busy() {
+      return tokens.busy + blocks.busy;
+    },
+  };
+}
+
+/** Blocks first: a token that is to end should not be renewed before. */
+function enqueueAll(caches: Caches, { tokens, blocks }: Queues): void {
+  for (const { metadata } of caches.ownerBlocks.values()) blocks.add(metadata.name);
+  for (const { metadata } of caches.apiTokens.values()) tokens.add(keyOf(metadata));
+}
+
+function createQueues(options: LeaderOptions, context: PassContext): Queues {
   const onFailure = (key: string, error: unknown, retryAfterMs: number) =>
     reportFailure(options, key, error, retryAfterMs);
   const tokens = createQueue({
-    concurrency: options.concurrency,
+    concurrency: options.config.concurrency,
     handle: (key, turn) => handleToken(options, context, tokens, key, turn),
     onFailure,
   });

@@ -6,17 +6,15 @@ import { type Fence, isForgotten, raiseEpoch } from "../../postgres/leader-epoch
 import { requireSchema, SchemaMismatchError } from "../../postgres/migrations.ts";
 import { KeyringError } from "../../runtime/keyring-json.ts";
 import type { Logger } from "../../runtime/log.ts";
-import type { HashMethod } from "../../runtime/token-hash.ts";
 import { describeKeyChecks } from "../../token/key-status.ts";
 import type { Action } from "../../token/plan/action.ts";
-import type { KeyringPlace } from "../config.ts";
+import type { ControllerConfig } from "../config.ts";
 import { createSwappedKeysError, requireKeys } from "../keyring/secret.ts";
 import type { PassContext, ReadContext } from "../pass/context.ts";
 import { NotLeadingError } from "../pass/failures.ts";
 
 export interface TermOptions extends ReadContext {
-  readonly keyringPlace: KeyringPlace;
-  readonly hashMethod: HashMethod;
+  readonly config: Pick<ControllerConfig, "hashMethod" | "keyringPlace">;
   readonly identity: string;
   readonly log: Logger;
   /** Told of a condition that no retry mends. */
@@ -36,7 +34,7 @@ export interface Term {
 
 /** The means of one term, from winning the Lease to losing it. */
 export function createTerm(options: TermOptions, lease: LeaseTerm): Term {
-  const { caches, db, keyring, clusterId, hashMethod, log, identity, onActions, onEventDropped } = options;
+  const { caches, db, keyring, clusterId, config, log, identity, onActions, onEventDropped } = options;
   const transport = guardWrites(options.transport, lease);
   let fence: Promise<Fence> | undefined;
   // Raised once a term, when the database is first there to be written to.
@@ -54,7 +52,7 @@ export function createTerm(options: TermOptions, lease: LeaseTerm): Term {
     db,
     keyring,
     clusterId,
-    hashMethod,
+    hashMethod: config.hashMethod,
     events: createEventRecorder({
       transport,
       controller: "apitoken.dev/controller",
@@ -93,9 +91,9 @@ async function startEpoch(options: TermOptions): Promise<Fence> {
 }
 
 /** Throws a KeyringError when the keyring lacks a key, or has a known one with other bytes. */
-async function requireSoundKeyring({ db, clusterId, keyring, keyringPlace }: TermOptions): Promise<void> {
+async function requireSoundKeyring({ db, clusterId, keyring, config }: TermOptions): Promise<void> {
   const swapped = (await checkKeys(db, clusterId, describeKeyChecks(keyring))).map(({ id }) => id);
-  if (swapped.length > 0) throw createSwappedKeysError(swapped, keyringPlace);
+  if (swapped.length > 0) throw createSwappedKeysError(swapped, config.keyringPlace);
   requireKeys(keyring, (await findKeyUses(db, clusterId)).uses);
 }
 

@@ -10,7 +10,6 @@ import { secretsPath } from "../../kube/resources/secret-api.ts";
 import type { KubeTransport } from "../../kube/transport.ts";
 import type { Database } from "../../postgres/database.ts";
 import { revokeAllTokens } from "../../postgres/revoke-all.ts";
-import { pickTermSettings } from "../config.ts";
 import { loadKeyring } from "../keyring/secret.ts";
 import { type ErrandOptions, runErrand } from "../leader/errand.ts";
 import { createTerm } from "../leader/term.ts";
@@ -49,7 +48,7 @@ export async function uninstall(options: UninstallOptions): Promise<UninstallRep
 
 async function letGo(options: UninstallOptions, term: LeaseTerm): Promise<UninstallReport> {
   const { config, transport, mustRevoke } = options;
-  const namespaces = config.APITOKEN_WATCH_NAMESPACES;
+  const namespaces = config.watchedNamespaces;
   const held = (await listApiTokens(transport, namespaces)).filter(({ metadata }) =>
     metadata.finalizers?.includes(FINALIZER),
   );
@@ -74,7 +73,7 @@ async function letGo(options: UninstallOptions, term: LeaseTerm): Promise<Uninst
       }
     };
     const failedBefore = failed.length;
-    await Promise.all(Array.from({ length: config.APITOKEN_CONCURRENCY }, worker));
+    await Promise.all(Array.from({ length: config.concurrency }, worker));
     return resources.length - (failed.length - failedBefore);
   };
   const deleted = await attempt(leaving, ({ metadata }) => reconcile(context as PassContext, keyOf(metadata)));
@@ -90,8 +89,7 @@ async function letGo(options: UninstallOptions, term: LeaseTerm): Promise<Uninst
 /** What revoking needs: the keyring, the database and the fence. Without it the database is not asked for anything. */
 async function prepare(options: UninstallOptions, term: LeaseTerm, leaving: readonly ApiToken[]): Promise<PassContext> {
   const { config, transport } = options;
-  const settings = pickTermSettings(config);
-  const keyring = await loadKeyring(transport, settings.keyringPlace, () => Promise.resolve(true));
+  const keyring = await loadKeyring(transport, config.keyringPlace, () => Promise.resolve(true));
   const caches = createCaches();
   for (const resource of leaving) caches.apiTokens.upsert(resource);
   for (const namespace of new Set(leaving.map(({ metadata }) => metadata.namespace))) {
@@ -100,7 +98,7 @@ async function prepare(options: UninstallOptions, term: LeaseTerm, leaving: read
     for (const secret of secrets) caches.secrets.upsert(secret);
   }
   const clusterId = await findClusterId(transport);
-  return createTerm({ ...options, ...settings, caches, keyring, clusterId, onFatal: () => {} }, term).context;
+  return createTerm({ ...options, caches, keyring, clusterId, onFatal: () => {} }, term).context;
 }
 
 async function listApiTokens(transport: KubeTransport, namespaces: readonly string[]): Promise<ApiToken[]> {

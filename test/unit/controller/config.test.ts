@@ -6,30 +6,34 @@ const read = (settings: Record<string, string>) => readControllerConfig({ DATABA
 
 test("DATABASE_URL alone is enough", () => {
   expect(read({})).toMatchObject({
-    APITOKEN_NAMESPACE: "apitoken-system",
-    APITOKEN_WATCH_NAMESPACES: [],
-    APITOKEN_LEASE_DURATION: 15_000,
-    APITOKEN_LEASE_RENEW_DEADLINE: 10_000,
-    APITOKEN_LEASE_RETRY_PERIOD: 2_000,
+    databaseLogin: { url: DATABASE_URL, passwordFile: undefined },
+    watchedNamespaces: [],
+    keyringPlace: { namespace: "apitoken-system", name: "apitoken-keyring" },
+    keyringReloadMs: 30_000,
+    hashMethod: { algorithm: "hmac-sha256" },
+    lease: {
+      namespace: "apitoken-system",
+      name: "apitoken-controller",
+      leaseDurationMs: 15_000,
+      renewDeadlineMs: 10_000,
+      retryPeriodMs: 2_000,
+    },
   });
 });
 
 test("the longest and the shortest lease are taken", () => {
   const longest = { APITOKEN_LEASE_DURATION: "1h", APITOKEN_LEASE_RENEW_DEADLINE: "59m" };
-  expect(read(longest)).toMatchObject({ APITOKEN_LEASE_DURATION: 3_600_000 });
+  expect(read(longest)).toMatchObject({ lease: { leaseDurationMs: 3_600_000 } });
   const shortest = {
     APITOKEN_LEASE_DURATION: "1100ms",
     APITOKEN_LEASE_RENEW_DEADLINE: "1s",
     APITOKEN_LEASE_RETRY_PERIOD: "100ms",
   };
-  expect(read(shortest)).toMatchObject({ APITOKEN_LEASE_RENEW_DEADLINE: 1_000, APITOKEN_LEASE_RETRY_PERIOD: 100 });
+  expect(read(shortest)).toMatchObject({ lease: { renewDeadlineMs: 1_000, retryPeriodMs: 100 } });
 });
 
 test("namespaces that are named twice are watched once", () => {
-  expect(read({ APITOKEN_WATCH_NAMESPACES: " shop, team-1,shop" }).APITOKEN_WATCH_NAMESPACES).toEqual([
-    "shop",
-    "team-1",
-  ]);
+  expect(read({ APITOKEN_WATCH_NAMESPACES: " shop, team-1,shop" }).watchedNamespaces).toEqual(["shop", "team-1"]);
 });
 
 test.each([
