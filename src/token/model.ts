@@ -81,13 +81,13 @@ export interface OwnerLimit {
   readonly scope: "Cluster" | "Database";
 }
 
-/** What the policies say of one ApiToken. */
+/** What the policies say about one ApiToken. */
 export type PolicyVerdict =
-  | { readonly kind: "allowed"; readonly policy: AppliedPolicy }
-  /** The policy that applies forbids it, by this rule. */
-  | { readonly kind: "denied"; readonly policy: string; readonly rule: string }
+  | { readonly kind: "allowed"; readonly applied: AppliedPolicy }
+  /** The policy that applies, by its name, forbids it with this rule. */
+  | { readonly kind: "denied"; readonly applied?: undefined; readonly name: string; readonly rule: string }
   /** No policy selects its namespace. */
-  | { readonly kind: "missing" };
+  | { readonly kind: "missing"; readonly applied?: undefined };
 
 /** One issued credential: a row of apitoken.tokens, without its hash. */
 export interface TokenRow {
@@ -134,7 +134,10 @@ export interface StraySecret {
   readonly holds: string | undefined;
 }
 
-/** Everything that one pass looks at. */
+/**
+ * Everything that one pass decides on, as plain facts. The objects they were taken from are in the controller's
+ * Observation; decisions must not see those, or they could not be made without a cluster.
+ */
 export interface Observed {
   /** The database's clock, so that pods with wrong clocks decide alike. */
   readonly now: Date;

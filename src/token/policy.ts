@@ -36,7 +36,7 @@ export function judge(policies: Iterable<Policy>, subject: PolicySubject): Polic
     .sort((left, right) => right.priority - left.priority || (left.name < right.name ? -1 : 1));
   if (policy === undefined) return { kind: "missing" };
   const rule = findBrokenRule(policy, subject);
-  return rule === undefined ? { kind: "allowed", policy } : { kind: "denied", policy: policy.name, rule };
+  return rule === undefined ? { kind: "allowed", applied: policy } : { kind: "denied", name: policy.name, rule };
 }
 
 /** Whether a selector selects an object with these labels, as Kubernetes has it: NotIn selects what lacks the label. */

@@ -28,7 +28,7 @@ export function aPolicy(overrides: Partial<AppliedPolicy> = {}): AppliedPolicy {
   };
 }
 
-export const ALLOWED: PolicyVerdict = { kind: "allowed", policy: aPolicy() };
+export const ALLOWED: PolicyVerdict = { kind: "allowed", applied: aPolicy() };
 
 export const RESOURCE_UID = "11111111-1111-4111-8111-111111111111";
 

@@ -73,7 +73,7 @@ function prepare(context: PassContext, key: string, observation: Observation, ac
   const parts: { readonly [Name in Part]: Execution[Name] | undefined } = {
     resource: observation.resource,
     desired: observation.spec.desired,
-    policy: observation.policy.kind === "allowed" ? observation.policy.policy : undefined,
+    policy: observation.policy.applied,
   };
   for (const { kind } of actions) {
     const missing = NEEDS[kind].find((part) => parts[part] === undefined);

@@ -1,3 +1,37 @@
+/*
+ * Turns the objects around one ApiToken into facts. Three places can disagree about which token is the right one: the
+ * rows decide what is live, the Secrets what somebody can use, the status what was published. No place alone is enough,
+ * as these scenes show (r1 and r2 are the rows of revisions 1 and 2; an arrow reads "holds").
+ *
+ * A quiet day. r1 is `held`: live, and in the Secret that the spec names.
+ *
+ *     rows: r1 live              Secret a → r1               status: r1
+ *
+ * A rotation. r2 was just written to the Secret; consumers may still have r1 in memory. r2 is `held`, r1 is the
+ * `previous` token, and lives until its overlap ends.
+ *
+ *     rows: r1 live, r2 live     Secret a → r2               status: r2, previous r1
+ *
+ * A crash between row and Secret. Neither a Secret nor the status shows r2, so nobody can have its plaintext: it is lost.
+ * Its row is reused for a new token, and r1 keeps working meanwhile.
+ *
+ *     rows: r1 live, r2 live     Secret a → r1               status: r1
+ *
+ * Somebody put an old Secret back. r2 was published, but no Secret holds its plaintext any more: r1 is kept, and r2 is
+ * an orphan, which is revoked.
+ *
+ *     rows: r1 live, r2 live     Secret a → r1               status: r2
+ *
+ * A new name. The spec names Secret b now. a is a `stray`: ours by its owner reference, under a name that the spec no
+ * longer asks for. Its token moves to b, and only then is a deleted.
+ *
+ *     rows: r1 live              Secret a → r1, b absent     status: r1
+ *
+ * Somebody else's Secret. It has another owner, or none and no token of ours: it is `foreign`, and nothing is ever
+ * written to it. Which token a Secret holds is found by hash, not by an annotation, because anybody can edit that.
+ *
+ *     rows: r1 live              Secret a → something else   status: r1
+ */
 import { type ApiToken, parseSpec } from "../../kube/resources/api-token.ts";
 import { getApiToken } from "../../kube/resources/api-token-api.ts";
 import { FINALIZER, MANAGED_LABEL, ROTATE_ANNOTATION } from "../../kube/resources/group.ts";
@@ -21,10 +55,14 @@ import type { ReadContext } from "./context.ts";
 import { observePolicy } from "./observe-policy.ts";
 import { describeSecret, findHeldToken } from "./observe-secret.ts";
 
-/** A row, as it is stored and as it is understood. */
+/** A row as it is stored, with its metadata decrypted. */
 export type SeenToken = TokenRecord & TokenRow;
 
-/** What was seen, reduced to what `plan` needs, together with the objects that `execute` acts on. */
+/**
+ * One look at the world, in two forms. `observed` is what `plan` decides on: plain facts without Kubernetes objects or
+ * hashes, so that decisions can be tested without a cluster. The rest are the objects that those facts were taken from,
+ * so that `execute` writes to exactly the versions that the decision is about.
+ */
 export interface Observation {
   readonly spec: ParsedSpec;
   readonly observed: Observed;
@@ -92,7 +130,7 @@ function describeClaim({ metadata }: ApiToken, { owner }: DesiredToken, policy: 
     resourceUid: metadata.uid,
     createdAt: new Date(metadata.creationTimestamp ?? 0),
     owner,
-    limit: policy.kind === "allowed" ? policy.policy.owner : undefined,
+    limit: policy.applied?.owner,
   };
 }
 

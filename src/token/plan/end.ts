@@ -65,15 +65,14 @@ function findBlock({ desired, observed: { block, now } }: Situation): End | unde
 
 function findDenial({ policy }: Situation): End | undefined {
   if (policy.kind !== "denied") return undefined;
-  return { reason: "PolicyDenied", message: `ApiTokenPolicy "${policy.policy}" forbids this: ${policy.rule}.` };
+  return { reason: "PolicyDenied", message: `ApiTokenPolicy "${policy.name}" forbids this: ${policy.rule}.` };
 }
 
 /** One that was superseded never fights back: else two ApiTokens of one owner would take turns for ever. */
 function findExcess(situation: Situation): End | undefined {
-  const { desired, observed, policy, live } = situation;
+  const { desired, observed, applied, live } = situation;
   const isSuperseded = hasEndedFor("Superseded", situation);
-  if (policy.kind !== "allowed" && !isSuperseded) return undefined;
-  const limit = policy.kind === "allowed" ? policy.policy.owner : undefined;
+  const limit = applied?.owner;
   if (isSuperseded || (limit?.onLimit === "RevokeOldest" && observed.rivals.newer >= limit.max)) {
     const count = limit === undefined ? "" : `: the owner may have ${limit.max}`;
     return {

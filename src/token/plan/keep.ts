@@ -22,8 +22,7 @@ const DEFAULT_WARN_BEFORE_MS = 7 * 24 * 3_600_000;
 
 /** The Secret holds a live token: keep it, make everything around it as the spec says, and end those before it. */
 export function planUpkeep(situation: Situation, held: TokenRow): Plan {
-  const { desired, observed, policy, live } = situation;
-  const applied = policy.kind === "allowed" ? policy.policy : undefined;
+  const { desired, observed, applied, live } = situation;
   const { expiresAt } = applied ? resolveLifetime(desired.lifetime, applied.lifetime, held.issuedAt) : held;
   const previous = findPrevious(live, held);
   const actions: Action[] = [
@@ -53,8 +52,8 @@ export function planUpkeep(situation: Situation, held: TokenRow): Plan {
   };
 }
 
-function grant({ desired, policy }: Situation, token: TokenRow, expiresAt: Date): Action[] {
-  if (policy.kind !== "allowed" || isAsDesired(token, desired, policy.policy.grace, expiresAt)) return [];
+function grant({ desired, applied }: Situation, token: TokenRow, expiresAt: Date): Action[] {
+  if (applied === undefined || isAsDesired(token, desired, applied.grace, expiresAt)) return [];
   return [{ kind: "updateToken", tokenId: token.id, expiresAt }];
 }
 
@@ -98,11 +97,11 @@ function endOlder(situation: Situation, held: TokenRow): Action[] {
  * When the overlap of the previous token ends: never later than the policy lets it live. Whatever the status no longer
  * names as the previous token had its overlap already, or was revoked: a backup has brought it back, and it must not live again.
  */
-function overlapEnd({ desired, observed, policy }: Situation, previous: TokenRow): Date {
+function overlapEnd({ desired, observed, applied }: Situation, previous: TokenRow): Date {
   const { now, resource } = observed;
   const { revision = 0, previous: told } = resource.status;
   const ends = [now.getTime() + desired.rotation.overlapMs, previous.expiresAt.getTime()];
-  if (policy.kind === "allowed") ends.push(previous.issuedAt.getTime() + policy.policy.lifetime.maxMs);
+  if (applied !== undefined) ends.push(previous.issuedAt.getTime() + applied.lifetime.maxMs);
   if (previous.revision < revision || findCondition(resource.status, "Revoked") !== undefined) {
     ends.push(told?.tokenId === previous.id ? new Date(told.validUntil).getTime() : now.getTime());
   }
@@ -110,17 +109,17 @@ function overlapEnd({ desired, observed, policy }: Situation, previous: TokenRow
 }
 
 function claim(situation: Situation, held: TokenRow): ConditionClaim[] {
-  const { desired, observed, policy } = situation;
+  const { desired, observed, applied } = situation;
   const claims: ConditionClaim[] = [];
-  if (policy.kind === "allowed") {
+  if (applied !== undefined) {
     claims.push({
       type: "Ready",
       status: "True",
       reason: held.revision === 1 ? "Issued" : "Rotated",
       message: `Secret "${desired.secret.name}" holds a live token.`,
     });
-    const lifetime = resolveLifetime(desired.lifetime, policy.policy.lifetime, held.issuedAt);
-    if (lifetime.isClamped) claims.push(claimClamped(policy.policy.lifetime, lifetime.expiresAt));
+    const lifetime = resolveLifetime(desired.lifetime, applied.lifetime, held.issuedAt);
+    if (lifetime.isClamped) claims.push(claimClamped(applied.lifetime, lifetime.expiresAt));
   } else {
     const message = `No ApiTokenPolicy selects this namespace: the token works until it expires, and is not renewed.`;
     claims.push({ type: "Ready", status: "True", reason: "PolicyMissing", message });
@@ -151,8 +150,7 @@ function claimExpiring(held: TokenRow): ConditionClaim {
 /** From when on a token that does not rotate is called ExpiringSoon. */
 function warningTime(situation: Situation, held: TokenRow): Date | undefined {
   if (isRotating(situation)) return undefined;
-  const { policy } = situation;
-  const warnBeforeMs = policy.kind === "allowed" ? policy.policy.warnBeforeMs : DEFAULT_WARN_BEFORE_MS;
+  const warnBeforeMs = situation.applied?.warnBeforeMs ?? DEFAULT_WARN_BEFORE_MS;
   return new Date(endOf(held).getTime() - warnBeforeMs);
 }
 

@@ -1,3 +1,7 @@
+/*
+ * Every decision about an ApiToken starts here: whether to issue, keep, move, end or wait. Which of two rules wins is
+ * decided by their order in planLife and nothing else; test/unit/token/precedence.test.ts checks each pair.
+ */
 import { isLive } from "../lifetime.ts";
 import type { DesiredToken, Observed, ObservedResource, PolicyVerdict, TokenRow } from "../model.ts";
 import type { Action, Plan } from "./action.ts";
@@ -8,14 +12,14 @@ import { describeSituation, findMovable, type Situation } from "./situation.ts";
 import { deleteSecrets, revoke } from "./steps.ts";
 import { planConflict, planExpiry, planInvalid, planOverLimit, planPolicyMissing, planSuspension } from "./wait.ts";
 
-/** What a spec came to when it was read: a wish, or why it is none. */
+/** What reading a spec gave: what it asks for, or why it cannot be read. */
 export type ParsedSpec =
   | { readonly desired: DesiredToken; readonly problem?: undefined }
   | { readonly desired?: undefined; readonly problem: string };
 
 /**
  * What one pass over an ApiToken is to do: the first rule that has an answer gives it. Pure: the same input gives the
- * same plan, and a plan that was carried out, wholly or up to any point, leads to a plan that does the rest.
+ * same plan, and carrying out a plan, completely or up to any point, leads to a plan that does the rest.
  */
 export function plan(spec: ParsedSpec, observed: Observed, policy: PolicyVerdict): Plan {
   const { resource, now } = observed;
@@ -31,33 +35,43 @@ export function plan(spec: ParsedSpec, observed: Observed, policy: PolicyVerdict
     spec.desired === undefined
       ? planInvalid(spec.problem, here, live.filter(isOwn))
       : planLife(describeSituation(spec.desired, here, policy));
+  // Of an ApiToken of the same name that was deleted while nobody watched.
   const former = live.filter((token) => !isOwn(token));
   return { ...rest, actions: [...revoke(former, "ResourceDeleted"), ...rest.actions] };
 }
 
 function planLife(situation: Situation): Plan {
   return (
+    // Somebody wants the token dead: nothing below may delay that, not even a suspension.
     planForbidden(situation) ??
+    // Whoever suspends wants to look at things as they are: nothing is issued, moved, repaired or retired.
     planSuspension(situation) ??
+    // Before anything is issued or moved, so that a token that is to end is not renewed first.
     planRetired(situation) ??
+    // Without a Secret to write to, a new token would be lost as soon as it is made.
     planConflict(situation) ??
+    // Before a new token is considered: the one that exists only needs to be where the spec now wants it.
     planMove(situation) ??
+    // Nothing stands in the way: keep the token, have the next one follow it, or issue the first.
     planToken(situation)
   );
 }
 
-/** Keeps the token that is there, has the next one follow it, or issues the first. */
 function planToken(situation: Situation): Plan {
-  const { held, policy } = situation;
-  if (policy.kind !== "allowed") {
-    return held === undefined ? (planPolicyMissing(situation) as Plan) : planUpkeep(situation, held);
-  }
-  const applied = policy.policy;
+  const { held, applied } = situation;
+  // A policy that forbids it was dealt with before: here none selects the namespace.
+  if (applied === undefined) return held === undefined ? planPolicyMissing(situation) : planUpkeep(situation, held);
   if (held !== undefined && !isDue(situation, held, applied)) return planUpkeep(situation, held);
-  return planExpiry(situation, applied) ?? planOverLimit(situation, applied) ?? planIssue(situation, applied);
+  return (
+    // A token that was meant to end is not replaced, or a lifetime would be without end.
+    planExpiry(situation, applied) ??
+    // The database would refuse it anyway; here it costs no attempt, and the status can say why.
+    planOverLimit(situation, applied) ??
+    planIssue(situation, applied)
+  );
 }
 
-/** The token is where the spec wanted it earlier: it moves, for a new name is no reason for a new token. */
+/** The token is in the Secret that the spec named earlier. It moves: a new name is not a reason for a new token. */
 function planMove(situation: Situation): Plan | undefined {
   const movable = findMovable(situation);
   if (movable === undefined) return undefined;
@@ -69,7 +83,7 @@ function planMove(situation: Situation): Plan | undefined {
   };
 }
 
-/** Rows first, so that the token is dead before anything that says so is gone. */
+/** Rows first: the token must be dead before the last trace of it in the cluster is gone. */
 function planDeletion(
   desired: DesiredToken | undefined,
   resource: ObservedResource,

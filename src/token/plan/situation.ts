@@ -1,5 +1,13 @@
 import { isLive } from "../lifetime.ts";
-import type { DesiredToken, Observed, ObservedResource, PolicyVerdict, Reason, TokenRow } from "../model.ts";
+import type {
+  AppliedPolicy,
+  DesiredToken,
+  Observed,
+  ObservedResource,
+  PolicyVerdict,
+  Reason,
+  TokenRow,
+} from "../model.ts";
 import { findCondition } from "../status.ts";
 
 /** An ApiToken that exists, and whose spec can be read, as the rules look at it. */
@@ -7,6 +15,8 @@ export interface Situation {
   readonly desired: DesiredToken;
   readonly observed: Observed & { readonly resource: ObservedResource };
   readonly policy: PolicyVerdict;
+  /** What the policy that allows it sets; undefined where none does. */
+  readonly applied: AppliedPolicy | undefined;
   /** Rows of this very resource that are live, oldest first. */
   readonly live: readonly TokenRow[];
   /** Its row of the highest revision, dead or live. */
@@ -23,7 +33,15 @@ export function describeSituation(
 ): Situation {
   const own = observed.tokens.filter((token) => token.resourceUid === observed.resource.uid);
   const live = own.filter((token) => isLive(token, observed.now));
-  return { desired, observed, policy, live, newest: own.at(-1), held: findHeld(observed, live) };
+  return {
+    desired,
+    observed,
+    policy,
+    applied: policy.applied,
+    live,
+    newest: own.at(-1),
+    held: findHeld(observed, live),
+  };
 }
 
 /** The live row that the Secret of the wanted name holds, if it is ours. */
@@ -88,16 +106,12 @@ export function lastActivity({ live, observed: { now, resource } }: Situation): 
 }
 
 /** The stricter of what the spec and the policy say; undefined when neither does. */
-export function inactivityLimit({ desired, policy }: Situation): number | undefined {
-  const limits = [
-    desired.inactivityTimeoutMs,
-    policy.kind === "allowed" ? policy.policy.inactivityTimeoutMs : undefined,
-  ];
-  const set = limits.filter((limit) => limit !== undefined);
+export function inactivityLimit({ desired, applied }: Situation): number | undefined {
+  const set = [desired.inactivityTimeoutMs, applied?.inactivityTimeoutMs].filter((limit) => limit !== undefined);
   return set.length === 0 ? undefined : Math.min(...set);
 }
 
 /** Whether the next token comes by itself. */
-export function isRotating({ desired, policy }: Situation): boolean {
-  return desired.rotation.isAutomatic && desired.lifetime.kind !== "fixed" && policy.kind === "allowed";
+export function isRotating({ desired, applied }: Situation): boolean {
+  return desired.rotation.isAutomatic && desired.lifetime.kind !== "fixed" && applied !== undefined;
 }

@@ -66,8 +66,7 @@ export function planConflict({ desired, observed, live }: Situation): Plan | und
 }
 
 /** Without a policy nothing new is issued: who could say what is allowed? */
-export function planPolicyMissing({ policy, observed }: Situation): Plan | undefined {
-  if (policy.kind !== "missing") return undefined;
+export function planPolicyMissing({ observed }: Situation): Plan {
   const message =
     "No ApiTokenPolicy selects this namespace, so no token is issued. Create one whose namespaceSelector selects it " +
     "(an empty selector selects all).";

@@ -13,7 +13,7 @@ export const published = aResource({ status: { tokenId: row.id, revision: 1 } })
 
 export const allow = (policy: Parameters<typeof aPolicy>[0]): PolicyVerdict => ({
   kind: "allowed",
-  policy: aPolicy(policy),
+  applied: aPolicy(policy),
 });
 
 export const rejecting = allow({ owner: { max: 1, onLimit: "Reject", scope: "Cluster" } });

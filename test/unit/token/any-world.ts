@@ -103,12 +103,15 @@ const anyAppliedPolicy: fc.Arbitrary<AppliedPolicy> = fc
   })
   .map(({ maxHours, ...rest }) => aPolicy({ ...rest, lifetime: { ...LIMITS, maxMs: maxHours * HOUR_MS } }));
 
-export const anyAllowed: fc.Arbitrary<PolicyVerdict> = anyAppliedPolicy.map((policy) => ({ kind: "allowed", policy }));
+export const anyAllowed: fc.Arbitrary<PolicyVerdict> = anyAppliedPolicy.map((applied) => ({
+  kind: "allowed",
+  applied,
+}));
 
 const anyVerdict: fc.Arbitrary<PolicyVerdict> = fc.oneof(
   { weight: 8, arbitrary: anyAllowed },
   { weight: 1, arbitrary: fc.constant({ kind: "missing" }) },
-  { weight: 1, arbitrary: fc.constant({ kind: "denied", policy: "default", rule: 'owner "alice" is not allowed' }) },
+  { weight: 1, arbitrary: fc.constant({ kind: "denied", name: "default", rule: 'owner "alice" is not allowed' }) },
 );
 
 const anyBlock = fc.oneof(

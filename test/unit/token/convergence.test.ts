@@ -51,8 +51,8 @@ function watchSteps(world: World): (action: Action) => void {
 
 function expectWithinMaximum({ policy }: World, row: TokenRow, given: ReadonlyMap<string, number>): void {
   if (given.get(row.id) === row.expiresAt.getTime()) return;
-  if (policy.kind !== "allowed") throw new Error(`${row.id} was issued or changed, and no policy allows it`);
-  expect(row.expiresAt.getTime()).toBeLessThanOrEqual(row.issuedAt.getTime() + policy.policy.lifetime.maxMs);
+  if (policy.applied === undefined) throw new Error(`${row.id} was issued or changed, and no policy allows it`);
+  expect(row.expiresAt.getTime()).toBeLessThanOrEqual(row.issuedAt.getTime() + policy.applied.lifetime.maxMs);
 }
 
 /** Whether time alone has ended it, or a lifetime that is shorter now and has no next one. */
@@ -172,11 +172,11 @@ describe("killed after every number of actions, twice over", () => {
       { rows: 1, live: 0 },
     ],
     ["so does one of a blocked owner", { block: { reason: "left", effectiveAt: NOW } }, { rows: 1, live: 0 }],
-    ["so does one that is forbidden", { policy: { kind: "denied", policy: "p", rule: "r" } }, { rows: 1, live: 0 }],
+    ["so does one that is forbidden", { policy: { kind: "denied", name: "p", rule: "r" } }, { rows: 1, live: 0 }],
     ["so does one that is superseded", { rivals: { older: 0, newer: 1 } }, { rows: 1, live: 0 }],
     [
       "so does one over the limit",
-      { rivals: { older: 1, newer: 0 }, policy: { kind: "allowed", policy: rejecting } },
+      { rivals: { older: 1, newer: 0 }, policy: { kind: "allowed", applied: rejecting } },
       { rows: 1, live: 0 },
     ],
     [

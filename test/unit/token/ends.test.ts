@@ -38,12 +38,12 @@ const ENDS: Readonly<Record<RevocationReason, readonly End[]>> = {
     ],
   ],
   PolicyDenied: [
-    ["the policy forbids it", aConvergedObserved(), {}, { kind: "denied", policy: "p", rule: "r" }],
+    ["the policy forbids it", aConvergedObserved(), {}, { kind: "denied", name: "p", rule: "r" }],
     [
       "also where it is suspended",
       aConvergedObserved(),
       { isSuspended: true },
-      { kind: "denied", policy: "p", rule: "r" },
+      { kind: "denied", name: "p", rule: "r" },
     ],
   ],
   Superseded: [

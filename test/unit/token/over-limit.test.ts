@@ -5,7 +5,7 @@ import { aDesiredToken, anObserved, aPolicy, aResource, aTokenRow, HOUR_MS, NOW 
 test("with Reject, a previous token in its overlap keeps no place for the next one, as in the issuing transaction", () => {
   const policy = {
     kind: "allowed",
-    policy: aPolicy({ owner: { max: 1, onLimit: "Reject", scope: "Cluster" } }),
+    applied: aPolicy({ owner: { max: 1, onLimit: "Reject", scope: "Cluster" } }),
   } as const;
   const previous = aTokenRow({ revokedAt: new Date(NOW.getTime() + HOUR_MS), revocationReason: "Rotated" });
   const observed = anObserved({

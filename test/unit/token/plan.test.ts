@@ -39,7 +39,7 @@ const once = { ...aDesiredToken().rotation, isAutomatic: false };
 const missing: PolicyVerdict = { kind: "missing" };
 const rejecting: PolicyVerdict = {
   kind: "allowed",
-  policy: aPolicy({ owner: { max: 1, onLimit: "Reject", scope: "Cluster" } }),
+  applied: aPolicy({ owner: { max: 1, onLimit: "Reject", scope: "Cluster" } }),
 };
 
 const CASES: readonly Case[] = [
@@ -205,7 +205,7 @@ const CASES: readonly Case[] = [
   },
   {
     sentence: "so does one that the policy forbids",
-    policy: { kind: "denied", policy: "strict", rule: "no" },
+    policy: { kind: "denied", name: "strict", rule: "no" },
     observed: aConvergedObserved(),
     actions: ["revokeTokens", "deleteSecret"],
     reason: "PolicyDenied",

@@ -143,13 +143,13 @@ describe("the policies", () => {
     ],
   ])("decide by the one %s, in any order", (_, policies, expected) => {
     for (const order of [policies, [...policies].reverse()]) {
-      expect(judge(order, aSubject())).toMatchObject({ kind: "allowed", policy: { name: expected } });
+      expect(judge(order, aSubject())).toMatchObject({ kind: "allowed", applied: { name: expected } });
     }
   });
 
   test("forbid by the one that applies, though another would allow", () => {
     const strict = aRule({ name: "strict", priority: 1, owners: ["bob"] });
-    expect(judge([aRule(), strict], aSubject())).toMatchObject({ kind: "denied", policy: "strict" });
+    expect(judge([aRule(), strict], aSubject())).toMatchObject({ kind: "denied", name: "strict" });
   });
 
   test.each<[string, Partial<Policy>, Partial<PolicySubject>, string]>([
@@ -168,7 +168,7 @@ describe("the policies", () => {
     ["any owner", { owners: [] }, {}, 'owner "alice" is not among its owners (none) in namespace "team-a"'],
     ["any scope", { scopes: [] }, { scopes: ["a"] }, 'scope "a" is not among its scopes (none) in namespace "team-a"'],
   ])("say which rule forbids %s, and what it allows", (_, policy, subject, rule) => {
-    expect(judge([aRule(policy)], aSubject(subject))).toEqual({ kind: "denied", policy: "default", rule });
+    expect(judge([aRule(policy)], aSubject(subject))).toEqual({ kind: "denied", name: "default", rule });
   });
 
   test("allow a token without scopes whatever scopes they allow", () => {

@@ -19,7 +19,7 @@ const later = (ms: number) => new Date(NOW.getTime() + ms);
 const PRECEDENCE: readonly [reason: Reason, Partial<Observed>, Partial<DesiredToken>, PolicyVerdict | undefined][] = [
   ["RevokedBySpec", {}, { isRevoked: true }, undefined],
   ["OwnerBlocked", { block: { reason: "", effectiveAt: NOW } }, {}, undefined],
-  ["PolicyDenied", {}, {}, { kind: "denied", policy: "p", rule: "r" }],
+  ["PolicyDenied", {}, {}, { kind: "denied", name: "p", rule: "r" }],
   ["Suspended", {}, { isSuspended: true }, undefined],
   ["Superseded", { rivals: { older: 0, newer: 1 } }, {}, undefined],
   ["Inactive", { tokens: [aTokenRow({ revokedAt: NOW, revocationReason: "Inactive" })] }, {}, undefined],

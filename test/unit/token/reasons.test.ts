@@ -31,7 +31,7 @@ const rotation = { ...aDesiredToken().rotation, isAutomatic: false };
 const once = { rotation, lifetime: twoHours };
 const rejecting: PolicyVerdict = {
   kind: "allowed",
-  policy: aPolicy({ owner: { max: 1, onLimit: "Reject", scope: "Cluster" } }),
+  applied: aPolicy({ owner: { max: 1, onLimit: "Reject", scope: "Cluster" } }),
 };
 const missing: PolicyVerdict = { kind: "missing" };
 
@@ -112,7 +112,7 @@ const REASONS: Readonly<Record<Exclude<Reason, EventReason>, Said>> = {
       "This is final; to have a token again, apply another ApiToken.",
   },
   PolicyDenied: {
-    status: () => statusOf(anObserved(), {}, { kind: "denied", policy: "strict", rule: 'scope "a" is not allowed' }),
+    status: () => statusOf(anObserved(), {}, { kind: "denied", name: "strict", rule: 'scope "a" is not allowed' }),
     type: "Ready",
     is: "False",
     message: 'ApiTokenPolicy "strict" forbids this: scope "a" is not allowed.',
@@ -208,7 +208,7 @@ describe("without a policy", () => {
 });
 
 test("the policy says how long ahead a token is said to expire soon; one that rotates never is", () => {
-  const warned: PolicyVerdict = { kind: "allowed", policy: aPolicy({ warnBeforeMs: HOUR_MS }) };
+  const warned: PolicyVerdict = { kind: "allowed", applied: aPolicy({ warnBeforeMs: HOUR_MS }) };
   const status = (issuedAt: Date, desired: Partial<DesiredToken>) =>
     findCondition(
       statusOf(

@@ -82,8 +82,7 @@ function expectDecided(world: World, before: World, desired: DesiredToken): void
       expectEnded(world, "Superseded");
       break;
     case "Inactive": {
-      const hasTimeout =
-        desired.inactivityTimeoutMs ?? (world.policy.kind === "allowed" && world.policy.policy.inactivityTimeoutMs);
+      const hasTimeout = desired.inactivityTimeoutMs ?? world.policy.applied?.inactivityTimeoutMs;
       expect(wasEndedFor("Inactive", before) || Boolean(hasTimeout)).toBe(true);
       expectEnded(world, "Inactive");
       break;
@@ -114,8 +113,8 @@ function expectDecided(world: World, before: World, desired: DesiredToken): void
 function hasNewerRival({ policy, rivals }: World): boolean {
   return (
     policy.kind === "allowed" &&
-    policy.policy.owner.onLimit === "RevokeOldest" &&
-    rivals.newer >= policy.policy.owner.max
+    policy.applied.owner.onLimit === "RevokeOldest" &&
+    rivals.newer >= policy.applied.owner.max
   );
 }
 
@@ -150,7 +149,7 @@ function expectReady(world: World, desired: DesiredToken): void {
   }
   expect(readyOf(world)?.reason).toBe(token.revision === 1 ? "Issued" : "Rotated");
   expect(token).toMatchObject({ ...grantOf(world), expiresAt: endFor(world, token.issuedAt) });
-  expectRotation(world, desired, token, policy.policy);
+  expectRotation(world, desired, token, policy.applied);
 }
 
 function expectRotation(world: World, desired: DesiredToken, token: TokenRow, { owner }: AppliedPolicy): void {
@@ -180,5 +179,5 @@ function expectPrevious(world: World, token: TokenRow): void {
   const latest = now.getTime() + (spec.desired?.rotation.overlapMs ?? 0);
   expect(endOf(previous).getTime()).toBeLessThanOrEqual(latest);
   if (policy.kind !== "allowed") return;
-  expect(endOf(previous).getTime()).toBeLessThanOrEqual(previous.issuedAt.getTime() + policy.policy.lifetime.maxMs);
+  expect(endOf(previous).getTime()).toBeLessThanOrEqual(previous.issuedAt.getTime() + policy.applied.lifetime.maxMs);
 }

@@ -55,8 +55,8 @@ describe("a status", () => {
 
   test("of a clamped token names the maximum, not the default", () => {
     const limits = { defaultMs: HOUR_MS, maxMs: 720 * HOUR_MS };
-    const policy = aPolicy({ lifetime: limits });
-    const status = statusOf(aConvergedObserved(), { lifetime: clampedLife }, { kind: "allowed", policy });
+    const applied = aPolicy({ lifetime: limits });
+    const status = statusOf(aConvergedObserved(), { lifetime: clampedLife }, { kind: "allowed", applied });
     expect(findCondition(status, "LifetimeClamped")?.message).toContain("maximum lifetime is 720h");
   });
 

@@ -242,8 +242,8 @@ export function endFor(world: World, issuedAt: Date): Date {
 
 /** What the policy that allows the ApiToken says. */
 export function needPolicy({ policy }: World): AppliedPolicy {
-  if (policy.kind !== "allowed") throw new Error("the plan issues or changes a token that no policy allows");
-  return policy.policy;
+  if (policy.applied === undefined) throw new Error("the plan issues or changes a token that no policy allows");
+  return policy.applied;
 }
 
 function needDesired({ spec }: World): DesiredToken {
