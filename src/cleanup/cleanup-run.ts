@@ -13,6 +13,7 @@ import type { Database, Queryable } from "../postgres/database.ts";
 import {
   createEventPartitions,
   dropEventPartitions,
+  EVENT_MONTHS_AHEAD,
   findExpiredEventPartitions,
 } from "../postgres/event-partitions.ts";
 import { requireSchema } from "../postgres/migrations.ts";
@@ -26,9 +27,6 @@ import { findClockWarning, findExcess, findObstruction } from "./safety.ts";
 import { explainFailure, type PlannedTarget, runTarget, untouched } from "./target-run.ts";
 import { checkTargets, requireTargets } from "./targets.ts";
 import { startThrottle } from "./throttle.ts";
-
-/** The audit trail has partitions for so many months to come. */
-const MONTHS_AHEAD = 3;
 
 export interface RunContext {
   readonly db: Database;
@@ -139,7 +137,7 @@ async function cleanUp(context: SessionContext, targets: readonly CleanupTarget[
   const { session, config, db, log } = context;
   // First of all: without a partition for the month no token could be issued.
   const auditPartitions = {
-    created: await createEventPartitions(session, MONTHS_AHEAD),
+    created: await createEventPartitions(session, EVENT_MONTHS_AHEAD),
     dropped: await dropEventPartitions(session, config.APITOKEN_CLEANUP_AUDIT_RETENTION),
   };
   const courtesy = createCourtesy(config.APITOKEN_CLEANUP_BUSY_SHARE, await readNextXid(session));

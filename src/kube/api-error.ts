@@ -1,3 +1,8 @@
+/** Whether a path of the API is that of Secrets: a namespace may be called "secrets" as well. */
+export function isSecretsPath(path: string): boolean {
+  return /^\/api\/v1\/(namespaces\/[^/]+\/)?secrets([/?]|$)/.test(path);
+}
+
 /** The API server refused a call. `code` is the HTTP status, `reason` the Status' machine-readable reason. */
 export class KubeApiError extends Error {
   override readonly name = "KubeApiError";

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Dispatcher, request as send } from "undici";
-import { KubeApiError, KubeUnreachableError } from "./api-error.ts";
+import { isSecretsPath, KubeApiError, KubeUnreachableError } from "./api-error.ts";
 import { type Access, createCredentials, type Lane, loadKubeConfig } from "./credentials.ts";
 import { readJsonLines } from "./json-lines.ts";
 
@@ -148,7 +148,7 @@ async function readError(method: string, path: string, answer: Dispatcher.Respon
   const seconds = Number(answer.headers["retry-after"] ?? status.details?.retryAfterSeconds ?? Number.NaN);
   // The server's message may quote the object that it refuses. Of Secrets only the fields are told.
   const fields = status.details?.causes?.map(({ reason, field }) => `${field} (${reason})`).join(", ");
-  const detail = path.includes("/secrets") ? fields : status.message;
+  const detail = isSecretsPath(path) ? fields : status.message;
   return new KubeApiError(
     { method, path },
     {

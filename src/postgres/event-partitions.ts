@@ -1,6 +1,9 @@
 import type { Queryable } from "./database.ts";
 
-/** Makes the audit trail's partitions up to so many months ahead; returns the names of new ones. */
+/** How many months ahead the audit trail has its partitions: nothing can be issued in a month without one. */
+export const EVENT_MONTHS_AHEAD = 3;
+
+/** Makes the audit trail's partitions up to `monthsAhead` months from now; returns the names of the new ones. */
 export async function createEventPartitions(session: Queryable, monthsAhead: number): Promise<string[]> {
   const rows = await session.query<{ name: string }>({
     text: "select apitoken.create_event_partitions($1) as name",

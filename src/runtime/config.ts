@@ -18,15 +18,16 @@ export function readEnvironment<Schema extends z.ZodObject>(
   if (result.success) return result.data;
   const lines = result.error.issues.map((issue) => {
     const name = issue.path.join(".");
-    return present[name] === undefined
-      ? `${name} is not set: ${issue.message}`
-      : `${name} is ${isSecret(name) ? "set, but" : JSON.stringify(present[name])}: ${issue.message}`;
+    if (present[name] === undefined) return `${name} is not set: ${issue.message}`;
+    if (isSecret(name)) return `${name} is invalid: it ${issue.message}`;
+    return `${name} is ${JSON.stringify(present[name])}: ${issue.message}`;
   });
   throw new ConfigError(lines.join("\n"));
 }
 
+/** Whether the value may contain a password: URLs have a place for one. */
 function isSecret(name: string): boolean {
-  return /URL|PASSWORD|KEY/.test(name);
+  return /URL$|PASSWORD$/.test(name);
 }
 
 /** Command-line options. Throws a ConfigError that names what is unknown. */

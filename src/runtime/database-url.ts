@@ -15,21 +15,21 @@ export function findDatabaseUrlFault(text: string): string | undefined {
   if (!/^postgres(ql)?:\/\//.test(text)) return 'must begin with "postgres://"';
   // By libpq's rules, though not by those of URLs, a user may stand before no host: the host is a parameter then.
   const url = URL.parse(text) ?? URL.parse(text.replace(/^([a-z]+:\/\/)[^@/]*@\//, "$1/"));
-  if (url === null) return `is no URL, or its port is no number from 1 to 65535; ${REMEDY}`;
-  if (url.hash !== "") return `has a "#", behind which nothing would be read; ${REMEDY}`;
+  if (url === null) return `is not a valid URL, or its port is not between 1 and 65535; ${REMEDY}`;
+  if (url.hash !== "") return `has a "#": everything after it would be ignored; ${REMEDY}`;
 
-  if (!isDecodable(url)) return `has a "%" that encodes nothing; ${REMEDY}`;
+  if (!isDecodable(url)) return `contains a stray "%"; ${REMEDY}`;
 
   const parameters = url.searchParams;
   const host = parameters.get("host") || url.hostname;
   if (host === "") return `names no host; ${REMEDY}`;
-  if (!isHost(host)) return `names a host that cannot be one; ${REMEDY}`;
+  if (!isHost(host)) return `has an invalid host; ${REMEDY}`;
   const port = parameters.get("port") || url.port;
-  if (port !== "" && !isPort(port)) return `has a port that is no number from 1 to 65535; ${REMEDY}`;
+  if (port !== "" && !isPort(port)) return `has a port that is not between 1 and 65535; ${REMEDY}`;
 
   for (const name of FILE_PARAMETERS) {
     const path = parameters.get(name);
-    if (path && !isReadable(path)) return `its ${name} names a file that cannot be read: ${path}`;
+    if (path && !isReadable(path)) return `names in its parameter ${name} a file that cannot be read: ${path}`;
   }
   return undefined;
 }

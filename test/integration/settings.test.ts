@@ -30,13 +30,16 @@ for (const program of PROGRAMS) {
   const name = program.split("/")[0];
 
   test.each([
-    ["postgres://u:hunter2@127.0.0.1:notaport/x", "its port is no number"],
+    ["postgres://u:hunter2@127.0.0.1:notaport/x", "its port is not between 1 and 65535"],
     ["postgres://", "names no host"],
-    ["postgres://%zz", 'has a "%" that encodes nothing'],
-    ["postgres://u:hunter2@127.0.0.1/x?sslrootcert=/nope", "its sslrootcert names a file that cannot be read: /nope"],
+    ["postgres://%zz", 'contains a stray "%"'],
+    [
+      "postgres://u:hunter2@127.0.0.1/x?sslrootcert=/nope",
+      "names in its parameter sslrootcert a file that cannot be read: /nope",
+    ],
   ])(`${name} refuses the DATABASE_URL %s`, (url, fault) => {
     const result = run(program, [], { DATABASE_URL: url });
-    expectRefusal(result, `${name}: DATABASE_URL is set, but: `);
+    expectRefusal(result, `${name}: DATABASE_URL is invalid: it `);
     expectRefusal(result, fault);
   });
 

@@ -99,6 +99,15 @@ export async function readMetric(controller: Pick<Controller, "port">, line: str
   return found === undefined ? 0 : Number(found.slice(line.length + 1));
 }
 
+/** Whether a controller leads, hears of changes in the database, and has nothing left to do: its figures are final. */
+export async function isSettled(controller: Pick<Controller, "port">): Promise<boolean> {
+  const [isDatabaseAvailable, isAtRest] = await Promise.all([
+    readMetric(controller, "apitoken_database_available"),
+    isIdle(controller),
+  ]);
+  return isDatabaseAvailable === 1 && isAtRest;
+}
+
 /** Whether a controller leads and has nothing left to do now. */
 export async function isIdle(controller: Pick<Controller, "port">): Promise<boolean> {
   const [leading, depth, busy] = await Promise.all(

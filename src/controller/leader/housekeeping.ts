@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { createEventPartitions } from "../../postgres/event-partitions.ts";
+import { createEventPartitions, EVENT_MONTHS_AHEAD } from "../../postgres/event-partitions.ts";
 import { findBlockNames } from "../../postgres/owner-blocks.ts";
 import { findLiveResources } from "../../postgres/tokens.ts";
 import type { Logger } from "../../runtime/log.ts";
@@ -9,8 +9,6 @@ import type { Queue } from "../queue.ts";
 
 const HOUSEKEEPING_MS = 3_600_000;
 const HOUSEKEEPING_RETRY_MS = 5_000;
-/** How many months ahead the audit trail has its partitions. */
-export const EVENT_MONTHS_AHEAD = 3;
 
 export interface HousekeepingOptions {
   readonly context: PassContext;

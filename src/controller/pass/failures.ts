@@ -1,4 +1,4 @@
-import { KubeApiError, KubeUnreachableError } from "../../kube/api-error.ts";
+import { isSecretsPath, KubeApiError, KubeUnreachableError } from "../../kube/api-error.ts";
 import { DatabaseUnavailableError, FencedError, sqlState } from "../../postgres/errors.ts";
 import { StaleViewError } from "./secret-writes.ts";
 
@@ -45,7 +45,7 @@ export function describeFailure(error: unknown, failures: number): ReportedFailu
     };
   }
   const isRefusal = error instanceof KubeApiError && error.code < 500 && ![404, 409, 429].includes(error.code);
-  if (!isRefusal || !error.path.includes("/secrets")) return undefined;
+  if (!isRefusal || !isSecretsPath(error.path)) return undefined;
   return {
     reason: "SecretRefused",
     message: `The API server refuses the Secret: ${error.message}. It is tried again.`,

@@ -4,7 +4,7 @@ import { expectFiring, expectSaid, hasPromtool, history, lasting } from "../../s
 import { readAlerts } from "../../support/alerts/rules.ts";
 import { type Scrape, scrape } from "../../support/alerts/scrape.ts";
 import { connectCluster, type TestCluster } from "../../support/cluster.ts";
-import { isIdle, startTestController } from "../../support/controllers.ts";
+import { isSettled, startTestController } from "../../support/controllers.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { DUE, insertTokenRows, KEPT } from "../../support/token-rows.ts";
@@ -24,7 +24,7 @@ afterAll(() => cluster?.close());
 async function scrapeController(): Promise<Scrape> {
   const controller = await startTestController(cluster, url);
   try {
-    await eventually(() => isIdle(controller));
+    await eventually(() => isSettled(controller));
     return await scrape(controller);
   } finally {
     await controller.stop();

@@ -12,7 +12,7 @@ import {
 import { readAlerts, readDashboardQueries } from "../../support/alerts/rules.ts";
 import { type Scrape, scrape, together } from "../../support/alerts/scrape.ts";
 import { connectCluster, type TestCluster } from "../../support/cluster.ts";
-import { isIdle, readMetric, startTestController, type TestController } from "../../support/controllers.ts";
+import { isSettled, readMetric, startTestController, type TestController } from "../../support/controllers.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { NO_POLICY_LABEL } from "../../support/global-setup.ts";
@@ -34,7 +34,7 @@ beforeAll(async () => {
   await issueToken(cluster, "kept");
   await cluster.annotate("kept", { "apitoken.dev/rotate-requested-at": "1" });
   await untilReason(cluster, "kept", "Rotated");
-  await eventually(() => isIdle(controller));
+  await eventually(() => isSettled(controller));
   healthy = await scrape(controller);
 });
 afterAll(async () => {
@@ -48,7 +48,7 @@ const read = (line: string) => readMetric(controller, line);
 async function restart(): Promise<void> {
   await controller.stop();
   controller = await startTestController(cluster, databaseUrl);
-  await eventually(() => isIdle(controller));
+  await eventually(() => isSettled(controller));
 }
 
 test.skipIf(!hasPromtool)(
@@ -69,7 +69,7 @@ test.skipIf(!hasPromtool)("tokens that end soon because no policy selects their 
   await issueToken(cluster, "week", { owner: "alice", duration: "100h" });
   await cluster.kubectl(["label", "namespace", cluster.namespace, `${NO_POLICY_LABEL}=`]);
   await untilReason(cluster, "week", "PolicyMissing");
-  await eventually(() => isIdle(controller));
+  await eventually(() => isSettled(controller));
   await expectFiring(lasting(await scrape(controller), 20), ["ApiTokenNotRenewedForWantOfPolicy"]);
   await cluster.kubectl(["label", "namespace", cluster.namespace, `${NO_POLICY_LABEL}-`]);
   await untilReason(cluster, "week", "Issued");
@@ -103,7 +103,7 @@ test.skipIf(!hasPromtool)("far more tokens are issued than usual", async () => {
   const names = Array.from({ length: 120 }, (_, index) => `hoarded-${index}`);
   await Promise.all(names.map((name) => cluster.apply(name, { owner: "hoarder" })));
   for (const name of names) await untilReady(cluster, name, 30_000);
-  await eventually(() => isIdle(controller));
+  await eventually(() => isSettled(controller));
   const after = await scrape(controller);
   const past = history(before.at, { figures: before, minutes: 60 }, { figures: after, minutes: 10 });
   await expectFiring(past, ["ApiTokenIssuingUnusual"]);
@@ -176,7 +176,7 @@ test.skipIf(!hasPromtool)("two controllers that lead by different Leases", async
     await controller.stop();
     controller = await startTestController(cluster, databaseUrl);
     await untilEpochOf(controller);
-    await eventually(() => isIdle(controller));
+    await eventually(() => isSettled(controller));
     const [first, second] = [await scrape(older, "older-0"), await scrape(controller, "newer-0")];
     // Sooner than the alerts on the tokens of the test before.
     await expectFiring(lasting(together(first, second), 5), ["ApiTokenTwoLeaders"]);

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { expectFiring, expectShown, hasPromtool, history, lasting } from "../../support/alerts/promtool.ts";
 import { NO_ANSWER, scrape } from "../../support/alerts/scrape.ts";
-import { isIdle, readMetric } from "../../support/controllers.ts";
+import { isSettled, readMetric } from "../../support/controllers.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createFaultyWorld } from "../../support/faulty-world.ts";
 import { issueToken } from "../../support/resources.ts";
@@ -12,7 +12,7 @@ test.skipIf(!hasPromtool)("a database, an API server and at last a controller th
     const { controller, cluster, database, network } = world;
     const read = (name: string) => readMetric(controller, name);
     await issueToken(cluster, "kept");
-    await eventually(() => isIdle(controller));
+    await eventually(() => isSettled(controller));
     await expectFiring(lasting(await scrape(controller), 60), []);
 
     await database.setMode({ kind: "refuse" });

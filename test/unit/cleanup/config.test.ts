@@ -34,7 +34,7 @@ test.each([
 
 test.each([
   [{}, "DATABASE_URL is not set: say where the database is, as postgres://user:password@host:5432/database"],
-  [{ DATABASE_URL: "mysql://u:hunter2@db" }, 'DATABASE_URL is set, but: must begin with "postgres://"'],
+  [{ DATABASE_URL: "mysql://u:hunter2@db" }, 'DATABASE_URL is invalid: it must begin with "postgres://"'],
   [
     { DATABASE_URL, APITOKEN_CLEANUP_RETENTION_EXPIRED: "a week" },
     'APITOKEN_CLEANUP_RETENTION_EXPIRED is "a week": must be a number of days such as "7d", or a duration such as "168h"',

@@ -62,7 +62,7 @@ test.each([
   [{ APITOKEN_LEASE_NAME: "a/b" }, 'APITOKEN_LEASE_NAME is "a/b": must be 1 to 253 lower-case'],
   [{ APITOKEN_LEASE_NAME: "a..b" }, 'APITOKEN_LEASE_NAME is "a..b": must be 1 to 253 lower-case'],
   [{ APITOKEN_LEASE_NAME: "a".repeat(254) }, "must be 1 to 253 lower-case"],
-  [{ APITOKEN_KEYRING_SECRET: "-keyring" }, "APITOKEN_KEYRING_SECRET is set, but: must be 1 to 253 lower-case"],
+  [{ APITOKEN_KEYRING_SECRET: "-keyring" }, 'APITOKEN_KEYRING_SECRET is "-keyring": must be 1 to 253 lower-case'],
   [
     { APITOKEN_WATCH_NAMESPACES: "shop,team_1" },
     'APITOKEN_WATCH_NAMESPACES is "shop,team_1": "team_1" is no namespace: it must be 1 to 63 lower-case',

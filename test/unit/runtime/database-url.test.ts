@@ -21,21 +21,27 @@ test.each([
 test.each([
   ["mysql://u:hunter2@db", 'must begin with "postgres://"'],
   ["host=db password=hunter2", 'must begin with "postgres://"'],
-  ["postgres://u:hunter2@127.0.0.1:notaport/x", "its port is no number"],
-  ["postgres://u:hunter2@db:65536/x", "its port is no number"],
-  ["postgres://u:hunter2@db:0/x", "has a port that is no number from 1 to 65535"],
-  ["postgres://u:hunter2@db/x?port=many", "has a port that is no number from 1 to 65535"],
+  ["postgres://u:hunter2@127.0.0.1:notaport/x", "its port is not between 1 and 65535"],
+  ["postgres://u:hunter2@db:65536/x", "its port is not between 1 and 65535"],
+  ["postgres://u:hunter2@db:0/x", "has a port that is not between 1 and 65535"],
+  ["postgres://u:hunter2@db/x?port=many", "has a port that is not between 1 and 65535"],
   ["postgres://", "names no host"],
   ["postgres:///tokens", "names no host"],
   ["postgres://u:hunter2@/tokens", "names no host"],
-  ["postgres://%zz", 'has a "%" that encodes nothing'],
-  ["postgres://u:hunter2%@db/x", 'has a "%" that encodes nothing'],
-  ["postgres://u:hunter2%ff@db/x", 'has a "%" that encodes nothing'],
-  ["postgres://one,two/x", "names a host that cannot be one"],
+  ["postgres://%zz", 'contains a stray "%"'],
+  ["postgres://u:hunter2%@db/x", 'contains a stray "%"'],
+  ["postgres://u:hunter2%ff@db/x", 'contains a stray "%"'],
+  ["postgres://one,two/x", "has an invalid host"],
   ["postgres://u:hunter2/more@db/x", '"/" is %2F'],
   ["postgres://u:1#hunter2@db/x", 'has a "#"'],
-  ["postgres://u:hunter2@db/x?sslrootcert=/nope", "its sslrootcert names a file that cannot be read: /nope"],
-  ["postgres://u:hunter2@db/x?sslmode=verify-full&sslkey=/nope", "its sslkey names a file that cannot be read: /nope"],
+  [
+    "postgres://u:hunter2@db/x?sslrootcert=/nope",
+    "names in its parameter sslrootcert a file that cannot be read: /nope",
+  ],
+  [
+    "postgres://u:hunter2@db/x?sslmode=verify-full&sslkey=/nope",
+    "names in its parameter sslkey a file that cannot be read: /nope",
+  ],
 ])("%s is refused, and its password is not told", (url, fault) => {
   expect(findDatabaseUrlFault(url)).toContain(fault);
   expect(findDatabaseUrlFault(url)).not.toContain("hunter2");
