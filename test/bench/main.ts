@@ -1,5 +1,4 @@
-import { writeFileSync } from "node:fs";
-import { cpus, totalmem } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { benchBystander } from "./bystander.ts";
 import { benchCleanup } from "./cleanup.ts";
@@ -7,6 +6,7 @@ import { benchCleanupLarge } from "./cleanup-large.ts";
 import { benchCreate } from "./create.ts";
 import type { Bench, Figures } from "./figures.ts";
 import { benchPartition } from "./partition.ts";
+import { formatComparison, formatFigures } from "./report.ts";
 import { benchRestart } from "./restart.ts";
 import { benchRotate } from "./rotate.ts";
 import { benchStartup } from "./startup.ts";
@@ -27,27 +27,17 @@ const HELP = `npm run bench: measures the programs against what the machine can 
   npm run bench                     all of it, as a table
   npm run bench -- --only NAME      one of ${Object.keys(BENCHES).join(", ")}
   npm run bench -- --json FILE      also writes the figures to FILE, as one flat object
+  npm run bench -- --compare FILE   also prints how they differ from those that --json wrote to FILE
   npm run bench -- --help           print this
 `;
 
-/** What the figures should reach; for those without a bar the figure is there to be compared with the next one. */
-const BARS: Readonly<Record<string, readonly ["≤" | "≥", number]>> = {
-  startup_ms: ["≤", 300],
-  create_over_bare: ["≤", 1.5],
-  restart_writes: ["≤", 0],
-  controller_rss_mib: ["≤", 150],
-  rotate_over_create: ["≤", 1.5],
-  cleanup_summary_over_raw: ["≥", 0.7],
-  cleanup_rows_over_raw: ["≥", 0.4],
-  cleanup_large_over_small: ["≤", 1.2],
-  cleanup_rss_mib: ["≤", 120],
-  bystander_read_p99_over_idle: ["≤", 2],
-  bystander_insert_p99_over_idle: ["≤", 3],
-  partition_speedup: ["≥", 50],
-};
-
 const { values: options } = parseArgs({
-  options: { only: { type: "string" }, json: { type: "string" }, help: { type: "boolean" } },
+  options: {
+    only: { type: "string" },
+    json: { type: "string" },
+    compare: { type: "string" },
+    help: { type: "boolean" },
+  },
 });
 
 if (options.help) {
@@ -60,6 +50,9 @@ if (options.help) {
 }
 
 async function runBenches(): Promise<void> {
+  // Read first: a mistyped name must not cost an hour.
+  const before =
+    options.compare === undefined ? undefined : (JSON.parse(readFileSync(options.compare, "utf8")) as Figures);
   const figures: Figures = {};
   for (const [name, bench] of Object.entries(BENCHES)) {
     if (options.only !== undefined && options.only !== name) continue;
@@ -67,17 +60,7 @@ async function runBenches(): Promise<void> {
     tell("begins");
     Object.assign(figures, await bench(tell));
   }
-  process.stdout.write(`${formatTable(figures)}\n`);
+  process.stdout.write(`${formatFigures(figures)}\n`);
+  if (before !== undefined) process.stdout.write(`\n${formatComparison(before, figures)}\n`);
   if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(figures, undefined, 2)}\n`);
-}
-
-function formatTable(figures: Figures): string {
-  const rows = Object.entries(figures).map(([key, value]) => {
-    const [sign, bar] = BARS[key] ?? [];
-    const isReached = sign === undefined || bar === undefined || (sign === "≤" ? value <= bar : value >= bar);
-    const shown = Number.isInteger(value) ? String(value) : value.toFixed(2);
-    return `  ${key.padEnd(32)}${shown.padStart(12)}  ${sign ? `${sign} ${bar}` : ""}${isReached ? "" : "  not reached"}`.trimEnd();
-  });
-  const gib = Math.round(totalmem() / 2 ** 30);
-  return [`on ${cpus().length} cores, ${gib} GiB, Node ${process.versions.node}`, ...rows].join("\n");
 }

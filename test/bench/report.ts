@@ -1,0 +1,62 @@
+/*
+ * The figures as tables for people: against what they should reach, and against an earlier run.
+ */
+import { cpus, totalmem } from "node:os";
+import type { Figures } from "./figures.ts";
+
+/** What the figures should reach; those without a bar are there to be compared with the next run. */
+export const BARS: Readonly<Record<string, readonly ["≤" | "≥", number]>> = {
+  startup_ms: ["≤", 300],
+  create_over_bare: ["≤", 1.5],
+  restart_writes: ["≤", 0],
+  controller_rss_mib: ["≤", 150],
+  rotate_over_create: ["≤", 1.5],
+  cleanup_summary_over_raw: ["≥", 0.7],
+  cleanup_rows_over_raw: ["≥", 0.4],
+  cleanup_large_over_small: ["≤", 1.2],
+  cleanup_rss_mib: ["≤", 120],
+  bystander_read_p99_over_idle: ["≤", 2],
+  bystander_insert_p99_over_idle: ["≤", 3],
+  partition_over_raw: ["≤", 1.3],
+};
+
+/** One line per figure with its bar, below a line that names the machine's size. */
+export function formatFigures(figures: Figures): string {
+  const rows = Object.entries(figures).map(([key, value]) =>
+    `  ${key.padEnd(32)}${formatNumber(value).padStart(12)}  ${describeBar(key, value)}`.trimEnd(),
+  );
+  const gib = Math.round(totalmem() / 2 ** 30);
+  return [`on ${cpus().length} cores, ${gib} GiB, Node ${process.versions.node}`, ...rows].join("\n");
+}
+
+/** One line per figure that either run has: before, now, and the change in percent. */
+export function formatComparison(before: Figures, now: Figures): string {
+  const keys = [...new Set([...Object.keys(before), ...Object.keys(now)])];
+  const rows = keys.map((key) => {
+    const cells = [before[key], now[key]].map((value) => (value === undefined ? "-" : formatNumber(value)));
+    const [old = "-", current = "-"] = cells.map((cell) => cell.padStart(12));
+    const bar = now[key] === undefined ? "" : describeBar(key, now[key]);
+    return `  ${key.padEnd(32)}${old}${current}${describeChange(before[key], now[key]).padStart(10)}  ${bar}`.trimEnd();
+  });
+  return [
+    `  ${"figure".padEnd(32)}${"before".padStart(12)}${"now".padStart(12)}${"change".padStart(10)}`,
+    ...rows,
+  ].join("\n");
+}
+
+function describeChange(before: number | undefined, now: number | undefined): string {
+  if (before === undefined || now === undefined || before === now || before === 0) return "";
+  const percent = (now / before - 1) * 100;
+  return `${percent > 0 ? "+" : ""}${percent.toFixed(1)} %`;
+}
+
+function describeBar(key: string, value: number): string {
+  const [sign, bar] = BARS[key] ?? [];
+  if (sign === undefined || bar === undefined) return "";
+  const isReached = sign === "≤" ? value <= bar : value >= bar;
+  return `${sign} ${bar}${isReached ? "" : "  not reached"}`;
+}
+
+function formatNumber(value: number): string {
+  return Number.isInteger(value) ? String(value) : value.toFixed(2);
+}
