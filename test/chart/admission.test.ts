@@ -46,7 +46,7 @@ describe.skipIf(tools.helm === undefined)("with a rule for its namespace", () =>
 
   test.each([
     ["too long a duration", "a-token", { duration: "25h" }, "spec.duration is 25h: at most 24h is allowed here"],
-    ["too late an end", "a-token", { expiresAt: "2999-01-01T00:00:00Z" }, "at most 24h ahead is allowed here"],
+    ["too late an end", "a-token", { expiresAt: "2999-01-01T00:00:00Z" }, "it may be at most 24h in the future here"],
     ["another owner", "a-token", { owner: "mallory" }, "spec.owner is mallory: in namespace test-"],
     ["an owner who only begins so", "a-token", { owner: "it's+me@example.com.evil" }, "spec.owner is it's+me"],
     [
@@ -55,7 +55,12 @@ describe.skipIf(tools.helm === undefined)("with a rule for its namespace", () =>
       { owner: "it'ssme@example.com" },
       "spec.owner is",
     ],
-    ["a forbidden scope", "a-token", { scopes: ["orders:read", "admin"] }, "spec.scopes has one that is not allowed"],
+    [
+      "a forbidden scope",
+      "a-token",
+      { scopes: ["orders:read", "admin"] },
+      "spec.scopes has a scope that is not allowed",
+    ],
     ["another name", "secret", {}, "metadata.name is secret: in namespace test-"],
   ])("%s is refused, with the reason", async (_what, name, spec, fault) => {
     const { code, output } = await create(name, { owner: `${cluster.namespace}-app`, ...spec });

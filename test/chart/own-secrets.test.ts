@@ -65,7 +65,7 @@ describe.skipIf(tools.helm === undefined)("the controller's account", () => {
       type: "kubernetes.io/service-account-token",
     });
     expect(output).toContain(
-      "the Secret is of type kubernetes.io/service-account-token: the controller writes those of type Opaque alone",
+      "the Secret is of type kubernetes.io/service-account-token: the controller writes only Secrets of type Opaque",
     );
     expect(code).toBe(1);
     expect(await tenant.getSecret("minted")).toBeUndefined();
@@ -86,7 +86,7 @@ describe.skipIf(tools.helm === undefined)("the controller's account", () => {
 
   test("changes and deletes no Secret of others, nor makes it its own", async () => {
     await tenant.kubectl(["create", "secret", "generic", "theirs", "--from-literal=password=first"]);
-    const refused = { code: 1, output: expect.stringContaining("the Secret is not an ApiToken's") };
+    const refused = { code: 1, output: expect.stringContaining("the Secret does not belong to an ApiToken") };
     expect(await merge("theirs", { data: { password: "" } })).toMatchObject(refused);
     expect(await merge("theirs", { metadata: { labels: LABEL }, data: { password: "" } })).toMatchObject(refused);
     expect(await act("delete", "theirs")).toMatchObject(refused);

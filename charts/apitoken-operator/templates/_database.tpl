@@ -1,14 +1,14 @@
 {{/*
-How a program reaches Postgres. Each has a login of its own, whose Secret holds either a whole URL, or user and password:
-then the password is mounted as a file, which the programs read anew for each connection, so that it may be rotated.
-All take: dict "root" $ "login" NAME.
+How a program reaches Postgres. Each has a login of its own, whose Secret holds either a whole URL or a user and a password.
+In the latter case the password is mounted as a file, which the programs read again for each connection, so that it can be
+rotated. All templates take: dict "root" $ "login" NAME.
 */}}
 
 {{- define "apitoken-operator.devPostgresName" -}}
 {{ include "apitoken-operator.fullname" . }}-dev-postgres
 {{- end }}
 
-{{/* Names the first setting that is missing. */}}
+{{/* Fails with the name of the first missing setting. */}}
 {{- define "apitoken-operator.requireLogin" -}}
 {{- $database := .root.Values.database }}
 {{- $login := index $database.logins .login }}
@@ -17,10 +17,10 @@ All take: dict "root" $ "login" NAME.
 {{- fail (printf "\n\ndatabase.logins.%s.existingSecret is empty: name the Secret with the login's username and password.\nTo try the operator out without a database: --set devPostgres.enabled=true" .login) }}
 {{- end }}
 {{- if and (not $login.urlKey) (not $database.host) }}
-{{- fail "\n\ndatabase.host is empty: say where Postgres is, or set database.logins.*.urlKey where the Secrets hold whole URLs.\nTo try the operator out without a database: --set devPostgres.enabled=true" }}
+{{- fail "\n\ndatabase.host is empty: set it to the address of Postgres, or set database.logins.*.urlKey if the Secrets hold whole URLs.\nTo try the operator out without a database: --set devPostgres.enabled=true" }}
 {{- end }}
 {{- if and $login.passwordFile (not $login.username) (not $login.existingSecret) }}
-{{- fail (printf "\n\ndatabase.logins.%s.username is empty: with passwordFile and without a Secret, say whose password it is." .login) }}
+{{- fail (printf "\n\ndatabase.logins.%s.username is empty: passwordFile without a Secret needs the name of the user." .login) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -55,7 +55,7 @@ All take: dict "root" $ "login" NAME.
 {{- end }}
 {{- end }}
 
-{{/* The kubelet puts the user in from the variable before. */}}
+{{/* The kubelet expands $(DATABASE_USER) from the variable that databaseEnv defines before this one. */}}
 {{- define "apitoken-operator.databaseUrl" -}}
 {{- $database := .root.Values.database }}
 {{- $login := index $database.logins .login }}

@@ -1,4 +1,4 @@
-{{/* Names and labels. Names leave room for what is put behind them: a CronJob's may have 52 characters. */}}
+{{/* Names and labels. Names leave room for suffixes: a CronJob's name may have 52 characters. */}}
 
 {{- define "apitoken-operator.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" }}
@@ -15,20 +15,20 @@
 {{- end }}
 {{- end }}
 
-{{/* Cluster-scoped objects: releases in two namespaces must not fight for one name. */}}
+{{/* For cluster-scoped objects: releases in two namespaces must not fight over one name. */}}
 {{- define "apitoken-operator.clusterName" -}}
 {{- $fullname := include "apitoken-operator.fullname" . }}
 {{- if eq $fullname .Release.Namespace }}{{ $fullname }}{{ else }}{{ printf "%s-%s" .Release.Namespace $fullname }}{{ end }}
 {{- end }}
 
-{{/* The labels that selectors use. They must never change: a Deployment's selector is immutable. */}}
+{{/* The labels that selectors use. They must never change, because a Deployment's selector is immutable. */}}
 {{- define "apitoken-operator.selector" -}}
 app.kubernetes.io/name: {{ include "apitoken-operator.name" .root }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
-{{/* metadata.labels: dict "root" $ "component" NAME, and "labels" with more of them. */}}
+{{/* metadata.labels: dict "root" $ "component" NAME, optionally "labels" with more of them. */}}
 {{- define "apitoken-operator.labels" -}}
 {{- $own := fromYaml (include "apitoken-operator.selector" .) }}
 {{- $_ := set $own "app.kubernetes.io/version" .root.Chart.AppVersion }}
@@ -38,7 +38,7 @@ app.kubernetes.io/component: {{ .component }}
 {{- toYaml (merge $own (deepCopy (default dict .labels)) (deepCopy .root.Values.commonLabels)) }}
 {{- end }}
 
-{{/* What metadata has besides its name: dict "root" $ "component" NAME, and "labels", "annotations", "isClusterScoped". */}}
+{{/* metadata without its name: dict "root" $ "component" NAME, optionally "labels", "annotations", "isClusterScoped". */}}
 {{- define "apitoken-operator.metadata" -}}
 {{- if not .isClusterScoped }}
 namespace: {{ default .root.Release.Namespace .namespace }}
@@ -62,7 +62,7 @@ annotations:
 {{- if .Values.serviceAccount.create }}
 {{- default (include "apitoken-operator.fullname" .) .Values.serviceAccount.name }}
 {{- else }}
-{{- required "serviceAccount.name is empty: with serviceAccount.create=false name the ServiceAccount that the controller runs as" .Values.serviceAccount.name }}
+{{- required "serviceAccount.name is empty: serviceAccount.create=false needs the name of the ServiceAccount that the controller runs as" .Values.serviceAccount.name }}
 {{- end }}
 {{- end }}
 
@@ -70,6 +70,6 @@ annotations:
 {{- if .Values.cleanup.serviceAccount.create }}
 {{- default (printf "%s-cleanup" (include "apitoken-operator.fullname" .)) .Values.cleanup.serviceAccount.name }}
 {{- else }}
-{{- required "cleanup.serviceAccount.name is empty: with cleanup.serviceAccount.create=false name the ServiceAccount that the cleanup runs as" .Values.cleanup.serviceAccount.name }}
+{{- required "cleanup.serviceAccount.name is empty: cleanup.serviceAccount.create=false needs the name of the ServiceAccount that the cleanup runs as" .Values.cleanup.serviceAccount.name }}
 {{- end }}
 {{- end }}

@@ -1,4 +1,4 @@
-{{/* What all pods have in common. Everything here passes Pod Security "restricted". */}}
+{{/* What all pods have in common. All of it passes the Pod Security level "restricted". */}}
 
 {{/* dict "user" UID */}}
 {{- define "apitoken-operator.podSecurity" -}}
@@ -19,7 +19,7 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
-{{/* Where a pod runs and what it carries: dict "root" $ "pod" VALUES "component" NAME. */}}
+{{/* How a pod is scheduled and its images pulled: dict "root" $ "pod" VALUES. */}}
 {{- define "apitoken-operator.scheduling" -}}
 {{- with .root.Values.imagePullSecrets }}
 imagePullSecrets:

@@ -68,9 +68,9 @@ test.skipIf(!hasPromtool)("a cleanup that the cap refuses says of which table", 
     rule,
     { table: "apitoken.tokens" },
     {
-      summary: "The cleanup's safety cap has refused apitoken.tokens",
+      summary: "The cleanup's safety cap refused to clean apitoken.tokens",
       description:
-        "The last run of the cleanup would have deleted a larger part of apitoken.tokens than the cap allows. Nothing was deleted in any table.",
+        "The last run of the cleanup would have deleted a larger part of apitoken.tokens than the cap allows. Nothing was deleted from any table.",
     },
   );
   expect((await runCleanup(url, ["--max-fraction", "1"])).exitCode).toBe(0);
@@ -103,9 +103,9 @@ test.skipIf(!hasPromtool)("a cleanup that fails on one table, and leaves what ot
     rule,
     { table: "app.guarded" },
     {
-      summary: "The last cleanup failed",
+      summary: "The last run of the cleanup failed",
       description:
-        "The last run of the cleanup failed on app.guarded. What it had deleted before is in the audit trail, and the next run goes on.",
+        "The last run of the cleanup failed on app.guarded. What it deleted before that is in the audit trail, and the next run continues.",
     },
   );
 });

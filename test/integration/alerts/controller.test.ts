@@ -70,7 +70,7 @@ test.skipIf(!hasPromtool)("tokens that end soon because no policy selects their 
   await cluster.kubectl(["label", "namespace", cluster.namespace, `${NO_POLICY_LABEL}=`]);
   await untilReason(cluster, "week", "PolicyMissing");
   await eventually(() => isSettled(controller));
-  await expectFiring(lasting(await scrape(controller), 20), ["ApiTokenNotRenewedForWantOfPolicy"]);
+  await expectFiring(lasting(await scrape(controller), 20), ["ApiTokenNotRenewedNoPolicy"]);
   await cluster.kubectl(["label", "namespace", cluster.namespace, `${NO_POLICY_LABEL}-`]);
   await untilReason(cluster, "week", "Issued");
 });
@@ -150,7 +150,8 @@ test.skipIf(!hasPromtool)(
       {},
       {
         summary: "Owners have more than fifty live API tokens",
-        description: "1 owner(s) have more than 50 live tokens: most likely a mistake that makes tokens in a loop.",
+        description:
+          "1 owner(s) have more than 50 live tokens, most likely because something creates ApiTokens in a loop.",
       },
     );
   },

@@ -1,8 +1,8 @@
-{{/* What the controller does to the resources of the namespaces that it looks at. */}}
+{{/* The controller's rights in the namespaces that it watches. */}}
 {{- define "apitoken-operator.namespacedRules" -}}
 - apiGroups: [apitoken.dev]
   resources: [apitokens]
-  # patch: the finalizer alone.
+  # patch: only for the finalizer.
   verbs: [get, list, watch, patch]
 - apiGroups: [apitoken.dev]
   resources: [apitokens/status]
