@@ -122,7 +122,7 @@ async function tryAccount(): Promise<void> {
   const minted = JSON.stringify({ apiVersion: "v1", kind: "Secret", type: MINTING, metadata });
   const refusal = await kubectlWith(minted, "create", account, "-f", "-").catch((error: Error) => error.message);
   need(
-    refusal.includes("writes those of type Opaque alone"),
+    refusal.includes("the controller writes only Secrets of type Opaque"),
     `a Secret of type ${MINTING} was not refused: ${refusal}`,
   );
   tell(`the controller's account may make no Secret of type ${MINTING}`);
