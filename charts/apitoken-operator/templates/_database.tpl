@@ -31,27 +31,27 @@ rotated. All templates take: dict "root" $ "login" NAME.
 {{- $login := index $database.logins .login }}
 {{- if .root.Values.devPostgres.enabled }}
 - name: DATABASE_URL
-  value: postgres://apitoken@{{ include "apitoken-operator.devPostgresName" .root }}:5432/apitoken?sslmode=disable
+  value: "postgres://apitoken@{{ include "apitoken-operator.devPostgresName" .root }}:5432/apitoken?sslmode=disable"
 - name: APITOKEN_DATABASE_PASSWORD_FILE
-  value: /etc/apitoken/database/{{ .login }}/password
+  value: "/etc/apitoken/database/{{ .login }}/password"
 {{- else if $login.urlKey }}
 - name: DATABASE_URL
   valueFrom:
     secretKeyRef:
-      name: {{ $login.existingSecret }}
-      key: {{ $login.urlKey }}
+      name: {{ $login.existingSecret | quote }}
+      key: {{ $login.urlKey | quote }}
 {{- else }}
 {{- if not $login.username }}
 - name: DATABASE_USER
   valueFrom:
     secretKeyRef:
-      name: {{ $login.existingSecret }}
-      key: {{ $login.usernameKey }}
+      name: {{ $login.existingSecret | quote }}
+      key: {{ $login.usernameKey | quote }}
 {{- end }}
 - name: DATABASE_URL
   value: {{ include "apitoken-operator.databaseUrl" . | quote }}
 - name: APITOKEN_DATABASE_PASSWORD_FILE
-  value: {{ default (printf "/etc/apitoken/database/%s/password" .login) $login.passwordFile }}
+  value: {{ default (printf "/etc/apitoken/database/%s/password" .login) $login.passwordFile | quote }}
 {{- end }}
 {{- end }}
 
@@ -73,8 +73,8 @@ rotated. All templates take: dict "root" $ "login" NAME.
 {{- define "apitoken-operator.databaseMounts" -}}
 {{- $login := index .root.Values.database.logins .login }}
 {{- if or .root.Values.devPostgres.enabled (not (or $login.urlKey $login.passwordFile)) }}
-- name: database-{{ .login }}
-  mountPath: /etc/apitoken/database/{{ .login }}
+- name: "database-{{ .login }}"
+  mountPath: "/etc/apitoken/database/{{ .login }}"
   readOnly: true
 {{- end }}
 {{- if and (or .root.Values.database.ca.secret .root.Values.database.ca.configMap) (not .root.Values.devPostgres.enabled) }}
@@ -87,20 +87,20 @@ rotated. All templates take: dict "root" $ "login" NAME.
 {{- define "apitoken-operator.loginVolume" -}}
 {{- $login := index .root.Values.database.logins .login }}
 {{- if .root.Values.devPostgres.enabled }}
-- name: database-{{ .login }}
+- name: "database-{{ .login }}"
   secret:
-    secretName: {{ include "apitoken-operator.devPostgresName" .root }}
+    secretName: {{ include "apitoken-operator.devPostgresName" .root | quote }}
     defaultMode: 0440
     items:
       - key: password
         path: password
 {{- else if not (or $login.urlKey $login.passwordFile) }}
-- name: database-{{ .login }}
+- name: "database-{{ .login }}"
   secret:
-    secretName: {{ $login.existingSecret }}
+    secretName: {{ $login.existingSecret | quote }}
     defaultMode: 0440
     items:
-      - key: {{ $login.passwordKey }}
+      - key: {{ $login.passwordKey | quote }}
         path: password
 {{- end }}
 {{- end }}
@@ -111,14 +111,14 @@ rotated. All templates take: dict "root" $ "login" NAME.
 - name: database-ca
   {{- if $ca.secret }}
   secret:
-    secretName: {{ $ca.secret }}
+    secretName: {{ $ca.secret | quote }}
   {{- else }}
   configMap:
-    name: {{ $ca.configMap }}
+    name: {{ $ca.configMap | quote }}
   {{- end }}
     defaultMode: 0444
     items:
-      - key: {{ $ca.key }}
+      - key: {{ $ca.key | quote }}
         path: ca.crt
 {{- end }}
 {{- end }}

@@ -23,9 +23,9 @@
 
 {{/* The labels that selectors use. They must never change, because a Deployment's selector is immutable. */}}
 {{- define "apitoken-operator.selector" -}}
-app.kubernetes.io/name: {{ include "apitoken-operator.name" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
-app.kubernetes.io/component: {{ .component }}
+app.kubernetes.io/name: {{ include "apitoken-operator.name" .root | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
+app.kubernetes.io/component: {{ .component | quote }}
 {{- end }}
 
 {{/* metadata.labels: dict "root" $ "component" NAME, optionally "labels" with more of them. */}}
@@ -41,7 +41,7 @@ app.kubernetes.io/component: {{ .component }}
 {{/* metadata without its name: dict "root" $ "component" NAME, optionally "labels", "annotations", "isClusterScoped". */}}
 {{- define "apitoken-operator.metadata" -}}
 {{- if not .isClusterScoped }}
-namespace: {{ default .root.Release.Namespace .namespace }}
+namespace: {{ default .root.Release.Namespace .namespace | quote }}
 {{- end }}
 labels:
   {{- include "apitoken-operator.labels" . | nindent 2 }}

@@ -93,7 +93,11 @@ export function readValueSet(name: (typeof VALUE_SETS)[number]): string {
 
 /** `kubectl apply` of rendered objects, in whatever namespaces they are. */
 export function applyObjects(objects: readonly Rendered[], args: readonly string[] = []): Promise<Finished> {
+  return applyText(JSON.stringify({ apiVersion: "v1", kind: "List", items: objects }), args);
+}
+
+/** `kubectl apply` of YAML or JSON. */
+export function applyText(input: string, args: readonly string[] = []): Promise<Finished> {
   const { kubectlPath, kubeconfigPath } = inject("servers");
-  const input = JSON.stringify({ apiVersion: "v1", kind: "List", items: objects });
   return runTool(kubectlPath, ["--kubeconfig", kubeconfigPath, "apply", ...args, "-f", "-"], { input });
 }

@@ -17,8 +17,8 @@ const values = parse(readProjectFile("charts/apitoken-operator/values.yaml"));
 /** The rules of a template's text, its own values filled in and its other directives left out. */
 function readRules(template: string): Rule[] {
   const filled = template
-    .replace("{{ .Values.controller.lease.name }}", values.controller.lease.name)
-    .replace("{{ .Values.controller.keyring.secret }}", values.controller.keyring.secret);
+    .replace("{{ .Values.controller.lease.name | quote }}", values.controller.lease.name)
+    .replace("{{ .Values.controller.keyring.secret | quote }}", values.controller.keyring.secret);
   return parse(filled.replaceAll(/^\s*\{\{.*\}\}$/gm, "")) ?? [];
 }
 
