@@ -1,5 +1,6 @@
 /*
- * The caches that the reflectors keep filled, and the indexes that passes look things up by.
+ * A pass over one ApiToken must find its Secrets, its policies and the other ApiTokens of its owner without a call to
+ * the API server. So the caches, and the indexes that make those look-ups cheap, are defined in one place.
  */
 import type { ApiToken } from "../../kube/resources/api-token.ts";
 import type { NamespaceView } from "../../kube/resources/namespace.ts";
@@ -8,24 +9,23 @@ import type { PolicyResource } from "../../kube/resources/policy.ts";
 import type { SecretView } from "../../kube/resources/secret.ts";
 import { createStore, type Store } from "../../kube/store.ts";
 
-/** The caches that the reflectors fill, keyed by "namespace/name". */
+/** Filled by the reflectors and keyed by "namespace/name", or by "name" for what has no namespace. */
 export interface Caches {
   readonly apiTokens: Store<ApiToken>;
-  /** The Secrets that carry our label. */
+  /** Only the Secrets that carry our label. */
   readonly secrets: Store<SecretView>;
   readonly policies: Store<PolicyResource>;
   readonly namespaces: Store<NamespaceView>;
   readonly ownerBlocks: Store<OwnerBlock>;
 }
 
-/** The index of `Caches.secrets` by the uid of the controlling owner. */
+/** Index of `Caches.secrets`: by the uid of the controlling owner. */
 export const SECRETS_BY_OWNER = "owner";
 
-/** The indexes of `Caches.apiTokens` by the owner in the spec, and by namespace. */
+/** Indexes of `Caches.apiTokens`: by the owner in the spec, and by namespace. */
 export const APITOKENS_BY_OWNER = "owner";
 export const APITOKENS_BY_NAMESPACE = "namespace";
 
-/** Empty caches with their indexes. */
 export function createCaches(): Caches {
   return {
     apiTokens: createStore<ApiToken>({
@@ -39,7 +39,7 @@ export function createCaches(): Caches {
   };
 }
 
-/** The key of an object in queue and caches. */
+/** The key of a namespaced object in the queues and the caches. */
 export function keyOf({ namespace, name }: { readonly namespace: string; readonly name: string }): string {
   return `${namespace}/${name}`;
 }

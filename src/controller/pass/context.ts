@@ -1,5 +1,6 @@
 /*
- * What a pass may touch, in one place: nothing of the rest of the program reaches the code that changes tokens.
+ * Everything that a pass may touch, and nothing else. The code that changes tokens gets no other access to the program,
+ * and the type shows whether a function can write at all.
  */
 import type { EventRecorder } from "../../kube/event-recorder.ts";
 import type { KubeTransport } from "../../kube/transport.ts";
@@ -10,7 +11,7 @@ import type { Keyring } from "../../token/keyring.ts";
 import type { Action } from "../../token/plan/action.ts";
 import type { Caches } from "./caches.ts";
 
-/** What it takes to observe and to decide. The doctor decides with this alone, without being able to write. */
+/** Enough to observe and to decide. The doctor decides with this alone, so it cannot write by mistake. */
 export interface ReadContext {
   readonly transport: KubeTransport;
   readonly db: Queryable;
@@ -19,13 +20,13 @@ export interface ReadContext {
   readonly clusterId: string;
 }
 
-/** What it takes to carry out a decision as well: only the holder of the Lease has one. */
+/** Enough to carry out a decision as well. Only the holder of the Lease has one. */
 export interface PassContext extends ReadContext {
-  /** The right to write to the database: this leader's epoch. Throws when the database is not available. */
+  /** This leader's epoch, which every write to the database must carry. Rejects while the database is not available. */
   readonly getFence: () => Promise<Fence>;
-  /** How new rows hash their tokens. */
+  /** How the tokens of new rows are hashed. */
   readonly hashMethod: HashMethod;
   readonly events: EventRecorder;
-  /** Called with the actions of each plan that was carried out. */
+  /** Called with the actions of a plan after all of them were carried out. */
   readonly onActions?: (actions: readonly Action[]) => void;
 }

@@ -1,6 +1,6 @@
 /*
- * Observe, then plan: the half of a pass that writes nothing, shared by the controller and the doctor so that both
- * come to the same decision.
+ * The half of a pass that only reads: observe, then plan. The controller and the doctor share it, because a doctor that
+ * decided in its own way would report differences that the controller never fixes.
  */
 import type { Action, Plan } from "../../token/plan/action.ts";
 import { plan } from "../../token/plan/plan.ts";
@@ -13,8 +13,9 @@ export interface Decision {
 }
 
 /**
- * Decides what to do about one ApiToken from the caches. Where `mustConfirm` says so of the actions, reads everything
- * from the API server and decides again: the caches may be behind the rows, or an empty list may have emptied them.
+ * Decides from the caches what to do about one ApiToken. If `mustConfirm` returns true for the planned actions, reads
+ * everything from the API server and decides again, because the caches may be older than the rows, or a wrongly empty
+ * list may have emptied them. Throws the errors of the database and the API server.
  */
 export async function decide(
   context: ReadContext,

@@ -1,6 +1,6 @@
 /*
- * The only place that carries out a plan. Every case of the switch is one write, so that a crash can fall between any
- * two of them, and the order of writes is the plan's alone.
+ * The only place that carries out a plan. Each case of the switch is exactly one write: a crash between any two of them
+ * leaves a state that the plan knows how to continue from, and only the plan decides the order of writes.
  */
 import type { ApiToken } from "../../kube/resources/api-token.ts";
 import { addFinalizer, removeFinalizer } from "../../kube/resources/api-token-api.ts";
@@ -30,17 +30,17 @@ import {
   writeSecret,
 } from "./secret-writes.ts";
 
-/** What the actions of one plan share. A plaintext token exists here only, from its row to its Secret. */
+/** What the actions of one plan share. It holds a token's plaintext between the writes of its row and its Secret. */
 interface Execution extends SecretTarget {
   readonly context: PassContext;
   readonly key: string;
-  /** Replaced by the finalizer's update, whose resource version the next write needs. */
+  /** Replaced when the finalizer is added: the next write needs the new resource version. */
   resource: ApiToken;
   readonly policy: AppliedPolicy;
   issued?: IssuedToken;
 }
 
-/** Carries out the actions one after the other. The first failure ends it; the next pass sees how far it came. */
+/** Carries out the actions in order. Stops at the first failure and throws it; the next pass observes what was done. */
 export async function execute(
   context: PassContext,
   key: string,
@@ -53,7 +53,7 @@ export async function execute(
 
 type Part = "resource" | "desired" | "policy";
 
-/** Without these parts of the observation an action cannot be carried out. */
+/** The parts of the observation that each action cannot be carried out without. */
 const NEEDS: Readonly<Record<Action["kind"], readonly Part[]>> = {
   addFinalizer: ["resource"],
   issueToken: ["resource", "desired", "policy"],
@@ -68,7 +68,7 @@ const NEEDS: Readonly<Record<Action["kind"], readonly Part[]>> = {
   removeFinalizer: ["resource"],
 };
 
-/** Throws, before anything is written, when the plan does not fit what was observed: that is a bug in the plan. */
+/** Throws before anything is written if the plan does not fit the observation, which would be a bug in the plan. */
 function prepare(context: PassContext, key: string, observation: Observation, actions: readonly Action[]): Execution {
   const parts: { readonly [Name in Part]: Execution[Name] | undefined } = {
     resource: observation.resource,
@@ -79,7 +79,7 @@ function prepare(context: PassContext, key: string, observation: Observation, ac
     const missing = NEEDS[kind].find((part) => parts[part] === undefined);
     if (missing !== undefined) throw new Error(`the plan for ${key} has ${kind}, but there is no ${missing}`);
   }
-  // Complete for these actions: each reads only the parts that NEEDS lists for it.
+  // The cast is safe for these actions: each reads only the parts that NEEDS lists for it.
   return { context, key, observation, ...(parts as Pick<Execution, Part>) };
 }
 
@@ -135,7 +135,7 @@ async function issue(execution: Execution, action: Action & { kind: "issueToken"
   await issueToken(context.db, fence, row, policy.owner);
 }
 
-/** Makes a token and what its row contains of it; keeps the plaintext for the Secret. */
+/** Creates a token and what its row stores of it; keeps the plaintext for the Secret. */
 async function createCredential(
   execution: Execution,
   { issuedAt, expiresAt }: { issuedAt: Date; expiresAt: Date },
@@ -161,7 +161,7 @@ function describeGrant({ context, observation, desired, policy }: Execution, tok
   return { owner, description, scopes, allowedCidrs, grace: policy.grace, expiresAt, encryptedMetadata };
 }
 
-/** Once the last finalizer is removed the object is gone, and its watch event may still be under way. */
+/** Removing the last finalizer deletes the object. Its watch event may arrive later, so the cache is updated here. */
 async function finalize({ context, key, resource }: Execution): Promise<void> {
   const { transport, caches } = context;
   const isLast = resource.metadata.finalizers?.every((finalizer) => finalizer === FINALIZER) ?? true;

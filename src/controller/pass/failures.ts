@@ -1,17 +1,22 @@
+/*
+ * One failed pass has two audiences. The metrics and the log get every failure, by kind; the resource's status gets
+ * only those that its user can understand, and only once they have lasted, so that a brief hiccup does not flap
+ * conditions.
+ */
 import { isSecretsPath, KubeApiError, KubeUnreachableError } from "../../kube/api-error.ts";
 import { DatabaseUnavailableError, FencedError, sqlState } from "../../postgres/errors.ts";
 import { StaleViewError } from "./secret-writes.ts";
 
-/** A write was about to be made by a replica whose lease may have run out. Nothing was sent. */
+/** This replica was about to write although its lease may have expired. Nothing was sent. */
 export class NotLeadingError extends Error {
   override readonly name = "NotLeadingError";
 }
 
-/** What kind of failure ended a pass, in a word: the metric's label, and what the log says. */
+/** The kind of failure that ended a pass: label `reason` of the metrics and field `result` of the log. */
 export function classifyFailure(error: unknown): string {
   if (error instanceof DatabaseUnavailableError) return "database_unavailable";
   if (error instanceof NotLeadingError) return "not_leading";
-  // With a lease in hand this says that another controller of this cluster goes by another Lease.
+  // If this replica does hold its lease, another controller of the same cluster leads by a different Lease.
   if (error instanceof FencedError) return "fenced";
   if (error instanceof StaleViewError) return "conflict";
   if (error instanceof KubeUnreachableError) return "api_unreachable";
@@ -19,35 +24,38 @@ export function classifyFailure(error: unknown): string {
   return "failed";
 }
 
-/** What a failure is called on the resource. */
+/** A failure as the resource's condition Ready shows it. */
 export interface ReportedFailure {
   readonly reason: "DatabaseUnavailable" | "DatabaseRefused" | "SecretRefused";
   readonly message: string;
 }
 
-/** A failure of this kind that passes by itself is not worth a status: it is told from this many in a row on. */
-const TOLD_FROM = 3;
+/** Refusals often pass without help (a webhook restarts, say). They are reported after this many failures in a row. */
+const REPORTED_FROM = 3;
 
-/** What a user is told of a failure, the n-th in a row; undefined where it passes by itself, or is none of theirs. */
+/**
+ * What the resource's status reports about a failure, the n-th in a row. Undefined if it is likely to pass without
+ * help, or if it concerns nothing that a user of the resource could act on.
+ */
 export function describeFailure(error: unknown, failures: number): ReportedFailure | undefined {
   if (error instanceof DatabaseUnavailableError) {
     return {
       reason: "DatabaseUnavailable",
-      message: "The database is not available. This goes on by itself once it is back.",
+      message: "The database is not available. Work resumes automatically when it is back.",
     };
   }
-  if (failures < TOLD_FROM) return undefined;
+  if (failures < REPORTED_FROM) return undefined;
   const state = sqlState(error);
   if (state !== undefined) {
     return {
       reason: "DatabaseRefused",
-      message: `The database refuses the work (SQLSTATE ${state}); the controller's log says more. It is tried again.`,
+      message: `The database rejected the operation (SQLSTATE ${state}); see the controller's log. It will be retried.`,
     };
   }
   const isRefusal = error instanceof KubeApiError && error.code < 500 && ![404, 409, 429].includes(error.code);
   if (!isRefusal || !isSecretsPath(error.path)) return undefined;
   return {
     reason: "SecretRefused",
-    message: `The API server refuses the Secret: ${error.message}. It is tried again.`,
+    message: `The API server rejected the Secret: ${error.message}. It will be retried.`,
   };
 }

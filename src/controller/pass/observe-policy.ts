@@ -1,10 +1,14 @@
+/*
+ * Finds the policy verdict for one ApiToken. It is careful in one direction: whenever the policies, or the labels that
+ * select them, are not fully known, the verdict is "missing", which issues nothing new and ends nothing.
+ */
 import { readNamespace } from "../../kube/resources/namespace.ts";
 import { listPolicies, type PolicyResource, parsePolicy } from "../../kube/resources/policy.ts";
 import type { DesiredToken, PolicyVerdict } from "../../token/model.ts";
 import { judge, type Policy } from "../../token/policy.ts";
 import type { ReadContext } from "./context.ts";
 
-/** What the policies say of an ApiToken: by the caches, or `live`, read from the API server. */
+/** What the policies allow this ApiToken: from the caches or, if `live`, read from the API server. */
 export async function observePolicy(
   context: ReadContext,
   namespace: string,
@@ -15,17 +19,17 @@ export async function observePolicy(
   const [resources, view] =
     source === "live"
       ? await Promise.all([listPolicies(context.transport), readNamespace(context.transport, namespace)])
-      : // Without its labels a policy that excludes the namespace would seem to be for it.
+      : // Without its labels, a namespace would seem to be selected by a policy that excludes it.
         [[...policies.values()], namespaces.get(namespace) ?? (await readNamespace(context.transport, namespace))];
   const readable = resources.map(readPolicy);
-  // One that cannot be read may be the one that applies: then nothing new is issued, and nothing is ended.
+  // A policy that cannot be parsed might be the one that applies.
   if (readable.includes(undefined)) return { kind: "missing" };
   return judge(readable as Policy[], { namespace, namespaceLabels: view.metadata.labels, owner, scopes });
 }
 
 const parsed = new WeakMap<PolicyResource, Policy>();
 
-/** The policy as it is decided with; undefined when it cannot be read. */
+/** The parsed policy; undefined if its spec cannot be read. Parsed once per version of the resource. */
 export function readPolicy(resource: PolicyResource): Policy | undefined {
   try {
     const policy = parsed.get(resource) ?? parsePolicy(resource);

@@ -1,3 +1,8 @@
+/*
+ * Answers which token a Secret holds and whether its values are what the spec asks for. The cache has only HMACs of the
+ * values, never plaintext, and a comparison with bcrypt is slow: where HMACs cannot answer, or not fast enough, proofs
+ * do that were stored in annotations when the Secret was written.
+ */
 import { ROTATE_ANNOTATION } from "../../kube/resources/group.ts";
 import type { SecretView } from "../../kube/resources/secret.ts";
 import type { TokenRecord } from "../../postgres/tokens.ts";
@@ -7,7 +12,7 @@ import { type Decoration, diffDecoration, PROOF_ANNOTATION, SEAL_ANNOTATION } fr
 import { findPepper, isSameHash, type Keyring } from "../../token/keyring.ts";
 import type { DesiredToken, ObservedSecret } from "../../token/model.ts";
 
-/** The row whose token is among the Secret's values; of several the newest. */
+/** The row whose token is among the Secret's values; the newest if there are several. */
 export async function findHeldToken<T extends TokenRecord>(
   keyring: Keyring,
   secret: SecretView,
@@ -34,7 +39,7 @@ function readFingerprint({ fingerprints }: SecretView, key: string, pepperId: st
   return fingerprint === undefined ? undefined : Buffer.from(fingerprint, "base64");
 }
 
-/** Whether the proof beside a value ties it to the row's slow hash. No proof is no answer: the comparison tells. */
+/** Whether the proof in the annotation ties this value to the row's bcrypt hash. False also if there is no proof. */
 function isProvenValue(keyring: Keyring, secret: SecretView, key: string, token: TokenRecord): boolean {
   const proof = secret.metadata.annotations[PROOF_ANNOTATION];
   const fingerprint = readFingerprint(secret, key, token.keyId);
@@ -44,7 +49,7 @@ function isProvenValue(keyring: Keyring, secret: SecretView, key: string, token:
   return isSameHash(Buffer.from(proof), Buffer.from(proveHash(fingerprint, token.hash, pepper)));
 }
 
-/** What a pass is told of the wanted Secret, if it is ours. */
+/** The facts about the Secret of the wanted name. `secret` is undefined if it exists but is not ours. */
 export async function describeSecret(
   keyring: Keyring,
   secret: SecretView | undefined,
@@ -66,7 +71,7 @@ export async function describeSecret(
   };
 }
 
-/** Whether the Secret has just the values that the spec asks for: known without their plaintext. */
+/** Whether the Secret has exactly the keys and values that the spec asks for. */
 async function isIntact(
   keyring: Keyring,
   secret: SecretView,

@@ -7,13 +7,13 @@
  *
  *     rows: r1 live              Secret a → r1               status: r1
  *
- * A rotation. r2 was just written to the Secret; consumers may still have r1 in memory. r2 is `held`, r1 is the
- * `previous` token, and lives until its overlap ends.
+ * A rotation. r2 was just written to the Secret; consumers may still have r1 in memory. r2 is `held`, and r1 is the
+ * `previous` token, which keeps working until its overlap ends.
  *
  *     rows: r1 live, r2 live     Secret a → r2               status: r2, previous r1
  *
- * A crash between row and Secret. Neither a Secret nor the status shows r2, so nobody can have its plaintext: it is lost.
- * Its row is reused for a new token, and r1 keeps working meanwhile.
+ * A crash between row and Secret. Neither a Secret nor the status shows r2, so nobody can have its plaintext, which is
+ * lost. The row of r2 is reused for a new token; r1 keeps working meanwhile.
  *
  *     rows: r1 live, r2 live     Secret a → r1               status: r1
  *
@@ -22,13 +22,13 @@
  *
  *     rows: r1 live, r2 live     Secret a → r1               status: r2
  *
- * A new name. The spec names Secret b now. a is a `stray`: ours by its owner reference, under a name that the spec no
- * longer asks for. Its token moves to b, and only then is a deleted.
+ * A new name. The spec now names Secret b. Secret a is a `stray`: ours by its owner reference, but no longer asked for.
+ * The token is written to b first, and only then is a deleted.
  *
  *     rows: r1 live              Secret a → r1, b absent     status: r1
  *
- * Somebody else's Secret. It has another owner, or none and no token of ours: it is `foreign`, and nothing is ever
- * written to it. Which token a Secret holds is found by hash, not by an annotation, because anybody can edit that.
+ * Somebody else's Secret. It has another owner, or no owner and no token of ours, so it is `foreign` and never written
+ * to. Which token a Secret holds is found by hash, not by an annotation, because anybody can edit an annotation.
  *
  *     rows: r1 live              Secret a → something else   status: r1
  */
@@ -55,7 +55,7 @@ import type { ReadContext } from "./context.ts";
 import { observePolicy } from "./observe-policy.ts";
 import { describeSecret, findHeldToken } from "./observe-secret.ts";
 
-/** A row as it is stored, with its metadata decrypted. */
+/** A stored row, with its metadata decrypted. */
 export type SeenToken = TokenRecord & TokenRow;
 
 /**
@@ -76,8 +76,9 @@ export interface Observation {
 }
 
 /**
- * Looks at everything that concerns one ApiToken, once. From the cache, or `live`: read consistently from the API
- * server. The rows always come from the database.
+ * Reads everything that concerns one ApiToken, once: from the caches or, if `live`, consistently from the API server.
+ * The rows always come from the database. `key` is "namespace/name". Throws the errors of the database and the API
+ * server.
  */
 export async function observe(context: ReadContext, key: string, source: "cache" | "live"): Promise<Observation> {
   const [namespace = "", name = ""] = key.split("/");
@@ -134,7 +135,7 @@ function describeClaim({ metadata }: ApiToken, { owner }: DesiredToken, policy: 
   };
 }
 
-/** Ours by its owner reference; or by the token that it holds, when somebody has taken the reference off. */
+/** Ours by its owner reference or, if somebody has removed the reference, by the token that it holds. */
 function isOurs(named: SecretView, resource: ApiToken | undefined, holds: TokenRecord | undefined): boolean {
   const uid = resource?.metadata.uid;
   return named.owner === undefined ? holds !== undefined && holds.resourceUid === uid : named.owner.uid === uid;
@@ -147,7 +148,7 @@ async function readApiToken({ transport, caches }: ReadContext, namespace: strin
   return resource;
 }
 
-/** The Secret of the wanted name, whoever's it is, and all others that this ApiToken owns. */
+/** The Secret of the wanted name, regardless of its owner, and all other Secrets that this ApiToken owns. */
 async function findSecrets(
   context: ReadContext,
   resource: ApiToken | undefined,
@@ -181,7 +182,7 @@ async function readSecret(
   return view;
 }
 
-/** The parts of an ApiToken beside its spec. */
+/** The facts about an ApiToken apart from its spec. */
 export function describeResource({ metadata, status }: ApiToken): ObservedResource {
   return {
     uid: metadata.uid,
@@ -196,7 +197,7 @@ export function describeResource({ metadata, status }: ApiToken): ObservedResour
 
 const HIGHEST_REVISION = 2 ** 31 - 2;
 
-/** A status can be edited by hand: what cannot be true of it counts for nothing. */
+/** A status can be edited by hand, so values that cannot be true are ignored. */
 function trustStatus({ revision, issuedAt, ...status }: ApiTokenStatus, createdAt = ""): ApiTokenStatus {
   const isRevision =
     revision !== undefined && Number.isInteger(revision) && revision > 0 && revision <= HIGHEST_REVISION;

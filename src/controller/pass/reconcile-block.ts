@@ -1,3 +1,7 @@
+/*
+ * A block must hold in every cluster that shares the database, and in the very transaction that issues a token. So the
+ * record in the database is what counts: this pass copies the resource into it and reports back what the block did.
+ */
 import { createHmac } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { type OwnerBlock, type OwnerBlockStatus, parseOwnerBlock } from "../../kube/resources/owner-block.ts";
@@ -7,20 +11,21 @@ import type { Keyring } from "../../token/keyring.ts";
 import { formatTime } from "../../token/status.ts";
 import type { PassContext } from "./context.ts";
 
-/** What came of a pass over an OwnerBlock. */
+/** The result of a pass over an OwnerBlock. */
 export interface BlockResult {
-  /** Whose ApiTokens have something new to say; undefined when nothing changed. */
+  /** The owner whose ApiTokens need a new pass; undefined if nothing changed. */
   readonly changedOwner: string | undefined;
-  /** When to look again, from now on. */
+  /** When to run the next pass, in milliseconds from now; undefined if only an event requires one. */
   readonly requeueAfterMs: number | undefined;
 }
 
 const UNCHANGED: BlockResult = { changedOwner: undefined, requeueAfterMs: undefined };
 
 /**
- * Brings one OwnerBlock and the database together: records it, ends the owner's tokens once it is in effect, lifts it
- * when it is gone. It has no finalizer: the database's record of it outlives the resource until it is lifted.
- * `onRevoked` is told how many tokens were ended, whatever becomes of the rest of the pass.
+ * Brings the database in line with one OwnerBlock: records the block, revokes the owner's tokens once it is in effect,
+ * and lifts it when the resource is gone. That needs no finalizer, because the record stays in the database until it is
+ * lifted. `onRevoked` gets the number of tokens that were revoked, even if the rest of the pass fails. Throws the
+ * errors of the database and the API server.
  */
 export async function reconcileBlock(
   context: PassContext,
@@ -50,7 +55,7 @@ export async function reconcileBlock(
   const isErased = mustErase || state.row?.isErased || block.status?.erased;
   await report(context, block, {
     effective: isEffective,
-    // Several operators may share a cluster, each with namespaces of its own: none takes back what another has counted.
+    // Several operators may share a cluster, each with its own namespaces: none may lower what another has counted.
     tokensRevoked: Math.max(tokensRevoked, block.status?.tokensRevoked ?? 0),
     ...(isErased ? { erased: true } : {}),
     message: isEffective
@@ -81,14 +86,14 @@ function isRecorded({ row }: BlockState, wanted: { owner: string; reason: string
 async function report(
   { transport, caches }: PassContext,
   block: OwnerBlock,
-  said: Omit<OwnerBlockStatus, "observedGeneration">,
+  result: Omit<OwnerBlockStatus, "observedGeneration">,
 ): Promise<void> {
-  const status = { observedGeneration: block.metadata.generation ?? 0, ...said };
+  const status = { observedGeneration: block.metadata.generation ?? 0, ...result };
   if (isDeepStrictEqual(block.status, status)) return;
   caches.ownerBlocks.upsert(await writeOwnerBlockStatus(transport, block, status));
 }
 
-/** The same for every erasure of the same owner, and without the keyring nobody can tell whose it was. */
+/** Stable, so that repeated erasures of an owner agree; keyed, so that it cannot be traced back without the keyring. */
 function pseudonymOf(owner: string, { peppers: [pepper] }: Keyring): string {
   return `erased-${createHmac("sha256", pepper.secret).update(`owner ${owner}`).digest("hex").slice(0, 32)}`;
 }

@@ -1,3 +1,7 @@
+/*
+ * One pass over one ApiToken, from reading to status. It keeps no state of its own and starts from what it reads, so a
+ * crash, a lost lease or a missed event costs only another pass.
+ */
 import { isDeepStrictEqual } from "node:util";
 import type { ApiToken } from "../../kube/resources/api-token.ts";
 import { writeStatus } from "../../kube/resources/api-token-api.ts";
@@ -17,20 +21,20 @@ import { describeResource, type Observation } from "./observe.ts";
 export interface ReconcileResult {
   /** Whether anything was written. */
   readonly isChanged: boolean;
-  /** When to look again, from now on. */
+  /** When to run the next pass, in milliseconds from now; undefined if only an event requires one. */
   readonly requeueAfterMs: number | undefined;
 }
 
-/** A pass that still finds something to do after so many rounds gives way to others and comes again. */
+/** A pass that still finds something to do after this many rounds is queued again, so that other keys get a worker. */
 const MAX_ROUNDS = 5;
 
-/** Of a pass that no queue has asked for. */
+/** For a pass that was started without a queue, by `doctor` or `uninstall`. */
 const FIRST_TURN: Turn = { failures: 0, beginLook: () => {} };
 
 /**
- * Brings one ApiToken, its rows and its Secret together: observe → plan → execute, until there is nothing left to do,
- * and then the status, which thus says what was seen and not what was meant. Throws when a step failed: the key is to
- * be tried again, and every step may be repeated.
+ * Brings the rows and the Secret in line with one ApiToken: observe → plan → execute until nothing is left to do. The
+ * status comes last, so it states what was observed, not what was intended. Throws if a step fails; the caller must
+ * then retry the key, and every step may be repeated.
  */
 export async function reconcile(
   context: PassContext,
@@ -53,7 +57,7 @@ async function runRounds(
   seen: { last?: Observation },
   beginLook: () => void,
 ): Promise<ReconcileResult> {
-  // Before anything is looked at: with keys other than the rows', every Secret would seem to hold no token.
+  // Comes first because it checks the keyring: with the wrong keys, every Secret would seem to hold no token.
   await context.getFence();
   const notes: Note[] = [];
   let isChanged = false;
@@ -70,7 +74,7 @@ async function runRounds(
     try {
       await execute(context, key, observation, plan.actions);
     } catch (error) {
-      // A block or another ApiToken of the owner came in between: the next round sees it, and says so.
+      // A block, or another ApiToken of the owner, came first: the next round observes it and reports it.
       if (error instanceof IssueRefusedError) continue;
       throw error;
     }
@@ -81,12 +85,12 @@ async function runRounds(
   return { isChanged, requeueAfterMs: 1_000 };
 }
 
-/** Ending or replacing something on the word of a cache that is behind could not be undone. */
+/** A token that was ended because of an outdated cache could not be brought back. */
 function mustConfirm(actions: readonly Action[]): boolean {
   return actions.some(isDestructive);
 }
 
-/** Writes the status if it says something new, and tells of it in Events. */
+/** Writes the status if it differs, and records Events for the changes. Returns whether it was written. */
 async function report(
   context: PassContext,
   resource: ApiToken,
@@ -102,7 +106,7 @@ async function report(
   return true;
 }
 
-/** Says on the resource why nothing happens. That may fail as well: the key is tried again in any case. */
+/** Reports on the resource why nothing happens. If that fails too, it is ignored: the key is retried in any case. */
 async function reportFailure(
   context: PassContext,
   key: string,

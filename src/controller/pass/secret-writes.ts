@@ -1,6 +1,7 @@
 /*
- * Every write of a Secret. A Secret belongs to users: each write changes only what is ours, on the version that was
- * seen, and leaves the cache as if its watch event had already arrived.
+ * Every write to an ApiToken's Secret. Users and other tools edit Secrets too, so each write changes only what is ours
+ * and only on the version that was observed. It then updates the cache, so that the next pass does not see the old
+ * state.
  */
 import type { ApiToken } from "../../kube/resources/api-token.ts";
 import { API_VERSION, MANAGED_LABEL, type OwnerReference, ROTATE_ANNOTATION } from "../../kube/resources/group.ts";
@@ -23,18 +24,18 @@ import { keyOf } from "./caches.ts";
 import type { ReadContext } from "./context.ts";
 import type { Observation } from "./observe.ts";
 
-/** What was observed has changed since: the next pass sees how. */
+/** The object has changed since it was observed. The next pass observes it again. */
 export class StaleViewError extends Error {
   override readonly name = "StaleViewError";
 }
 
-/** A token that this pass has made, with the pepper and the hash of its row. */
+/** A token that this pass has created, with the pepper and the hash of its row. */
 export interface IssuedToken extends NewToken {
   readonly pepper: Key;
   readonly hash: TokenHash;
 }
 
-/** Whose Secret is written, and what was seen of it. */
+/** The ApiToken whose Secret is written, and what was observed of it. */
 export interface SecretTarget {
   readonly resource: ApiToken;
   readonly desired: DesiredToken;
@@ -54,7 +55,7 @@ export async function writeSecret(
   await writeContents(context, target, { subject, plaintext, pepper, hash, handledRotateAt });
 }
 
-/** Writes the same token again, from the Secret that holds it: the spec asks for another name, or for other contents. */
+/** Writes the same token to a Secret of another name or with other contents; reads it from the Secret that holds it. */
 export async function rewriteSecret(
   context: ReadContext,
   target: SecretTarget,
@@ -73,7 +74,7 @@ export async function rewriteSecret(
   });
 }
 
-/** Corrects labels, annotations and the owner reference of the Secret; its values stay. */
+/** Corrects labels, annotations and the owner reference of the Secret. Its values are not touched. */
 export async function decorateOwnSecret(
   context: ReadContext,
   { resource, observation: { secret, wantedDecoration } }: Pick<SecretTarget, "resource" | "observation">,
@@ -93,7 +94,9 @@ export async function deleteOwnSecret(
   caches.secrets.remove(keyOf(seen.metadata), seen.metadata.uid);
 }
 
-/** Gives up a Secret that outlives its ApiToken: nobody owns it afterwards, and it is no longer watched. */
+/**
+ * Releases a Secret that is to outlive its ApiToken: removes our label and the owner reference, and stops caching it.
+ */
 export async function releaseSecret(
   { transport, caches }: ReadContext,
   observation: Observation,
@@ -104,25 +107,25 @@ export async function releaseSecret(
   caches.secrets.remove(keyOf(seen.metadata), seen.metadata.uid);
 }
 
-/** The Secret of that name among those that were seen to be ours: no action is carried out on any other. */
+/** The observed Secret of that name. Throws for one that was not observed to be ours: no action may touch it. */
 function pickSeen({ secret, strays }: Observation, name: string): SecretView {
   const seen = [secret, ...strays].find((view) => view?.metadata.name === name);
   if (seen === undefined) throw new Error(`the plan acts on Secret "${name}", which was not seen`);
   return seen;
 }
 
-/** What an ApiToken's Secret is to contain. */
+/** What an ApiToken's Secret should contain. */
 interface SecretContents {
   readonly subject: ContentsSubject;
   readonly plaintext: string;
   /** The pepper and the hash of the token's row. */
   readonly pepper: Key;
   readonly hash: TokenHash;
-  /** The request for a rotation that the token answers. */
+  /** The rotation request that this token fulfils. */
   readonly handledRotateAt: string | undefined;
 }
 
-/** Writes the wanted Secret, in one update where it exists already. */
+/** Writes the wanted Secret, in a single update if it exists. */
 async function writeContents(
   context: ReadContext,
   { resource, desired, observation: { secret: seen } }: SecretTarget,
@@ -148,7 +151,7 @@ async function writeContents(
     remember(context, await replaceSecretValues(context.transport, seen, values, patch));
     return;
   }
-  // No update changes an immutable Secret, or a Secret's type.
+  // An update cannot change an immutable Secret, or the type of one.
   if (seen !== undefined) await deleteSecret(context.transport, seen);
   const { namespace } = resource.metadata;
   const owner = ownerReferenceTo(resource);
@@ -156,7 +159,9 @@ async function writeContents(
   remember(context, await createSecret(context.transport, { namespace, name, owner, decoration, values }));
 }
 
-/** The plaintext of a token, from the Secret that was seen to hold it. Throws a StaleViewError when it no longer does. */
+/**
+ * Reads a token's plaintext from the Secret that was observed to hold it. Throws a StaleViewError if it no longer does.
+ */
 async function readPlaintext(
   { transport }: ReadContext,
   seen: SecretView,
@@ -171,12 +176,12 @@ async function readPlaintext(
   throw new StaleViewError(`the Secret ${keyOf(seen.metadata)} no longer holds the token`);
 }
 
-/** The next pass must not see a state from before this write. */
+/** Without this, a pass that runs before the watch event arrives would see the state before this write. */
 function remember({ caches, keyring }: ReadContext, secret: Secret): void {
   caches.secrets.upsert(reduceSecret(secret, keyring));
 }
 
-/** The owner reference, where somebody has removed it. */
+/** Restores the owner reference if somebody has removed it. */
 function adopt(seen: SecretView, resource: ApiToken): { ownerReferences?: OwnerReference[] } {
   return seen.owner === undefined ? { ownerReferences: [ownerReferenceTo(resource)] } : {};
 }
