@@ -1,9 +1,13 @@
+/*
+ * `doctor --fix` and `uninstall` write what only a leader may write. They therefore take the Lease for their one piece
+ * of work instead of writing next to a running controller.
+ */
 import { type LeaseTerm, runLeaderElection } from "../../kube/lease.ts";
 import type { KubeTransport } from "../../kube/transport.ts";
 import type { Logger } from "../../runtime/log.ts";
 import type { ControllerConfig } from "../config.ts";
 
-/** Another one holds the Lease, and goes on holding it. Nothing was done. */
+/** A controller holds the Lease and keeps renewing it. Nothing was done. */
 export class LeaseTakenError extends Error {
   override readonly name = "LeaseTakenError";
 }
@@ -17,8 +21,9 @@ export interface ErrandOptions {
 }
 
 /**
- * Does one piece of work as the leader, and gives the Lease back: no controller writes meanwhile, and one that starts
- * waits. A Lease whose holder is gone is waited for. Throws a LeaseTakenError, or what the work throws.
+ * Takes the Lease, does one piece of work as the leader and gives the Lease back. Meanwhile no controller writes, and
+ * one that starts waits. If the holder of the Lease is gone, waits until the Lease expires. Throws a LeaseTakenError if
+ * a controller leads, and otherwise what the work throws.
  */
 export async function runErrand<T>(options: ErrandOptions, work: (term: LeaseTerm) => Promise<T>): Promise<T> {
   const { config, transport, identity, log } = options;

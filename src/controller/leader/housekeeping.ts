@@ -1,3 +1,7 @@
+/*
+ * Some work has no event that asks for it: partitions of next month, resources that were deleted while no controller
+ * ran, and the use of tokens, which is not notified. Housekeeping does it once an hour.
+ */
 import { setTimeout as delay } from "node:timers/promises";
 import { createEventPartitions, EVENT_MONTHS_AHEAD } from "../../postgres/event-partitions.ts";
 import { findBlockNames } from "../../postgres/owner-blocks.ts";
@@ -12,21 +16,21 @@ const HOUSEKEEPING_RETRY_MS = 5_000;
 
 export interface HousekeepingOptions {
   readonly context: PassContext;
-  /** Makes sure that this leader may write to the database as it is now. */
+  /** Makes sure that the database still accepts this leader's writes; see `Term`. */
   readonly confirmFence: () => Promise<void>;
   readonly tokens: Queue;
   readonly blocks: Queue;
-  /** The namespaces that are looked at; all, if empty. */
+  /** The namespaces that are watched; all if empty. */
   readonly namespaces: readonly string[];
   readonly log: Logger;
 }
 
 export interface Housekeeping {
-  /** Begins anew now: the database may be another than it was. */
+  /** Starts over now, because the database may have been replaced by another or by a backup. */
   hurry(): void;
 }
 
-/** Does what no event asks for, at the beginning of a term and then every hour, until the signal. */
+/** Runs at the beginning of a term and then every hour, until the signal. A failed run is repeated after seconds. */
 export function keepHouse(options: HousekeepingOptions, signal: AbortSignal): Housekeeping {
   let hurry = new AbortController();
   const work = async () => {
@@ -35,7 +39,7 @@ export function keepHouse(options: HousekeepingOptions, signal: AbortSignal): Ho
       const isDone = await tidy(options).then(
         () => true,
         (error: unknown) => {
-          options.log.warn({ err: error }, "housekeeping failed; trying again");
+          options.log.warn({ err: error }, "housekeeping failed; retrying");
           return false;
         },
       );
@@ -48,15 +52,15 @@ export function keepHouse(options: HousekeepingOptions, signal: AbortSignal): Ho
 }
 
 /**
- * Makes the audit trail's partitions ahead of time (without one nothing could be issued); finds what was deleted while
- * no controller saw it, which has live rows or a block in the database, but is in no cache; and looks at all ApiTokens, for
- * neither the use of a token nor every change made with SQL is notified.
+ * Creates the audit trail's partitions ahead of time, because without one nothing could be issued. Then queues what was
+ * deleted while no controller watched: it has live rows or a block in the database, but is in no cache. Finally queues
+ * all ApiTokens, because the database notifies neither the use of a token nor every change that is made with SQL.
  */
 async function tidy({ context, confirmFence, tokens, blocks, namespaces, log }: HousekeepingOptions): Promise<void> {
   const { db, clusterId, caches } = context;
   await confirmFence();
   const partitions = await createEventPartitions(db, EVENT_MONTHS_AHEAD);
-  if (partitions.length > 0) log.info({ partitions }, "audit partitions made");
+  if (partitions.length > 0) log.info({ partitions }, "audit partitions created");
   for (const name of await findBlockNames(db, clusterId)) {
     if (caches.ownerBlocks.get(name) === undefined) blocks.add(name);
   }

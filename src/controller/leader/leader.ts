@@ -1,6 +1,6 @@
 /*
- * What the replica that holds the Lease does: queues of passes for one term, fed by watches, by the database and by
- * housekeeping. The caches outlive terms; nothing here does.
+ * Everything that only the holder of the Lease does. A term gets fresh queues and a fresh epoch, and both end with it,
+ * so that nothing a former leader has queued can run later. Only the caches outlive a term, to make a takeover fast.
  */
 import type { LeaseTerm } from "../../kube/lease.ts";
 import type { KubeTransport } from "../../kube/transport.ts";
@@ -35,31 +35,30 @@ export interface LeaderOptions {
   readonly onFatal: (error: unknown) => void;
 }
 
-/** This replica's part when it holds the Lease. */
 export interface Leader {
-  /** Where passes are asked for; undefined while this replica does not lead, and so makes none. */
+  /** Where passes are requested; undefined while this replica does not lead. */
   readonly inbox: Inbox | undefined;
-  /** The epoch that this replica leads in; undefined while it does not lead, or has not reached the database yet. */
+  /** This leader's epoch; undefined while this replica does not lead or has not reached the database yet. */
   readonly fence: Fence | undefined;
-  /** Leads for one term. */
+  /** Leads for one term. Resolves when all work of the term has ended. */
   serve(lease: LeaseTerm): Promise<void>;
 }
 
-/** Takes what watches and database report during one term, and turns it into passes. */
+/** Turns what the watches and the database report during one term into passes. */
 export interface Inbox {
-  /** Asks for a pass over an ApiToken. */
+  /** Requests a pass over an ApiToken, by its key "namespace/name". */
   enqueue(key: string): void;
-  /** As `enqueue`, for what the database reports: a key that fails keeps its delay. */
+  /** Like `enqueue`, for reports from the database: a key that is failing keeps its delay. */
   nudge(key: string): void;
-  /** Asks for a pass over an OwnerBlock, by its name. */
+  /** Requests a pass over an OwnerBlock, by its name. */
   enqueueBlock(name: string): void;
-  /** Asks for passes over the ApiTokens of an owner that wait for another one's end. */
+  /** Requests passes over the ApiTokens of an owner that wait because of the owner's limit. */
   enqueueWaiting(owner: string): void;
-  /** Asks for passes over everything, because changes may have been missed while the database was away. */
+  /** Requests passes over everything, because changes may have been missed while the database was unavailable. */
   onDatabaseBack(): void;
-  /** Keys that wait for a worker. */
+  /** How many keys wait for a worker. */
   readonly depth: number;
-  /** Keys that workers have now. */
+  /** How many keys are being handled. */
   readonly busy: number;
 }
 
@@ -68,7 +67,7 @@ interface Queues {
   readonly blocks: Queue;
 }
 
-/** OwnerBlocks are few, and each is one statement. */
+/** OwnerBlocks are few, and each takes about one statement. */
 const BLOCKS_AT_ONCE = 2;
 
 export function createLeader(options: LeaderOptions): Leader {
@@ -137,7 +136,7 @@ function createInbox(caches: Caches, { tokens, blocks }: Queues, housekeeping: H
   };
 }
 
-/** Blocks first: a token that is to end should not be renewed before. */
+/** Blocks come first, so that no token is renewed only to be revoked. */
 function enqueueAll(caches: Caches, { tokens, blocks }: Queues): void {
   for (const { metadata } of caches.ownerBlocks.values()) blocks.add(metadata.name);
   for (const { metadata } of caches.apiTokens.values()) tokens.add(keyOf(metadata));
@@ -158,7 +157,7 @@ function createQueues(options: LeaderOptions, context: PassContext): Queues {
       const { changedOwner, requeueAfterMs } = await reconcileBlock(context, name, onRevoked);
       if (requeueAfterMs !== undefined) blocks.addAfter(name, requeueAfterMs + 1);
       if (changedOwner === undefined) return;
-      options.log.info({ block: name }, "owner block carried out");
+      options.log.info({ block: name }, "owner block applied");
       for (const { metadata } of options.caches.apiTokens.byIndex(APITOKENS_BY_OWNER, changedOwner)) {
         tokens.add(keyOf(metadata));
       }
@@ -189,6 +188,6 @@ function reportFailure({ metrics, log }: LeaderOptions, key: string, error: unkn
   metrics.reconciles.inc({ result });
   metrics.failures.inc({ reason: result });
   const fields = { key, result, retryAfterMs: Math.round(retryAfterMs), err: error };
-  if (result === "conflict" || result === "not_leading") log.debug(fields, "reconcile to be repeated");
-  else log.warn(fields, "reconcile failed; trying again");
+  if (result === "conflict" || result === "not_leading") log.debug(fields, "reconcile will be repeated");
+  else log.warn(fields, "reconcile failed; retrying");
 }

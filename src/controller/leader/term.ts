@@ -1,3 +1,7 @@
+/*
+ * A leader may be paused, lose the Lease and wake up without knowing. So everything a term writes through is guarded:
+ * calls to the API server by the Lease's remaining time, statements by an epoch that the next leader invalidates.
+ */
 import { createEventRecorder } from "../../kube/event-recorder.ts";
 import type { LeaseTerm } from "../../kube/lease.ts";
 import type { KubeTransport } from "../../kube/transport.ts";
@@ -17,29 +21,28 @@ export interface TermOptions extends ReadContext {
   readonly config: Pick<ControllerConfig, "hashMethod" | "keyringPlace">;
   readonly identity: string;
   readonly log: Logger;
-  /** Told of a condition that no retry mends. */
+  /** Called with a condition that no retry fixes. */
   readonly onFatal: (error: unknown) => void;
-  /** Told of each epoch that the term begins: from then on it may write. */
+  /** Called with each epoch that the term begins; from then on the term may write to the database. */
   readonly onEpoch?: (fence: Fence) => void;
   readonly onActions?: (actions: readonly Action[]) => void;
   readonly onEventDropped?: () => void;
 }
 
-/** What the holder of the Lease works with: nothing is written through it once the Lease may have run out. */
 export interface Term {
   readonly context: PassContext;
-  /** Has the epoch raised, and once more where the database has forgotten it: it was restored from a backup. */
+  /** Begins an epoch if the term has none, or a new one if the database was restored from a backup without it. */
   readonly confirmFence: () => Promise<void>;
 }
 
-/** The means of one term, from winning the Lease to losing it. */
+/** Creates the context of one term. It refuses to write as soon as the Lease may have expired. */
 export function createTerm(options: TermOptions, lease: LeaseTerm): Term {
   const { caches, db, keyring, clusterId, config, log, identity, onActions, onEventDropped } = options;
   const transport = guardWrites(options.transport, lease);
   let fence: Promise<Fence> | undefined;
-  // Raised once a term, when the database is first there to be written to.
+  // Begun once per term, as soon as the database is available.
   const getFence = async () => {
-    if (!lease.isHeld()) throw new NotLeadingError("the lease may have run out");
+    if (!lease.isHeld()) throw new NotLeadingError("the lease may have expired");
     fence ??= startEpoch(options).catch((error: unknown) => {
       fence = undefined;
       throw error;
@@ -68,14 +71,14 @@ export function createTerm(options: TermOptions, lease: LeaseTerm): Term {
     async confirmFence() {
       const held = await getFence();
       if (!(await isForgotten(db, held))) return;
-      log.warn({ epoch: held.epoch }, "the database has gone back in time: a new epoch begins");
+      log.warn({ epoch: held.epoch }, "the database has gone back in time; beginning a new epoch");
       fence = undefined;
       await getFence();
     },
   };
 }
 
-/** Begins to write to the database, once it is sure that schema and rows are such as this program can work with. */
+/** Begins an epoch after checking that this program can work with the schema, and the keyring with the rows. */
 async function startEpoch(options: TermOptions): Promise<Fence> {
   const { db, clusterId, identity, onFatal, onEpoch } = options;
   try {
@@ -90,20 +93,20 @@ async function startEpoch(options: TermOptions): Promise<Fence> {
   return fence;
 }
 
-/** Throws a KeyringError when the keyring lacks a key, or has a known one with other bytes. */
+/** Throws a KeyringError if the keyring lacks a key that rows need, or if the bytes of a key have changed. */
 async function requireSoundKeyring({ db, clusterId, keyring, config }: TermOptions): Promise<void> {
   const swapped = (await checkKeys(db, clusterId, describeKeyChecks(keyring))).map(({ id }) => id);
   if (swapped.length > 0) throw createSwappedKeysError(swapped, config.keyringPlace);
   requireKeys(keyring, (await findKeyUses(db, clusterId)).uses);
 }
 
-/** Lets no write through once the lease may have run out; reads are harmless. */
+/** Refuses writes once the lease may have expired. Reads are harmless and always pass. */
 function guardWrites(transport: KubeTransport, lease: LeaseTerm): KubeTransport {
   return {
     ...transport,
     request(method, path, options) {
       if (method !== "GET" && !lease.isHeld()) {
-        return Promise.reject(new NotLeadingError(`${method} ${path} was held back: the lease may have run out`));
+        return Promise.reject(new NotLeadingError(`${method} ${path} was not sent: the lease may have expired`));
       }
       return transport.request(method, path, options);
     },

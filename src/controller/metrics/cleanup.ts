@@ -1,15 +1,19 @@
+/*
+ * The cleanup runs in a short-lived pod that Prometheus may never scrape. The controller therefore exports what the
+ * cleanup has recorded in the database: the figures outlive its pod, and still exist if no run succeeds or none starts.
+ */
 import { Gauge, type Registry } from "prom-client";
 import { type CleanupFigures, readCleanupFigures } from "../../postgres/cleanup/figures.ts";
 import type { Queryable } from "../../postgres/database.ts";
 
-/** Scrapes come every 15 s or so, from several Prometheus servers: the database is asked no more often than this. */
+/** Several Prometheus servers may scrape every 15 s or so; the database is queried no more often than this. */
 const FRESH_MS = 30_000;
 
 const OUTCOMES = ["succeeded", "stopped", "refused", "failed"];
 
 /**
- * Exports what the cleanup has noted in cleanup_runs, and how many tokens wait for it now: so its figures outlive its
- * pod, and are there when no run succeeds, or none runs at all. The names are those of docs/cleanup.md.
+ * Exports what the cleanup has recorded in cleanup_runs, and how many tokens wait for it now. The names are those of
+ * docs/cleanup.md. `onError` gets each failed query; the gauges then have no samples.
  */
 export function exportCleanupMetrics(registry: Registry, db: Queryable, onError: (error: unknown) => void): void {
   let asked: Promise<void> | undefined;
@@ -17,7 +21,7 @@ export function exportCleanupMetrics(registry: Registry, db: Queryable, onError:
   const gauges = createGauges(registry, () => {
     if (asked !== undefined && performance.now() - askedAtMs < FRESH_MS) return asked;
     askedAtMs = performance.now();
-    // What is not known any more is not shown: the alert on its absence is better than an old figure.
+    // After a failure nothing is shown: an alert on missing figures is better than outdated figures.
     asked = readCleanupFigures(db).then(
       (figures) => gauges.set(figures),
       (error: unknown) => {
@@ -37,9 +41,9 @@ function createGauges(registry: Registry, refresh: () => Promise<void>) {
       help,
       labelNames,
       registers: [registry],
-      collect: refresh, // all wait for the same answer
+      collect: refresh, // all gauges await the same query
     });
-    // A reset of one without labels leaves a 0, which says 1970 of a time.
+    // Without labels, a reset would leave a 0, which as a time means 1970.
     resets.push(() => (labelNames.length === 0 ? made.remove() : made.reset()));
     return made;
   };
@@ -47,23 +51,25 @@ function createGauges(registry: Registry, refresh: () => Promise<void>) {
   const lastSuccess = gauge("last_success_timestamp_seconds", "When the last run that succeeded ended.");
   const duration = gauge("last_run_duration_seconds", "How long the last run took.");
   const outcome = gauge("last_run_outcome", "1 for the outcome of the last run.", ["outcome"]);
-  const refused = gauge("refused", "1 when the last run would have deleted more of the table than the cap allows.", [
+  const refused = gauge("refused", "1 if the last run would have deleted more of the table than the cap allows.", [
     "table",
   ]);
-  const failed = gauge("target_failed", "1 when the last run failed on the table.", ["table"]);
-  const deleted = gauge("deleted_rows", "Rows that all runs on record have deleted.", ["table", "reason"]);
-  const rows = gauge("rows", "Rows when a run last looked; live ones may be an estimate.", ["table", "state"]);
-  const backlog = gauge("backlog_rows", "Rows past their retention: of tokens now, of others when a run last looked.", [
-    "table",
-  ]);
-  const held = gauge("held_rows", "Rows past their retention that other tables' rows keep.", ["table"]);
-  const oldest = gauge("oldest_dead_timestamp_seconds", "When the row died that has been dead the longest.", ["table"]);
-  const retention = gauge("retention_seconds", "How long a dead row is kept, by what it died of: expired or revoked.", [
+  const failed = gauge("target_failed", "1 if the last run failed on the table.", ["table"]);
+  const deleted = gauge("deleted_rows", "Rows deleted by all recorded runs.", ["table", "reason"]);
+  const rows = gauge("rows", "Rows as of the last run; live rows may be an estimate.", ["table", "state"]);
+  const backlog = gauge(
+    "backlog_rows",
+    "Rows past their retention: now for tokens, as of the last run for other tables.",
+    ["table"],
+  );
+  const held = gauge("held_rows", "Rows past their retention that rows of other tables refer to.", ["table"]);
+  const oldest = gauge("oldest_dead_timestamp_seconds", "When the row that has been dead the longest died.", ["table"]);
+  const retention = gauge("retention_seconds", "How long a dead row is kept, by cause of death: expired or revoked.", [
     "table",
     "reason",
   ]);
-  const bytes = gauge("table_bytes", "Size when a run last looked, by part: table or indexes.", ["table", "part"]);
-  const tuples = gauge("dead_tuples", "Deleted row versions that no vacuum has cleared away.", ["table"]);
+  const bytes = gauge("table_bytes", "Size as of the last run, by part: table or indexes.", ["table", "part"]);
+  const tuples = gauge("dead_tuples", "Deleted row versions that no vacuum has removed yet.", ["table"]);
 
   const seconds = (moment: Date) => moment.getTime() / 1_000;
   const reset = () => {

@@ -1,29 +1,33 @@
+/*
+ * Some figures only the database knows, and each costs a query. Only the leader asks, at most once a minute, so that
+ * neither more replicas nor more scrapes mean more load.
+ */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Queryable } from "../../postgres/database.ts";
 import { countEndedInUse, type EndedInUse } from "../../postgres/ended-tokens.ts";
 import { type Fence, isOver } from "../../postgres/leader-epoch.ts";
 import { countOwnersOver } from "../../postgres/owners.ts";
 
-/** The red lines: so many tokens of one owner are worth a look, so many are a mistake. */
+/** How many live tokens of one owner are suspicious, and how many are surely a mistake. */
 export const OWNER_LIMITS = ["10", "50"] as const;
 
-/** What the one who leads asks of the database for metrics. */
+/** What the leader asks the database for, to export it as metrics. */
 export interface LeaderFigures {
   /** How many owners have more live tokens than each of the limits. */
   readonly ownersOver: Readonly<Record<(typeof OWNER_LIMITS)[number], number>>;
   readonly endedInUse: EndedInUse;
-  /** Whether the newest epoch is another controller's: one that leads by another Lease. */
+  /** Whether the newest epoch belongs to another controller, which can only lead by a different Lease. */
   readonly isFenced: boolean;
 }
 
 const FRESH_MS = 60_000;
 
-/** A scrape waits no longer for the database; the next one has the answer. */
+/** A scrape waits at most this long for the database; the next scrape has the answer. */
 const WAIT_MS = 1_000;
 
 /**
- * The figures, asked of the database by the holder of an epoch: once a minute at most, however often they are read.
- * Resolves with undefined while they are not known; never rejects.
+ * Returns a function that reads the figures for the holder of an epoch, at most once a minute however often it is
+ * called. It resolves with undefined while the figures are unknown, and never rejects.
  */
 export function createLeaderFigures(db: Queryable): (fence: Fence) => Promise<LeaderFigures | undefined> {
   let known: LeaderFigures | undefined;
@@ -38,7 +42,7 @@ export function createLeaderFigures(db: Queryable): (fence: Fence) => Promise<Le
       ]);
       known = { ownersOver: { "10": looks, "50": mistakes }, endedInUse, isFenced };
     } catch {
-      known = undefined; // what was known is no longer so, and a wrong figure is worse than none
+      known = undefined; // the last answer is outdated, and a wrong figure is worse than none
     }
   };
   return async (fence) => {

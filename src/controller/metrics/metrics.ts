@@ -1,3 +1,7 @@
+/*
+ * Every counter and histogram of the controller, with its name and help text, so that docs/operations.md can be tested
+ * against this list. What a pass counts is derived from the actions of its plan, so that no action can be forgotten.
+ */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { ApiTokenStatus } from "../../token/model.ts";
 import { type Action, ISSUE_CAUSES, REVOCATION_REASONS, type RevocationReason } from "../../token/plan/action.ts";
@@ -14,18 +18,21 @@ export interface ControllerMetrics {
   readonly eventsDropped: Counter;
   readonly isLeading: Gauge;
   readonly isDatabaseAvailable: Gauge;
-  /** Counts what a pass has written. */
+  /** Counts the actions of a plan that was carried out. */
   countActions(actions: readonly Action[]): void;
-  /** Counts tokens that were ended otherwise than by an action. */
+  /** Counts tokens that were revoked other than by an action. */
   countRevocations(reason: RevocationReason, tokens: number): void;
-  /** Counts what the database has ended when it issued another token: it shows in the status of the one that yields. */
+  /**
+   * Counts a token that was superseded. The database revokes it while it issues a token for another ApiToken, so no
+   * action exists for it; the change shows only in the status of the ApiToken that lost its token.
+   */
   countTransition(before: ApiTokenStatus | undefined, after: ApiTokenStatus | undefined): void;
 }
 
-/** Beside the plan's causes: in the place of a token that no Secret holds. */
+/** A cause next to those of the plan: issued in place of a token that no Secret holds. */
 export const REPLACED = "Replaced";
 
-/** One registry for one controller: tests run several in a process. */
+/** Each controller has its own registry, because tests run several controllers in one process. */
 export function createMetrics(levels: ControllerLevels): ControllerMetrics {
   const registry = new Registry();
   const registers = [registry];
@@ -45,19 +52,16 @@ export function createMetrics(levels: ControllerLevels): ControllerMetrics {
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     registers,
   });
-  const failures = counter("apitoken_failures_total", "Passes that failed and are tried again, by reason.", "reason");
-  const actions = counter("apitoken_actions_total", "Writes of the controller, by action.", "action");
+  const failures = counter("apitoken_failures_total", "Passes that failed and will be retried, by reason.", "reason");
+  const actions = counter("apitoken_actions_total", "Writes made by the controller, by action.", "action");
   const issues = counter("apitoken_issues_total", "Tokens issued, by cause.", "cause");
-  const rotations = counter(
-    "apitoken_rotations_total",
-    "Tokens that were followed by the next one, in time or on request.",
-  );
+  const rotations = counter("apitoken_rotations_total", "Tokens that were rotated, on schedule or on request.");
   const revocations = counter(
     "apitoken_revocations_total",
-    "Tokens that the controller has ended, by reason.",
+    "Tokens that the controller has revoked, by reason.",
     "reason",
   );
-  // From the beginning, so that the first one shows as an increase.
+  // Starts the series at 0, so that Prometheus sees the first event as an increase.
   for (const cause of [...ISSUE_CAUSES, REPLACED]) issues.inc({ cause }, 0);
   for (const reason of REVOCATION_REASONS) revocations.inc({ reason }, 0);
 
@@ -68,15 +72,15 @@ export function createMetrics(levels: ControllerLevels): ControllerMetrics {
     failures,
     watchRestarts: counter(
       "apitoken_watch_restarts_total",
-      "Watches of the Kubernetes API that broke and were started again.",
+      "Watches of the Kubernetes API that broke and were restarted.",
       "resource",
       "reason",
     ),
-    eventsDropped: counter("apitoken_events_dropped_total", "Events that were not written."),
+    eventsDropped: counter("apitoken_events_dropped_total", "Kubernetes Events that could not be written."),
     isLeading: new Gauge({ name: "apitoken_leading", help: "1 while this replica leads.", registers }),
     isDatabaseAvailable: new Gauge({
       name: "apitoken_database_available",
-      help: "1 while the connection that listens for changes stands.",
+      help: "1 while the connection that listens for changes is up.",
       registers,
     }),
     countActions(written) {
@@ -85,7 +89,7 @@ export function createMetrics(levels: ControllerLevels): ControllerMetrics {
         if (action.kind === "issueToken") issues.inc({ cause: action.cause });
         if (action.kind === "replaceToken") issues.inc({ cause: REPLACED });
         if (action.kind === "issueToken" && (action.cause === "Due" || action.cause === "Requested")) rotations.inc();
-        // One that is superseded shows in its status, whoever has ended it: it is not to be counted twice.
+        // countTransition counts these, no matter who revoked them; counting them here would count them twice.
         if (action.kind === "revokeTokens" && action.reason !== "Superseded") {
           revocations.inc({ reason: action.reason }, action.tokenIds.length);
         }

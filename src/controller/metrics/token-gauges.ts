@@ -1,8 +1,12 @@
+/*
+ * Alerts on expiring and overdue tokens need one answer for the whole cluster, not a series for each ApiToken. These
+ * gauges are computed from the cache at scrape time, so every replica exports them, the leader or not.
+ */
 import { Gauge, type Registry } from "prom-client";
 import type { Caches } from "../pass/caches.ts";
 import { EXPIRING_WITHIN, summarizeTokens, type TokenSummary } from "./token-summary.ts";
 
-/** Registers what is told of the ApiTokens in the cache, read when somebody asks. */
+/** Registers the gauges. Before the caches exist (`readCaches` returns undefined) they show no ApiTokens. */
 export function registerTokenGauges(registry: Registry, readCaches: () => Pick<Caches, "apiTokens"> | undefined): void {
   const registers = [registry];
   const read = onceInATick(() => summarizeTokens(readCaches()?.apiTokens.values() ?? [], new Date()));
@@ -31,22 +35,22 @@ export function registerTokenGauges(registry: Registry, readCaches: () => Pick<C
     });
   moment(
     "apitoken_next_expiry_timestamp_seconds",
-    "The earliest end of a token that a Secret holds, as Unix time; absent where none is held.",
+    "The earliest expiry among tokens held by Secrets, as Unix time; absent if no Secret holds a token.",
     ({ nextExpiryAt }) => nextExpiryAt,
   );
   moment(
     "apitoken_oldest_due_rotation_timestamp_seconds",
-    "Since when the next token is due that has been due the longest, as Unix time; absent where none is.",
+    "When the most overdue rotation became due, as Unix time; absent if no rotation is due.",
     ({ due }) => due.sinceAt,
   );
   moment(
     "apitoken_due_rotation_expiry_timestamp_seconds",
-    "The earliest end of a token whose next one is due, as Unix time; absent where none is.",
+    "The earliest expiry among tokens whose rotation is due, as Unix time; absent if no rotation is due.",
     ({ due }) => due.nextExpiryAt,
   );
   new Gauge({
     name: "apitoken_rotations_due",
-    help: "Tokens held by Secrets whose time to be renewed has come.",
+    help: "Tokens held by Secrets whose rotation is due.",
     registers,
     collect() {
       this.set(read().due.count);
@@ -54,7 +58,7 @@ export function registerTokenGauges(registry: Registry, readCaches: () => Pick<C
   });
   new Gauge({
     name: "apitoken_tokens_not_renewed",
-    help: "Tokens held by Secrets that end within 24h or 7d and that none is to follow, by the reason of condition Ready.",
+    help: "Tokens held by Secrets that expire within 24h or 7d and will not be renewed, by the reason of condition Ready.",
     labelNames: ["within", "reason"],
     registers,
     collect() {
@@ -64,7 +68,7 @@ export function registerTokenGauges(registry: Registry, readCaches: () => Pick<C
   });
   new Gauge({
     name: "apitoken_tokens_expiring",
-    help: "Tokens held by Secrets that end within 24h or 7d, whether a next one is to follow or not.",
+    help: "Tokens held by Secrets that expire within 24h or 7d, whether or not they will be renewed.",
     labelNames: ["within"],
     registers,
     collect() {
@@ -76,7 +80,7 @@ export function registerTokenGauges(registry: Registry, readCaches: () => Pick<C
   });
   new Gauge({
     name: "apitoken_oldest_unready_seconds",
-    help: "How long the ApiToken that waits the longest has not been Ready; those whose token is meant to be dead do not count.",
+    help: "How long the longest-waiting ApiToken has not been Ready, not counting those whose token is meant to be dead.",
     registers,
     collect() {
       this.set(read().oldestUnreadyMs / 1_000);
@@ -84,7 +88,7 @@ export function registerTokenGauges(registry: Registry, readCaches: () => Pick<C
   });
 }
 
-/** Several gauges of one scrape share one pass over the cache: a registry asks all of them before it waits for any. */
+/** Lets all gauges of one scrape share one pass over the cache: a registry calls them all before it awaits any. */
 function onceInATick<T>(compute: () => T): () => T {
   let known: { readonly value: T } | undefined;
   return () => {

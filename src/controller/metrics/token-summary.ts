@@ -1,11 +1,15 @@
+/*
+ * The arithmetic behind the token gauges, kept pure so that it can be tested with plain statuses and a fixed time. With
+ * tens of thousands of ApiTokens in the cache it must get by with a single pass.
+ */
 import type { ApiToken } from "../../kube/resources/api-token.ts";
 import { REASONS, type Reason } from "../../token/model.ts";
 import { findCondition } from "../../token/status.ts";
 
-/** A status can be edited by hand, and a metric's labels must stay few. */
+/** A status can be edited by hand, but a metric's label must have few values: any other reason counts as `OTHER`. */
 const KNOWN_REASONS: ReadonlySet<string> = new Set(REASONS);
 
-/** Not Ready for these is what somebody asked for, or what lasts: nobody waits for it to pass. */
+/** Reasons that somebody intended or that last: an ApiToken that is not Ready for one of these is not waiting. */
 const MEANT: readonly string[] = [
   "Expired",
   "Inactive",
@@ -16,39 +20,38 @@ const MEANT: readonly string[] = [
   "Suspended",
 ] satisfies Reason[];
 
-/** Of ApiTokens that have no status yet. */
+/** For ApiTokens that have no status yet. */
 const PENDING = "Pending";
 const OTHER = "Other";
 
 const HOUR_MS = 3_600_000;
 
-/** How soon a token is said to be expiring, by the name of it. */
+/** How soon a token must expire to be counted, by the value of label `within`. */
 export const EXPIRING_WITHIN = { "24h": 24 * HOUR_MS, "7d": 7 * 24 * HOUR_MS } as const;
 
 type Within = keyof typeof EXPIRING_WITHIN;
 const WITHIN = Object.keys(EXPIRING_WITHIN) as Within[];
 
-/** ApiTokens in numbers. */
 export interface TokenSummary {
   readonly states: readonly { readonly isReady: boolean; readonly reason: string; readonly count: number }[];
-  /** The earliest end of a token that a Secret holds. */
+  /** The earliest expiry among tokens that Secrets hold. */
   readonly nextExpiryAt: Date | undefined;
-  /** How many tokens that Secrets hold end so soon. */
+  /** How many tokens that Secrets hold expire within each period. */
   readonly expiring: Readonly<Record<Within, number>>;
-  /** Those of them that none is to follow. */
+  /** Those among them that will not be renewed. */
   readonly notRenewed: readonly { readonly within: Within; readonly reason: string; readonly count: number }[];
-  /** Tokens that Secrets hold and whose time to be renewed has come. */
+  /** Tokens that Secrets hold and whose rotation is due. */
   readonly due: {
     readonly count: number;
-    /** Since when the one is due that has been due the longest. */
+    /** When the most overdue rotation became due. */
     readonly sinceAt: Date | undefined;
     readonly nextExpiryAt: Date | undefined;
   };
-  /** How long the one has been waiting that waits the longest to become Ready; 0 when none does. */
+  /** How long the longest-waiting ApiToken has not been Ready; 0 if none is waiting. */
   readonly oldestUnreadyMs: number;
 }
 
-/** Counts ApiTokens by what their statuses say. Pure; one pass. */
+/** Summarizes ApiTokens by their statuses. */
 export function summarizeTokens(apiTokens: Iterable<ApiToken>, now: Date): TokenSummary {
   const nowMs = now.getTime();
   const states = new Map<string, number>();
@@ -100,7 +103,7 @@ function increase(counts: Map<string, number>, key: string): void {
   counts.set(key, (counts.get(key) ?? 0) + 1);
 }
 
-/** The earlier of two times; what is no time is none. */
+/** The earlier of two times; NaN counts as no time. */
 function earlier(bestMs: number, timeMs: number): number {
   return timeMs < bestMs ? timeMs : bestMs;
 }
