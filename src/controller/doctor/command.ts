@@ -1,6 +1,7 @@
 import { ConfigError, readOptions } from "../../runtime/config.ts";
 import { createLogger } from "../../runtime/log.ts";
 import { EXIT_DONE } from "../../runtime/program.ts";
+import { isColoured } from "../../runtime/terminal.ts";
 import { readControllerConfig } from "../config.ts";
 import { connect, inventIdentity } from "../connections.ts";
 import { diagnose } from "./doctor.ts";
@@ -43,22 +44,24 @@ export async function runDoctor(args: string[], environment: NodeJS.ProcessEnv, 
   const identity = inventIdentity("doctor-");
   const log = createLogger("controller doctor", "error");
   const { transport, db, close } = await connect(config, identity, log);
-  const progress = createProgress(process.stderr, process.stderr.isTTY);
+  const progress = createProgress(process.stderr);
   try {
     const options = { config, transport, db, identity, log, signal: stop, onProgress: progress.update };
     const report = await diagnose(options, values.fix ?? false).finally(progress.end);
-    process.stdout.write(values.output === "json" ? `${JSON.stringify(toJson(report), null, 2)}\n` : format(report));
+    process.stdout.write(
+      values.output === "json" ? `${JSON.stringify(toJson(report), null, 2)}\n` : format(report, environment),
+    );
     return report.findings.length === 0 ? EXIT_DONE : EXIT_DIFFERENCES;
   } finally {
     await close();
   }
 }
 
-function format(report: DoctorReport): string {
+function format(report: DoctorReport, environment: NodeJS.ProcessEnv): string {
   const { isTTY, columns } = process.stdout;
   return formatReport(report, {
     width: isTTY ? (columns ?? 100) : undefined,
-    useColours: isTTY && process.stdout.hasColors(),
+    useColours: isColoured(process.stdout, environment),
   });
 }
 

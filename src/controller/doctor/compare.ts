@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { LeaseView } from "../../kube/lease-view.ts";
 import { parseOwnerBlock } from "../../kube/resources/owner-block.ts";
 import { parsePolicy } from "../../kube/resources/policy.ts";
+import { count } from "../../runtime/text.ts";
 import type { ApiTokenStatus } from "../../token/model.ts";
 import { selects } from "../../token/policy.ts";
 import { findCondition, formatTime } from "../../token/status.ts";
@@ -243,8 +244,4 @@ function findBlockFault(
     return { problem: `owner "${desired.owner}" is not erased yet`, remedy: "erase the owner" };
   }
   return undefined;
-}
-
-function count(amount: number, what: string): string {
-  return `${amount.toLocaleString("en-US")} ${what}${amount === 1 ? "" : "s"}`;
 }

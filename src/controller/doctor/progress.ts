@@ -1,39 +1,36 @@
-import type { Writable } from "node:stream";
+/*
+ * Shows how far the doctor has got. A large cluster takes it minutes, and without a sign of life a person stops it.
+ */
+import { createPacer, createProgressLine, type OutputStream } from "../../runtime/terminal.ts";
+import { formatCount } from "../../runtime/text.ts";
 
 const FIRST_MS = 2_000;
 const TERMINAL_INTERVAL_MS = 200;
 const PLAIN_INTERVAL_MS = 5_000;
 
-/** Says how far the doctor is, when that takes longer than two seconds. */
+/** Shows progress once the doctor has run for more than two seconds. */
 export interface Progress {
-  /** So many of the ApiTokens were looked at. */
+  /** `done` of `all` ApiTokens have been examined. */
   update(done: number, all: number): void;
-  /** Leaves the line to what is printed next. */
+  /** Clears the line for what is printed next. */
   end(): void;
 }
 
-/** On a terminal one line that is rewritten, elsewhere a line now and then. */
-export function createProgress(stream: Writable, isTerminal: boolean): Progress {
-  let startedAtMs: number | undefined;
-  let saidAtMs = Number.NEGATIVE_INFINITY;
-  const say = (text: string) => {
-    saidAtMs = performance.now();
-    stream.write(isTerminal ? `\r\x1b[K${text}` : `${text}\n`);
-  };
-  // Before the first ApiToken: long lists, or a Lease that nobody has renewed, which is watched for its duration.
-  const first = setTimeout(() => say("reading the cluster, and who leads"), FIRST_MS);
+/** Shows progress on `stream`: on one line of a terminal, and now and then on a new line elsewhere. */
+export function createProgress(stream: OutputStream): Progress {
+  const line = createProgressLine(stream);
+  const isTime = createPacer(stream.isTTY === true ? TERMINAL_INTERVAL_MS : PLAIN_INTERVAL_MS, FIRST_MS);
+  // Before the first ApiToken there are long lists to read, or an expired Lease to watch for its whole duration.
+  const first = setTimeout(() => line.show("reading the cluster, and checking for a leader"), FIRST_MS);
   return {
     update(done, all) {
       clearTimeout(first);
-      const nowMs = performance.now();
-      startedAtMs ??= nowMs;
-      const intervalMs = isTerminal ? TERMINAL_INTERVAL_MS : PLAIN_INTERVAL_MS;
-      if (nowMs - startedAtMs < FIRST_MS || nowMs - saidAtMs < intervalMs || done === all) return;
-      say(`${done.toLocaleString("en-US")} of ${all.toLocaleString("en-US")} ApiTokens looked at`);
+      if (done === all || !isTime()) return;
+      line.show(`${formatCount(done)} of ${formatCount(all)} ApiTokens examined`);
     },
     end() {
       clearTimeout(first);
-      if (isTerminal && saidAtMs > 0) stream.write("\r\x1b[K");
+      line.clear();
     },
   };
 }

@@ -1,37 +1,39 @@
-import { styleText } from "node:util";
-import { stripControls } from "../../kube/resources/schema.ts";
+/*
+ * How the doctor's findings look to a person: a table that fits the terminal, or a line each where there is none. Kept
+ * apart from the examination so that it can be tested without a cluster.
+ */
+import { createPaint, formatTable, type Paint } from "../../runtime/terminal.ts";
+import { count, stripControls } from "../../runtime/text.ts";
 import type { Finding } from "./finding.ts";
 import type { FailedMend } from "./mend.ts";
 
-/** What the doctor found, and did. `-o json` prints this very object. */
+/** What the doctor found, and did. `-o json` prints this object. */
 export interface DoctorReport {
   readonly findings: readonly Finding[];
-  /** With --fix: how many differences there were, and which could not be mended. Undefined when nothing was tried. */
+  /** With --fix: how many differences there were, and which could not be fixed. Undefined when nothing was tried. */
   readonly mended: { readonly found: number; readonly failed: readonly FailedMend[] } | undefined;
-  /** Who mends what can be mended, when that is not the doctor. */
+  /** The replica that leads and so does the fixing; undefined when the doctor may do it. */
   readonly leader: string | undefined;
   readonly apiTokens: number;
 }
 
 /** How a report is laid out. */
 export interface Layout {
-  /** Columns of the terminal; undefined where there is none: then each difference is one line. */
+  /** Columns of the terminal; undefined when there is no terminal, and each difference is one line. */
   readonly width: number | undefined;
   readonly useColours: boolean;
 }
 
-type Style = Parameters<typeof styleText>[0];
-
 /** The report for a person. */
 export function formatReport(report: DoctorReport, { width, useColours }: Layout): string {
-  const paint = (style: Style, text: string) => (useColours ? styleText(style, text, { validateStream: false }) : text);
+  const paint = createPaint(useColours);
   const findings = report.findings.map(clean);
-  const table = width === undefined ? findings.map(formatLine) : formatTable(findings, width, paint);
+  const lines = width === undefined ? findings.map(formatLine) : formatFindings(findings, width, paint);
   const failed = (report.mended?.failed ?? []).map(({ object, reason }) =>
-    paint("red", stripControls(`not mended: ${object}: ${reason}`)),
+    paint("red", stripControls(`not fixed: ${object}: ${reason}`)),
   );
   const style = findings.length === 0 ? "green" : "yellow";
-  return `${[...table, ...failed, paint(style, summarize(report))].join("\n")}\n`;
+  return `${[...lines, ...failed, paint(style, summarize(report))].join("\n")}\n`;
 }
 
 function clean({ kind, object, problem, remedy, ...rest }: Finding): Finding {
@@ -49,86 +51,40 @@ function formatLine({ kind, object, problem, remedy }: Finding): string {
 }
 
 function summarize({ findings, mended, leader, apiTokens }: DoctorReport): string {
-  const looked = `${count(apiTokens, "ApiToken")} looked at`;
+  const examined = `${count(apiTokens, "ApiToken")} examined`;
   const before = mended === undefined ? "" : ` of ${mended.found} before`;
-  if (findings.length === 0) return `No differences${before}; ${looked}.`;
-  const mendable = findings.filter(({ mend }) => mend !== undefined).length;
+  if (findings.length === 0) return `No differences${before}; ${examined}.`;
+  const fixable = findings.filter(({ mend }) => mend !== undefined).length;
   const who =
-    mendable === 0
+    fixable === 0
       ? ""
       : leader !== undefined
-        ? ` ${leader} leads: it mends ${mendable} of them, at its next pass.`
-        : ` --fix mends ${mendable} of them${mended === undefined ? "" : " when it is run again"}.`;
-  return `${count(findings.length, "difference")}${before}; ${looked}.${who}`;
+        ? ` ${leader} is the leader and will fix ${fixable} of them on its next pass.`
+        : ` ${mended === undefined ? "--fix" : "Running --fix again"} fixes ${fixable} of them.`;
+  return `${count(findings.length, "difference")}${before}; ${examined}.${who}`;
 }
 
-function count(amount: number, what: string): string {
-  return `${amount.toLocaleString("en-US")} ${what}${amount === 1 ? "" : "s"}`;
-}
-
-const GAP = "  ";
+const GAPS = 4;
 const NARROWEST = 16;
 const ROOMY = 80;
 
 /** Three columns that fill the terminal; texts are wrapped. */
-function formatTable(findings: readonly Finding[], width: number, paint: (style: Style, text: string) => string) {
+function formatFindings(findings: readonly Finding[], width: number, paint: Paint): string[] {
   if (findings.length === 0) return [];
   const longestKind = Math.max(...findings.map(({ kind }) => kind.length + 2));
   const longest = Math.max(longestKind, ...findings.map(({ object }) => object.length));
   const roomy = Math.max(Math.floor(width * 0.3), width < ROOMY ? NARROWEST : longestKind);
   const first = Math.min(longest, Math.max(NARROWEST, roomy));
-  const rest = Math.max(2 * NARROWEST, width - first - 2 * GAP.length);
-  const widths = [first, Math.ceil(rest / 2), Math.floor(rest / 2)];
-  const styles: readonly Style[] = ["bold", "none", "cyan"];
-  const heading = formatRow([["OBJECT"], ["PROBLEM"], ["REMEDY"]], widths, ["dim", "dim", "dim"], paint);
-  return [
-    ...heading,
-    ...findings.flatMap(({ kind, object, problem, remedy }) => {
-      const cells = [
-        [...wrap(object, first), ...wrap(`(${kind})`, first)],
-        wrap(problem, widths[1]),
-        wrap(remedy, widths[2]),
-      ];
-      return formatRow(cells, widths, styles, paint);
-    }),
+  const rest = Math.max(2 * NARROWEST, width - first - GAPS);
+  const columns = [
+    { title: "OBJECT", maxWidth: first },
+    { title: "PROBLEM", maxWidth: Math.ceil(rest / 2) },
+    { title: "REMEDY", maxWidth: Math.floor(rest / 2) },
   ];
-}
-
-function formatRow(
-  cells: readonly (readonly string[])[],
-  widths: readonly number[],
-  styles: readonly Style[],
-  paint: (style: Style, text: string) => string,
-): string[] {
-  const height = Math.max(...cells.map((lines) => lines.length));
-  return Array.from({ length: height }, (_, line) =>
-    cells
-      .map((lines, column) => {
-        const text = lines[line] ?? "";
-        const painted = text === "" ? "" : paint(styles[column] ?? "none", text);
-        return painted + " ".repeat(Math.max(0, (widths[column] ?? 0) - text.length));
-      })
-      .join(GAP)
-      .trimEnd(),
-  );
-}
-
-/** Breaks a text between words, and words that are longer than a line anywhere. */
-export function wrap(text: string, width = 80): string[] {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(" ")) {
-    const joined = line === "" ? word : `${line} ${word}`;
-    if (joined.length <= width) {
-      line = joined;
-      continue;
-    }
-    if (line !== "") lines.push(line);
-    line = word;
-    while (line.length > width) {
-      lines.push(line.slice(0, width));
-      line = line.slice(width);
-    }
-  }
-  return [...lines, line];
+  const rows = findings.map(({ kind, object, problem, remedy }) => [
+    { text: `${object}\n(${kind})`, style: "bold" as const },
+    problem,
+    { text: remedy, style: "cyan" as const },
+  ]);
+  return formatTable({ columns, rows }, paint);
 }

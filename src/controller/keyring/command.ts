@@ -7,6 +7,7 @@ import { requireSchema } from "../../postgres/migrations.ts";
 import { ConfigError, databaseSettings, readEnvironment, readLogin, readOptions } from "../../runtime/config.ts";
 import { KeyringError } from "../../runtime/keyring-json.ts";
 import { EXIT_DONE, EXIT_FAILED } from "../../runtime/program.ts";
+import { createPaint, isColoured } from "../../runtime/terminal.ts";
 import { VERSION } from "../../runtime/version.ts";
 import { parseDuration } from "../../token/duration.ts";
 import { describeKeys, KEY_KINDS, type KeyKind, type KeyStatus } from "../../token/key-status.ts";
@@ -64,7 +65,7 @@ export async function runKeys(args: string[], environment: NodeJS.ProcessEnv): P
   }
   const kinds = readKinds(values.kind);
   const activeInMs = readActiveIn(values["active-in"]);
-  const format = readFormat(values.output);
+  const format = readFormat(values.output, environment);
   const run = {
     status: (context: KeysContext) => showStatus(context, format),
     rotate: (context: KeysContext) => rotate(context, kinds, activeInMs),
@@ -159,8 +160,9 @@ function readActiveIn(text: string): number {
   }
 }
 
-function readFormat(text: string): (keys: readonly KeyStatus[]) => string {
+function readFormat(text: string, environment: NodeJS.ProcessEnv): (keys: readonly KeyStatus[]) => string {
   if (text === "json") return formatKeyJson;
-  if (text === "text") return process.stdout.isTTY ? formatKeyTable : formatKeyLines;
+  const paint = createPaint(isColoured(process.stdout, environment));
+  if (text === "text") return process.stdout.isTTY ? (keys) => formatKeyTable(keys, paint) : formatKeyLines;
   throw new ConfigError(`--output is "${text}", but must be text or json`);
 }

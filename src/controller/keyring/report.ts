@@ -1,28 +1,31 @@
-import { styleText } from "node:util";
+/*
+ * How `keys status` shows the keyring: a table for a person, lines for a script, JSON for a program. None of them ever has
+ * key material in it.
+ */
+
+import { formatTable, type Paint } from "../../runtime/terminal.ts";
+import { formatCount } from "../../runtime/text.ts";
 import type { KeyStatus } from "../../token/key-status.ts";
 import { formatTime } from "../../token/status.ts";
 
-const HEADER = ["KIND", "ID", "STATE", "ROWS", "LAST ENDS", "REMOVAL"];
+const COLUMNS = ["KIND", "ID", "STATE", "ROWS", "LAST ENDS", "REMOVAL"].map((title) => ({ title }));
 
 const STYLES = { coming: "cyan", current: "green", old: "yellow", missing: "red" } as const;
 
 /** The keys as a table, for a person at a terminal. */
-export function formatKeyTable(keys: readonly KeyStatus[]): string {
-  const rows = keys.map((key) => [key.kind, key.id, key.state, String(key.rows), formatEnd(key), describeRemoval(key)]);
-  const widths = HEADER.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  const format = (cells: readonly string[], paint: (cell: string, column: number) => string) =>
-    cells
-      .map((cell, column) => paint(column === cells.length - 1 ? cell : cell.padEnd(widths[column] ?? 0), column))
-      .join("  ");
-  const style = (name: Parameters<typeof styleText>[0], text: string) =>
-    styleText(name, text, { validateStream: false });
-  const lines = keys.map((key, index) =>
-    format(rows[index] ?? [], (cell, column) => (column === 2 ? style(STYLES[key.state], cell) : cell)),
-  );
-  return `${[format(HEADER, (cell) => style("bold", cell)), ...lines].join("\n")}\n`;
+export function formatKeyTable(keys: readonly KeyStatus[], paint: Paint): string {
+  const rows = keys.map((key) => [
+    key.kind,
+    key.id,
+    { text: key.state, style: STYLES[key.state] },
+    formatCount(key.rows),
+    formatEnd(key),
+    describeRemoval(key),
+  ]);
+  return `${formatTable({ columns: COLUMNS, rows, titleStyle: "bold" }, paint).join("\n")}\n`;
 }
 
-/** The keys as plain lines, one for each, for whatever reads lines. */
+/** The keys as plain lines, one per key, for scripts that read lines. */
 export function formatKeyLines(keys: readonly KeyStatus[]): string {
   return keys
     .map(

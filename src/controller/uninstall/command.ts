@@ -1,6 +1,7 @@
 import { ConfigError, readOptions } from "../../runtime/config.ts";
 import { createLogger } from "../../runtime/log.ts";
 import { EXIT_DONE, EXIT_FAILED } from "../../runtime/program.ts";
+import { count, stripControls } from "../../runtime/text.ts";
 import { readControllerConfig } from "../config.ts";
 import { connect, inventIdentity } from "../connections.ts";
 import { type UninstallReport, uninstall } from "./uninstall.ts";
@@ -59,7 +60,7 @@ function format({ released, deleted, revoked, failed }: UninstallReport): string
       : [`${count(revoked, "token")} revoked.`]),
     `${count(released, "ApiToken")} released from the finalizer.`,
     ...(deleted === 0 ? [] : [`${count(deleted, "ApiToken")} that had been deleted gone, with token and Secret.`]),
-    ...failed.map(({ key, reason }) => `${key} still has the finalizer: ${reason}`),
+    ...failed.map(({ key, reason }) => stripControls(`${key} still has the finalizer: ${reason}`)),
     ...(failed.length === 0
       ? ["The operator can go."]
       : [
@@ -68,8 +69,4 @@ function format({ released, deleted, revoked, failed }: UninstallReport): string
         ]),
   ];
   return `${lines.join("\n")}\n`;
-}
-
-function count(amount: number, what: string): string {
-  return `${amount.toLocaleString("en-US")} ${what}${amount === 1 ? "" : "s"}`;
 }

@@ -1,9 +1,10 @@
 import type { z } from "zod";
+import { stripControls } from "../../runtime/text.ts";
 import type { ApiTokenStatus, DesiredRotation, DesiredToken } from "../../token/model.ts";
 import type { ParsedSpec } from "../../token/plan/plan.ts";
 import { apiTokenSpecSchema } from "./api-token-spec.ts";
 import { FINALIZER, type ObjectMeta, ROTATE_ANNOTATION } from "./group.ts";
-import { describeProblems, readDuration, stripControls } from "./schema.ts";
+import { describeProblems, readDuration } from "./schema.ts";
 
 type ApiTokenSpec = z.infer<typeof apiTokenSpecSchema>;
 

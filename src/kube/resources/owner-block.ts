@@ -1,6 +1,7 @@
 import { z } from "zod";
+import { stripControls } from "../../runtime/text.ts";
 import { API_VERSION, type ObjectMeta } from "./group.ts";
-import { describeProblems, rules, stripControls, TEXT_RULE, timeField } from "./schema.ts";
+import { describeProblems, rules, TEXT_RULE, timeField } from "./schema.ts";
 
 /** The spec of an OwnerBlock. */
 export const ownerBlockSpecSchema = z

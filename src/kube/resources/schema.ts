@@ -41,11 +41,6 @@ export const SECRET_KEY_RULE: Rule = {
   message: "must consist of letters, digits, '-', '_' and '.', and be neither '.' nor begin with '..'",
 };
 
-/** What a text that an older CRD has let pass is worth in the database. */
-export function stripControls(text: string): string {
-  return text.replaceAll(/\p{Cc}/gu, " ");
-}
-
 /** An RFC 3339 time, as the CRD's format lets it pass: in small letters, too. */
 export function timeField() {
   return z
