@@ -1,3 +1,7 @@
+/*
+ * The doctor reports what the next pass would do, and a plan is a list of actions. This file turns actions into words
+ * for a person: what is wrong, and what fixes it.
+ */
 import type { Action, IssueCause } from "../../token/plan/action.ts";
 
 interface Words {
@@ -7,14 +11,14 @@ interface Words {
 
 const CAUSES: Readonly<Record<IssueCause, string>> = {
   FirstToken: "it has no token yet",
-  Due: "its token is due to be followed by the next one",
-  Requested: "a rotation was asked for and not made",
+  Due: "its token is due for rotation",
+  Requested: "a rotation was requested but has not happened",
   SecretMissing: "no Secret holds its token",
   SecretEdited: "its Secret does not hold the token",
   TokenEnded: "its token has ended, or its row is gone",
 };
 
-/** Says pending actions as what is wrong, and what mends it. */
+/** Describes pending actions as a problem and its remedy. Each text is without a full stop. */
 export function describePending(actions: readonly Action[]): Words {
   const words = actions.flatMap((action) => describeAction(action, actions));
   return { problem: join(words.map(({ problem }) => problem)), remedy: join(words.map(({ remedy }) => remedy)) };
@@ -29,45 +33,45 @@ function describeAction(action: Action, all: readonly Action[]): Words[] {
     case "addFinalizer":
       return [{ problem: "it lacks the finalizer", remedy: "add the finalizer" }];
     case "issueToken":
-      return [{ problem: CAUSES[action.cause], remedy: "issue a token, and write it to the Secret" }];
+      return [{ problem: CAUSES[action.cause], remedy: "issue a token and write it to the Secret" }];
     case "replaceToken":
       return [
         {
           problem: `no Secret holds token ${action.tokenId}`,
-          remedy: "replace that token, and write the new one to the Secret",
+          remedy: "replace that token and write the new one to the Secret",
         },
       ];
     case "updateToken":
-      return [{ problem: `the row of token ${action.tokenId} differs from the spec`, remedy: "bring the row in line" }];
+      return [{ problem: `the row of token ${action.tokenId} differs from the spec`, remedy: "update the row" }];
     case "writeSecret":
-      return []; // goes with the token that is issued
+      return []; // part of issuing the token
     case "rewriteSecret":
       return [
         {
           problem: `its Secret does not have the name or the keys that the spec asks for (token ${action.tokenId} is in "${action.from}")`,
-          remedy: "write the Secret anew with the same token",
+          remedy: "rewrite the Secret with the same token",
         },
       ];
     case "decorateSecret":
       return [
         {
-          problem: "labels, annotations or owner of its Secret differ from the spec",
-          remedy: "bring the Secret's metadata in line",
+          problem: "the labels, annotations or owner of its Secret differ from the spec",
+          remedy: "update the Secret's metadata",
         },
       ];
     case "revokeTokens": {
       const ids = action.tokenIds.join(", ");
       return action.at === undefined
-        ? [{ problem: `${ids} is live, but is to end (${action.reason})`, remedy: `revoke ${ids}` }]
-        : [{ problem: `${ids} has no end yet (${action.reason})`, remedy: `set the end of ${ids}` }];
+        ? [{ problem: `${ids} is live but should have ended (${action.reason})`, remedy: `revoke ${ids}` }]
+        : [{ problem: `the end of ${ids} is not set yet (${action.reason})`, remedy: `set the end of ${ids}` }];
     }
     case "deleteSecret":
-      return [{ problem: `Secret "${action.name}" ought to be gone`, remedy: `delete Secret "${action.name}"` }];
+      return [{ problem: `Secret "${action.name}" should be gone`, remedy: `delete Secret "${action.name}"` }];
     case "releaseSecret":
-      return [{ problem: "", remedy: `let go of Secret "${action.name}", which stays` }];
+      return [{ problem: "", remedy: `release Secret "${action.name}" without deleting it` }];
     case "removeFinalizer":
       return all.length > 1
         ? [{ problem: "it is being deleted", remedy: "remove the finalizer" }]
-        : [{ problem: "it is being deleted, and only the finalizer holds it", remedy: "remove the finalizer" }];
+        : [{ problem: "it is being deleted, and only the finalizer still holds it", remedy: "remove the finalizer" }];
   }
 }

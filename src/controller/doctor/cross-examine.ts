@@ -1,3 +1,8 @@
+/*
+ * Whether cluster and database agree about a token is a question that only a pass can answer. So the doctor lets every
+ * ApiToken go through the reading half of a pass, and adds what no pass ever meets: Secrets and blocks without an
+ * owner.
+ */
 import { getApiToken } from "../../kube/resources/api-token-api.ts";
 import { API_VERSION } from "../../kube/resources/group.ts";
 import type { SecretView } from "../../kube/resources/secret.ts";
@@ -10,8 +15,9 @@ import { decide } from "../pass/decide.ts";
 import type { CrossExamination, ExaminedToken, UnownedSecret } from "./examination.ts";
 
 /**
- * Looks at every ApiToken, and at every name that has live rows, as the controller's next pass would; and at Secrets and
- * blocks that no pass over an ApiToken comes by. `namespaces`: those that are looked at; all, if empty.
+ * Examines every ApiToken, and every name that has live rows, as the controller's next pass would; then the Secrets and
+ * blocks that no pass over an ApiToken comes across. `namespaces` limits what is examined; if empty, all are. Throws
+ * the errors of the API server and the database.
  */
 export async function crossExamine(
   context: ReadContext,
@@ -42,7 +48,7 @@ export async function crossExamine(
 }
 
 async function examineToken(context: ReadContext, key: string, claimed: Set<string>): Promise<ExaminedToken> {
-  // The lists may be behind the rows by now, and have no Secrets without our label.
+  // Confirmed live: the lists may be older than the rows, and lack Secrets from which our label was removed.
   const { observation, plan } = await decide(context, key, (actions) => actions.length > 0);
   const { resource, secret, strays } = observation;
   for (const view of [secret, ...strays]) if (view !== undefined) claimed.add(keyOf(view.metadata));
@@ -55,7 +61,7 @@ async function examineToken(context: ReadContext, key: string, claimed: Set<stri
   };
 }
 
-/** Undefined for a Secret whose ApiToken is there, or that is gone by now: read live, for the lists may be behind. */
+/** Undefined if the Secret's ApiToken exists or the Secret is gone by now. Reads live, as the lists may be outdated. */
 async function examineSecret(context: ReadContext, { metadata, owner, fingerprints }: SecretView) {
   const { transport, db, clusterId } = context;
   const { namespace, name, uid } = metadata;

@@ -1,3 +1,7 @@
+/*
+ * The doctor must not report what a running controller is just about to do, nor write next to one. Hence the order
+ * here: first who leads, then one examination or two, and repairs only while the doctor itself holds the Lease.
+ */
 import { setTimeout as delay } from "node:timers/promises";
 import type { LeaseTerm } from "../../kube/lease.ts";
 import { type LeaseView, viewLease } from "../../kube/lease-view.ts";
@@ -11,13 +15,14 @@ import type { DoctorReport } from "./report.ts";
 
 export type DoctorOptions = ErrandOptions & ReadOptions;
 
-/** A running leader is given so long to do what it is just now at. */
+/** How long a running leader gets to finish what it is doing. */
 const SETTLE_MS = 1_500;
 
 /**
- * Compares cluster and database, and with `mustFix` mends what can be mended and compares again. Nothing is mended where
- * a controller leads, for two would only get into each other's way: what it has not mended by itself it will, at its next
- * pass. Where none leads, the doctor leads for so long as it takes, and is fenced as any leader is.
+ * Compares cluster and database; with `mustFix` also repairs what can be repaired, and compares again. While a
+ * controller leads, nothing is repaired: the two would only get in each other's way, and the leader will fix on its
+ * next pass what it has not fixed already. If none leads, the doctor leads for as long as it takes, fenced like any
+ * leader. Throws a LeaseTakenError, or the errors of the API server and the database.
  */
 export async function diagnose(options: DoctorOptions, mustFix: boolean): Promise<DoctorReport> {
   const { config, transport, signal } = options;
@@ -26,7 +31,7 @@ export async function diagnose(options: DoctorOptions, mustFix: boolean): Promis
 
   const first = await look(options, lease);
   if (lease.state !== "held" || first.findings.length === 0) return reportOn(first);
-  // What the leader is at just now is no difference.
+  // What the leader is currently working on is not a difference.
   await delay(SETTLE_MS, undefined, { signal });
   const second = await look(options, lease);
   const lasting = second.findings.filter((finding) => first.findings.some((before) => isSameFinding(before, finding)));
@@ -43,7 +48,7 @@ async function look(options: DoctorOptions, lease: LeaseView): Promise<Look> {
   return { result, findings: compare(result.examination, lease) };
 }
 
-/** What is mended may show, or make, more to mend: the tokens of an owner who is blocked now, say. */
+/** A repair may reveal or cause the need for another: a block that is now in effect ends its owner's tokens, say. */
 const ROUNDS = 5;
 
 async function fix(options: DoctorOptions, lease: LeaseView, term: LeaseTerm): Promise<DoctorReport> {

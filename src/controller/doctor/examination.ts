@@ -1,3 +1,7 @@
+/*
+ * Everything that the doctor reads, as plain data. It separates reading from judging, so that the judgement can be
+ * tested on any state of a cluster and a database without either.
+ */
 import type { NamespaceView } from "../../kube/resources/namespace.ts";
 import type { OwnerBlock } from "../../kube/resources/owner-block.ts";
 import type { PolicyResource } from "../../kube/resources/policy.ts";
@@ -6,27 +10,27 @@ import type { KeyCheck, KeyUse } from "../../token/key-status.ts";
 import type { ApiTokenStatus } from "../../token/model.ts";
 import type { Action } from "../../token/plan/action.ts";
 
-/** An ApiToken, or a name that only rows have, and what the next pass would do for it. */
+/** An ApiToken, or a name that only rows have, and what the next pass would do about it. */
 export interface ExaminedToken {
   readonly key: string;
-  /** Whether there is an ApiToken of this name. */
+  /** Whether an ApiToken of this name exists. */
   readonly exists: boolean;
   readonly actions: readonly Action[];
   readonly status: ApiTokenStatus;
-  /** What the next pass would say; undefined where it would leave the status alone. */
+  /** The status that the next pass would write; undefined if it would leave the status alone. */
   readonly nextStatus: ApiTokenStatus | undefined;
 }
 
 /** A Secret with our label that no ApiToken owns. */
 export interface UnownedSecret {
   readonly key: string;
-  /** The ApiToken that its owner reference names, which is gone; undefined without such a reference. */
+  /** The name of the deleted ApiToken that the owner reference points to; undefined without such a reference. */
   readonly formerOwner: string | undefined;
-  /** The token that it holds, as far as the database knows it. */
+  /** The token that it holds; undefined if the database does not know it. */
   readonly holds: { readonly id: string; readonly isLive: boolean } | undefined;
 }
 
-/** What was read of the cluster alone. */
+/** What was read from the cluster alone. */
 export interface ClusterExamination {
   /** CustomResourceDefinitions that the API server does not serve. */
   readonly missingDefinitions: readonly string[];
@@ -34,17 +38,17 @@ export interface ClusterExamination {
   readonly namespaces: readonly NamespaceView[];
 }
 
-/** What was read of the database alone. */
+/** What was read from the database alone. */
 export interface DatabaseExamination {
-  /** Why this program cannot work with the schema; then nothing else of the database was read. */
+  /** Why this program cannot work with the schema. If set, nothing else was read from the database. */
   readonly schemaProblem: string | undefined;
   readonly missingEventMonths: readonly string[];
   readonly faultyTriggers: readonly { readonly name: string; readonly isMissing: boolean }[];
-  /** The keys that rows name which still work. */
+  /** The keys that rows name whose tokens still work. */
   readonly keyUses: readonly KeyUse[];
 }
 
-/** What was read of both, side by side: only where both could be read. */
+/** What was read from both, side by side. Exists only if both could be read. */
 export interface CrossExamination {
   readonly tokens: readonly ExaminedToken[];
   readonly unownedSecrets: readonly UnownedSecret[];
@@ -56,7 +60,6 @@ export type KeyringExamination =
   | { readonly missing: readonly KeyUse[]; readonly swapped: readonly KeyCheck[] }
   | { readonly problem: string };
 
-/** Everything that was read, for the comparison. */
 export interface Examination {
   readonly now: Date;
   readonly cluster: ClusterExamination;

@@ -1,4 +1,8 @@
-/** What kinds of difference there are. */
+/*
+ * The vocabulary of the doctor. A finding has fields instead of one text, so that a table, plain lines and JSON can
+ * show the same finding, and so that what the controller could repair is data that `--fix` carries out.
+ */
+/** The kinds of difference. They are part of the JSON output, so scripts may depend on them. */
 export type FindingKind =
   | "ApiTokenDiffers"
   | "StatusOutdated"
@@ -22,14 +26,14 @@ export type FindingKind =
   | "NoLeader"
   | "LeaseExpired";
 
-/** What brings a difference to its end: a piece of the controller's own work. */
+/** What repairs a difference: a piece of the controller's own work. */
 export type Mend =
   | { readonly kind: "reconcile"; readonly key: string }
   | { readonly kind: "reconcileBlock"; readonly name: string }
   | { readonly kind: "deleteSecret"; readonly key: string }
   | { readonly kind: "makePartitions" };
 
-/** One difference between what is and what ought to be. */
+/** One difference between what is and what should be. */
 export interface Finding {
   readonly kind: FindingKind;
   /** What it is about, such as "ApiToken team-a/hello". */
@@ -37,11 +41,11 @@ export interface Finding {
   readonly problem: string;
   /** What to do about it, or what the controller does. */
   readonly remedy: string;
-  /** Undefined where only a person can mend it. */
+  /** Undefined if only a person can fix it. */
   readonly mend?: Mend;
 }
 
-/** Whether two looks have found the same difference. */
+/** Whether two examinations have found the same difference. */
 export function isSameFinding(left: Finding, right: Finding): boolean {
   return left.kind === right.kind && left.object === right.object;
 }

@@ -1,3 +1,7 @@
+/*
+ * `doctor --fix` has no repairs of its own: each one is a pass of the controller's own code, under its fence. A second
+ * way to write tokens would be a second place for bugs.
+ */
 import { getApiToken } from "../../kube/resources/api-token-api.ts";
 import { API_VERSION, MANAGED_LABEL } from "../../kube/resources/group.ts";
 import { reduceSecret } from "../../kube/resources/secret.ts";
@@ -10,16 +14,16 @@ import { reconcile } from "../pass/reconcile.ts";
 import { reconcileBlock } from "../pass/reconcile-block.ts";
 import type { Finding, Mend } from "./finding.ts";
 
-/** A difference that could not be mended, and why. */
+/** A difference that could not be fixed, and why. */
 export interface FailedMend {
   readonly object: string;
   readonly reason: string;
 }
 
 /**
- * Mends what can be mended, one difference after the other, with the controller's own code and under its fence: what has
- * changed since it was looked at is looked at anew. Audit partitions come first, for without them nothing can be
- * written, and blocks before tokens, as in issuing. Returns what failed.
+ * Fixes what can be fixed, one difference after the other; each pass observes the current state again. Audit partitions
+ * come first, because without them nothing can be written, then blocks, so that no token is issued that a block would
+ * end. Returns the differences that could not be fixed.
  */
 export async function mendAll(context: PassContext, db: Database, findings: readonly Finding[]): Promise<FailedMend[]> {
   const failed: FailedMend[] = [];
@@ -42,7 +46,7 @@ export async function mendAll(context: PassContext, db: Database, findings: read
 
 const TRIES = 3;
 
-/** The controller's queue would do so, too: what was seen has changed, and the next try sees how. */
+/** Retries conflicts, as the controller's queue would: the object has changed, and the next try observes it again. */
 async function retryConflicts(work: () => Promise<void>): Promise<void> {
   for (let tries = 1; ; tries += 1) {
     try {
@@ -67,7 +71,7 @@ async function carryOut(context: PassContext, db: Database, mend: Mend): Promise
   }
 }
 
-/** Judged once more on a live read: only a Secret of ours whose ApiToken is gone. The garbage collector does the same. */
+/** Reads live and checks again that the Secret is ours and its ApiToken is gone, like the garbage collector does. */
 async function deleteUnownedSecret({ transport, keyring }: PassContext, key: string): Promise<void> {
   const [namespace = "", name = ""] = key.split("/");
   const secret = await getSecret(transport, namespace, name);

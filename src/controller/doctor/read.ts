@@ -1,3 +1,7 @@
+/*
+ * Reads cluster, database and keyring for the doctor, and copes with each of them being unusable: the doctor is run
+ * when something is broken, and must then still report what it can.
+ */
 import { KubeApiError } from "../../kube/api-error.ts";
 import { listAll } from "../../kube/list.ts";
 import { reduceApiToken } from "../../kube/resources/api-token.ts";
@@ -24,22 +28,21 @@ import { type Caches, createCaches } from "../pass/caches.ts";
 import { crossExamine } from "./cross-examine.ts";
 import type { DatabaseExamination, Examination, KeyringExamination } from "./examination.ts";
 
-/** Reads, and writes nothing. */
 export interface ReadOptions {
   readonly config: ControllerConfig;
   readonly transport: KubeTransport;
   readonly db: Database;
-  /** Told how many of the ApiTokens were looked at. */
+  /** Called with how many of all ApiTokens have been examined. */
   readonly onProgress: (done: number, all: number) => void;
 }
 
-/** What was read; where cluster and database could be compared, also what is needed to mend what differs. */
+/** What was read and, if cluster and database could be compared, what repairs need to run: `ground`. */
 export interface ReadResult {
   readonly examination: Examination;
   readonly ground: { readonly caches: Caches; readonly keyring: Keyring; readonly clusterId: string } | undefined;
 }
 
-/** Reads everything that is compared. Throws what API server and database answer when they cannot be asked. */
+/** Reads everything that is compared. Writes nothing. Throws the errors of an unreachable API server or database. */
 export async function examine(options: ReadOptions): Promise<ReadResult> {
   const { config, transport, db } = options;
   const caches = createCaches();
@@ -69,7 +72,7 @@ export async function examine(options: ReadOptions): Promise<ReadResult> {
   };
 }
 
-/** Never makes one: a missing keyring is something to be told. */
+/** Never creates a keyring: that it is missing is something to report. */
 async function readKeyring(
   transport: KubeTransport,
   { keyringPlace }: ControllerConfig,
@@ -107,7 +110,7 @@ async function examineDatabase(db: Database, clusterId: string): Promise<Databas
   return { schemaProblem: undefined, missingEventMonths, faultyTriggers, keyUses: uses };
 }
 
-/** Fills the caches; returns the CustomResourceDefinitions that are missing. Without a keyring Secrets stay unread. */
+/** Fills the caches; returns the missing CustomResourceDefinitions. Without a keyring, Secrets are not read. */
 async function fillCaches(
   { transport, config }: ReadOptions,
   caches: Caches,

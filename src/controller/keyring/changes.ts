@@ -1,3 +1,8 @@
+/*
+ * Every write to an existing keyring. `controller keys` may run while somebody edits the Secret, and a lost key cannot
+ * be brought back, so each write applies only to the version that was read and keeps everything that it does not
+ * change.
+ */
 import { KubeApiError } from "../../kube/api-error.ts";
 import { setSecretValue } from "../../kube/resources/secret-api.ts";
 import type { KubeTransport } from "../../kube/transport.ts";
@@ -12,7 +17,9 @@ const FIELDS = { pepper: "peppers", encryption: "encryption" } as const;
 
 const PREFIXES = { pepper: "p", encryption: "e" } as const;
 
-/** Puts a new key of each kind first in the ring; returns them. Everything else in the Secret stays. */
+/**
+ * Adds a new key of each given kind at the front of the keyring, to take over at `activeFrom`; returns the new keys.
+ */
 export async function addKeys(
   transport: KubeTransport,
   place: KeyringPlace,
@@ -27,7 +34,7 @@ export async function addKeys(
   return added;
 }
 
-/** Takes a key out of the ring. */
+/** Removes a key from the keyring. Whether rows still need it is for the caller to check. */
 export async function removeKey(
   transport: KubeTransport,
   place: KeyringPlace,
@@ -40,7 +47,7 @@ export async function removeKey(
   await write(transport, place, stored, json);
 }
 
-/** Writes the keyring, if its Secret is still as it was read. */
+/** Writes the keyring if its Secret has not changed since it was read. Throws a KeyringError if it has. */
 async function write(
   transport: KubeTransport,
   { namespace, name }: KeyringPlace,
@@ -52,7 +59,7 @@ async function write(
   } catch (error) {
     if (!(error instanceof KubeApiError && error.code === 409)) throw error;
     throw new KeyringError(
-      `the Secret "${namespace}/${name}" was changed by somebody else in the meantime, and was left as it is; run the command again`,
+      `the Secret "${namespace}/${name}" was changed by somebody else in the meantime, so it was left as it is; run the command again`,
       { cause: error },
     );
   }

@@ -1,3 +1,7 @@
+/*
+ * The keyring's Secret is the one thing that cannot be recreated: a new keyring would invalidate every token. So this
+ * file creates one only while the database has no tokens, never overwrites one, and checks it against the rows.
+ */
 import { KubeApiError } from "../../kube/api-error.ts";
 import type { Secret } from "../../kube/resources/secret.ts";
 import { createSecret, getSecret } from "../../kube/resources/secret-api.ts";
@@ -7,7 +11,7 @@ import { findMissingKeys, type KeyUse } from "../../token/key-status.ts";
 import { createKeyring, type Keyring } from "../../token/keyring.ts";
 import type { KeyringPlace } from "../config.ts";
 
-/** Where in the Secret's data the keyring is. */
+/** The key of the Secret's data that holds the keyring. */
 export const KEYRING_KEY = "keyring.json";
 
 /** A keyring together with the Secret that it was read from. */
@@ -15,7 +19,10 @@ export interface StoredKeyring extends KeyringJson {
   readonly secret: Secret;
 }
 
-/** Reads the keyring from its Secret; undefined when there is none. Throws a KeyringError when it is damaged. */
+/**
+ * Reads the keyring from its Secret; undefined if there is no such Secret. Throws a KeyringError if the keyring is
+ * damaged, and the errors of the API server.
+ */
 export async function readKeyring(transport: KubeTransport, place: KeyringPlace): Promise<StoredKeyring | undefined> {
   const secret = await getSecret(transport, place.namespace, place.name);
   if (secret === undefined) return undefined;
@@ -26,9 +33,9 @@ export async function readKeyring(transport: KubeTransport, place: KeyringPlace)
 }
 
 /**
- * Reads the keyring from its Secret. Where there is none it makes one, provided that the database holds no tokens:
- * with tokens, a missing keyring is a lost one, and a new one would turn every token of the cluster invalid.
- * It is never overwritten. Throws a KeyringError, or the errors of the API server and of `hasTokens`.
+ * Reads the keyring from its Secret, or creates both if the database holds no tokens. If it does hold tokens, a missing
+ * keyring has been lost, and a new one would invalidate every token of the cluster. Throws a KeyringError, or the
+ * errors of the API server and of `hasTokens`.
  */
 export async function loadKeyring(
   transport: KubeTransport,
@@ -63,7 +70,7 @@ async function createKeyringSecret(
     });
     return keyring;
   } catch (error) {
-    // Another replica was faster: its keyring counts.
+    // Another replica was faster: use its keyring.
     if (error instanceof KubeApiError && error.code === 409) return loadKeyring(transport, place, hasTokens);
     if (error instanceof KubeApiError && error.code === 404) {
       throw new KeyringError(
@@ -74,7 +81,7 @@ async function createKeyringSecret(
   }
 }
 
-/** Throws a KeyringError when rows that still work were made with keys that the ring lacks. */
+/** Throws a KeyringError if rows whose tokens still work were made with keys that the keyring lacks. */
 export function requireKeys(keyring: Keyring, uses: readonly KeyUse[]): void {
   const missing = findMissingKeys(keyring, uses);
   if (missing.length === 0) return;
@@ -86,15 +93,17 @@ export function requireKeys(keyring: Keyring, uses: readonly KeyUse[]): void {
   ];
   throw new KeyringError(
     `the database holds ${faults.join(" and ")}, which the keyring lacks; restore the keyring's Secret from a backup` +
-      (peppers.length > 0 ? ", or delete those rows if their tokens may die" : "") +
-      (others.length > 0 ? ", or set metadata and metadata_key_id of those rows to null: the specs have it still" : ""),
+      (peppers.length > 0 ? ", or delete those rows if you can do without their tokens" : "") +
+      (others.length > 0
+        ? ", or set metadata and metadata_key_id of those rows to null: the specs still contain it"
+        : ""),
   );
 }
 
-/** The error for keys that have other bytes than before. */
+/** The error for keys whose bytes have changed although their ids have not. */
 export function createSwappedKeysError(ids: readonly string[], { namespace, name }: KeyringPlace): KeyringError {
   return new KeyringError(
-    `the keyring's ${ids.map((id) => `"${id}"`).join(", ")} has other bytes than before: the Secret ` +
+    `the bytes of the keyring's ${ids.map((id) => `"${id}"`).join(", ")} have changed: the Secret ` +
       `"${namespace}/${name}" was edited or restored from elsewhere; restore it from this cluster's own backup ` +
       "(a new key needs a new id: controller keys rotate)",
   );

@@ -1,3 +1,7 @@
+/*
+ * A rotated keyring must reach a running controller without a restart. The Secret is polled and not watched, because
+ * the controller's watch sees only Secrets with our label, and a key takes over only minutes after it was added.
+ */
 import { setTimeout as delay } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { KubeTransport } from "../../kube/transport.ts";
@@ -9,15 +13,15 @@ import { readKeyring } from "./secret.ts";
 export interface KeyringWatchOptions {
   readonly transport: KubeTransport;
   readonly place: KeyringPlace;
-  /** What the program works with. */
+  /** The keyring in use. */
   readonly known: Keyring;
   readonly intervalMs: number;
   readonly log: Logger;
 }
 
 /**
- * Reads the keyring's Secret again and again; resolves with what it holds once that is another keyring, or with undefined
- * after the signal. A Secret that is gone, damaged or cannot be read changes nothing: the known keyring serves on.
+ * Reads the keyring's Secret at an interval. Resolves with its keyring once that differs from the known one, or with
+ * undefined after the signal. If the Secret is gone, damaged or unreadable, the known keyring stays in use.
  */
 export async function waitForNewKeyring(
   { transport, place, known, intervalMs, log }: KeyringWatchOptions,
@@ -33,7 +37,7 @@ export async function waitForNewKeyring(
       if (!isDeepStrictEqual(stored.keyring, known)) return stored.keyring;
       isFailing = false;
     } catch (error) {
-      if (!isFailing) log.error({ err: error }, "keyring cannot be read again; going on with the one that is known");
+      if (!isFailing) log.error({ err: error }, "keyring cannot be read; continuing with the known one");
       isFailing = true;
     }
   }

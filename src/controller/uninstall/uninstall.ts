@@ -1,3 +1,7 @@
+/*
+ * Once the operator is gone, nobody removes its finalizer: every ApiToken, and the namespace around it, would be stuck
+ * while being deleted. So the operator has to release all ApiTokens before it goes.
+ */
 import { KubeApiError } from "../../kube/api-error.ts";
 import type { LeaseTerm } from "../../kube/lease.ts";
 import { listAll } from "../../kube/list.ts";
@@ -17,13 +21,12 @@ import { createCaches, keyOf } from "../pass/caches.ts";
 import type { PassContext } from "../pass/context.ts";
 import { reconcile } from "../pass/reconcile.ts";
 
-/** What an uninstallation has done. */
 export interface UninstallReport {
-  /** How many ApiTokens have lost our finalizer. */
+  /** From how many ApiTokens our finalizer was removed. */
   readonly released: number;
-  /** How many that were being deleted have gone, their tokens revoked. */
+  /** How many ApiTokens that were already being deleted are gone, along with their tokens and Secrets. */
   readonly deleted: number;
-  /** How many tokens were revoked; undefined where that was not asked for. */
+  /** How many tokens were revoked; undefined unless `mustRevoke` was set. */
   readonly revoked: number | undefined;
   /** ApiTokens that still have the finalizer, and why. */
   readonly failed: readonly { readonly key: string; readonly reason: string }[];
@@ -34,19 +37,19 @@ export interface UninstallOptions extends ErrandOptions {
   readonly mustRevoke: boolean;
 }
 
-/** Why the tokens ended, as their rows say. */
+/** The revocation reason in the rows of these tokens. */
 export const UNINSTALLED = "Uninstalled";
 
 /**
- * Lets go of every ApiToken, so that nothing waits for an operator that is no more. Those that are being deleted are
- * brought to their end as always, for their tokens are to be revoked. Leads meanwhile: a controller that leads would take
- * hold of them again. Throws a LeaseTakenError where one does; nothing is done then.
+ * Releases every ApiToken. Those that are already being deleted get a normal last pass, which revokes their tokens.
+ * Holds the Lease meanwhile, because a leading controller would add the finalizer again; throws a LeaseTakenError, with
+ * nothing done, if one leads.
  */
 export async function uninstall(options: UninstallOptions): Promise<UninstallReport> {
-  return runErrand(options, (term) => letGo(options, term));
+  return runErrand(options, (term) => releaseAll(options, term));
 }
 
-async function letGo(options: UninstallOptions, term: LeaseTerm): Promise<UninstallReport> {
+async function releaseAll(options: UninstallOptions, term: LeaseTerm): Promise<UninstallReport> {
   const { config, transport, mustRevoke } = options;
   const namespaces = config.watchedNamespaces;
   const held = (await listApiTokens(transport, namespaces)).filter(({ metadata }) =>
@@ -86,7 +89,7 @@ async function letGo(options: UninstallOptions, term: LeaseTerm): Promise<Uninst
   return { released, deleted, revoked, failed };
 }
 
-/** What revoking needs: the keyring, the database and the fence. Without it the database is not asked for anything. */
+/** Creates what revoking needs. If nothing is to be revoked it is not called, so uninstalling needs no database. */
 async function prepare(options: UninstallOptions, term: LeaseTerm, leaving: readonly ApiToken[]): Promise<PassContext> {
   const { config, transport } = options;
   const keyring = await loadKeyring(transport, config.keyringPlace, () => Promise.resolve(true));
@@ -106,7 +109,7 @@ async function listApiTokens(transport: KubeTransport, namespaces: readonly stri
   const lists = await Promise.all(
     places.map((namespace) =>
       listAll(transport, apiTokensPath(namespace), reduceApiToken).catch((error: unknown) => {
-        // Without the CRD there are none.
+        // Without the CRD there are no ApiTokens.
         if (error instanceof KubeApiError && error.code === 404) return [];
         throw error;
       }),
@@ -115,7 +118,7 @@ async function listApiTokens(transport: KubeTransport, namespaces: readonly stri
   return lists.flat();
 }
 
-/** Takes our finalizer off, also when somebody has changed the ApiToken meanwhile, or it has gone. */
+/** Removes our finalizer, even if somebody has changed the ApiToken meanwhile or it is gone. */
 async function release(transport: KubeTransport, seen: ApiToken): Promise<void> {
   let resource: ApiToken | undefined = seen;
   while (resource?.metadata.finalizers?.includes(FINALIZER)) {
