@@ -1,28 +1,31 @@
+/*
+ * How every program runs and ends: signals, exit codes, and errors that nothing caught.
+ */
 import { ConfigError } from "./config.ts";
+import { EXIT } from "./exit-codes.ts";
 import type { Logger } from "./log.ts";
 
-/** Exit codes that all programs share; a program may have more. */
-export const EXIT_DONE = 0;
-export const EXIT_FAILED = 1;
-export const EXIT_BAD_CONFIGURATION = 2;
+export const EXIT_DONE = EXIT.done;
+export const EXIT_FAILED = EXIT.failed;
+export const EXIT_BAD_CONFIGURATION = EXIT.badUsage;
 
 /**
- * Runs a program to its end and sets the process' exit code. `run` is given a signal that is aborted by SIGTERM and
- * SIGINT; a second such signal ends the process at once. When `run` was stopped or has failed, nothing that is still
- * under way (a connection that hangs, say) keeps the process.
+ * Runs a program, or one of its commands ("controller doctor"), to its end and sets the process' exit code. `run` is given
+ * a signal that SIGTERM and SIGINT abort; a second such signal ends the process at once. After `run` was stopped or has
+ * failed, no work that is still in progress, such as a connection that hangs, keeps the process alive.
  */
-export async function runProgram(name: string, run: (stop: AbortSignal) => Promise<number>): Promise<void> {
+export async function runProgram(command: string, run: (stop: AbortSignal) => Promise<number>): Promise<void> {
   const stop = new AbortController();
   const onSignal = (signal: NodeJS.Signals) => {
-    if (stop.signal.aborted) process.exit(EXIT_FAILED);
+    if (stop.signal.aborted) process.exit(EXIT.failed);
     stop.abort(new Error(`stopped by ${signal}`));
   };
   process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
   try {
     process.exitCode = await run(stop.signal);
   } catch (error) {
-    process.exitCode = error instanceof ConfigError ? EXIT_BAD_CONFIGURATION : EXIT_FAILED;
-    process.stderr.write(`${name}: ${explain(error)}\n`);
+    process.exitCode = error instanceof ConfigError ? EXIT.badUsage : EXIT.failed;
+    process.stderr.write(`${command.split(" ")[0]}: ${explain(error, command)}\n`);
     process.exit();
   } finally {
     process.off("SIGTERM", onSignal).off("SIGINT", onSignal);
@@ -30,18 +33,18 @@ export async function runProgram(name: string, run: (stop: AbortSignal) => Promi
   if (stop.signal.aborted) process.exit();
 }
 
-function explain(error: unknown): string {
-  if (error instanceof ConfigError) return `${error.message}\nSee --help.`;
+function explain(error: unknown, command: string): string {
+  if (error instanceof ConfigError) return `${error.message}\nRun "${command} --help" for options and settings.`;
   if (!(error instanceof Error)) return String(error);
   const cause = error.cause instanceof Error ? ` (${error.cause.message})` : "";
   return `${error.message}${cause}`;
 }
 
-/** Logs what nothing else caught, and ends the process: its state is unknown. */
+/** Logs an error that nothing caught, and ends the process, whose state is unknown. */
 export function exitOnUncaught(log: Logger): void {
   const fail = (error: unknown) => {
     log.error({ err: error }, "uncaught error");
-    process.exit(EXIT_FAILED);
+    process.exit(EXIT.failed);
   };
   process.on("uncaughtException", fail).on("unhandledRejection", fail);
 }

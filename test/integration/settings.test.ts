@@ -21,7 +21,7 @@ const count = (text: string, part: string) => text.split(part).length - 1;
 function expectRefusal({ status, stdout, stderr }: ReturnType<typeof run>, fault: string): void {
   expect(stderr).toContain(fault);
   expect(stderr).not.toContain("hunter2");
-  expect(count(stderr, "See --help.")).toBe(1);
+  expect(count(stderr, '--help" for options and settings.\n')).toBe(1);
   expect(stdout).toBe("");
   expect(status).toBe(2);
 }

@@ -20,7 +20,7 @@ test.each([
   const { exitCode, stderr, stdout } = await runCleanup("postgres://nobody@127.0.0.1:1/nothing", args, env);
   expect(exitCode).toBe(2);
   expect(stderr).toContain(message);
-  expect(stderr).toContain("See --help.");
+  expect(stderr).toContain('Run "cleanup --help" for options and settings.');
   expect(stdout).toBe("");
 });
 
