@@ -1,6 +1,6 @@
 /*
- * The controller as one object that can be started and stopped, without a process around it: main.ts runs one, the tests
- * run several in one process.
+ * The controller as one object that can be started and stopped, without a process around it: main.ts runs one, the
+ * tests run several in one process.
  */
 import { type HealthServer, startHealthServer } from "../runtime/health-server.ts";
 import { unlessAborted, whenAborted, whenEnded } from "../runtime/signals.ts";
@@ -12,20 +12,20 @@ import { type ControllerMetrics, createMetrics } from "./metrics/metrics.ts";
 import { type ControllerParts, createSession, type Session } from "./session.ts";
 import { findGround } from "./startup.ts";
 
-/** A graceful stop takes no longer; what is under way then is left to the next leader. */
+/** The time limit of a graceful stop. Unfinished work is left to the next leader. */
 const STOP_MS = 8_000;
 
-/** A controller at work. */
+/** A running controller. */
 export interface Controller {
   /** Where /healthz, /readyz and /metrics are served. */
   readonly port: number;
   /** Resolves after a stop; rejects with what no retry fixes. */
   readonly finished: Promise<void>;
-  /** Gives the lease back and ends within ten seconds. */
+  /** Releases the Lease and ends within ten seconds. */
   stop(): Promise<void>;
 }
 
-/** Starts a controller. Transport and database stay the caller's to close. */
+/** Starts a controller. The caller closes transport and database, after `finished`. */
 export async function startController(parts: ControllerParts): Promise<Controller> {
   const stopping = new AbortController();
   const fatal = Promise.withResolvers<never>();
@@ -54,7 +54,7 @@ export async function startController(parts: ControllerParts): Promise<Controlle
     while (keyring !== undefined) {
       session = createSession({ ...parts, ...ground, keyring, metrics, stop, onFatal: fatal.reject });
       keyring = await session.run();
-      if (keyring !== undefined) log.info("the keyring has changed; starting again with the new one");
+      if (keyring !== undefined) log.info("the keyring has changed; restarting with the new one");
     }
   };
   const finished = untilStopped(work(), fatal.promise, stopping).finally(() => server.close());
@@ -70,8 +70,8 @@ export async function startController(parts: ControllerParts): Promise<Controlle
 }
 
 /**
- * Resolves after a stop, and rejects with what ends the work before one. In both cases the work has ended by then, the
- * lease included, or its time is over: whoever closes what it uses disturbs nothing.
+ * Resolves after a stop, or rejects with the error that ended the work before one. In both cases the work has ended and
+ * the Lease is released, or the time limit has passed, so the caller may close what the work used.
  */
 async function untilStopped(work: Promise<void>, fatal: Promise<never>, stopping: AbortController): Promise<void> {
   try {

@@ -1,49 +1,59 @@
-/** Node turns a longer timer into one of a millisecond. */
+/*
+ * Events come in bursts, and one that arrives during a pass must not get lost. This queue of keys, modelled after
+ * client-go's workqueue, merges repeated keys, never handles one key twice at once, and spaces out retries of failing
+ * ones.
+ */
+/** A longer delay would overflow Node's timers, which would then fire after a millisecond. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 const BACKOFF_FIRST_MS = 5;
 const BACKOFF_LONGEST_MS = 5 * 60_000;
 
 export interface Queue {
-  /** Has the key handled as soon as a worker is free. A key that waits already is not added twice. */
+  /** Has the key handled as soon as a worker is free. A key that is already waiting is not added twice. */
   add(key: string): void;
-  /** As `add`, but a key that fails again and again keeps its delay: what tells of it may be the failure's own trace. */
+  /**
+   * Like `add`, but a failing key keeps its delay, because the report may have been caused by the failed pass itself.
+   */
   nudge(key: string): void;
-  /** Has the key handled after a while; of several times the earliest counts. */
+  /** Has the key handled after a delay. If it is added several times, the earliest time counts. */
   addAfter(key: string, delayMs: number): void;
-  /** Keys that wait for a worker. */
+  /** How many keys wait for a worker. */
   readonly depth: number;
-  /** Keys that workers have now. */
+  /** How many keys are being handled. */
   readonly busy: number;
-  /** Takes no more keys, drops those that wait, and resolves when no worker is at work any more. */
+  /** Accepts no more keys, drops those that wait, and resolves when all workers have finished. */
   stop(): Promise<void>;
 }
 
 /** One handling of a key. */
 export interface Turn {
-  /** How many times in a row the key has failed before. */
+  /** How many times in a row the key has failed so far. */
   readonly failures: number;
-  /** Says that everything is looked at anew from now on: what the key was added for before is no reason to come again. */
+  /**
+   * The handler calls this right before it reads everything again. What the key was added for until then is covered by
+   * that read and needs no further turn.
+   */
   readonly beginLook: () => void;
 }
 
 export interface QueueOptions {
   readonly concurrency: number;
-  /** Handles a key. When it throws, the key comes again after a delay that grows with each failure. */
+  /** Handles a key. If it throws, the key is retried after a delay that grows with each failure in a row. */
   readonly handle: (key: string, turn: Turn) => Promise<void>;
-  /** Told of each failure, with the time until the next try. */
+  /** Called with each failure and the time until the next try. */
   readonly onFailure: (key: string, error: unknown, retryAfterMs: number) => void;
 }
 
 /**
- * A queue of keys, after client-go's workqueue: no key is handled twice at once, and a key that is added while it is
- * being handled is handled once more afterwards, unless the handler has taken another look since.
+ * Creates a queue. A key that is added while it is being handled is handled once more afterwards, unless the handler
+ * has called `beginLook` since.
  */
 export function createQueue({ concurrency, handle, onFailure }: QueueOptions): Queue {
   const waiting = new Set<string>();
   const busy = new Set<string>();
   const dirty = new Set<string>();
-  /** Keys that were nudged while they were handled. */
+  /** Keys that were nudged while they were being handled. */
   const nudged = new Set<string>();
   const timers = new Map<string, { timer: NodeJS.Timeout; atMs: number }>();
   const failures = new Map<string, number>();
@@ -132,7 +142,7 @@ export function createQueue({ concurrency, handle, onFailure }: QueueOptions): Q
   };
 }
 
-/** 5 ms · 2ⁿ with up to half of it added at random, to five minutes at most. */
+/** 5 ms · 2ⁿ⁻¹ after n failures, plus up to half of that at random; at most five minutes. */
 function backoffMs(failed: number): number {
   const base = Math.min(BACKOFF_FIRST_MS * 2 ** (failed - 1), BACKOFF_LONGEST_MS / 1.5);
   return base * (1 + Math.random() / 2);

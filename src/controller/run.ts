@@ -1,3 +1,8 @@
+/*
+ * The process around a controller: settings, log, exit code and, above all, an end. Kubernetes kills a pod that stops
+ * too slowly, and a leader that is killed keeps the next one waiting for its Lease, so everything here has a time
+ * limit.
+ */
 import { migrate } from "../postgres/migrations.ts";
 import { createLogger, type Logger } from "../runtime/log.ts";
 import { EXIT_DONE, EXIT_FAILED, exitOnUncaught } from "../runtime/program.ts";
@@ -7,13 +12,13 @@ import { type ControllerConfig, readControllerConfig } from "./config.ts";
 import { connect, inventIdentity } from "./connections.ts";
 import { startController } from "./controller.ts";
 
-/** Kubernetes kills a pod that was asked to stop; whatever hangs must not keep the next leader waiting so long. */
+/** Exits after this long even if something hangs, so that the next leader does not have to wait for a killed pod. */
 const STOP_LIMIT_MS = 9_500;
 
-/** Connections that hang are left behind. */
+/** Connections that do not close within this time are abandoned. */
 const CLOSE_MS = 1_000;
 
-/** Runs the controller until `stop`; returns its exit code. Throws, having logged it, what no retry mends. */
+/** Runs the controller until `stop`; returns its exit code. Logs and throws an error that no retry fixes. */
 export async function run(options: {
   mustMigrate: boolean;
   environment: NodeJS.ProcessEnv;
@@ -31,7 +36,7 @@ export async function run(options: {
     await serve(config, log, stop);
   } catch (error) {
     if (!stop.aborted) {
-      log.error({ err: error }, "the controller cannot go on");
+      log.error({ err: error }, "the controller cannot continue");
       throw error;
     }
   }
@@ -39,7 +44,7 @@ export async function run(options: {
   return EXIT_DONE;
 }
 
-/** Resolves after `stop`, and rejects with what no retry mends, once everything has ended. */
+/** Resolves after `stop`, or rejects with an error that no retry fixes. By then everything has ended. */
 async function serve(config: ControllerConfig, log: Logger, stop: AbortSignal): Promise<void> {
   const identity = config.identity ?? inventIdentity();
   const { transport, db, close } = await connect(config, identity, log);

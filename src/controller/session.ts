@@ -1,6 +1,6 @@
 /*
- * What lives exactly as long as one keyring: caches, watches, the candidacy for the Lease. A new keyring means a new
- * session instead of a restart of the pod.
+ * The cached HMACs of Secrets depend on the keyring, so caches, watches and the candidacy for the Lease live exactly as
+ * long as one keyring. A new keyring starts a new session, which spares a restart of the pod.
  */
 import { runLeaderElection } from "../kube/lease.ts";
 import type { KubeTransport } from "../kube/transport.ts";
@@ -29,19 +29,22 @@ export interface ControllerParts {
 
 export interface SessionOptions extends ControllerParts, Ground {
   readonly metrics: ControllerMetrics;
-  /** Ends the session, and the controller with it. */
+  /** Ends the session because the controller stops. */
   readonly stop: AbortSignal;
   /** Called with a condition that no retry fixes. */
   readonly onFatal: (error: unknown) => void;
 }
 
-/** A controller's work with one keyring. What is cached of Secrets was made under its keys, and ends with them. */
+/** A controller's work with one keyring. */
 export interface Session {
   readonly caches: Caches;
   readonly leader: Leader;
   /** Whether the caches are filled. */
   readonly isSynced: boolean;
-  /** Works until the keyring's Secret holds another keyring, which is returned, or until the stop. Releases the Lease. */
+  /**
+   * Works until the keyring's Secret holds a different keyring, which it resolves with, or until the stop. Has released
+   * the Lease by then.
+   */
   run(): Promise<Keyring | undefined>;
 }
 
@@ -100,7 +103,7 @@ async function runSession(
   }
 }
 
-/** Rows that others change, and the database's return after an outage. */
+/** Turns changes made with SQL, and the end of a database outage, into passes. */
 function listen({ db, metrics, log, clusterId }: SessionOptions, leader: Leader, signal: AbortSignal): Promise<void> {
   return listenForChanges(
     db,

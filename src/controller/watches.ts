@@ -1,3 +1,8 @@
+/*
+ * The one place that knows which change concerns which ApiTokens. A Secret concerns its owner, a policy or a
+ * namespace's labels concern whole namespaces; a change that is mapped too narrowly here is noticed only by the hourly
+ * housekeeping.
+ */
 import { isDeepStrictEqual } from "node:util";
 import type { Change } from "../kube/intake.ts";
 import { type Reflector, type ReflectorOptions, startReflector } from "../kube/reflector.ts";
@@ -22,14 +27,14 @@ export interface WatchesOptions {
   readonly transport: KubeTransport;
   readonly caches: Caches;
   readonly keyring: Keyring;
-  /** Where ApiTokens and Secrets are looked at; everywhere, if empty. */
+  /** The namespaces whose ApiTokens and Secrets are watched; all if empty. */
   readonly namespaces: readonly string[];
   readonly leader: Leader;
   readonly log: Logger;
   readonly onRestart: (resource: string, reason: string) => void;
 }
 
-/** Fills the caches, and has those ApiTokens looked at that a change concerns. */
+/** Starts to fill the caches, and requests a pass for each ApiToken that a change concerns. */
 export function startWatches(options: WatchesOptions): Reflector[] {
   const { transport, caches, keyring, leader, log, onRestart } = options;
   const watch = <T extends Stored>(
@@ -76,7 +81,7 @@ export function startWatches(options: WatchesOptions): Reflector[] {
         labelSelector: `${MANAGED_LABEL}=true`,
         store: caches.secrets,
         reduce: (raw) => reduceSecret(raw, keyring),
-        // The owner before, too: it is told when somebody has taken the reference off.
+        // The previous owner too: if somebody has removed the owner reference, its pass restores it.
         onChange: ({ object, previous }) => {
           for (const owner of [object.owner, previous?.owner]) {
             if (owner?.kind === "ApiToken") {
@@ -95,7 +100,7 @@ function enqueueNamespace({ caches, leader }: WatchesOptions, namespace: string)
   }
 }
 
-/** The namespaces that a policy selects, or has selected before it was changed. One that cannot be read concerns all. */
+/** The namespaces that a policy selects, or selected before the change. An unreadable policy concerns all of them. */
 function* concernedNamespaces({ namespaces }: Caches, { object, previous }: Change<PolicyResource>): Iterable<string> {
   const versions = [object, ...(previous === undefined ? [] : [previous])].map(readPolicy);
   for (const { metadata } of namespaces.values()) {

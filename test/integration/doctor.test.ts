@@ -74,11 +74,11 @@ test("finds nothing where a controller leads and all is well", async () => {
   await withController(async () => {
     await issueToken(cluster, "well");
     const result = await doctor();
-    expect(result).toMatchObject({ code: 0, stdout: "No differences; 1 ApiToken looked at.\n", stderr: "" });
+    expect(result).toMatchObject({ code: 0, stdout: "No differences; 1 ApiToken examined.\n", stderr: "" });
   });
 });
 
-test("finds every difference, writes nothing, and with --fix mends what can be mended", async () => {
+test("finds every difference, writes nothing, and with --fix fixes what can be fixed", async () => {
   await withController(async () => {
     for (const name of ["well", "lost-secret", "edited", "ended", "gone"]) await issueToken(cluster, name);
     await issueToken(cluster, "blocked", { owner: "mallory" });
@@ -179,7 +179,7 @@ test("finds every difference, writes nothing, and with --fix mends what can be m
   await cluster.transport.request("DELETE", `${OWNER_BLOCKS_PATH}/${blockName("unknown")}`);
 });
 
-test("mends nothing while another leads, and says who does", async () => {
+test("fixes nothing while another leads, and reports who does", async () => {
   await withController(() => issueToken(cluster, "lost"));
   await cluster.kubectl(["delete", "secret", "lost"]);
   const lease = leaseOf("somebody", new Date(), 300);
@@ -188,7 +188,7 @@ test("mends nothing while another leads, and says who does", async () => {
   const result = await doctor("--fix");
   expect(result.code).toBe(5);
   expect(result.stdout).toContain(`ApiTokenDiffers: ApiToken ${cluster.namespace}/lost: no Secret holds its token`);
-  expect(result.stdout).toContain("somebody leads: it mends 1 of them");
+  expect(result.stdout).toContain("somebody is the leader and will fix 1 of them on its next pass");
   expect({ rows: await allRows(), versions: await secretVersions() }).toEqual(before);
 });
 

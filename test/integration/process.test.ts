@@ -193,7 +193,7 @@ test("what no retry mends ends the leader in order: the reason as JSON, the Leas
   expect(messages).toEqual(expect.arrayContaining(["started", "leading", "no longer leading"]));
   expect(entries.at(-1)).toMatchObject({
     level: "error",
-    msg: "the controller cannot go on",
+    msg: "the controller cannot continue",
     err: { name: "SchemaMismatchError" },
   });
   expect(messages).not.toContain("lease cannot be released");
