@@ -109,6 +109,9 @@ describe.skipIf(tools.helm === undefined)("the controller's account", () => {
 });
 
 test.skipIf(tools.helm === undefined)("the policy can be left out", async () => {
-  const rendered = await renderChart({ devPostgres: { enabled: true }, admission: { ownSecretsOnly: false } });
+  const rendered = await renderChart({
+    devPostgres: { enabled: true },
+    admission: { ownSecretsOnly: false, recordRequester: false },
+  });
   expect(rendered.filter(({ kind }) => /Admission/.test(kind))).toEqual([]);
 });
