@@ -15,7 +15,7 @@ describe("the API server refuses, naming the field and the remedy", () => {
   test.each([
     ["no owner", {}, "spec", "such as owner: alice"],
     ["an empty owner", { owner: "" }, "spec.owner", "at least 1 char"],
-    ["an owner with blanks", { owner: "al ice" }, "spec.owner", "without blanks"],
+    ["an owner with spaces", { owner: "al ice" }, "spec.owner", "without spaces"],
     ["an owner that is too long", { owner: long(254) }, "spec.owner", "253"],
     ["both duration and expiresAt", { owner, duration: "1h", expiresAt: "2099-01-01T00:00:00Z" }, "spec", "remove one"],
     ["a duration that is none", { owner, duration: "1 month" }, "spec.duration", "such as 720h"],

@@ -1,15 +1,18 @@
+/*
+ * The parts of docs/api.md that no schema can hold: what each kind is for, and what conditions, labels and annotations mean.
+ */
 import type { ConditionType, Reason } from "../../token/model.ts";
 import { FINALIZER, MANAGED_LABEL, ROTATE_ANNOTATION } from "../resources/group.ts";
 
-/** What the schema of a kind cannot say of it: the prose of its chapter in docs/api.md. */
+/** What the schema of a kind has no place for: the prose of its chapter in docs/api.md. */
 export interface KindGuide {
-  /** Paragraphs that say what it is for and how it works together with the others. */
+  /** Paragraphs on what it is for and how it works with the other kinds. */
   readonly paragraphs: readonly string[];
-  /** The file of an example, from the project's root. */
+  /** The file of an example, relative to the project's root. */
   readonly example: string;
 }
 
-/** One condition of an ApiToken, as status and reason may be. */
+/** One status of a condition of an ApiToken, and the reasons it may have. */
 export interface ConditionGuide {
   readonly type: ConditionType;
   readonly status: "True" | "False";
@@ -29,21 +32,21 @@ export const KIND_GUIDES: Readonly<Record<string, KindGuide>> = {
   ApiToken: {
     example: "examples/shop.yaml",
     paragraphs: [
-      "Who applies one gets a Secret with a token, in the same namespace. The token is followed by the next one before it expires, in the same Secret. A change of `owner` is refused; `duration`, `scopes`, `allowedCIDRs`, `metadata`, `description` and everything below `secret` are changed in place, without a new token.",
-      "An ApiToken that is deleted takes its token with it: the token is revoked first, then the Secret is deleted, then the resource goes.",
+      "Applying one gives you a Secret with a token, in the same namespace. Before the token expires, the next one replaces it in the same Secret. `owner` cannot be changed; changes to `duration`, `scopes`, `allowedCIDRs`, `metadata`, `description` and everything under `secret` apply without a new token.",
+      "Deleting an ApiToken ends its token: first the token is revoked, then the Secret is deleted, and then the resource is removed.",
     ],
   },
   ApiTokenPolicy: {
     example: "examples/platform/team-policy.yaml",
     paragraphs: [
-      "Of the policies whose `namespaceSelector` selects a namespace, the one of highest `priority` decides alone: policies do not add up. What it forbids is revoked (`PolicyDenied`). Where none selects the namespace, nothing new is issued and what lives, lives on (`PolicyMissing`). As long as any policy cannot be read, it is the same for all namespaces: that one might be the one that applies.",
-      "It has no status. Each ApiToken says in `status.policy` which one applied; `controller doctor` finds policies that select nothing.",
+      "If several policies select a namespace, only the one with the highest `priority` applies: policies do not add up. Tokens that it forbids are revoked (`PolicyDenied`). If none selects the namespace, nothing new is issued and existing tokens keep working until they expire (`PolicyMissing`). While any policy cannot be read, the same goes for all namespaces, because that policy might be the one that applies.",
+      "It has no status. `status.policy` of each ApiToken names the policy that applied; `controller doctor` finds policies that select nothing.",
     ],
   },
   OwnerBlock: {
     example: "examples/platform/owner-block.yaml",
     paragraphs: [
-      "It needs no ApiToken to be there, and reaches every ApiToken of the owner, in all namespaces. The database keeps a record of it, which every issue of a token checks in its transaction. After the block is lifted, a new token is issued where an ApiToken of the owner still stands.",
+      "It works whether or not the owner has an ApiToken, and applies to all of them, in all namespaces. The database keeps a record of it, which is checked in every transaction that issues a token. After the block is lifted, each ApiToken that the owner still has gets a new token.",
     ],
   },
 };
@@ -58,7 +61,7 @@ export const CONDITION_GUIDES: readonly ConditionGuide[] = [
   {
     type: "Ready",
     status: "False",
-    meaning: "It holds none, or what the spec asks for cannot be read.",
+    meaning: "The Secret holds none, or the spec cannot be read.",
     reasons: [
       "Expired",
       "Inactive",
@@ -85,7 +88,7 @@ export const CONDITION_GUIDES: readonly ConditionGuide[] = [
   {
     type: "ExpiringSoon",
     status: "True",
-    meaning: "The token ends within `warnBefore` of the policy, and no next one follows by itself.",
+    meaning: "The token ends within the policy's `warnBefore` and will not be renewed automatically.",
     reasons: ["NotRenewed"],
   },
   {
@@ -102,25 +105,26 @@ export const MARK_GUIDES: readonly MarkGuide[] = [
     name: ROTATE_ANNOTATION,
     setBy: "you",
     meaning:
-      "Each new value asks for one rotation, also where `rotation.policy` is `Disabled`. Use the time of now. `status.lastHandledRotateAt` has the value that was answered last.",
+      "Each new value asks for one rotation, even if `rotation.policy` is `Disabled`. Use the current time. `status.lastHandledRotateAt` has the value that was answered last.",
   },
   {
     on: "ApiToken, finalizer",
     name: FINALIZER,
     setBy: "controller",
-    meaning: "Holds a deletion until the token is revoked. Never remove it by hand: `controller uninstall` does.",
+    meaning:
+      "Delays the deletion until the token is revoked. Never remove it by hand; `controller uninstall` does it safely.",
   },
   {
     on: "Secret, label",
     name: MANAGED_LABEL,
     setBy: "controller",
-    meaning: '`"true"` on every Secret that the controller keeps: select by it.',
+    meaning: '`"true"` on every Secret that the controller manages; use it as a label selector.',
   },
   {
     on: "Secret, annotation",
     name: "apitoken.dev/token-id",
     setBy: "controller",
-    meaning: "The public id of the token in it.",
+    meaning: "Public id of the token in it.",
   },
   {
     on: "Secret, annotation",
@@ -132,7 +136,7 @@ export const MARK_GUIDES: readonly MarkGuide[] = [
     on: "Secret, annotation",
     name: ROTATE_ANNOTATION,
     setBy: "controller",
-    meaning: "Which request for a rotation the token in it answers.",
+    meaning: "The request for a rotation that the token in it answers.",
   },
   {
     on: "Secret, annotation",
@@ -144,18 +148,18 @@ export const MARK_GUIDES: readonly MarkGuide[] = [
     on: "Secret, annotation",
     name: "apitoken.dev/contents-seal",
     setBy: "controller",
-    meaning: "Internal: with `secret.data`, an HMAC that shows whether the values are still those of the spec.",
+    meaning: "Internal: with `secret.data`, an HMAC that shows whether the values still match the spec.",
   },
   {
     on: "Secret, annotation",
     name: "apitoken.dev/hash-proof",
     setBy: "controller",
-    meaning: "Internal: with bcrypt, an HMAC that spares the slow comparison.",
+    meaning: "Internal: with bcrypt, an HMAC that replaces the slow comparison.",
   },
   {
     on: "keyring's Secret, annotation",
     name: "apitoken.dev/warning",
     setBy: "controller",
-    meaning: "Reminds you to back it up.",
+    meaning: "Reminds you to back up the keyring.",
   },
 ];

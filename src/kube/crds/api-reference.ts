@@ -1,3 +1,6 @@
+/*
+ * Builds docs/api.md from the CRDs, so that the reference cannot differ from what `kubectl explain` shows.
+ */
 import { API_VERSION } from "../resources/group.ts";
 import type { Rule } from "../resources/schema.ts";
 import { CONDITION_GUIDES, KIND_GUIDES, MARK_GUIDES } from "./api-guide.ts";
@@ -51,16 +54,16 @@ export function buildApiReference(readExample: (file: string) => string): string
   return [
     "<!-- Written by `npm run generate`. Change src/kube/resources instead. -->",
     "# API reference",
-    `Group and version: \`${API_VERSION}\`. \`kubectl explain\` says the same field by field, as in \`kubectl explain apitoken.spec.rotation\`. ` +
-      "A duration is a Go duration such as `720h`, `90m` or `1h30m`; a time is RFC 3339 in whole seconds. Times are judged by the database's clock.",
-    "How these work together over a token's life, and what each reason asks of you: [lifecycle.md](lifecycle.md).",
+    `Group and version: \`${API_VERSION}\`. \`kubectl explain\` shows the same field by field, for example \`kubectl explain apitoken.spec.rotation\`. ` +
+      "A duration is a Go duration such as `720h`, `90m` or `1h30m`; a time is RFC 3339 in whole seconds. Times are compared with the database's clock.",
+    "How these work together over a token's life, and what to do about each reason, is in [lifecycle.md](lifecycle.md).",
     ...kinds.flatMap((kind) => buildChapter(kind, readExample)),
     "## Labels, annotations and finalizers",
     table(
       ["on", "name", "set by", "meaning"],
       MARK_GUIDES.map(({ on, name, setBy, meaning }) => [on, code(name), setBy, meaning]),
     ),
-    "`secret.labels` and `secret.annotations` take no key that begins with `apitoken.dev/`. Do not edit what is internal: the controller sets it back, or issues another token.",
+    "`secret.labels` and `secret.annotations` accept no key that starts with `apitoken.dev/`. Do not edit what is internal: the controller restores it, or issues another token.",
   ]
     .join("\n\n")
     .concat("\n");
@@ -82,12 +85,12 @@ function buildChapter(
   readExample: (file: string) => string,
 ): string[] {
   const guide = KIND_GUIDES[kind];
-  if (guide === undefined) throw new Error(`api-guide.ts says nothing about ${kind}`);
+  if (guide === undefined) throw new Error(`api-guide.ts has no chapter on ${kind}`);
   const fields = fieldsOfRoot(root);
   const status = root.properties?.status;
   return [
     `## ${kind}`,
-    `${root.description} ${scope === "Cluster" ? "Cluster-wide" : "Namespaced"}; \`kubectl get ${plural}\`, for short \`${shortNames[0]}\`.`,
+    `${root.description} ${scope === "Cluster" ? "Cluster-scoped" : "Namespaced"}; \`kubectl get ${plural}\`, or \`${shortNames[0]}\` for short.`,
     ...guide.paragraphs,
     `\`\`\`yaml\n${readExample(guide.example).trim()}\n\`\`\``,
     `### ${kind}: spec`,
@@ -97,7 +100,7 @@ function buildChapter(
       : [`### ${kind}: status`, status.description ?? "", describeFields(fields, "status")]),
     ...(kind === "ApiToken" ? ["### ApiToken: conditions", describeConditions()] : []),
     `### ${kind}: rules`,
-    "What the API server checks beyond types, in CEL. A request that breaks one is refused with the message.",
+    "What the API server checks in addition to types, in CEL. A request that breaks a rule is refused with its message.",
     describeRules(fields),
   ];
 }
@@ -137,7 +140,7 @@ function describeRules(fields: readonly Field[]): string {
   return table(["field", "rule", "message"], rows);
 }
 
-/** A list's own rules, and those of each of its items where these are no objects with fields of their own. */
+/** A list's own rules, and those of its items unless these are objects, which have fields of their own. */
 function withItems(path: string, node: SchemaNode): [string, SchemaNode][] {
   return node.items === undefined || node.items.properties !== undefined
     ? [[path, node]]
@@ -158,7 +161,7 @@ function fieldsBelow(path: string, node: SchemaNode): Field[] {
   if (node.items !== undefined) return fieldsBelow(`${path}[]`, node.items);
   const rules = node["x-kubernetes-validations"] ?? [];
   return Object.entries(node.properties ?? {}).flatMap(([name, child]) => {
-    // Some are required by a rule, for the sake of its message.
+    // Some fields are required by a CEL rule instead, because its message can name the remedy.
     const isRequired = node.required?.includes(name) || rules.some(({ rule }) => rule === `has(self.${name})`);
     const at = `${path}.${name}`;
     return [{ path: at, node: child, isRequired }, ...fieldsBelow(at, child)];
@@ -204,7 +207,7 @@ function code(text: string): string {
   return `\`${text}\``;
 }
 
-/** A table of GitHub's Markdown: a bar in a cell would end it, in code as well. */
+/** A table in GitHub's Markdown, where a bar would end the cell, even inside code. */
 function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
   return [line(header), line(header.map(() => "---")), ...rows.map(line)].join("\n");

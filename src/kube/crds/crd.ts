@@ -1,3 +1,7 @@
+/*
+ * Builds the CRDs from the zod schemas that the controller reads specs with, so that the API server accepts only what the
+ * controller can read.
+ */
 import { z } from "zod";
 import { apiTokenSpecSchema } from "../resources/api-token-spec.ts";
 import { GROUP, VERSION } from "../resources/group.ts";
@@ -18,7 +22,7 @@ interface Definition {
   readonly columns: readonly Json[];
 }
 
-/** The CustomResourceDefinitions, as `crds/` holds them, by file name. */
+/** The CustomResourceDefinitions by their file names in `crds/`. */
 export function buildCrds(): Record<string, Json> {
   return Object.fromEntries(DEFINITIONS.map((definition) => [`${definition.plural}.yaml`, buildCrd(definition)]));
 }
@@ -64,7 +68,7 @@ function buildRootSchema({ description, spec, status }: Definition): Json {
 
 /**
  * `owner` is not among the required fields: the API server reports a missing required field without a remedy, and
- * before any CEL rule has its say. The CEL rule has(self.owner) requires it instead.
+ * before it evaluates any CEL rule. The CEL rule has(self.owner) requires it instead.
  */
 function buildSpecSchema(spec: z.ZodType): Json {
   const { required = [], ...schema } = toStructuralSchema(
@@ -74,7 +78,7 @@ function buildSpecSchema(spec: z.ZodType): Json {
   return others.length === 0 ? schema : { ...schema, required: others };
 }
 
-/** Drops what zod writes and a structural schema may not have: closed objects, and patterns beside a format. */
+/** Drops what zod writes but a structural schema must not contain: closed objects, and patterns next to a format. */
 function toStructuralSchema(node: unknown): unknown {
   if (Array.isArray(node)) return node.map(toStructuralSchema);
   if (typeof node !== "object" || node === null) return node;
@@ -97,14 +101,14 @@ const DEFINITIONS: readonly Definition[] = [
     shortNames: ["apitok"],
     scope: "Namespaced",
     description:
-      "An API token for one owner: issued, written to a Secret, rotated before it expires, and revoked when this resource, its owner or its policy says so. Postgres keeps a keyed hash of it only.",
+      "An API token for one owner: issued, written to a Secret, rotated before it expires, and revoked when this resource, an OwnerBlock or the policy requires it. Postgres stores only a keyed hash of it.",
     spec: apiTokenSpecSchema,
     status: API_TOKEN_STATUS,
     columns: [
       column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
       column("Owner", ".spec.owner"),
       column("Reason", '.status.conditions[?(@.type=="Ready")].reason'),
-      // Not of type date: kubectl writes that as an age, and a time ahead as <invalid>.
+      // Not of type date: kubectl prints that as an age, and a time in the future as <invalid>.
       column("Expires", ".status.expiresAt"),
       column("Renews", ".status.renewAt"),
       AGE,
@@ -119,7 +123,7 @@ const DEFINITIONS: readonly Definition[] = [
     shortNames: ["apitokpol"],
     scope: "Cluster",
     description:
-      "What ApiTokens in the namespaces that it selects may ask for, and how many of them one owner may have. Where no ApiTokenPolicy selects a namespace, no token is issued in it.",
+      "Defines what ApiTokens in the selected namespaces may ask for, and how many of them one owner may have. In a namespace that no ApiTokenPolicy selects, no token is issued.",
     spec: policySpecSchema,
     columns: [
       column("Priority", ".spec.priority", { type: "integer" }),
@@ -135,7 +139,7 @@ const DEFINITIONS: readonly Definition[] = [
     shortNames: ["ownblk"],
     scope: "Cluster",
     description:
-      "Offboarding: while it stands and is in effect, every token of the owner is revoked and none is issued, in all clusters that share the database. Deleting it lifts the block; what was revoked stays so.",
+      "Offboarding: while this resource exists and is in effect, every token of the owner is revoked and none is issued, in all clusters that share the database. Deleting it lifts the block; revoked tokens stay revoked.",
     spec: ownerBlockSpecSchema,
     status: OWNER_BLOCK_STATUS,
     columns: [

@@ -1,9 +1,12 @@
+/*
+ * `npm run generate`: writes `crds/`, the chart's copy of them and `docs/api.md`. Tests fail when they differ from what this
+ * would write.
+ */
 import { readFileSync, writeFileSync } from "node:fs";
 import { stringify } from "yaml";
 import { buildApiReference } from "./api-reference.ts";
 import { buildCrds } from "./crd.ts";
 
-/** Writes `crds/`, the chart's copy and `docs/api.md`: `npm run generate`. Tests fail when they differ from what this writes. */
 const root = new URL("../../../", import.meta.url);
 for (const [file, crd] of Object.entries(buildCrds())) {
   const text = stringify(crd, { lineWidth: 0, aliasDuplicateObjects: false });

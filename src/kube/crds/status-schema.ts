@@ -1,3 +1,7 @@
+/*
+ * The schemas of the status of each kind. They are written by hand: the controller builds statuses but never parses them, so
+ * there is no zod schema to generate them from.
+ */
 import { CONDITION_TYPES, REASONS } from "../../token/model.ts";
 
 type Json = { [key: string]: unknown };
@@ -6,82 +10,83 @@ const text = (description: string, rest: Json = {}): Json => ({ type: "string", 
 const time = (description: string): Json => text(description, { format: "date-time" });
 const count = (description: string): Json => ({ type: "integer", format: "int64", description });
 
-const OBSERVED_GENERATION = "metadata.generation that the controller last acted on. Older than that one: not seen yet.";
+const OBSERVED_GENERATION =
+  "The metadata.generation that the controller last processed. If it is lower than metadata.generation, the latest change has not been processed yet.";
 
 const CONDITION: Json = {
   type: "object",
   required: ["type", "status", "lastTransitionTime", "reason", "message"],
   properties: {
     type: text(
-      `One of ${CONDITION_TYPES.join(", ")}. Ready is there from the first pass on; the others only while they hold.`,
+      `One of ${CONDITION_TYPES.join(", ")}. Ready exists from the first pass on, the others only while they hold.`,
     ),
     status: text("True or False. Unknown is never written.", { enum: ["True", "False", "Unknown"] }),
     reason: text(
-      `Why, in one word: ${REASONS.filter((reason) => reason !== "SecretDrift").join(", ")}. docs/lifecycle.md has cause and remedy of each.`,
+      `Why, in one word: ${REASONS.filter((reason) => reason !== "SecretDrift").join(", ")}. docs/lifecycle.md has the cause and the remedy of each.`,
     ),
     message: text(
-      "What that means for this ApiToken and, where something is to be done, what. For people: do not parse.",
+      "What this means for the ApiToken and, if you need to do something, what. For people: do not parse it.",
     ),
-    observedGeneration: count("metadata.generation that the condition was found for."),
+    observedGeneration: count("The metadata.generation that the condition is about."),
     lastTransitionTime: time("When the condition's status last changed. A new reason alone does not change it."),
   },
 };
 
 /** The status of an ApiToken: what `buildStatus` and `statusOfFailure` write. */
 export const API_TOKEN_STATUS: Json = {
-  description: "What the controller saw in its last pass. Never the token, never its hash.",
+  description: "What the controller observed in its last pass. It never contains the token or its hash.",
   type: "object",
   properties: {
     observedGeneration: count(OBSERVED_GENERATION),
     conditions: {
       type: "array",
       description:
-        "What is true of the token now. Ready: the Secret holds a token that works. LifetimeClamped: it ends earlier than the spec asks for. ExpiringSoon: it ends soon, and no next one follows by itself. Revoked: it was ended before its expiry.",
+        "The state of the token. Ready: the Secret holds a token that works. LifetimeClamped: it ends earlier than the spec asks for. ExpiringSoon: it ends soon and will not be renewed automatically. Revoked: it was ended before its expiry.",
       "x-kubernetes-list-type": "map",
       "x-kubernetes-list-map-keys": ["type"],
       items: CONDITION,
     },
     tokenId: text(
-      "The id of the current token or, where there is none any more, of the last one. Public: the 12 characters after apt_, by which database, audit trail and the Secret's annotation apitoken.dev/token-id name it.",
+      "Id of the current token or, if there is none anymore, of the last one. It is public: the 12 characters after apt_, which name the token in the database, the audit trail and the Secret's annotation apitoken.dev/token-id.",
     ),
     revision: count(
-      "The number of that token among those of this ApiToken: 1 for the first, one more for each that follows.",
+      "Number of that token among the tokens of this ApiToken: 1 for the first, one more for each that follows.",
     ),
-    secretName: text("The Secret that holds the token. Absent where the controller keeps none."),
+    secretName: text("Name of the Secret that holds the token. Absent if the controller keeps none."),
     policy: text(
-      "The ApiTokenPolicy under which the token is kept, or waited for. Absent otherwise; with PolicyDenied the condition's message names it.",
+      "Name of the ApiTokenPolicy under which the token is kept, or would be issued. Absent otherwise; with reason PolicyDenied the condition's message names the policy.",
     ),
     issuedAt: time("When that token was issued."),
-    expiresAt: time("When that token expires, policy and clamping included. A revocation ends it earlier."),
-    renewAt: time("When the next token is issued. Absent where none follows by itself."),
+    expiresAt: time("When that token expires, after the policy's limits. A revocation ends it earlier."),
+    renewAt: time("When the next token is issued. Absent if none follows automatically."),
     lastUsedAt: time(
-      "When the current or the previous token was last used, as those who verify it report. Brought up to date once an hour at most; absent before the first use.",
+      "When the current or the previous token was last used, as reported by whoever verifies it. Updated at most once an hour; absent before the first use.",
     ),
     lastHandledRotateAt: text(
-      "The last value of the annotation apitoken.dev/rotate-requested-at that was answered with a new token. Equal to the annotation: the request was carried out.",
+      "The last value of the annotation apitoken.dev/rotate-requested-at that was answered with a new token. If it equals the annotation, the request has been carried out.",
     ),
     failedAttempts: count(
-      "How many passes have failed in a row, rounded down to a power of two. Absent after a pass that succeeded.",
+      "How many passes have failed in a row, rounded down to a power of two. Absent after a successful pass.",
     ),
     previous: {
       type: "object",
-      description: "The token before the current one, while its overlap lasts. Absent otherwise.",
+      description: "The token before the current one, during its overlap. Absent otherwise.",
       properties: {
-        tokenId: text("Its public id."),
-        validUntil: time("When it ends: with the overlap, or with its own expiry if that comes first."),
+        tokenId: text("Public id of the previous token."),
+        validUntil: time("When it ends: with the overlap, or at its own expiry if that comes first."),
         lastUsedAt: time(
-          "When it was last used; brought up to date every five minutes at most. A time after the rotation tells of a consumer that has not read the Secret again.",
+          "When it was last used, updated at most every five minutes. A time after the rotation means that a consumer has not read the Secret again.",
         ),
       },
     },
     effective: {
       type: "object",
-      description: "What the token has after the policy's defaults and limits.",
+      description: "What the token really has, after the policy's defaults and limits.",
       properties: {
-        duration: text("Its lifetime from issue to expiry, as a Go duration such as 720h."),
+        duration: text("Lifetime from issue to expiry, as a Go duration such as 720h."),
         scopes: {
           type: "array",
-          description: "Its scopes, as the database has them.",
+          description: "Scopes of the token, as stored in the database.",
           items: { type: "string" },
         },
       },
@@ -91,18 +96,18 @@ export const API_TOKEN_STATUS: Json = {
 
 /** The status of an OwnerBlock. */
 export const OWNER_BLOCK_STATUS: Json = {
-  description: "What the controller saw and did in its last pass.",
+  description: "What the controller observed and did in its last pass.",
   type: "object",
   properties: {
     observedGeneration: count(OBSERVED_GENERATION),
     effective: {
       type: "boolean",
-      description: "Whether the block holds now: effectiveAt has come, by the database's clock.",
+      description: "Whether the block is in effect: effectiveAt has passed, by the database's clock.",
     },
     tokensRevoked: count(
-      "How many live tokens the block has ended so far, in all clusters that share the database. It never goes down.",
+      "How many live tokens the block has revoked so far, in all clusters that share the database. It never decreases.",
     ),
-    erased: { type: "boolean", description: "true once the owner was erased (spec.erase). Absent before." },
-    message: text("What the block does now or, where the spec cannot be read, what is wrong with it."),
+    erased: { type: "boolean", description: "true once the owner has been erased (spec.erase). Absent before." },
+    message: text("What the block does at the moment or, if the spec cannot be read, what is wrong with it."),
   },
 };

@@ -4,7 +4,7 @@ import type { ApiTokenStatus, DesiredRotation, DesiredToken } from "../../token/
 import type { ParsedSpec } from "../../token/plan/plan.ts";
 import { apiTokenSpecSchema } from "./api-token-spec.ts";
 import { FINALIZER, type ObjectMeta, ROTATE_ANNOTATION } from "./group.ts";
-import { describeProblems, readDuration } from "./schema.ts";
+import { describeProblems, readDuration, withRemedy } from "./schema.ts";
 
 type ApiTokenSpec = z.infer<typeof apiTokenSpecSchema>;
 
@@ -27,7 +27,7 @@ export function parseSpec(resource: ApiToken): ParsedSpec {
   try {
     return { desired: toDesired(result.data, resource.metadata.name) };
   } catch (error) {
-    return { problem: `${(error as Error).message}. Correct the spec, and check that the CRD fits this controller.` };
+    return { problem: withRemedy((error as Error).message) };
   }
 }
 

@@ -1,3 +1,6 @@
+/*
+ * OwnerBlock: its schema, and how it is read. What a block does is decided in the database, where all clusters see it.
+ */
 import { z } from "zod";
 import { stripControls } from "../../runtime/text.ts";
 import { API_VERSION, type ObjectMeta } from "./group.ts";
@@ -12,7 +15,7 @@ export const ownerBlockSpecSchema = z
       .max(253)
       .meta({
         description:
-          "Whose tokens are revoked, and to whom none is issued: the same text as spec.owner of ApiTokens. Required. Cannot be changed.",
+          "The owner whose tokens are revoked, and to whom none is issued: the same text as spec.owner of ApiTokens, 1 to 253 characters. Required, and cannot be changed.",
         ...rules({
           rule: "self == oldSelf",
           message: "cannot be changed: delete this OwnerBlock and create another",
@@ -24,21 +27,21 @@ export const ownerBlockSpecSchema = z
       .default("")
       .meta({
         description:
-          "Why, in one line of at most 256 characters. It stands in the condition of each ApiToken of the owner, for whoever may read that.",
+          "Why the owner is blocked, in one line of at most 256 characters. Anyone who can read an ApiToken of the owner sees it there, in the condition. Default: empty.",
         ...rules(TEXT_RULE),
       }),
     effectiveAt: timeField().optional().meta({
       description:
-        "From when on the block holds (RFC 3339), by the database's clock. It may lie ahead, as a leaving date does: until then tokens are issued and work. Default: at once.",
+        "When the block takes effect (RFC 3339, such as 2030-12-31T23:59:59Z), by the database's clock. It may be in the future, such as a leaving date: until then tokens are issued and keep working. Default: at once.",
     }),
     erase: z.boolean().default(false).meta({
       description:
-        "true deletes the owner's token rows once the block is in effect, and puts a pseudonym in the place of the owner's name in the audit trail. Cannot be undone. Default: rows stay until the cleanup deletes them.",
+        "true deletes the owner's token rows once the block is in effect, and replaces the owner's name in the audit trail with a pseudonym. This cannot be undone. Default: false, and the rows stay until the cleanup deletes them.",
     }),
   })
   .meta({
-    description: "The owner who is blocked.",
-    ...rules({ rule: "has(self.owner)", message: "owner is missing: say who is blocked, such as owner: alice" }),
+    description: "Which owner is blocked, and from when.",
+    ...rules({ rule: "has(self.owner)", message: "owner is missing: state who is blocked, such as owner: alice" }),
   });
 
 /** An OwnerBlock's status. Times are RFC 3339 in whole seconds. */

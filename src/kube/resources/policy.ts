@@ -1,3 +1,6 @@
+/*
+ * ApiTokenPolicy: its schema, and how it is listed and read. A policy has no status, so the controller only reads policies.
+ */
 import { z } from "zod";
 import type { Policy } from "../../token/policy.ts";
 import { KubeApiError } from "../api-error.ts";
@@ -8,31 +11,31 @@ import { describeProblems, durationField, readDuration, rules } from "./schema.t
 const selectorSchema = z
   .object({
     matchLabels: z.record(z.string(), z.string()).optional().meta({
-      description: "Labels that the namespace must have, with these values: all of them, at most 32.",
+      description:
+        "Labels that the namespace must have, with exactly these values: at most 32, and all must match. Default: none.",
       maxProperties: 32,
     }),
     matchExpressions: z
       .array(
         z.object({
-          key: z.string().min(1).max(317).meta({ description: "The label's key." }),
+          key: z.string().min(1).max(317).meta({ description: "Key of the label, such as team." }),
           operator: z.enum(["In", "NotIn", "Exists", "DoesNotExist"]).meta({
             description:
-              "In: the label has one of the values. NotIn: it has none of them, or is not there. Exists, DoesNotExist: it is there, or not, whatever the values.",
+              "In: the label has one of the values. NotIn: it has none of them, or does not exist. Exists: it exists, with any value. DoesNotExist: it does not exist.",
           }),
-          values: z
-            .array(z.string().max(63))
-            .max(64)
-            .optional()
-            .meta({ description: "Values for In and NotIn, at most 64. Without any, In selects nothing." }),
+          values: z.array(z.string().max(63)).max(64).optional().meta({
+            description:
+              "Values for In and NotIn: at most 64, each of at most 63 characters. Without any, In selects nothing. Default: none.",
+          }),
         }),
       )
       .max(32)
       .optional()
-      .meta({ description: "Conditions on the namespace's labels: all of them must hold, at most 32." }),
+      .meta({ description: "Conditions on the namespace's labels: at most 32, and all must hold. Default: none." }),
   })
   .meta({
     description:
-      "The namespaces that the policy is for, by their labels; matchLabels and matchExpressions must both hold. An empty selector selects all.",
+      "Which namespaces the policy is for, by their labels; matchLabels and matchExpressions must both hold. Default: an empty selector, which selects all namespaces.",
   });
 
 function globs(what: string) {
@@ -40,7 +43,7 @@ function globs(what: string) {
     .array(z.string().min(1).max(253))
     .max(128)
     .meta({
-      description: `${what} Globs, at most 128: * stands for any text, \${namespace} for the ApiToken's namespace. An ApiToken that asks for more is denied, and its tokens are revoked (reason PolicyDenied). An empty list allows none.`,
+      description: `${what} At most 128 globs, each of at most 253 characters: * stands for any text, \${namespace} for the ApiToken's namespace. An ApiToken that asks for anything else is denied, and its tokens are revoked (reason PolicyDenied). An empty list allows nothing. Default: *, which allows everything.`,
       "x-kubernetes-list-type": "set",
     });
 }
@@ -50,59 +53,61 @@ export const policySpecSchema = z
   .object({
     priority: z.int().min(-1_000_000).max(1_000_000).default(0).meta({
       description:
-        "Of the policies that select a namespace the one of highest priority applies, alone; of equal ones the first by name. From -1000000 to 1000000.",
+        "Among the policies that select a namespace, only the one with the highest priority applies; among equal ones, the first by name. From -1000000 to 1000000. Default: 0.",
     }),
     namespaceSelector: selectorSchema.prefault({}),
-    owners: globs("Whom tokens may speak for (spec.owner of an ApiToken).").default(["*"]),
-    scopes: globs("What tokens may be used for (each of spec.scopes).").default(["*"]),
+    owners: globs("Owners that tokens may act for (spec.owner of ApiTokens), such as ${namespace}/*.").default(["*"]),
+    scopes: globs("Scopes that tokens may have (spec.scopes of ApiTokens), such as orders:*.").default(["*"]),
     defaultDuration: durationField("10s").default("720h").meta({
       description:
-        "The lifetime of tokens whose ApiToken asks for none, as a Go duration of at least 10s. Not longer than maxDuration.",
+        "Lifetime of tokens whose ApiToken sets neither duration nor expiresAt, as a Go duration of at least 10s. Must not be longer than maxDuration. Default: 720h.",
     }),
     maxDuration: durationField("10s").default("720h").meta({
       description:
-        "The longest lifetime of a token, as a Go duration of at least 10s. What asks for more is cut to it (condition LifetimeClamped). A lower maximum shortens tokens that live: what is older ends at once.",
+        "The longest lifetime of a token, as a Go duration of at least 10s. Longer requests are cut to it (condition LifetimeClamped). Lowering it also shortens existing tokens, and ends those that are older at once. Default: 720h.",
     }),
     maxTokensPerOwner: z.int().min(1).max(100_000).default(1).meta({
       description:
-        "How many ApiTokens with a live token one owner may have, from 1 to 100000. Counted in the transaction that issues. A previous token in its overlap does not count.",
+        "How many ApiTokens with a live token one owner may have, from 1 to 100000. Counted in the transaction that issues a token. A previous token in its overlap does not count. Default: 1.",
     }),
     onLimit: z.enum(["RevokeOldest", "Reject"]).default("RevokeOldest").meta({
       description:
-        "Which ApiToken yields over the limit. RevokeOldest: the one that was created first, for good (reason Superseded). Reject: the newest waits until another is gone (reason OwnerLimitExceeded).",
+        "Which ApiToken yields when there are more than maxTokensPerOwner. RevokeOldest: the one that was created first loses its token for good (reason Superseded). Reject: the newest waits until another is gone (reason OwnerLimitExceeded). Default: RevokeOldest.",
     }),
     limitScope: z.enum(["Cluster", "Database"]).default("Cluster").meta({
       description:
-        "Where an owner's ApiTokens are counted: Cluster is this one, Database is all that share the database.",
+        "Where an owner's ApiTokens are counted. Cluster: in this cluster. Database: in all clusters that share the database. Default: Cluster.",
     }),
     inactivityTimeout: durationField("1m").optional().meta({
       description:
-        "Revokes tokens that nobody has used for so long, as a Go duration of at least 1m. An ApiToken may ask for less. Default: never.",
+        "Revokes tokens that have not been used for this long, as a Go duration of at least 1m, such as 720h. An ApiToken may set a shorter one. Default: never.",
     }),
     grace: z
       .object({
         period: durationField("1s").meta({
-          description: "How long after its expiry, as a Go duration of at least 1s.",
+          description:
+            "How long after its expiry the token is still accepted, as a Go duration of at least 1s, such as 1h.",
         }),
         scopes: z.array(z.string().min(1).max(128)).min(1).max(64).meta({
-          description: "The scopes that the token keeps of its own in that time, by their exact names: 1 to 64.",
+          description:
+            "Which of its own scopes the token keeps in that time, by their exact names: 1 to 64, such as jobs:cancel.",
         }),
       })
       .optional()
       .meta({
         description:
-          "For so long after its expiry a token is still accepted by those who verify it, for these scopes only: a long job can still be watched and cancelled. A revoked token has no grace. Default: none.",
+          "A time after its expiry in which whoever verifies a token still accepts it, for these scopes only, so that a long job can still be watched and cancelled. A revoked token has no grace. Default: none.",
       }),
     warnBefore: durationField("0s").default("168h").meta({
       description:
-        "How long before its end a token that is not renewed has the condition ExpiringSoon, as a Go duration. 0s: never.",
+        "How long before its end a token that will not be renewed gets the condition ExpiringSoon, as a Go duration. 0s turns the warning off. Default: 168h.",
     }),
   })
   .meta({
     description: "What ApiTokens in the selected namespaces may ask for.",
     ...rules({
       rule: "duration(self.defaultDuration) <= duration(self.maxDuration)",
-      message: "defaultDuration is longer than maxDuration: lower the one or raise the other",
+      message: "defaultDuration is longer than maxDuration: lower the former or raise the latter",
     }),
   });
 

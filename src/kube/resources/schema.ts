@@ -1,3 +1,7 @@
+/*
+ * What the schemas of all three resources share. Each field is described once, for zod (which reads specs) and for the CRD
+ * (which the API server enforces).
+ */
 import { z } from "zod";
 import { DURATION_PATTERN, parseDuration } from "../../token/duration.ts";
 
@@ -18,41 +22,46 @@ const IS_DURATION = `self.matches('${DURATION_PATTERN.replaceAll("\\", "\\\\")}'
 
 /** A Go duration of at least `shortest`. */
 export function durationField(shortest: string) {
+  const bound = shortest === "0s" ? "" : ` of at least ${shortest}`;
   return z
     .string()
     .max(20)
     .meta(
       rules({
         rule: `${IS_DURATION} && duration(self) >= duration('${shortest}')`,
-        message: `must be a Go duration of at least ${shortest}, such as 720h, 90m or 1h30m`,
+        message: `must be a Go duration${bound}, such as 720h, 90m or 1h30m`,
       }),
     );
 }
 
-/** A text for people: no control characters, which Postgres would refuse and a terminal obey. */
+/** A text for people. Postgres would reject some control characters, and a terminal would obey others. */
 export const TEXT_RULE: Rule = {
   rule: "!self.matches('[\\\\x00-\\\\x1f\\\\x7f]')",
-  message: "must be one line without control characters",
+  message: "must be a single line without control characters",
 };
 
 /** A key of a Secret. */
 export const SECRET_KEY_RULE: Rule = {
   rule: "self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && !self.startsWith('..')",
-  message: "must consist of letters, digits, '-', '_' and '.', and be neither '.' nor begin with '..'",
+  message: "must consist of letters, digits, '-', '_' and '.', and must not be '.' or start with '..'",
 };
 
-/** An RFC 3339 time, as the CRD's format lets it pass: in small letters, too. */
+/** An RFC 3339 time. The CRD's format also accepts it in lower case, and so does this. */
 export function timeField() {
   return z
     .string()
-    .refine((text) => !Number.isNaN(Date.parse(text)), "is no time; write it like 2026-12-31T23:59:59Z")
+    .refine((text) => !Number.isNaN(Date.parse(text)), "is not a valid time; write it like 2030-12-31T23:59:59Z")
     .meta({ format: "date-time" });
 }
 
-/** Why an object could not be read, field by field. */
+/** Why an object could not be read, field by field, and what to do about it. */
 export function describeProblems(error: z.ZodError): string {
-  const problems = error.issues.map((issue) => `spec.${issue.path.join(".")}: ${issue.message}`);
-  return `${problems.join("; ")}. Correct the spec, and check that the CRD fits this controller.`;
+  return withRemedy(error.issues.map((issue) => `spec.${issue.path.join(".")}: ${issue.message}`).join("; "));
+}
+
+/** The API server has checked the spec against some CRD: what it let pass, the CRD of this release would have refused. */
+export function withRemedy(problem: string): string {
+  return `${problem}. Correct the spec, and check that the CRD is the one of this release.`;
 }
 
 /** Milliseconds of a duration field. Throws an Error that names the field. */
