@@ -28,7 +28,7 @@ const { metafile } = await build({
   entryPoints: {
     controller: "src/controller/main.ts",
     cleanup: "src/cleanup/main.ts",
-    migrate: "src/migrate.ts",
+    migrate: "src/migrate/main.ts",
     "bcrypt-worker": "src/runtime/bcrypt-worker.ts",
   },
   outdir: folder,

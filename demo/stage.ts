@@ -94,7 +94,9 @@ interface Urls {
 
 async function prepareDatabase(postgres: PostgresServer): Promise<Urls> {
   const superuser = await postgres.createDatabase("tokens");
-  await run(process.execPath, [join(ROOT, "src/migrate.ts")], { env: { ...process.env, DATABASE_URL: superuser } });
+  await run(process.execPath, [join(ROOT, "src/migrate/main.ts")], {
+    env: { ...process.env, DATABASE_URL: superuser },
+  });
   const createLogin = async (login: string, role: string) => {
     const password = randomBytes(16).toString("hex");
     await runAsSuperuser(superuser, `create role ${login} login password '${password}' in role ${role}`);

@@ -4,10 +4,10 @@ import {
   databaseSettings,
   durationSetting,
   integerSetting,
+  logLevelSetting,
   readEnvironment,
   retentionSetting,
 } from "../runtime/config.ts";
-import { LOG_LEVELS } from "../runtime/log.ts";
 import type { ConfigFile } from "./target-config.ts";
 
 const DAY_MS = 86_400_000;
@@ -38,7 +38,7 @@ const bytesSetting = z.string().transform((text, context) => {
 /** The cleanup's settings: environment variables. docs/settings.md says what each means. */
 export const cleanupEnvironment = z.object({
   ...databaseSettings,
-  APITOKEN_LOG_LEVEL: z.enum(LOG_LEVELS).default("info"),
+  APITOKEN_LOG_LEVEL: logLevelSetting,
   APITOKEN_CLEANUP_CONFIG: z.string().optional(),
   APITOKEN_CLEANUP_RETENTION_EXPIRED: retentionSetting.prefault("7d"),
   APITOKEN_CLEANUP_RETENTION_REVOKED: retentionSetting.prefault("7d"),

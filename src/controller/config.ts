@@ -8,11 +8,12 @@ import {
   databaseSettings,
   durationBetween,
   integerSetting,
+  type LogLevel,
   listSetting,
+  logLevelSetting,
   readEnvironment,
   readLogin,
 } from "../runtime/config.ts";
-import { LOG_LEVELS } from "../runtime/log.ts";
 import type { HashMethod } from "../runtime/token-hash.ts";
 import { formatDuration } from "../token/duration.ts";
 
@@ -59,7 +60,7 @@ export const controllerEnvironment = z.object({
     .regex(/^[A-Za-z0-9._-]{1,63}$/, "must be 1 to 63 letters, digits, '.', '_' and '-'")
     .optional(),
   APITOKEN_HTTP_PORT: integerSetting(0, 65_535).default(8080),
-  APITOKEN_LOG_LEVEL: z.enum(LOG_LEVELS).default("info"),
+  APITOKEN_LOG_LEVEL: logLevelSetting,
   APITOKEN_CONCURRENCY: integerSetting(1, 256).default(16),
   APITOKEN_DATABASE_CONNECTIONS: integerSetting(2, 100).default(10),
   APITOKEN_LEASE_NAME: objectNameSetting.default("apitoken-controller"),
@@ -83,7 +84,7 @@ export interface ControllerConfig {
   /** Undefined: a name is made up. */
   readonly identity: string | undefined;
   readonly httpPort: number;
-  readonly logLevel: (typeof LOG_LEVELS)[number];
+  readonly logLevel: LogLevel;
   readonly concurrency: number;
   readonly keyringPlace: KeyringPlace;
   readonly keyringReloadMs: number;

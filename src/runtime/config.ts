@@ -2,6 +2,7 @@ import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
 import { z } from "zod";
 import { formatDuration, parseDuration } from "../token/duration.ts";
 import { findDatabaseUrlFault } from "./database-url.ts";
+import { joinWords } from "./text.ts";
 
 /** The configuration cannot be used. The message names each setting, its fault and the remedy. */
 export class ConfigError extends Error {
@@ -37,6 +38,11 @@ export function readOptions<Options extends ParseArgsOptionsConfig>(args: string
   } catch (error) {
     throw new ConfigError(`${(error as Error).message.split(". ")[0]}`, { cause: error });
   }
+}
+
+/** One of these words. */
+export function oneOf<const Words extends readonly [string, ...string[]]>(words: Words) {
+  return z.enum(words, `must be ${joinWords(words, "or")}`);
 }
 
 /** A Go duration such as "15s", as milliseconds. */
@@ -100,14 +106,24 @@ const databaseUrlSetting = z
     if (fault !== undefined) context.addIssue({ code: "custom", message: fault });
   });
 
-/** Where the database is, and as whom to log in: of every program that talks to it. */
+/** The settings of every program that connects to the database. Descriptions are what `--help` prints. */
 export const databaseSettings = {
-  DATABASE_URL: databaseUrlSetting,
-  /** Holds the password in the place of the URL's; read anew for each connection. */
-  APITOKEN_DATABASE_PASSWORD_FILE: z.string().optional(),
+  DATABASE_URL: databaseUrlSetting.describe("postgres://user:password@host:5432/database"),
+  APITOKEN_DATABASE_PASSWORD_FILE: z
+    .string()
+    .optional()
+    .describe("a file with the password, used instead of the URL's and read for each connection"),
 };
 
-/** The same, as those take it who connect. */
+/** What a program reads that needs the database and nothing else. */
+export const databaseEnvironment = z.object(databaseSettings);
+
+export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export const logLevelSetting = oneOf(LOG_LEVELS).default("info").describe("debug, info, warn or error");
+
+/** The database settings in the form that `openDatabase` takes. */
 export function readLogin(settings: {
   readonly DATABASE_URL: string;
   readonly APITOKEN_DATABASE_PASSWORD_FILE?: string | undefined;

@@ -1,8 +1,7 @@
 import { type DestinationStream, destination, type Logger, pino } from "pino";
+import type { LogLevel } from "./config.ts";
 
 export type { Logger };
-
-export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 
 /**
  * A logger that writes JSON lines to standard error, so that standard output stays free for a program's results.
@@ -10,7 +9,7 @@ export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
  */
 export function createLogger(
   program: string,
-  level: (typeof LOG_LEVELS)[number],
+  level: LogLevel,
   stream: DestinationStream = destination({ fd: 2, sync: true }),
 ): Logger {
   return pino(

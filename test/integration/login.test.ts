@@ -11,7 +11,7 @@ import { openDatabase } from "../../src/postgres/database.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 
-const MIGRATE = fileURLToPath(new URL("../../src/migrate.ts", import.meta.url));
+const MIGRATE = fileURLToPath(new URL("../../src/migrate/main.ts", import.meta.url));
 
 let url: string;
 let folder: string;

@@ -22,7 +22,7 @@ import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { untilReady } from "../support/resources.ts";
 
-const MIGRATE = fileURLToPath(new URL("../../src/migrate.ts", import.meta.url));
+const MIGRATE = fileURLToPath(new URL("../../src/migrate/main.ts", import.meta.url));
 /** The lock under which node-pg-migrate works: PG_MIGRATE_LOCK_ID of its documentation. */
 const MIGRATION_LOCK = "7241865325823964";
 /** Much less than any time limit of a call. */

@@ -2,12 +2,12 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 
-const PROGRAMS = ["controller/main", "migrate", "cleanup/main"] as const;
+const PROGRAMS = ["controller", "migrate", "cleanup"] as const;
 const URL_OF_NOTHING = "postgres://u:hunter2@127.0.0.1:1/nothing";
 
 /** The real program, which must end by itself before it has tried to connect to anything. */
-function run(program: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  const path = fileURLToPath(new URL(`../../src/${program}.ts`, import.meta.url));
+function run(name: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  const path = fileURLToPath(new URL(`../../src/${name}/main.ts`, import.meta.url));
   const { status, stdout, stderr } = spawnSync(process.execPath, [path, ...args], {
     encoding: "utf8",
     env: { PATH: process.env.PATH, DATABASE_URL: URL_OF_NOTHING, ...env },
@@ -26,9 +26,7 @@ function expectRefusal({ status, stdout, stderr }: ReturnType<typeof run>, fault
   expect(status).toBe(2);
 }
 
-for (const program of PROGRAMS) {
-  const name = program.split("/")[0];
-
+for (const name of PROGRAMS) {
   test.each([
     ["postgres://u:hunter2@127.0.0.1:notaport/x", "its port is not between 1 and 65535"],
     ["postgres://", "names no host"],
@@ -38,24 +36,19 @@ for (const program of PROGRAMS) {
       "names in its parameter sslrootcert a file that cannot be read: /nope",
     ],
   ])(`${name} refuses the DATABASE_URL %s`, (url, fault) => {
-    const result = run(program, [], { DATABASE_URL: url });
+    const result = run(name, [], { DATABASE_URL: url });
     expectRefusal(result, `${name}: DATABASE_URL is invalid: it `);
     expectRefusal(result, fault);
   });
 
-  test(`${name} refuses arguments that it does not know`, () => {
-    expectRefusal(run(program, ["now"]), `${name}: "now" is not `);
-    expectRefusal(run(program, ["--now"]), `${name}: Unknown option '--now'`);
-  });
-
   test(`${name} -h prints what --help prints`, () => {
-    const help = run(program, ["-h"]);
+    const help = run(name, ["-h"]);
     expect(help).toMatchObject({ status: 0, stderr: "", stdout: expect.stringContaining("-h, --help") });
-    expect(run(program, ["--help"])).toEqual(help);
+    expect(run(name, ["--help"])).toEqual(help);
   });
 }
 
 test("the controller refuses settings that cannot work together", () => {
-  const result = run("controller/main", [], { APITOKEN_LEASE_DURATION: "5s" });
+  const result = run("controller", [], { APITOKEN_LEASE_DURATION: "5s" });
   expectRefusal(result, "the default 10s of APITOKEN_LEASE_RENEW_DEADLINE");
 });

@@ -3,9 +3,9 @@
  * runs, so that `--help` is quick and needs no settings. Parsing, faults and help texts are derived from it, which is why
  * they are the same in all programs.
  */
-import { z } from "zod";
+import type { z } from "zod";
+import { oneOf } from "../config.ts";
 import type { ExitName } from "../exit-codes.ts";
-import { joinWords } from "../text.ts";
 
 interface OptionBase {
   /** One lower-case letter: "o" for `-o`. */
@@ -83,11 +83,6 @@ export function defineCommand<const Options extends OptionDeclarations = Readonl
   },
 ): Command {
   return command as Command;
-}
-
-/** The schema of an option that takes one of these words. */
-export function oneOf<const Words extends readonly [string, ...string[]]>(words: Words) {
-  return z.enum(words, `must be ${joinWords(words, "or")}`);
 }
 
 /** Options that mean the same wherever they exist. */

@@ -62,7 +62,7 @@ function formatSettings(settings: Command["settings"], width: number): string[] 
   const rows = Object.entries(settings.shape as Record<string, z.ZodType>).map(
     ([name, schema]): Row => [name, withDefault(schema.description ?? "", findDefault(schema))],
   );
-  return formatRows("Settings, from environment variables:", rows, width);
+  return formatRows("Settings (environment variables):", rows, width);
 }
 
 /** A setting's default as it would be typed; "required" if the program cannot do without the setting. */

@@ -58,7 +58,7 @@ Options:
   -h, --help             print this help
       --version          print the version
 
-Settings, from environment variables:
+Settings (environment variables):
   DATABASE_URL  where the database is [required]
   LOG_LEVEL     how much to log [info]
   PATIENCE      how long to wait for a server that does not answer yet

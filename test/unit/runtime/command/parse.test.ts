@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { COLOR_OPTION, defineCommand, OUTPUT_OPTION, oneOf } from "../../../../src/runtime/command/declare.ts";
+import { COLOR_OPTION, defineCommand, OUTPUT_OPTION } from "../../../../src/runtime/command/declare.ts";
 import { findCall } from "../../../../src/runtime/command/parse.ts";
-import { durationBetween } from "../../../../src/runtime/config.ts";
+import { durationBetween, oneOf } from "../../../../src/runtime/config.ts";
 
 const done = () => Promise.resolve(0);
 const common = { summary: "a summary", description: "A description." };
