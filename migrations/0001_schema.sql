@@ -1,8 +1,8 @@
 -- Up Migration
 
--- Group roles with least privilege. Logins are made by whoever runs the database and are granted one of these; each
--- program does SET ROLE to its own. Roles belong to the whole server, so another database may have made them already,
--- and two migrations of two databases may race.
+-- Group roles with least privilege. Whoever runs the database creates the logins and grants each one of these roles;
+-- every program does SET ROLE to its own. Roles belong to the whole server: another database may have created them
+-- already, and the migrations of two databases may race.
 do $$
 declare
   role_name text;
@@ -21,30 +21,30 @@ end $$;
 create schema if not exists apitoken;
 grant usage on schema apitoken to apitoken_controller, apitoken_cleanup, apitoken_verifier;
 
--- What the programs compare themselves with: `version` is this schema's, and a program works with it when the version
--- that it knows is at least `compatible_from`.
+-- Every program checks this at its start: `version` is the version of this schema, and a program can work with it if the
+-- version that the program knows is at least `compatible_from`. Versions 1 and 2 were never released.
 create table apitoken.schema_version (
   only_row boolean primary key default true check (only_row),
   version integer not null,
   compatible_from integer not null
 );
-insert into apitoken.schema_version (version, compatible_from) values (1, 1);
+insert into apitoken.schema_version (version, compatible_from) values (3, 3);
 grant select on apitoken.schema_version to apitoken_controller, apitoken_cleanup, apitoken_verifier;
 
--- One row is one issued credential. Live: now() < expires_at and (revoked_at is null or now() < revoked_at).
+-- One row is one issued credential.
 create table apitoken.tokens (
   id text primary key check (id ~ '^[0-9A-Za-z]{12}$'),
   cluster_id uuid not null,
   namespace text not null,
   name text not null,
   resource_uid uuid not null,
-  resource_created_at timestamptz not null default now(), -- of an owner's ApiTokens the newest come first
+  resource_created_at timestamptz not null default now(), -- ranks an owner's ApiTokens by age
   revision integer not null check (revision > 0),
   owner text not null check (owner <> ''),
   description text not null default '',
   scopes text[] not null default '{}',
   allowed_cidrs text[] not null default '{}',
-  metadata bytea, -- AES-256-GCM: nonce, ciphertext, tag; the id is authenticated with it
+  metadata bytea, -- AES-256-GCM: nonce, ciphertext, tag; the row's id is the associated data
   metadata_key_id text,
   grace_seconds integer check (grace_seconds > 0),
   grace_scopes text[] not null default '{}',
@@ -55,20 +55,22 @@ create table apitoken.tokens (
   expires_at timestamptz not null,
   revoked_at timestamptz,
   revocation_reason text,
-  active_since timestamptz not null default now(), -- inactivity counts from here, across rotations
+  active_since timestamptz not null default now(), -- inactivity is counted from here, across rotations
   last_used_at timestamptz,
   last_used_address inet,
   unique (resource_uid, revision),
   check ((metadata is null) = (metadata_key_id is null)),
   check (expires_at > issued_at)
-) with (fillfactor = 90); -- room on the page lets last_used_at change without touching an index
+) with (fillfactor = 90); -- free space on each page: an update of last_used_at touches no index
 
 create index tokens_resource on apitoken.tokens (cluster_id, namespace, name);
 create index tokens_owner on apitoken.tokens (owner, resource_created_at);
 create index tokens_expires_at on apitoken.tokens (expires_at);
 create index tokens_revoked_at on apitoken.tokens (revoked_at) where revoked_at is not null;
 
--- The audit trail. Partitions are months in UTC.
+-- The audit trail, partitioned by month in UTC. The cleanup records what it deletes batch by batch: one event for each
+-- reason, with the keys of all its rows in row_keys, because one event for each deleted row would cost more than the
+-- deletion itself. row_keys is stored EXTERNAL because keys do not compress.
 create sequence apitoken.security_events_id;
 create table apitoken.security_events (
   id bigint not null default nextval('apitoken.security_events_id'),
@@ -86,10 +88,14 @@ create table apitoken.security_events (
   revision integer,
   owner text,
   detail jsonb,
+  row_keys text[],
   primary key (id, occurred_at)
 ) partition by range (occurred_at);
+alter table apitoken.security_events alter column row_keys set storage external;
 create index security_events_token on apitoken.security_events (token_id);
 create index security_events_owner on apitoken.security_events (owner, occurred_at);
+create index security_events_cleaned on apitoken.security_events (occurred_at)
+  where event in ('TokensCleaned', 'RowsCleaned', 'PartitionDropped');
 
 create table apitoken.cleanup_runs (
   id bigint generated always as identity primary key,
@@ -101,8 +107,19 @@ create table apitoken.cleanup_runs (
   error text
 );
 create index cleanup_runs_started_at on apitoken.cleanup_runs (started_at);
+-- The controller reads the newest run of each outcome.
+create index cleanup_runs_outcome on apitoken.cleanup_runs (outcome, id desc);
 
--- The OwnerBlocks of every cluster: a block holds in all that share the database.
+-- Partitions of other tables that a run is about to detach and drop. That takes several transactions: if a run is killed
+-- in between, the next run finds here what it has to finish.
+create table apitoken.detached_partitions (
+  relation oid primary key,
+  partition_name text not null,
+  target text not null,
+  noted_at timestamptz not null default now()
+);
+
+-- The OwnerBlocks of all clusters: a block takes effect in every cluster that shares the database.
 create table apitoken.blocked_owners (
   cluster_id uuid not null,
   name text not null,
@@ -115,8 +132,8 @@ create table apitoken.blocked_owners (
 );
 create index blocked_owners_owner on apitoken.blocked_owners (owner);
 
--- Raised on every acquisition of a cluster's Lease and checked in every write, so that a leader that was stopped and
--- has come back cannot write.
+-- Raised whenever a replica acquires its cluster's Lease, and checked by every write: a former leader that was frozen
+-- and wakes up cannot write.
 create table apitoken.leader_epoch (
   cluster_id uuid primary key,
   epoch bigint not null,
@@ -124,7 +141,8 @@ create table apitoken.leader_epoch (
   acquired_at timestamptz not null default now()
 );
 
--- Of each key that a cluster's rows were made with an HMAC of a constant: it tells a key from another that goes by its id.
+-- The keys that a cluster's rows were made with. check_value is an HMAC of a constant under the key: it reveals when
+-- different bytes are used under a known id.
 create table apitoken.keys (
   cluster_id uuid not null,
   kind text not null check (kind in ('pepper', 'encryption')),
@@ -134,13 +152,13 @@ create table apitoken.keys (
   primary key (cluster_id, kind, id)
 );
 
--- Who acts: the program says so in the session setting apitoken.actor; a person in psql is their login.
+-- Who acts. Programs name themselves in the session setting apitoken.actor; a person in psql is known by their login.
 create function apitoken.current_actor() returns text
 language sql stable set search_path = pg_catalog, pg_temp
 return coalesce(nullif(current_setting('apitoken.actor', true), ''), session_user::text);
 
--- Every change of a token leaves its trace in the transaction that makes it, whoever makes it. SECURITY DEFINER: no
--- role needs (or has) the right to write the trail of tokens by hand.
+-- Records every change of a token in the audit trail, in the same transaction and whoever makes it. SECURITY DEFINER, so
+-- that no role needs the right to write events of tokens itself.
 create function apitoken.record_token_change() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -166,7 +184,7 @@ begin
       'expiresAt', new.expires_at, 'expiresAtBefore', old.expires_at, 'scopes', new.scopes, 'scopesBefore', old.scopes,
       'allowedCIDRs', new.allowed_cidrs, 'allowedCIDRsBefore', old.allowed_cidrs,
       'owner', new.owner, 'ownerBefore', old.owner,
-      -- Never the metadata itself: what changes with every encryption is its ciphertext.
+      -- Only that it was written, never the metadata: every encryption yields another ciphertext.
       'metadataWritten', new.metadata is distinct from old.metadata,
       'metadataKeyId', new.metadata_key_id, 'metadataKeyIdBefore', old.metadata_key_id);
   end if;
@@ -177,7 +195,7 @@ begin
     (kind, subject.revocation_reason, apitoken.current_actor(), subject.cluster_id, subject.namespace, subject.name,
      subject.resource_uid, subject.id, subject.revision, subject.owner, details);
 
-  -- NOTIFY takes a lock of the whole server at commit: only live rows are worth it.
+  -- NOTIFY takes a lock on the whole server at commit, so it is reserved for changes of live tokens.
   if was_live then
     perform pg_notify('apitoken_changed', jsonb_build_object(
       'tokenId', old.id, 'clusterId', old.cluster_id, 'namespace', old.namespace, 'name', old.name,
@@ -190,14 +208,14 @@ create trigger record_issue after insert on apitoken.tokens
 for each row execute function apitoken.record_token_change();
 
 create trigger record_change after update on apitoken.tokens
-for each row when ( -- all but the use of a token
+for each row when ( -- every column but last_used_at, last_used_address and active_since
   (old.id, old.cluster_id, old.namespace, old.name, old.resource_uid, old.resource_created_at, old.revision, old.owner,
-   old.description, old.scopes, old.allowed_cidrs, old.metadata, old.metadata_key_id, old.grace_seconds, old.grace_scopes, old.hash, old.hash_algorithm,
-   old.key_id, old.issued_at, old.expires_at, old.revoked_at)
+   old.description, old.scopes, old.allowed_cidrs, old.metadata, old.metadata_key_id, old.grace_seconds,
+   old.grace_scopes, old.hash, old.hash_algorithm, old.key_id, old.issued_at, old.expires_at, old.revoked_at)
   is distinct from
   (new.id, new.cluster_id, new.namespace, new.name, new.resource_uid, new.resource_created_at, new.revision, new.owner,
-   new.description, new.scopes, new.allowed_cidrs, new.metadata, new.metadata_key_id, new.grace_seconds, new.grace_scopes, new.hash, new.hash_algorithm,
-   new.key_id, new.issued_at, new.expires_at, new.revoked_at)
+   new.description, new.scopes, new.allowed_cidrs, new.metadata, new.metadata_key_id, new.grace_seconds,
+   new.grace_scopes, new.hash, new.hash_algorithm, new.key_id, new.issued_at, new.expires_at, new.revoked_at)
 ) execute function apitoken.record_token_change();
 
 create function apitoken.record_truncation() returns trigger
@@ -211,14 +229,14 @@ end $$;
 create trigger record_truncation after truncate on apitoken.tokens
 for each statement execute function apitoken.record_truncation();
 
--- Dead rows go in bulk; the cleanup writes their audit rows itself, set by set.
+-- Dead rows are deleted in bulk by the cleanup, which writes their events itself, one for each batch and reason.
 create trigger record_delete after delete on apitoken.tokens
 for each row when (old.expires_at > now() and (old.revoked_at is null or old.revoked_at > now()))
 execute function apitoken.record_token_change();
 
--- Starts a new epoch of a cluster's leadership, once the writes of the old one that are under way have ended. Advisory
--- locks queue in order: unlike a row's, a stream of writers cannot keep the next leader waiting. No epoch comes twice,
--- even when a backup has brought an old one back: it is at least the time in milliseconds.
+-- Starts a new epoch of a cluster's leadership, after the writes in progress of the old epoch have ended. Advisory locks
+-- queue in order, so a stream of writers cannot keep the next leader waiting, as it could with a row lock. Epochs are
+-- unique even after a restore from a backup: an epoch is at least the current time in milliseconds.
 create function apitoken.raise_epoch(cluster uuid, new_holder text) returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -232,8 +250,8 @@ begin
   return raised;
 end $$;
 
--- Whether this epoch is still the newest; then it stays so until the transaction ends. Two statements, so that the
--- second sees what was committed while the first waited.
+-- Whether this epoch is still the newest; if so, it remains the newest until the transaction ends. Two statements, so
+-- that the second sees what was committed while the first waited.
 create function apitoken.is_leader(cluster uuid, epoch_held bigint) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -241,17 +259,17 @@ begin
   return exists (select from apitoken.leader_epoch e where e.cluster_id = cluster and e.epoch = epoch_held);
 end $$;
 
--- Whoever counts, issues or blocks an owner's tokens does so alone. A function of its own, called first: each statement
--- after it sees what the one before has committed. clock_timestamp(), because now() is from before the wait.
+-- Serializes everything that counts, issues or blocks an owner's tokens. Call it first: only statements that start after
+-- it see what the previous holder committed. After it use clock_timestamp(), because now() dates from before the wait.
 create function apitoken.lock_owner(locked_owner text) returns void
 language sql volatile set search_path = pg_catalog, pg_temp
 begin atomic
   select pg_advisory_xact_lock(hashtextextended('apitoken.owner ' || locked_owner, 0));
 end;
 
--- Issues a token (a row of apitoken.tokens as JSON), unless its owner is blocked or has as many live ApiTokens as
--- allowed. Returns 'issued', 'fenced', 'blocked' or 'over_limit'; only after 'issued' something was written. A token
--- whose end is set already (a previous one in its overlap) does not count.
+-- Issues a token (a row of apitoken.tokens as JSON) unless its owner is blocked or already has the maximum number of
+-- ApiTokens with a current token. Returns 'issued', 'fenced', 'blocked' or 'over_limit'; nothing is written unless it is
+-- 'issued'.
 create function apitoken.issue_token(
   epoch_held bigint, row_to_issue jsonb, owner_max integer, on_limit text, limit_scope text
 ) returns text
@@ -298,8 +316,8 @@ begin
   return 'issued';
 end $$;
 
--- Records an OwnerBlock and, once it is in effect, ends every live token of the owner, in all clusters. Returns the
--- number of tokens that it has ended so far; null when another leader has taken over, and nothing was written.
+-- Records an OwnerBlock and, once it is in effect, ends every live token of the owner in all clusters. Returns how many
+-- tokens it has ended so far, or null if another leader has taken over and nothing was written.
 create function apitoken.block_owner(
   epoch_held bigint, cluster uuid, block_name text, blocked_owner text, block_reason text, effective timestamptz
 ) returns bigint
@@ -330,8 +348,8 @@ begin
   return total;
 end $$;
 
--- Erases a blocked owner: the token rows go at once, and in the audit trail a pseudonym takes the place of the name.
--- SECURITY DEFINER: no role may change the trail, but for this.
+-- Erases a blocked owner: deletes the token rows and replaces the name by a pseudonym in the audit trail. SECURITY
+-- DEFINER, because this is the only way in which a role may change the trail.
 create function apitoken.erase_owner(epoch_held bigint, cluster uuid, block_name text, pseudonym text) returns boolean
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -343,7 +361,7 @@ begin
   select b.owner into erased from apitoken.blocked_owners b
   where b.cluster_id = cluster and b.name = block_name and b.effective_at <= clock_timestamp();
   if erased is null then
-    raise exception 'there is no effective block of that name' using errcode = '55000';
+    raise exception 'no OwnerBlock with this name is in effect' using errcode = '55000';
   end if;
   perform apitoken.lock_owner(erased);
   delete from apitoken.tokens t where t.owner = erased;
@@ -358,8 +376,8 @@ begin
   return true;
 end $$;
 
--- Makes the audit trail's partitions from this month to `months_ahead` months from now; returns those it made.
--- CREATE and then ATTACH, because CREATE … PARTITION OF would lock out every writer of the trail.
+-- Creates the audit trail's missing partitions, from this month to `months_ahead` months from now, and returns their
+-- names. CREATE followed by ATTACH, because CREATE … PARTITION OF would lock out every writer of the trail.
 create function apitoken.create_event_partitions(months_ahead integer) returns setof text
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -375,14 +393,15 @@ begin
     lower_bound := this_month + make_interval(months => month);
     partition_name := 'security_events_' || to_char(lower_bound, 'YYYY_MM');
     continue when to_regclass('apitoken.' || partition_name) is not null;
-    execute format('create table apitoken.%I (like apitoken.security_events including defaults)', partition_name);
+    execute format('create table apitoken.%I (like apitoken.security_events including defaults including storage)',
+      partition_name);
     execute format('alter table apitoken.security_events attach partition apitoken.%I for values from (%L) to (%L)',
       partition_name, lower_bound::text || '+00', (lower_bound + interval '1 month')::text || '+00');
     return next partition_name;
   end loop;
 end $$;
 
--- The audit trail's partitions that end before now() - retention.
+-- The names of the audit trail's partitions whose events are all older than the retention.
 create function apitoken.expired_event_partitions(retention interval) returns setof text
 language sql stable set search_path = pg_catalog, pg_temp
 begin atomic
@@ -394,7 +413,7 @@ begin atomic
   order by 1;
 end;
 
--- Drops them, whole; returns those it dropped.
+-- Drops these partitions and returns their names.
 create function apitoken.drop_event_partitions(retention interval) returns setof text
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -409,6 +428,30 @@ begin
   end loop;
 end $$;
 
+-- Every batch of every cleanup, with what it deleted from which table.
+create view apitoken.cleaned_batches as
+select id as batch, (detail->>'run')::bigint as run, occurred_at as cleaned_at, detail->>'table' as table_name, event,
+       reason, actor, (detail->>'rows')::bigint as rows, row_keys
+from apitoken.security_events
+where event in ('TokensCleaned', 'RowsCleaned', 'PartitionDropped');
+
+-- One line for each deleted row. A key of several columns is a JSON array.
+create view apitoken.cleaned_rows as
+select batch, run, cleaned_at, table_name, reason, actor, row_key
+from apitoken.cleaned_batches, unnest(row_keys) as row_key;
+
+-- When, by which run and why a row was deleted. Faster than the view for a single key, because it does not expand the
+-- batches. `since` narrows the search to later months.
+create function apitoken.find_cleaned(key text, in_table text default 'apitoken.tokens', since timestamptz default '-infinity')
+returns table (cleaned_at timestamptz, run bigint, batch bigint, reason text, actor text)
+language sql stable set search_path = pg_catalog, pg_temp
+begin atomic
+  select b.cleaned_at, b.run, b.batch, b.reason, b.actor
+  from apitoken.cleaned_batches b
+  where b.table_name = in_table and b.cleaned_at >= since and key = any (b.row_keys)
+  order by b.cleaned_at;
+end;
+
 revoke execute on all functions in schema apitoken from public;
 grant execute on function apitoken.current_actor() to apitoken_controller, apitoken_cleanup, apitoken_verifier;
 grant execute on function
@@ -422,6 +465,7 @@ to apitoken_controller;
 grant execute on function apitoken.create_event_partitions(integer) to apitoken_controller, apitoken_cleanup;
 grant execute on function apitoken.expired_event_partitions(interval) to apitoken_controller, apitoken_cleanup;
 grant execute on function apitoken.drop_event_partitions(interval) to apitoken_cleanup;
+grant execute on function apitoken.find_cleaned(text, text, timestamptz) to apitoken_controller, apitoken_cleanup;
 
 select apitoken.create_event_partitions(3);
 
@@ -430,14 +474,16 @@ grant select, insert, update, delete on apitoken.blocked_owners to apitoken_cont
 grant select, insert on apitoken.keys to apitoken_controller;
 grant select, insert, update on apitoken.leader_epoch to apitoken_controller;
 grant select on apitoken.security_events, apitoken.cleanup_runs to apitoken_controller;
+grant select on apitoken.cleaned_batches, apitoken.cleaned_rows to apitoken_controller, apitoken_cleanup;
 
--- FOR UPDATE SKIP LOCKED asks for UPDATE on a column at least; the policy below refuses the update itself.
+-- FOR UPDATE SKIP LOCKED needs UPDATE on at least one column; the policy below refuses the update itself.
 grant select, delete, update (last_used_at) on apitoken.tokens to apitoken_cleanup;
 grant select, insert on apitoken.security_events to apitoken_cleanup;
 grant usage on sequence apitoken.security_events_id to apitoken_cleanup;
 grant select, insert, update on apitoken.cleanup_runs to apitoken_cleanup;
+grant select, insert, update, delete on apitoken.detached_partitions to apitoken_cleanup;
 
--- VACUUM after a run that deleted much; before Postgres 17 only the owner may.
+-- The cleanup vacuums after a run that deleted many rows; before Postgres 17 only the table's owner may.
 do $$
 begin
   if current_setting('server_version_num')::integer >= 170000 then
@@ -448,7 +494,7 @@ end $$;
 grant select, update (last_used_at, last_used_address) on apitoken.tokens to apitoken_verifier;
 grant select on apitoken.blocked_owners to apitoken_verifier;
 
--- Even a fault in the cleanup cannot kill a live token: for its role, live rows can be neither locked nor deleted.
+-- Even a faulty cleanup cannot delete a live token: its role can neither lock nor delete a live row.
 alter table apitoken.tokens enable row level security;
 create policy controller on apitoken.tokens to apitoken_controller using (true) with check (true);
 create policy verifier_read on apitoken.tokens for select to apitoken_verifier using (true);

@@ -7,7 +7,7 @@ import { classifyError, sqlState } from "./errors.ts";
 import { createClientWithPasswordFile } from "./password-file.ts";
 
 /** The newest schema that this program knows. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 /** The database's schema is not one that this program can work with. The message says what to do. */
 export class SchemaMismatchError extends Error {
@@ -18,7 +18,8 @@ export class SchemaMismatchError extends Error {
  * Brings the schema up to SCHEMA_VERSION, in one transaction. Concurrent callers wait for each other.
  * The login must be allowed to create schemas, and roles where they do not exist yet.
  * Returns the names of the migrations that were run: none when there was nothing to do.
- * Throws a DatabaseUnavailableError when there is no connection to be had.
+ * Throws a DatabaseUnavailableError when it cannot connect, and a SchemaMismatchError for a schema that no migration
+ * leads away from.
  */
 export async function migrate({ url, passwordFile }: DatabaseLogin): Promise<string[]> {
   const Client = passwordFile === undefined ? pg.Client : createClientWithPasswordFile(passwordFile);
@@ -33,7 +34,9 @@ export async function migrate({ url, passwordFile }: DatabaseLogin): Promise<str
     await client.connect().catch((error: unknown) => {
       throw classifyError(error);
     });
-    return await runMigrations(client);
+    const migrations = await runMigrations(client);
+    await requireMigrated(client);
+    return migrations;
   } finally {
     await client.end().catch(() => {});
   }
@@ -53,6 +56,17 @@ async function runMigrations(client: pg.Client): Promise<string[]> {
     logger: { debug: quiet, info: quiet, warn: quiet, error: quiet },
   });
   return migrations.map((migration) => migration.name);
+}
+
+/** Schemas from before the first release have run migrations that no longer exist: none of ours would change them. */
+async function requireMigrated(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ version: number }>("select version from apitoken.schema_version");
+  const version = rows[0]?.version ?? 0;
+  if (version >= SCHEMA_VERSION) return;
+  throw new SchemaMismatchError(
+    `the database has schema version ${version}, from before the first release, which cannot be migrated to version ` +
+      `${SCHEMA_VERSION}; use an empty database, or drop the schema "apitoken" with all of its tokens and migrate again`,
+  );
 }
 
 /** From src/postgres in the sources, and from dist in the images. */
