@@ -1,15 +1,21 @@
-/** Whether a path of the API is that of Secrets: a namespace may be called "secrets" as well. */
+/*
+ * Callers decide by HTTP status or by the lack of an answer, never by text, and an error's message ends up in logs. So
+ * these errors carry fields, and nothing that the server may have quoted from a Secret.
+ */
+/**
+ * Whether a path of the API is one of Secrets. A namespace may be called "secrets" too, so this looks at the position.
+ */
 export function isSecretsPath(path: string): boolean {
   return /^\/api\/v1\/(namespaces\/[^/]+\/)?secrets([/?]|$)/.test(path);
 }
 
-/** The API server refused a call. `code` is the HTTP status, `reason` the Status' machine-readable reason. */
+/** The API server rejected a call. `code` is the HTTP status, `reason` the machine-readable reason in the Status. */
 export class KubeApiError extends Error {
   override readonly name = "KubeApiError";
   readonly code: number;
   readonly reason: string;
   readonly path: string;
-  /** How long the server asks to wait before the next try. */
+  /** How long the server asks to wait before the next try; undefined if it does not ask. */
   readonly retryAfterMs: number | undefined;
 
   /** `detail` must not come from a Secret: the message is logged. */
@@ -26,7 +32,7 @@ export class KubeApiError extends Error {
   }
 }
 
-/** No answer came: the server cannot be reached, or took too long. Whether a write has happened is not known. */
+/** The server could not be reached or took too long. A write may or may not have happened. */
 export class KubeUnreachableError extends Error {
   override readonly name = "KubeUnreachableError";
 }

@@ -1,8 +1,13 @@
+/*
+ * A controller runs for months, while tokens and certificates on disk rotate hourly and networks drop connections
+ * silently. This file decides when to read credentials again and when to give up connections; calls just ask for
+ * access.
+ */
 import { setTimeout as delay } from "node:timers/promises";
 import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
 import { Agent, type Dispatcher, ProxyAgent } from "undici";
 
-/** What a request needs now. */
+/** What a request needs: address, headers and connections. Valid until the next `current`. */
 export interface Access {
   /** The API server's address, without a slash at its end. */
   readonly server: string;
@@ -11,32 +16,38 @@ export interface Access {
 }
 
 /**
- * `calls`: a bounded number of connections that all share. `watches`: each holds a connection for minutes and would
- * take it from the calls. `urgent`: one connection that never waits behind calls.
+ * Separate connection pools. `calls` share a bounded number of connections. `watches` have their own, because each
+ * holds one for minutes. `urgent` is a single connection that never waits behind calls.
  */
 export type Lane = "calls" | "watches" | "urgent";
 
 export interface Credentials {
   current(): Promise<Access>;
-  /** The server has refused this access: the next `current` reads everything anew, caches and plugins included. */
+  /**
+   * The server has rejected this access: the next `current` reads everything again, plugins of the kubeconfig included.
+   */
   reject(access: Access): void;
-  /** A call got no answer in time: the network may have lost these connections silently, so the next calls open others. */
+  /**
+   * A call got no answer in time: the network may have dropped its connections silently, so later calls open new ones.
+   */
   suspect(access: Access): void;
   close(): Promise<void>;
 }
 
 export interface ConnectionLimits {
   readonly maxConnections: number;
-  /** For a connection, and for a plugin of the kubeconfig that fetches credentials. */
+  /** For opening a connection, and for a plugin of the kubeconfig that fetches credentials. */
   readonly connectTimeoutMs: number;
 }
 
-/** Tokens and certificates on disk are rotated (a service account's token hourly): they are read again after this long. */
+/**
+ * Tokens and certificates on disk are read again after this long, as they rotate (a service account's token hourly).
+ */
 const FRESH_MS = 60_000;
 
 /**
- * Reads a kubeconfig file, or finds one as kubectl does, the pod's service account included. What is wrong with the
- * file is told without a quote of it: it holds credentials.
+ * Reads a kubeconfig file or, without a path, finds one as kubectl does, including the pod's service account. Throws an
+ * Error that never quotes the file, because it holds credentials.
  */
 export function loadKubeConfig(path: string | undefined): KubeConfig {
   const config = new KubeConfig();
@@ -48,12 +59,12 @@ export function loadKubeConfig(path: string | undefined): KubeConfig {
     if (error instanceof Error && "syscall" in error) {
       throw new Error(`the kubeconfig ${name} cannot be read`, { cause: error });
     }
-    throw new Error(`the kubeconfig ${name} is malformed; "kubectl config view" tells where`);
+    throw new Error(`the kubeconfig ${name} is malformed; "kubectl config view" shows where`);
   }
   if (config.getCurrentCluster() === null) {
     throw new Error("the kubeconfig names no cluster; set its current-context to a context whose cluster is in it");
   }
-  // The client refuses http:// unless TLS is not verified anyway; where there is no TLS there is nothing to verify.
+  // The client refuses http:// unless verification of TLS is off; without TLS there is nothing to verify.
   config.loadFromOptions({
     clusters: config.getClusters().map((cluster) => ({
       ...cluster,
@@ -66,7 +77,7 @@ export function loadKubeConfig(path: string | undefined): KubeConfig {
   return config;
 }
 
-/** Authentication and TLS for every call, from the kubeconfig; connections are kept for as long as the TLS side stays. */
+/** Authentication and TLS for every call. Connections are kept until certificates or the proxy change. */
 export function createCredentials(load: () => KubeConfig, limits: ConnectionLimits): Credentials {
   let config: KubeConfig | undefined = load();
   let pending: Promise<Access> | undefined;
@@ -76,7 +87,7 @@ export function createCredentials(load: () => KubeConfig, limits: ConnectionLimi
   let tlsInUse: string | undefined;
   const open = new Set<Dispatcher>();
 
-  /** Requests under way end on the old connections, in their own time. */
+  /** Requests in progress finish on the old connections. */
   const retire = (dispatcher: Dispatcher) => {
     const forget = () => void open.delete(dispatcher);
     dispatcher.close().then(forget, forget);
@@ -112,7 +123,7 @@ export function createCredentials(load: () => KubeConfig, limits: ConnectionLimi
       return pending;
     },
     reject(access) {
-      if (access !== latest || access === rejected) return; // another call was refused too, and came first
+      if (access !== latest || access === rejected) return; // another call has already reported this one
       rejected = access;
       config = undefined;
       pending = undefined;
@@ -150,14 +161,14 @@ function pickTls(options: Record<string, unknown>): Record<string, unknown> {
 
 function formatHeaders({ auth, headers = {} }: { auth?: unknown; headers?: unknown }): Record<string, string> {
   const basic = auth ? { authorization: `Basic ${Buffer.from(String(auth)).toString("base64")}` } : {};
-  // A token read from a file may end with a line break, which no header may hold.
+  // A token that was read from a file may end with a line break, which a header may not contain.
   const others = Object.entries(headers as Record<string, unknown>).map(([key, value]) => [key, String(value).trim()]);
   return { ...basic, ...Object.fromEntries(others) };
 }
 
 /**
- * HTTP/1.1 on purpose: with HTTP/2 all calls share one connection, and when that one hangs, they all do; a call that is
- * given up does not even close it.
+ * HTTP/1.1 on purpose: with HTTP/2 all calls share one connection, so if it hangs, they all hang, and aborting a call
+ * does not even close it.
  */
 function createLanes(
   tls: Record<string, unknown>,
@@ -170,6 +181,6 @@ function createLanes(
     if (proxyUrl === undefined) return new Agent({ ...shared, connect });
     return new ProxyAgent({ ...shared, uri: proxyUrl, requestTls: connect });
   };
-  // Calls have deadlines of their own; a watch must at least begin in time.
+  // Calls have their own deadlines; a watch has none, but must at least begin in time.
   return { calls: create(maxConnections, 0), watches: create(null, 30_000), urgent: create(1, 0) };
 }

@@ -1,3 +1,7 @@
+/*
+ * Events inform people, but the work must never wait for them or fail because of them. So they are written in the
+ * background, repetitions are suppressed, and what cannot be written is dropped and counted.
+ */
 import { createHash, randomBytes } from "node:crypto";
 import { StringDecoder } from "node:string_decoder";
 import type { Logger } from "../runtime/log.ts";
@@ -16,35 +20,35 @@ export interface EventSubject {
 export interface EventNote {
   readonly type: "Normal" | "Warning";
   readonly reason: string;
-  /** What was done, or tried. */
+  /** What was done or attempted. */
   readonly action: string;
   readonly message: string;
 }
 
-/** Writes Events without ever holding up the work that they tell of. */
+/** Writes Events without ever delaying the work that they are about. */
 export interface EventRecorder {
   record(subject: EventSubject, note: EventNote): void;
-  /** Resolves when nothing waits to be written. */
+  /** Resolves when no Event is waiting to be written. */
   flush(): Promise<void>;
 }
 
 const QUEUE_LIMIT = 1_000;
 const CONCURRENCY = 4;
-/** The same Event about the same object is not repeated within this time. */
+/** The same Event about the same object is not written again within this time. */
 const REPEAT_MS = 10 * 60_000;
-/** So many Events are remembered for that. */
+/** How many Events are remembered for that. */
 const REMEMBERED = 10_000;
-/** The API server's limit of an Event's note, in bytes. */
+/** The API server's limit for an Event's note, in bytes. */
 const NOTE_LIMIT = 1_024;
-/** What is left of an object's name in its Events' names, which may have 253 characters. */
+/** How much of the object's name is used in the Event's name, which has a limit of 253 characters. */
 const NAME_LIMIT = 200;
 
-/** A recorder of events.k8s.io/v1 Events. What the API server does not take, or what is too much, is dropped and counted. */
+/** Creates a recorder of events.k8s.io/v1 Events. What the API server rejects or the queue cannot hold is dropped. */
 export function createEventRecorder(options: {
   readonly transport: KubeTransport;
   /** The controller's name, such as apitoken.dev/controller. */
   readonly controller: string;
-  /** The replica. */
+  /** The replica's name. */
   readonly instance: string;
   readonly log: Logger;
   readonly onDropped?: () => void;
@@ -66,7 +70,7 @@ export function createEventRecorder(options: {
     return isRepeat;
   };
 
-  /** An Event that nobody will see must not keep its repetition from being written. */
+  /** Forgets a dropped Event, so that it is written the next time it occurs. */
   const drop = (key: string) => {
     lastAtMs.delete(key);
     onDropped?.();
@@ -109,7 +113,7 @@ export function createEventRecorder(options: {
 
 function buildEvent(subject: EventSubject, note: EventNote, controller: string, instance: string) {
   const { namespace } = subject;
-  // A name that is cut off may not end with a dot or a dash.
+  // A name may not end with a dot or a dash, not even after it was cut.
   const name = subject.name.slice(0, NAME_LIMIT).replace(/[.-]+$/, "");
   return {
     apiVersion: "events.k8s.io/v1",
@@ -126,7 +130,7 @@ function buildEvent(subject: EventSubject, note: EventNote, controller: string, 
   };
 }
 
-/** Cuts a text so that it has no more than so many bytes, between two characters. */
+/** Cuts a text to at most `limit` bytes without splitting a character. */
 function cutToBytes(text: string, limit: number): string {
   return new StringDecoder().write(Buffer.from(text).subarray(0, limit));
 }

@@ -1,35 +1,40 @@
+/*
+ * The step from what the API server reports to a cache. One object that cannot be read, or one failing handler, must
+ * not stop a watch, and a store that refuses an outdated object must not cause a notification; both are ensured here.
+ */
 import type { Logger } from "../runtime/log.ts";
 import { type Evidence, isNewer, type Store, type Stored, storeKey } from "./store.ts";
 
-/** A change of an object, as seen. "deleted" may be wrong (an empty list, say): read live before anything is ended. */
+/**
+ * A change to the cache. "deleted" may be wrong (after a wrongly empty list, say): read live before ending anything.
+ */
 export interface Change<T> {
   readonly type: "added" | "updated" | "deleted";
   readonly object: T;
-  /** What was known of the object before an update. */
+  /** The object as it was cached before an update. */
   readonly previous?: T;
 }
 
 export interface IntakeOptions<T extends Stored> {
   readonly store: Store<T>;
-  /** Takes from an object, as it comes in, what is worth keeping. */
+  /** Reduces an incoming object to what is worth caching. */
   readonly reduce: (raw: unknown) => T;
   readonly onChange: (change: Change<T>) => void;
   readonly path: string;
   readonly log: Logger;
 }
 
-/** Brings what the API server tells of into a store, and tells of every change that this makes. Never throws. */
+/** Updates a store with what the API server reports, and notifies of each resulting change. Never throws. */
 export interface Intake {
-  /** Takes in an object; see `Store.upsert`. */
+  /** Takes in an object that exists; see `Store.upsert`. */
   take(raw: Stored, evidence?: Evidence): void;
-  /** Takes out an object that is gone; see `Store.remove`. */
+  /** Removes an object that is gone; see `Store.remove`. */
   drop(object: Stored, goneIn?: string): void;
 }
 
 export function createIntake<T extends Stored>(options: IntakeOptions<T>): Intake {
   const { store, reduce, onChange, path, log } = options;
 
-  /** One object that cannot be read, or one handler that throws, must not stop the others. */
   const reduceSafely = (raw: Stored): T | undefined => {
     try {
       return reduce(raw);
@@ -54,10 +59,10 @@ export function createIntake<T extends Stored>(options: IntakeOptions<T>): Intak
     drop,
     take(raw, evidence = {}) {
       const before = store.get(storeKey(raw));
-      if (isSame(before, raw) && !evidence.isRewound) return; // the echo of our own write, mostly
+      if (isSame(before, raw) && !evidence.isRewound) return; // usually the echo of our own write
       const object = reduceSafely(raw);
       if (object === undefined) return;
-      // Of another uid under the same name it is another object: the old one was deleted.
+      // A different uid under the same name is a different object: the old one was deleted.
       const isOther = before !== undefined && before.metadata.uid !== object.metadata.uid;
       const isLater =
         evidence.isRewound || isNewer(object.metadata.resourceVersion, before?.metadata.resourceVersion ?? "");

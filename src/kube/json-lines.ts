@@ -1,16 +1,20 @@
+/*
+ * The API server sends a watch as one JSON object per line, over a connection that may fall silent without closing.
+ * This reader turns silence into an error, and never quotes a line, which may contain a Secret.
+ */
 import type { Readable } from "node:stream";
 
-/** A stream of JSON lines broke off in the middle of a line, carried something else, or went silent. */
+/** A stream of JSON lines ended in the middle of a line, contained something else, or fell silent. */
 export class BrokenStreamError extends Error {
   override readonly name: string = "BrokenStreamError";
 }
 
-/** Nothing came for so long that the other side may be gone; or nothing has happened there. */
+/** Nothing came for so long that the other side may be gone. It may also just have had nothing to report. */
 export class SilentStreamError extends BrokenStreamError {
   override readonly name = "SilentStreamError";
 }
 
-/** The objects of a stream of JSON lines. Throws a BrokenStreamError, or what the stream itself fails with. */
+/** Yields the object of each line. Throws a BrokenStreamError, or the error that the stream itself fails with. */
 export async function* readJsonLines<T>(stream: Readable, stallMs: number): AsyncGenerator<T> {
   let rest = "";
   const stalled = new SilentStreamError(`the stream was silent for ${stallMs} ms`);
@@ -29,7 +33,7 @@ export async function* readJsonLines<T>(stream: Readable, stallMs: number): Asyn
   if (rest !== "") throw new BrokenStreamError("the stream broke off in the middle of a line");
 }
 
-/** The line is not quoted in the error: it may be of a Secret. */
+/** The error does not quote the line, which may contain a Secret. */
 function parseLine<T>(line: string): T {
   try {
     return JSON.parse(line) as T;

@@ -1,3 +1,7 @@
+/*
+ * The reads and writes of one Lease, without the loop around them. Kept apart because the safety of leadership
+ * rests on a few lines: when we may count the Lease as ours, and when somebody else's as expired.
+ */
 import { KubeApiError } from "./api-error.ts";
 import type { KubeTransport, Method } from "./transport.ts";
 
@@ -5,27 +9,29 @@ export interface LeaseOptions {
   readonly transport: KubeTransport;
   readonly namespace: string;
   readonly name: string;
-  /** Who stands for election: unique among the replicas. */
+  /** The candidate's name, unique among the replicas. */
   readonly identity: string;
-  /** Others take over when the holder has not renewed for so long; written in whole seconds, rounded up. */
+  /**
+   * Others take over if the holder has not renewed for this long. Written to the Lease in whole seconds, rounded up.
+   */
   readonly leaseDurationMs: number;
-  /** The holder gives up when it could not renew for so long; shorter than the duration. */
+  /** The holder gives up if it could not renew for this long. Must be shorter than the duration. */
   readonly renewDeadlineMs: number;
   readonly retryPeriodMs: number;
 }
 
-/** One who wants to hold a Lease. */
+/** A replica that wants to hold the Lease. */
 export interface Candidate {
   /**
-   * Takes or renews the lease, if it is ours, free or has run out. Throws what the API server answers, or that it does
-   * not; an answer that someone else was quicker is no error.
+   * Takes or renews the lease if it is ours, free or expired. It is not an error if someone else was faster. Throws the
+   * errors of `KubeTransport.request`.
    */
   tryToHold(signal: AbortSignal): Promise<void>;
-  /** Whether the lease is surely ours now. */
+  /** Whether the lease is certainly ours now. */
   isHeld(): boolean;
-  /** Until when it is ours, unless it is renewed: on the clock of performance.now(). */
+  /** Until when the lease is ours if it is not renewed, on the clock of performance.now(). */
   heldUntilMs(): number;
-  /** Gives the lease back if it is ours, so that the next one need not wait. Throws as `tryToHold` does. */
+  /** Gives the lease back if it is ours, so that the next leader need not wait. Throws like `tryToHold`. */
   release(): Promise<void>;
 }
 
@@ -42,8 +48,8 @@ interface LeaseSpec {
   readonly renewTime?: string | null;
 }
 
-/** Another's lease, and when we have seen it change. */
-interface Observed {
+/** The last change that we have seen of somebody else's lease. */
+interface Sighting {
   readonly version: string | undefined;
   readonly atMs: number;
   readonly durationMs: number;
@@ -55,9 +61,9 @@ const RELEASE_TRIES = 3;
 export function createCandidate(options: LeaseOptions): Candidate {
   const { transport, namespace, name, identity, leaseDurationMs, renewDeadlineMs, retryPeriodMs } = options;
   const collection = `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`;
-  // Several tries must fit into the deadline, and none may outlive it (kubernetes/kubernetes#44887).
+  // Several tries must fit into the deadline, and none may outlast it (kubernetes/kubernetes#44887).
   const timeoutMs = Math.max(Math.min(renewDeadlineMs / 2, retryPeriodMs * 2), 100);
-  let other: Observed | undefined;
+  let other: Sighting | undefined;
   let heldUntilMs = Number.NEGATIVE_INFINITY;
 
   const call = (method: Method, path: string, body?: Lease, signal?: AbortSignal): Promise<Lease> =>
@@ -69,7 +75,7 @@ export function createCandidate(options: LeaseOptions): Candidate {
       throw error;
     });
 
-  /** Whether someone else holds the lease, as far as can be known. A lease that someone deleted may still be held. */
+  /** Whether somebody else may still hold the lease. That is possible even after it was deleted. */
   const isTaken = (lease: Lease | undefined): boolean => {
     if (lease !== undefined && !isOthers(lease)) other = undefined;
     else if (lease !== undefined && other?.version !== lease.metadata.resourceVersion) {
@@ -106,14 +112,14 @@ export function createCandidate(options: LeaseOptions): Candidate {
         heldUntilMs = Number.NEGATIVE_INFINITY;
         return;
       }
-      // From before the request: the server may have stored it any time after.
+      // Counted from before the request, because the server may have stored it at any time since.
       const sentAtMs = performance.now();
       try {
         if (lease === undefined) await call("POST", collection, buildLease(undefined), signal);
         else await call("PUT", `${collection}/${name}`, buildLease(lease), signal);
         heldUntilMs = sentAtMs + renewDeadlineMs;
       } catch (error) {
-        if (!hasCode(error, 409)) throw error; // someone has written in between: the next try sees who
+        if (!hasCode(error, 409)) throw error; // someone else has written meanwhile; the next try sees who
       }
     },
     async release() {
@@ -126,7 +132,7 @@ export function createCandidate(options: LeaseOptions): Candidate {
           await call("PUT", `${collection}/${name}`, { ...lease, spec });
           return;
         } catch (error) {
-          // A renewal of ours that was given up may still have arrived.
+          // One of our own renewals that was aborted may still have arrived.
           if (!hasCode(error, 409) || tries === RELEASE_TRIES) throw error;
         }
       }
@@ -138,7 +144,7 @@ function hasCode(error: unknown, code: number): boolean {
   return error instanceof KubeApiError && error.code === code;
 }
 
-/** A Kubernetes MicroTime: RFC 3339 with six digits. */
+/** Formats a Kubernetes MicroTime: RFC 3339 with six decimals. */
 function formatMicroTime(date: Date): string {
   return `${date.toISOString().slice(0, -1)}000Z`;
 }

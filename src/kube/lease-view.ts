@@ -1,11 +1,15 @@
+/*
+ * The doctor must know whether a controller leads without becoming a candidate. It cannot trust the times in the Lease,
+ * because the clocks of holder and observer may differ, so it watches whether the Lease changes.
+ */
 import { setTimeout as delay } from "node:timers/promises";
 import { KubeApiError } from "./api-error.ts";
 import type { KubeTransport } from "./transport.ts";
 
-/** Who leads, as far as somebody can tell who does not stand for election. */
+/** Who leads, as far as an observer can tell. */
 export type LeaseView =
   | { readonly state: "absent" }
-  /** Given back, and nobody has taken it. */
+  /** Given back, and not taken since. */
   | { readonly state: "free" }
   | { readonly state: "held"; readonly holder: string }
   /** Its holder has not renewed it for its whole duration. */
@@ -24,8 +28,8 @@ const POLL_MS = 250;
 const DEFAULT_DURATION_SECONDS = 15;
 
 /**
- * Looks at a Lease. Where the time in it says that it has run out, it is looked at for its whole duration: the clocks
- * of holder and observer may differ, and only a Lease that does not change has run out.
+ * Looks at a Lease. If it seems to have expired by the time in it, watches it for its whole duration: only a Lease that
+ * does not change has really expired. Throws the errors of `KubeTransport.request`, or the signal's reason.
  */
 export async function viewLease(
   transport: KubeTransport,

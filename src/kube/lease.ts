@@ -1,27 +1,34 @@
+/*
+ * Two controllers that write at once would undo each other's rotations. Client-go's leader election decides which one
+ * works, here with a watchdog: a term ends on time even if a renewal hangs or the process was stopped.
+ */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "../runtime/log.ts";
 import { type Candidate, createCandidate, type LeaseOptions } from "./lease-candidate.ts";
 
-/** One time of leading, from the acquisition of the Lease to its loss. */
+/** One period of leading, from the acquisition of the Lease to its loss. */
 export interface LeaseTerm {
-  /** Aborted when the term is over, for whatever reason. */
+  /** Aborted when the term is over, for any reason. */
   readonly signal: AbortSignal;
-  /** Whether the lease surely holds now, by the monotonic clock: false at once after the process was stopped too long. */
+  /**
+   * Whether the lease is certainly ours now, by the monotonic clock. Also false if the process was stopped too long.
+   */
   isHeld(): boolean;
 }
 
 export interface LeaderElectionOptions extends LeaseOptions {
-  /** Ends the candidacy; a lease that is held is released. */
+  /** Ends the candidacy, and releases the lease if it is held. */
   readonly signal: AbortSignal;
-  /** Leads. Must end soon after the term's signal; only then the process stands for election again. */
+  /** Does the leader's work. Must end soon after the term's signal; until then the process does not run again. */
   readonly onTerm: (term: LeaseTerm) => Promise<void>;
   readonly log: Logger;
 }
 
 /**
- * Leader election on a Lease (coordination.k8s.io/v1) by client-go's rules: a lease has run out when it has not changed
- * for its duration, by the observer's own monotonic clock; times written in it count for nothing. After a lost term the
- * process is a candidate again. A lease is no fence: what a leader writes must carry its epoch as well.
+ * Leader election on a Lease (coordination.k8s.io/v1) by client-go's rules: a lease has expired if it has not changed
+ * for its duration, by the observer's own monotonic clock; the times written in it are ignored. After a lost term the
+ * process is a candidate again. A lease does not fence writes, so what a leader writes must also carry its epoch.
+ * Resolves after the signal; never rejects.
  */
 export async function runLeaderElection(options: LeaderElectionOptions): Promise<void> {
   const { signal, retryPeriodMs, log, identity } = options;
@@ -39,7 +46,9 @@ export async function runLeaderElection(options: LeaderElectionOptions): Promise
 
 type TryToHold = (signal: AbortSignal) => Promise<boolean>;
 
-/** Tries, and logs the first of several failures in a row. Resolves with whether the lease is ours. */
+/**
+ * Wraps `Candidate.tryToHold`: logs only the first of several failures, and resolves with whether the lease is ours.
+ */
 function reportOnce({ log }: LeaderElectionOptions, candidate: Candidate): TryToHold {
   let isFailing = false;
   return async (signal) => {
@@ -48,7 +57,7 @@ function reportOnce({ log }: LeaderElectionOptions, candidate: Candidate): TryTo
       if (isFailing) log.info("lease can be read and written again");
       isFailing = false;
     } catch (error) {
-      if (!isFailing && !signal.aborted) log.warn({ err: error }, "lease cannot be read or written; trying again");
+      if (!isFailing && !signal.aborted) log.warn({ err: error }, "lease cannot be read or written; retrying");
       isFailing ||= !signal.aborted;
     }
     return candidate.isHeld();
@@ -71,11 +80,11 @@ async function serveTerm(options: LeaderElectionOptions, candidate: Candidate, t
   const ended = lead();
   await renewUntilOver(options, candidate, tryToHold, over);
   await ended;
-  // Lost or given up: whoever stands next must not wait for a lease of ours to run out.
+  // Whether the term was lost or ended, the next leader should not have to wait for our lease to expire.
   await candidate.release().catch((error: unknown) => log.warn({ err: error }, "lease cannot be released"));
 }
 
-/** Renews every retry period, until a stop is asked for, the leader's work has ended, or the deadline has passed. */
+/** Renews every retry period until the stop, the end of the leader's work, or the renew deadline. */
 async function renewUntilOver(
   { signal, retryPeriodMs }: LeaderElectionOptions,
   candidate: Candidate,
@@ -83,7 +92,7 @@ async function renewUntilOver(
   over: AbortController,
 ): Promise<void> {
   const stop = AbortSignal.any([signal, over.signal]);
-  // A timer of its own: a renewal that hangs must not keep a term alive.
+  // A separate timer, because a renewal that hangs must not prolong the term.
   let watchdog: NodeJS.Timeout | undefined;
   const watch = () => {
     const leftMs = candidate.heldUntilMs() - performance.now();

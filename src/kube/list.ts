@@ -1,3 +1,7 @@
+/*
+ * For commands that look once and do not watch, such as `doctor` and `uninstall`. They need the whole collection as of
+ * one moment, so a list that expires between two pages is started over.
+ */
 import { KubeApiError } from "./api-error.ts";
 import type { KubeTransport } from "./transport.ts";
 
@@ -10,8 +14,8 @@ const PAGE_SIZE = 500;
 const RETRIES_OF_EXPIRED = 3;
 
 /**
- * Reads a whole collection, page by page and consistently, each object reduced as it comes in. A list that expires on
- * the way (410) is begun anew. Throws as `KubeTransport.request` does.
+ * Reads a whole collection consistently, page by page, and reduces each object on arrival. Starts over if the list
+ * expires meanwhile (410). Throws like `KubeTransport.request`.
  */
 export async function listAll<T>(
   transport: KubeTransport,

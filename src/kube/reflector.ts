@@ -1,3 +1,7 @@
+/*
+ * Keeps a cache in step with the API server for months. It is our own because the official client's informer ends on
+ * most errors, knows neither pages nor bookmarks, and reports a recreated object as an update.
+ */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "../runtime/log.ts";
 import { KubeApiError, KubeUnreachableError } from "./api-error.ts";
@@ -6,22 +10,20 @@ import { BrokenStreamError, SilentStreamError } from "./json-lines.ts";
 import { isNewer, type Store, type Stored, storeKey } from "./store.ts";
 import type { KubeTransport } from "./transport.ts";
 
-export type { Change };
-
 export interface ReflectorOptions<T extends Stored> {
   readonly transport: KubeTransport;
   /** The collection, such as /apis/apitoken.dev/v1alpha1/apitokens. */
   readonly path: string;
-  /** The collection's namespace, when it has one: then only objects of it are taken out of the store. */
+  /** The collection's namespace, if any: only objects of it are removed from the store. */
   readonly namespace?: string;
   readonly labelSelector?: string;
-  /** Several reflectors, one for each namespace, may fill one store. */
+  /** Several reflectors, one per namespace, may fill one store. */
   readonly store: Store<T>;
-  /** Takes from an object, as it comes in, what is worth keeping. */
+  /** Reduces an incoming object to what is worth caching. */
   readonly reduce: (raw: unknown) => T;
   readonly onChange: (change: Change<T>) => void;
   readonly log: Logger;
-  /** Told of every failed list and broken watch, with a short reason: an HTTP status code, "expired", "silent" … */
+  /** Called after every failed list or broken watch, with a short reason: an HTTP status, "expired", "silent" … */
   readonly onRestart?: (reason: string) => void;
   readonly pageSize?: number;
   readonly stallMs?: number;
@@ -44,30 +46,30 @@ interface ListPage {
   readonly items: Stored[] | null;
 }
 
-/** The server has forgotten the version that we ask to go on from: only a list helps. */
+/** The server no longer has the version that a watch should continue from: only a new list helps. */
 class ExpiredError extends Error {
   override readonly name = "ExpiredError";
 }
 
-/** The server reported an error within the stream, closed it at once, or sent what is no answer to our question. */
+/** The server reported an error within the stream, closed it at once, or sent something unexpected. */
 class StreamError extends Error {
   override readonly name = "StreamError";
 }
 
-/** A server, or something in between, that closes every watch at once must not be asked in a tight loop. */
+/** A shorter watch counts as a failure: a proxy that closes every watch at once must not cause a tight loop. */
 const SHORTEST_WATCH_MS = 1_000;
 
-/** After so many broken watches in a row the list is read anew. */
+/** After this many broken watches in a row, the list is read again. */
 const WATCHES_BEFORE_RELIST = 5;
 
-/** A list without items may be wrong, and no watch would tell: it is read again after so long. It costs next to nothing. */
+/** An empty list may be wrong, and no watch would reveal it. It is cheap to read again after this long. */
 const EMPTY_LIST_SECONDS = 30;
 
 const BACKOFF = { firstMs: 100, longestMs: 30_000 };
 
 /**
- * Keeps a store as a collection of the API server is: a list in pages, then a watch from there, for as long as nobody
- * stops it. A broken watch goes on from the last version seen; it never ends by itself and never throws.
+ * Keeps a store identical to a collection of the API server until it is stopped: a list in pages, then watches from
+ * there. A broken watch is continued from the last version seen. Never throws.
  */
 export function startReflector<T extends Stored>(options: ReflectorOptions<T>): Reflector {
   const stopping = new AbortController();
@@ -131,9 +133,9 @@ function createHealth<T extends Stored>({ log, path, onRestart, backoff = BACKOF
     onFailure(error: unknown): number {
       const reason = nameFailure(error);
       failures += 1;
-      if (USUAL.includes(reason)) log.debug({ path, reason }, "watching anew");
+      if (USUAL.includes(reason)) log.debug({ path, reason }, "watching again");
       else if (reason !== reported) {
-        log.warn({ path, reason, err: error }, "list or watch failed; trying again");
+        log.warn({ path, reason, err: error }, "list or watch failed; retrying");
         reported = reason;
       }
       try {
@@ -147,7 +149,7 @@ function createHealth<T extends Stored>({ log, path, onRestart, backoff = BACKOF
   };
 }
 
-/** What a healthy server does too: it forgets old versions, and may have nothing to tell for a long time. */
+/** Healthy servers cause these too: they drop old versions, and may have nothing to report for a long time. */
 const USUAL = ["expired", "silent"];
 
 function nameFailure(error: unknown): string {
@@ -161,8 +163,8 @@ function nameFailure(error: unknown): string {
 }
 
 /**
- * Reads the whole collection, page by page, and makes the store's part of it the same. `latest` is the newest version
- * known so far. Returns the list's version, and how many objects it has.
+ * Reads the whole collection, page by page, and updates the store to match. `latest` is the newest version known so
+ * far. Returns the list's version and the number of its objects.
  */
 async function list<T extends Stored>(
   options: ReflectorOptions<T>,
@@ -179,7 +181,7 @@ async function list<T extends Stored>(
     const page = await transport.request<ListPage>("GET", path, { query, signal, timeoutMs: 60_000 }).catch(asExpired);
     const version = page?.metadata?.resourceVersion;
     if (typeof version !== "string") throw new StreamError("the server answered with something that is not a list");
-    // A list is never older than what was seen before, unless the cluster was restored from a backup.
+    // A list is older than what was seen before only if the cluster was restored from a backup.
     const isRewound = latest !== undefined && isNewer(latest, version);
     for (const item of page.items ?? []) {
       seen.add(storeKey(requireMetadata(item)));
@@ -193,8 +195,8 @@ async function list<T extends Stored>(
 }
 
 /**
- * Objects that the list no longer has were deleted while nobody watched, or the list is wrong: the consumer looks.
- * What was written since the list was made stays.
+ * Drops objects that the list no longer has. They were deleted while nobody watched, or the list is wrong, which is for
+ * the consumer to check. What was written after the list's version stays.
  */
 function dropMissing<T extends Stored>(
   { store, namespace }: ReflectorOptions<T>,
@@ -208,10 +210,10 @@ function dropMissing<T extends Stored>(
   }
 }
 
-/** The server sends bookmarks about once a minute, but promises none: more than two missed ones are worth a new watch. */
+/** The server sends bookmarks about once a minute without promising any; after more than two missed, watch again. */
 const SILENCE_MS = 150_000;
 
-/** Watches from a version on, for some minutes or as long as is said; yields the version that each event brought. */
+/** Watches from version `from`, for `seconds` or some minutes; yields the version that each event brought. */
 async function* watch<T extends Stored>(
   options: ReflectorOptions<T>,
   intake: Intake,
@@ -245,13 +247,13 @@ function requireMetadata(object: Stored | undefined): Stored {
 }
 
 function toStreamError({ object }: WatchEvent): Error {
-  if (object?.code === 410) return new ExpiredError("the version to go on from has expired");
+  if (object?.code === 410) return new ExpiredError("the version to continue from has expired");
   return new StreamError(`the watch reported ${object?.code ?? "an error"} ${object?.reason ?? ""}`);
 }
 
 function asExpired(error: unknown): never {
   if (error instanceof KubeApiError && error.code === 410) {
-    throw new ExpiredError("the version to go on from has expired", { cause: error });
+    throw new ExpiredError("the version to continue from has expired", { cause: error });
   }
   throw error;
 }

@@ -1,4 +1,8 @@
-/** What a store must know of an object. */
+/*
+ * A cache that is fed from lists, watches and our own writes, whose answers may arrive in any order. A cache that went
+ * back in time could make a pass act twice, so every change is judged by its resourceVersion.
+ */
+/** The part of an object that a store relies on. */
 export interface Stored {
   readonly metadata: {
     readonly name: string;
@@ -8,25 +12,25 @@ export interface Stored {
   };
 }
 
-/** What else is known of an object that is put into a store. */
+/** What else is known about an object that is put into a store. */
 export interface Evidence {
-  /** The version of a list that had it: then it was there, whatever an older list or event said. */
+  /** The version of a list that contained it: it existed then, whatever an older list or event said. */
   readonly listedIn?: string;
-  /** The server itself went back in time, so what is known is worth nothing. */
+  /** The server itself went back in time (a restored backup), so older versions replace newer ones. */
   readonly isRewound?: boolean;
 }
 
 /** A cache of one kind of object, keyed by "namespace/name" (or "name"). It never goes back in time. */
 export interface Store<T extends Stored> {
   get(key: string): T | undefined;
-  /** Puts an object in, unless a newer version of it is there or it is known to be gone. Says whether it was put in. */
+  /** Stores an object unless a newer version is stored or it is known to be gone. Returns whether it was stored. */
   upsert(object: T, evidence?: Evidence): boolean;
   /**
-   * Takes an object out; with a uid, only if it is that very one. With the version in which it was gone, a newer one
-   * stays, and older answers that are still under way cannot bring it back. Returns what was taken out.
+   * Removes an object; with `uid`, only if it has that uid. With `goneIn`, the version in which it no longer existed, a
+   * newer object stays, and an older answer that arrives later cannot bring it back. Returns what was removed.
    */
   remove(key: string, uid?: string, goneIn?: string): T | undefined;
-  /** The objects whose index of that name has that value. */
+  /** The objects that have this value in the index of this name. */
   byIndex(index: string, value: string): T[];
   values(): IterableIterator<T>;
   readonly size: number;
@@ -36,16 +40,16 @@ export function storeKey({ metadata }: Stored): string {
   return metadata.namespace === undefined ? metadata.name : `${metadata.namespace}/${metadata.name}`;
 }
 
-/** More than the answers that can be under way at once. */
+/** More than the number of answers that can be in flight at once. */
 const TOMBSTONES = 1_000;
 
-/** `indexes` gives for each index the value under which an object is found; undefined leaves it out. */
+/** Each function in `indexes` returns the value by which an object is found; undefined leaves it out of that index. */
 export function createStore<T extends Stored>(
   indexes: Readonly<Record<string, (object: T) => string | undefined>> = {},
 ): Store<T> {
   const objects = new Map<string, T>();
   const indexed = new Map(Object.keys(indexes).map((index) => [index, new Map<string, Set<string>>()]));
-  /** The versions in which the last few objects were gone, by uid. */
+  /** By uid, the version in which each recently removed object no longer existed. */
   const tombstones = new Map<string, string>();
 
   const updateIndexes = (key: string, before: T | undefined, after: T | undefined) => {
@@ -102,8 +106,8 @@ export function createStore<T extends Stored>(
 }
 
 /**
- * Whether one resourceVersion of a kind is newer than another: they are numbers of any length (KEP-5504), here
- * compared as text, for they may exceed what a Number holds.
+ * Whether one resourceVersion is newer than another of the same kind. They are decimal numbers of any length
+ * (KEP-5504), compared as text because they may exceed the range of a Number.
  */
 export function isNewer(version: string, than: string): boolean {
   return version.length === than.length ? version > than : version.length > than.length;

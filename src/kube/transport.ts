@@ -1,3 +1,7 @@
+/*
+ * Every call to the Kubernetes API. The official client opens a TLS connection for each call, which takes ten times as
+ * long as the call itself; here all calls share connections, have deadlines, and keep Secrets out of their errors.
+ */
 import { setTimeout as delay } from "node:timers/promises";
 import { type Dispatcher, request as send } from "undici";
 import { isSecretsPath, KubeApiError, KubeUnreachableError } from "./api-error.ts";
@@ -9,44 +13,46 @@ export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 export interface RequestOptions {
   readonly query?: Readonly<Record<string, string>>;
   readonly body?: unknown;
-  /** Of the body; JSON by default. */
+  /** The type of the body; JSON by default. */
   readonly contentType?: string;
   readonly signal?: AbortSignal;
   readonly timeoutMs?: number;
-  /** Goes past all calls that wait for a connection: for what must not be late, such as a lease. */
+  /** Bypasses all calls that wait for a connection. For what must not be late, such as renewing a lease. */
   readonly isUrgent?: boolean;
 }
 
 export interface WatchOptions {
   readonly signal: AbortSignal;
-  /** The stream counts as broken when nothing at all has come for so long. */
+  /** The stream counts as broken if nothing at all has arrived for this long. */
   readonly stallMs: number;
 }
 
-/** Calls to the Kubernetes API: plain JSON over connections that all calls share. */
+/** Calls to the Kubernetes API: plain JSON over shared connections. */
 export interface KubeTransport {
   /**
-   * One call; resolves with the parsed answer. Throws a KubeApiError for an answer that is not 2xx, and a
-   * KubeUnreachableError when there was none. A 429 is tried again as the server asks, within the call's time.
+   * Makes one call and resolves with the parsed answer. Throws a KubeApiError if the answer is not 2xx, and a
+   * KubeUnreachableError if there is none. Retries a 429 as the server asks, within the call's timeout.
    */
   request<T>(method: Method, path: string, options?: RequestOptions): Promise<T>;
-  /** A watch: yields each line's object, and ends when the server ends the stream. Throws as `request` does. */
+  /** Watches: yields the object of each line, and ends when the server ends the stream. Throws like `request`. */
   watch<T>(path: string, query: Readonly<Record<string, string>>, options: WatchOptions): AsyncIterable<T>;
   close(): Promise<void>;
 }
 
 export interface TransportOptions {
   readonly userAgent: string;
-  /** A kubeconfig file; without it the pod's service account, or what kubectl would take. */
+  /** A kubeconfig file; without it, the pod's service account or what kubectl would use. */
   readonly kubeconfigPath?: string;
-  /** Must be shorter than the lease's renew deadline, or two could lead at once (kubernetes/kubernetes#44887). */
+  /**
+   * Must be shorter than the lease's renew deadline; otherwise two could lead at once (kubernetes/kubernetes#44887).
+   */
   readonly requestTimeoutMs?: number;
   readonly maxConnections?: number;
 }
 
 const RETRIES_OF_429 = 5;
 
-/** Reads the kubeconfig, and throws when it cannot be used; the first call opens the first connection. */
+/** Reads the kubeconfig, and throws if it is unusable. The first call opens the first connection. */
 export async function createTransport(options: TransportOptions): Promise<KubeTransport> {
   const { userAgent, kubeconfigPath, requestTimeoutMs = 8_000, maxConnections = 32 } = options;
   const limits = { maxConnections, connectTimeoutMs: requestTimeoutMs };
@@ -66,7 +72,7 @@ export async function createTransport(options: TransportOptions): Promise<KubeTr
       body: call.body === undefined ? null : JSON.stringify(call.body),
     });
 
-  /** One exchange; when the server knows our credentials no more, one more with those of now. */
+  /** Sends one request; if the server no longer accepts our credentials, sends it once more with fresh ones. */
   const exchange = async (access: Access, ...call: [lane: Lane, Method, path: string, RequestOptions]) => {
     const answer = await sendOnce(access, ...call);
     if (answer.statusCode !== 401) return answer;
@@ -129,7 +135,7 @@ function formatQuery(query: Readonly<Record<string, string>> | undefined): strin
   return query === undefined ? "" : `?${new URLSearchParams(query)}`;
 }
 
-/** The parser's own error would quote the text, which may be a Secret's. */
+/** The parser's own error would quote the text, which may come from a Secret. */
 function parseBody<T>(text: string): T {
   try {
     return JSON.parse(text) as T;
@@ -146,7 +152,7 @@ async function readError(method: string, path: string, answer: Dispatcher.Respon
     details?: { retryAfterSeconds?: number; causes?: { reason?: string; field?: string }[] };
   };
   const seconds = Number(answer.headers["retry-after"] ?? status.details?.retryAfterSeconds ?? Number.NaN);
-  // The server's message may quote the object that it refuses. Of Secrets only the fields are told.
+  // The server's message may quote the object that it rejects. For Secrets, only the names of fields are reported.
   const fields = status.details?.causes?.map(({ reason, field }) => `${field} (${reason})`).join(", ");
   const detail = isSecretsPath(path) ? fields : status.message;
   return new KubeApiError(

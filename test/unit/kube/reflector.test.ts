@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type Change, type Reflector, type ReflectorOptions, startReflector } from "../../../src/kube/reflector.ts";
+import type { Change } from "../../../src/kube/intake.ts";
+import { type Reflector, type ReflectorOptions, startReflector } from "../../../src/kube/reflector.ts";
 import { createStore, type Store } from "../../../src/kube/store.ts";
 import { createTransport, type KubeTransport } from "../../../src/kube/transport.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -134,13 +135,13 @@ describe("listing", () => {
     expect(reasons.length).toBe(12);
     const said = recorded.records.map(({ msg, reason }) => `${msg} ${reason ?? ""}`);
     expect(said).toEqual([
-      "list or watch failed; trying again 403",
-      "list or watch failed; trying again 404",
-      "list or watch failed; trying again 500",
-      "list or watch failed; trying again 503",
-      "list or watch failed; trying again unreachable",
-      "list or watch failed; trying again server_error",
-      "list or watch failed; trying again unreachable",
+      "list or watch failed; retrying 403",
+      "list or watch failed; retrying 404",
+      "list or watch failed; retrying 500",
+      "list or watch failed; retrying 503",
+      "list or watch failed; retrying unreachable",
+      "list or watch failed; retrying server_error",
+      "list or watch failed; retrying unreachable",
       "watch restored ",
     ]);
   });
