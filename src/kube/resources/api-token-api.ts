@@ -1,10 +1,14 @@
+/*
+ * Every write to an ApiToken. Each carries the uid and the version that was observed, so that a decision about an older
+ * state is rejected as a conflict instead of overwriting what a user has changed meanwhile.
+ */
 import type { ApiTokenStatus } from "../../token/model.ts";
 import { KubeApiError } from "../api-error.ts";
 import type { KubeTransport } from "../transport.ts";
 import { type ApiToken, reduceApiToken } from "./api-token.ts";
 import { API_VERSION, FINALIZER } from "./group.ts";
 
-/** Where ApiTokens are listed: in one namespace, or in all. */
+/** The path of the ApiTokens of one namespace, or of all namespaces. */
 export function apiTokensPath(namespace?: string): string {
   return `/apis/${API_VERSION}${namespace === undefined ? "" : `/namespaces/${namespace}`}/apitokens`;
 }
@@ -13,7 +17,7 @@ function pathOf({ metadata }: Pick<ApiToken, "metadata">): string {
   return `${apiTokensPath(metadata.namespace)}/${metadata.name}`;
 }
 
-/** Reads an ApiToken consistently, past all caches; undefined when there is none. */
+/** Reads an ApiToken consistently, bypassing all caches; undefined if it does not exist. */
 export async function getApiToken(
   transport: KubeTransport,
   namespace: string,
@@ -27,12 +31,12 @@ export async function getApiToken(
   }
 }
 
-/** Adds our finalizer, if the resource is still as it was seen. Returns it as it is now. */
+/** Adds our finalizer. Returns the resource as it is now; throws a KubeApiError with code 409 if it has changed. */
 export async function addFinalizer(transport: KubeTransport, resource: ApiToken): Promise<ApiToken> {
   return patchFinalizers(transport, resource, [...(resource.metadata.finalizers ?? []), FINALIZER]);
 }
 
-/** Removes our finalizer, if the resource is still as it was seen. Others' finalizers stay. */
+/** Removes our finalizer and no other. Returns and throws like `addFinalizer`. */
 export async function removeFinalizer(transport: KubeTransport, resource: ApiToken): Promise<ApiToken> {
   const others = (resource.metadata.finalizers ?? []).filter((finalizer) => finalizer !== FINALIZER);
   return patchFinalizers(transport, resource, others);
@@ -47,7 +51,7 @@ async function patchFinalizers(transport: KubeTransport, resource: ApiToken, fin
   return reduceApiToken(result);
 }
 
-/** Writes the status, if the resource is still as it was seen. Returns the resource as it is now. */
+/** Writes the status. Returns the resource as it is now; throws a KubeApiError with code 409 if it has changed. */
 export async function writeStatus(
   transport: KubeTransport,
   resource: ApiToken,

@@ -1,3 +1,7 @@
+/*
+ * The step from an ApiToken of the API server to what the rest of the program works with. The cache holds tens of
+ * thousands of them, so they are reduced on arrival; and no code but this trusts a spec to match the schema.
+ */
 import type { z } from "zod";
 import { stripControls } from "../../runtime/text.ts";
 import type { ApiTokenStatus, DesiredRotation, DesiredToken } from "../../token/model.ts";
@@ -8,7 +12,7 @@ import { describeProblems, readDuration, withRemedy } from "./schema.ts";
 
 type ApiTokenSpec = z.infer<typeof apiTokenSpecSchema>;
 
-/** An ApiToken as the API server gives it. The spec is read by `parseSpec` only. */
+/** An ApiToken as the API server returns it. Only `parseSpec` may look into the spec. */
 export interface ApiToken {
   readonly apiVersion?: string;
   readonly kind?: string;
@@ -18,8 +22,8 @@ export interface ApiToken {
 }
 
 /**
- * Reads an ApiToken's spec. The API server has checked it against the CRD, but perhaps against another version of it:
- * what cannot be read is said, field by field.
+ * Reads an ApiToken's spec. The API server may have checked it against another version of the CRD, so it may still be
+ * invalid: the returned problem names each field.
  */
 export function parseSpec(resource: ApiToken): ParsedSpec {
   const result = apiTokenSpecSchema.safeParse(resource.spec);
@@ -78,7 +82,7 @@ function toRotation({
   };
 }
 
-/** Keeps what is read of an ApiToken: tens of thousands of them are in memory. */
+/** Keeps only what the program reads of an ApiToken. */
 export function reduceApiToken(raw: unknown): ApiToken {
   const { metadata, spec, status } = raw as ApiToken;
   const { namespace, name, uid, resourceVersion, generation, creationTimestamp, deletionTimestamp } = metadata;

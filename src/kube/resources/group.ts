@@ -1,18 +1,22 @@
+/*
+ * The names that other people's manifests, selectors and scripts refer to. Changing one breaks them, so all names are
+ * here and nowhere else.
+ */
 /** The API group of the resources, and the prefix of our labels, annotations and finalizers. */
 export const GROUP = "apitoken.dev";
 export const VERSION = "v1alpha1";
 export const API_VERSION = `${GROUP}/${VERSION}`;
 
-/** While an ApiToken carries it, its rows and its Secret are not cleaned up yet. */
+/** As long as an ApiToken has this finalizer, its tokens and its Secret have not been cleaned up. */
 export const FINALIZER = `${GROUP}/revoke`;
 
-/** The Secrets that the controller wrote; the only ones that it watches. */
+/** Marks the Secrets that the controller has written. It watches no others. */
 export const MANAGED_LABEL = `${GROUP}/managed`;
 
-/** Each new value that a user gives it on an ApiToken asks for one rotation; on a Secret it tells which one was made. */
+/** On an ApiToken, each new value requests one rotation. On a Secret, it is the value that was handled last. */
 export const ROTATE_ANNOTATION = `${GROUP}/rotate-requested-at`;
 
-/** The parts of metadata that we read, of any resource. */
+/** The parts of any resource's metadata that we read. */
 export interface ObjectMeta {
   readonly name: string;
   readonly namespace?: string;

@@ -1,7 +1,11 @@
+/*
+ * Namespaces matter for two reasons only: policies select them by label, and the UID of kube-system identifies the
+ * cluster, because Kubernetes has no cluster id of its own.
+ */
 import type { KubeTransport } from "../transport.ts";
 import type { ObjectMeta } from "./group.ts";
 
-/** What is kept of a Namespace: its labels, which policies select by. */
+/** What is cached of a Namespace. */
 export interface NamespaceView {
   readonly metadata: Pick<ObjectMeta, "name" | "uid" | "resourceVersion"> & {
     readonly labels: Readonly<Record<string, string>>;
@@ -15,12 +19,12 @@ export function reduceNamespace(raw: unknown): NamespaceView {
   return { metadata: { name, uid, resourceVersion, labels } };
 }
 
-/** A Namespace, read live. */
+/** Reads a Namespace, bypassing the cache. Throws a KubeApiError with code 404 if it does not exist. */
 export async function readNamespace(transport: KubeTransport, name: string): Promise<NamespaceView> {
   return reduceNamespace(await transport.request("GET", `${NAMESPACES_PATH}/${name}`));
 }
 
-/** The UID of the namespace kube-system. */
+/** The cluster's id: the UID of its namespace kube-system. */
 export async function findClusterId(transport: KubeTransport): Promise<string> {
   const { metadata } = await transport.request<{ metadata: ObjectMeta }>("GET", `${NAMESPACES_PATH}/kube-system`);
   return metadata.uid;

@@ -53,7 +53,7 @@ export interface OwnerBlockStatus {
   readonly message?: string;
 }
 
-/** An OwnerBlock as the API server gives it. */
+/** An OwnerBlock as the API server returns it. */
 export interface OwnerBlock {
   readonly metadata: ObjectMeta;
   readonly spec: unknown;
@@ -68,10 +68,10 @@ export interface DesiredBlock {
   readonly mustErase: boolean;
 }
 
-/** Where OwnerBlocks are listed. */
+/** The path of all OwnerBlocks. */
 export const OWNER_BLOCKS_PATH = `/apis/${API_VERSION}/ownerblocks`;
 
-/** Takes of an OwnerBlock, as it comes in, what is worth keeping. */
+/** Keeps only what the program reads of an OwnerBlock. */
 export function reduceOwnerBlock(raw: unknown): OwnerBlock {
   const { metadata, spec, status } = raw as OwnerBlock;
   const { name, uid, resourceVersion, generation, creationTimestamp } = metadata;
@@ -88,7 +88,9 @@ export function reduceOwnerBlock(raw: unknown): OwnerBlock {
   };
 }
 
-/** Reads a block; without `effectiveAt` it holds from its creation. Or says what is wrong, field by field. */
+/**
+ * Reads a block, which takes effect at its creation if it has no `effectiveAt`. The problem names each invalid field.
+ */
 export function parseOwnerBlock({
   metadata,
   spec,

@@ -1,5 +1,6 @@
 /*
- * ApiTokenPolicy: its schema, and how it is listed and read. A policy has no status, so the controller only reads policies.
+ * ApiTokenPolicy: its schema, and how it is listed and read. A policy has no status, so the controller only reads
+ * policies.
  */
 import { z } from "zod";
 import type { Policy } from "../../token/policy.ts";
@@ -111,23 +112,23 @@ export const policySpecSchema = z
     }),
   });
 
-/** An ApiTokenPolicy as the API server gives it. */
+/** An ApiTokenPolicy as the API server returns it. */
 export interface PolicyResource {
   readonly metadata: ObjectMeta;
   readonly spec: unknown;
 }
 
-/** Where ApiTokenPolicies are listed. */
+/** The path of all ApiTokenPolicies. */
 export const POLICIES_PATH = `/apis/${API_VERSION}/apitokenpolicies`;
 
-/** Takes of an ApiTokenPolicy, as it comes in, what is worth keeping. */
+/** Keeps only what the program reads of an ApiTokenPolicy. */
 export function reducePolicy(raw: unknown): PolicyResource {
   const { metadata, spec } = raw as PolicyResource;
   const { name, uid, resourceVersion } = metadata;
   return { metadata: { name, uid, resourceVersion }, spec };
 }
 
-/** Without the CRD there are none: what is to be ended must not wait for it to come back. */
+/** Reads all policies. Without the CRD there are none, so that revocations need not wait for the CRD to return. */
 export async function listPolicies(transport: KubeTransport): Promise<PolicyResource[]> {
   try {
     const { items } = await transport.request<{ items: unknown[] }>("GET", POLICIES_PATH);

@@ -1,15 +1,19 @@
+/*
+ * Every call that reads or writes a Secret. Writes are patches of single fields on the observed version, because a
+ * Secret may also carry labels, annotations and finalizers of other tools.
+ */
 import type { Decoration, DecorationPatch } from "../../token/decoration.ts";
 import { KubeApiError } from "../api-error.ts";
 import type { KubeTransport } from "../transport.ts";
 import type { OwnerReference } from "./group.ts";
 import { SECRET_TYPE, type Secret, type SecretView } from "./secret.ts";
 
-/** Where Secrets are listed: in one namespace, or in all. */
+/** The path of the Secrets of one namespace, or of all namespaces. */
 export function secretsPath(namespace?: string): string {
   return `/api/v1${namespace === undefined ? "" : `/namespaces/${namespace}`}/secrets`;
 }
 
-/** Reads a Secret consistently, past all caches; undefined when there is none. */
+/** Reads a Secret consistently, bypassing all caches; undefined if it does not exist. */
 export async function getSecret(
   transport: KubeTransport,
   namespace: string,
@@ -23,7 +27,7 @@ export async function getSecret(
   }
 }
 
-/** Creates a Secret. Throws a KubeApiError with code 409 when there is one of that name, whoever's it is. */
+/** Creates a Secret. Throws a KubeApiError with code 409 if any Secret of that name exists. */
 export async function createSecret(
   transport: KubeTransport,
   secret: {
@@ -46,12 +50,15 @@ export async function createSecret(
   });
 }
 
-/** What changes of a Secret's metadata besides its decoration. */
+/** A change of a Secret's metadata: its decoration, and perhaps its owner references. */
 export interface MetadataPatch extends Partial<DecorationPatch> {
   readonly ownerReferences?: readonly OwnerReference[];
 }
 
-/** Makes `values` all that the Secret holds, if it is still as it was seen, in one update. */
+/**
+ * Replaces all values of a Secret, and patches its metadata, in one update. Throws a KubeApiError with code 409 if the
+ * Secret has changed since it was observed.
+ */
 export async function replaceSecretValues(
   transport: KubeTransport,
   seen: SecretView,
@@ -63,7 +70,7 @@ export async function replaceSecretValues(
   return patchSecret(transport, seen, metadata, { data });
 }
 
-/** Sets one value of a Secret, if it is still as it was read. Throws a KubeApiError with code 409 when it is not. */
+/** Sets one value of a Secret. Throws a KubeApiError with code 409 if the Secret has changed since it was read. */
 export async function setSecretValue(
   transport: KubeTransport,
   seen: Secret,
@@ -73,7 +80,7 @@ export async function setSecretValue(
   return patchSecret(transport, seen, {}, { data: encodeValues({ [key]: value }) });
 }
 
-/** Changes metadata only, if the Secret is still as it was seen. */
+/** Patches only the metadata. Throws a KubeApiError with code 409 if the Secret has changed since it was observed. */
 export async function decorateSecret(
   transport: KubeTransport,
   seen: SecretView,
@@ -82,7 +89,9 @@ export async function decorateSecret(
   return patchSecret(transport, seen, metadata, {});
 }
 
-/** Deletes the Secret, if it is still as it was seen. It is no error that it has gone already. */
+/**
+ * Deletes the Secret on the observed version, else throws a KubeApiError with code 409. If it is gone, does nothing.
+ */
 export async function deleteSecret(transport: KubeTransport, seen: SecretView): Promise<void> {
   const { namespace, name, uid, resourceVersion } = seen.metadata;
   try {

@@ -1,7 +1,11 @@
+/*
+ * Secrets hold plaintext tokens, and a cache of plaintext would end up in heap dumps. So Secrets are reduced on arrival
+ * to HMACs of their values, which are enough to tell which token a Secret holds.
+ */
 import { hashToken, type Keyring } from "../../token/keyring.ts";
 import { API_VERSION, type ObjectMeta, type OwnerReference } from "./group.ts";
 
-/** A Secret as the API server gives it. */
+/** A Secret as the API server returns it. */
 export interface Secret {
   readonly apiVersion?: string;
   readonly kind?: string;
@@ -12,12 +16,12 @@ export interface Secret {
   readonly immutable?: boolean;
 }
 
-/** The 32 bytes of an HMAC in base64: of tens of thousands of Buffers each would take five times the memory. */
+/** The 32 bytes of an HMAC in base64. As a Buffer each would take five times the memory, tens of thousands of times. */
 export type Fingerprint = string;
 
 /**
- * What is kept of a Secret: never its values. `fingerprints` has for each key of its data the HMAC of the value under
- * each pepper, which is what the hash column of the token's row holds too.
+ * What is cached of a Secret: never its values. `fingerprints` holds, for each key of its data, the HMAC of the value
+ * under each pepper. The hash column of the token's row holds the same HMAC, or a bcrypt hash of it.
  */
 export interface SecretView {
   readonly metadata: {
@@ -30,15 +34,15 @@ export interface SecretView {
   };
   /** The controlling owner, if there is one. */
   readonly owner: OwnerReference | undefined;
-  /** Whether it is of a kind that no update can bring in line: immutable, or not Opaque. */
+  /** Whether it must be deleted and created again, because no update can correct it: it is immutable or not Opaque. */
   readonly mustReplace: boolean;
   readonly fingerprints: Readonly<Record<string, Readonly<Record<string, Fingerprint>>>>;
 }
 
-/** A user never chooses it: tools treat Secrets of other types in ways of their own. */
+/** Users cannot choose the type, because tools treat Secrets of other types in special ways. */
 export const SECRET_TYPE = "Opaque";
 
-/** Reduces a Secret on entry, so that no plaintext is cached. */
+/** Reduces a Secret to what may be cached. */
 export function reduceSecret(raw: unknown, keyring: Keyring): SecretView {
   const { metadata, data = {}, immutable, type } = raw as Secret;
   const { name, namespace, uid, resourceVersion, labels = {}, annotations = {}, ownerReferences = [] } = metadata;
@@ -52,7 +56,7 @@ export function reduceSecret(raw: unknown, keyring: Keyring): SecretView {
   };
 }
 
-/** Of our own references one text of their version is enough. */
+/** Saves memory: all references to ApiTokens share one string for their version. */
 function reduceOwner(references: readonly OwnerReference[]): OwnerReference | undefined {
   const owner = references.find(({ controller }) => controller === true);
   return owner?.apiVersion === API_VERSION ? { ...owner, apiVersion: API_VERSION } : owner;
