@@ -136,7 +136,7 @@ export interface StraySecret {
 
 /**
  * Everything that one pass decides on, as plain facts. The objects they were taken from are in the controller's
- * Observation; decisions must not see those, or they could not be made without a cluster.
+ * Snapshot; decisions must not see those, or they could not be made without a cluster.
  */
 export interface Observed {
   /** The database's clock, so that pods with wrong clocks decide alike. */

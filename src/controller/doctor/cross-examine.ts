@@ -49,8 +49,8 @@ export async function crossExamine(
 
 async function examineToken(context: ReadContext, key: string, claimed: Set<string>): Promise<ExaminedToken> {
   // Confirmed live: the lists may be older than the rows, and lack Secrets from which our label was removed.
-  const { observation, plan } = await decide(context, key, (actions) => actions.length > 0);
-  const { resource, secret, strays } = observation;
+  const { snapshot, plan } = await decide(context, key, (actions) => actions.length > 0);
+  const { resource, secret, strays } = snapshot;
   for (const view of [secret, ...strays]) if (view !== undefined) claimed.add(keyOf(view.metadata));
   return {
     key,

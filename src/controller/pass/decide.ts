@@ -5,10 +5,10 @@
 import type { Action, Plan } from "../../token/plan/action.ts";
 import { plan } from "../../token/plan/plan.ts";
 import type { ReadContext } from "./context.ts";
-import { type Observation, observe } from "./observe.ts";
+import { observe, type Snapshot } from "./observe.ts";
 
 export interface Decision {
-  readonly observation: Observation;
+  readonly snapshot: Snapshot;
   readonly plan: Plan;
 }
 
@@ -27,6 +27,6 @@ export async function decide(
 }
 
 async function decideOn(context: ReadContext, key: string, source: "cache" | "live"): Promise<Decision> {
-  const observation = await observe(context, key, source);
-  return { observation, plan: plan(observation.spec, observation.observed, observation.policy) };
+  const snapshot = await observe(context, key, source);
+  return { snapshot, plan: plan(snapshot.spec, snapshot.observed, snapshot.policy) };
 }

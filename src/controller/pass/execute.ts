@@ -19,7 +19,7 @@ import type { AppliedPolicy } from "../../token/model.ts";
 import type { Action } from "../../token/plan/action.ts";
 import { createToken } from "../../token/token-string.ts";
 import type { PassContext } from "./context.ts";
-import type { Observation } from "./observe.ts";
+import type { Snapshot } from "./observe.ts";
 import {
   decorateOwnSecret,
   deleteOwnSecret,
@@ -44,16 +44,16 @@ interface Execution extends SecretTarget {
 export async function execute(
   context: PassContext,
   key: string,
-  observation: Observation,
+  snapshot: Snapshot,
   actions: readonly Action[],
 ): Promise<void> {
-  const execution = prepare(context, key, observation, actions);
+  const execution = prepare(context, key, snapshot, actions);
   for (const action of actions) await executeAction(execution, action);
 }
 
 type Part = "resource" | "desired" | "policy";
 
-/** The parts of the observation that each action cannot be carried out without. */
+/** The parts of the snapshot that each action cannot be carried out without. */
 const NEEDS: Readonly<Record<Action["kind"], readonly Part[]>> = {
   addFinalizer: ["resource"],
   issueToken: ["resource", "desired", "policy"],
@@ -68,19 +68,19 @@ const NEEDS: Readonly<Record<Action["kind"], readonly Part[]>> = {
   removeFinalizer: ["resource"],
 };
 
-/** Throws before anything is written if the plan does not fit the observation, which would be a bug in the plan. */
-function prepare(context: PassContext, key: string, observation: Observation, actions: readonly Action[]): Execution {
+/** Throws before anything is written if the plan does not fit the snapshot, which would be a bug in the plan. */
+function prepare(context: PassContext, key: string, snapshot: Snapshot, actions: readonly Action[]): Execution {
   const parts: { readonly [Name in Part]: Execution[Name] | undefined } = {
-    resource: observation.resource,
-    desired: observation.spec.desired,
-    policy: observation.policy.applied,
+    resource: snapshot.resource,
+    desired: snapshot.spec.desired,
+    policy: snapshot.policy.applied,
   };
   for (const { kind } of actions) {
     const missing = NEEDS[kind].find((part) => parts[part] === undefined);
     if (missing !== undefined) throw new Error(`the plan for ${key} has ${kind}, but there is no ${missing}`);
   }
   // The cast is safe for these actions: each reads only the parts that NEEDS lists for it.
-  return { context, key, observation, ...(parts as Pick<Execution, Part>) };
+  return { context, key, snapshot, ...(parts as Pick<Execution, Part>) };
 }
 
 async function executeAction(execution: Execution, action: Action): Promise<void> {
@@ -111,9 +111,9 @@ async function executeAction(execution: Execution, action: Action): Promise<void
       return revokeTokens(context.db, await context.getFence(), action.tokenIds, reason, action.at);
     }
     case "deleteSecret":
-      return deleteOwnSecret(context, execution.observation, action.name);
+      return deleteOwnSecret(context, execution.snapshot, action.name);
     case "releaseSecret":
-      return releaseSecret(context, execution.observation, action.name);
+      return releaseSecret(context, execution.snapshot, action.name);
     case "removeFinalizer":
       return finalize(execution);
   }
@@ -140,8 +140,8 @@ async function createCredential(
   execution: Execution,
   { issuedAt, expiresAt }: { issuedAt: Date; expiresAt: Date },
 ): Promise<NewCredential> {
-  const { context, observation } = execution;
-  const pepper = currentKey(context.keyring.peppers, observation.observed.now);
+  const { context, snapshot } = execution;
+  const pepper = currentKey(context.keyring.peppers, snapshot.observed.now);
   const token = createToken();
   const hash = await makeTokenHash(hashToken(token.plaintext, pepper), context.hashMethod);
   execution.issued = { ...token, pepper, hash };
@@ -154,9 +154,9 @@ async function createCredential(
   };
 }
 
-function describeGrant({ context, observation, desired, policy }: Execution, tokenId: string, expiresAt: Date) {
+function describeGrant({ context, snapshot, desired, policy }: Execution, tokenId: string, expiresAt: Date) {
   const { owner, description, scopes, allowedCidrs, metadata } = desired;
-  const key = currentKey(context.keyring.encryption, observation.observed.now);
+  const key = currentKey(context.keyring.encryption, snapshot.observed.now);
   const encryptedMetadata = encryptMetadata(metadata, tokenId, key);
   return { owner, description, scopes, allowedCidrs, grace: policy.grace, expiresAt, encryptedMetadata };
 }

@@ -59,11 +59,11 @@ import { describeSecret, findHeldToken } from "./observe-secret.ts";
 export type SeenToken = TokenRecord & TokenRow;
 
 /**
- * One look at the world, in two forms. `observed` is what `plan` decides on: plain facts without Kubernetes objects or
- * hashes, so that decisions can be tested without a cluster. The rest are the objects that those facts were taken from,
- * so that `execute` writes to exactly the versions that the decision is about.
+ * What was read at one moment: the objects themselves, so that `execute` writes to exactly the versions that the
+ * decision is about. `observed` has the facts that were derived from them. `plan` decides on these alone, without
+ * Kubernetes objects or hashes, so that decisions can be tested without a cluster.
  */
-export interface Observation {
+export interface Snapshot {
   readonly spec: ParsedSpec;
   readonly observed: Observed;
   readonly policy: PolicyVerdict;
@@ -80,7 +80,7 @@ export interface Observation {
  * The rows always come from the database. `key` is "namespace/name". Throws the errors of the database and the API
  * server.
  */
-export async function observe(context: ReadContext, key: string, source: "cache" | "live"): Promise<Observation> {
+export async function observe(context: ReadContext, key: string, source: "cache" | "live"): Promise<Snapshot> {
   const [namespace = "", name = ""] = key.split("/");
   const resource = source === "live" ? await readApiToken(context, namespace, name) : context.caches.apiTokens.get(key);
   const spec = resource === undefined ? { problem: "there is no such ApiToken" } : parseSpec(resource);

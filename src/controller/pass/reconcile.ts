@@ -16,7 +16,7 @@ import type { PassContext } from "./context.ts";
 import { decide } from "./decide.ts";
 import { execute } from "./execute.ts";
 import { describeFailure, type ReportedFailure } from "./failures.ts";
-import { describeResource, type Observation } from "./observe.ts";
+import { describeResource, type Snapshot } from "./observe.ts";
 
 export interface ReconcileResult {
   /** Whether anything was written. */
@@ -41,7 +41,7 @@ export async function reconcile(
   key: string,
   { failures, beginLook }: Turn = FIRST_TURN,
 ): Promise<ReconcileResult> {
-  const seen: { last?: Observation } = {};
+  const seen: { last?: Snapshot } = {};
   try {
     return await runRounds(context, key, seen, beginLook);
   } catch (error) {
@@ -54,7 +54,7 @@ export async function reconcile(
 async function runRounds(
   context: PassContext,
   key: string,
-  seen: { last?: Observation },
+  seen: { last?: Snapshot },
   beginLook: () => void,
 ): Promise<ReconcileResult> {
   // Comes first because it checks the keyring: with the wrong keys, every Secret would seem to hold no token.
@@ -63,16 +63,16 @@ async function runRounds(
   let isChanged = false;
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
     beginLook();
-    const { observation, plan } = await decide(context, key, mustConfirm);
-    seen.last = observation;
+    const { snapshot, plan } = await decide(context, key, mustConfirm);
+    seen.last = snapshot;
     if (plan.actions.length === 0) {
-      const { resource, observed } = observation;
+      const { resource, observed } = snapshot;
       const isWritten = resource !== undefined && (await report(context, resource, plan.status, notes));
       const requeueAfterMs = plan.requeueAt && plan.requeueAt.getTime() - observed.now.getTime();
       return { isChanged: isChanged || isWritten, requeueAfterMs };
     }
     try {
-      await execute(context, key, observation, plan.actions);
+      await execute(context, key, snapshot, plan.actions);
     } catch (error) {
       // A block, or another ApiToken of the owner, came first: the next round observes it and reports it.
       if (error instanceof IssueRefusedError) continue;
@@ -112,7 +112,7 @@ async function reportFailure(
   key: string,
   failure: ReportedFailure,
   failures: number,
-  seen: Observation | undefined,
+  seen: Snapshot | undefined,
 ): Promise<void> {
   const resource = context.caches.apiTokens.get(key);
   if (resource === undefined) return;

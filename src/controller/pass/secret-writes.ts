@@ -22,7 +22,7 @@ import type { Action } from "../../token/plan/action.ts";
 import type { NewToken } from "../../token/token-string.ts";
 import { keyOf } from "./caches.ts";
 import type { ReadContext } from "./context.ts";
-import type { Observation } from "./observe.ts";
+import type { Snapshot } from "./observe.ts";
 
 /** The object has changed since it was observed. The next pass observes it again. */
 export class StaleViewError extends Error {
@@ -39,7 +39,7 @@ export interface IssuedToken extends NewToken {
 export interface SecretTarget {
   readonly resource: ApiToken;
   readonly desired: DesiredToken;
-  readonly observation: Observation;
+  readonly snapshot: Snapshot;
 }
 
 /** Writes the token that this pass has issued. */
@@ -61,10 +61,10 @@ export async function rewriteSecret(
   target: SecretTarget,
   { tokenId, from, expiresAt }: Action & { kind: "rewriteSecret" },
 ): Promise<void> {
-  const record = target.observation.tokens.find((token) => token.id === tokenId);
+  const record = target.snapshot.tokens.find((token) => token.id === tokenId);
   const pepper = record && findPepper(context.keyring, record.keyId);
   if (record === undefined || pepper === undefined) throw new StaleViewError(`the row ${tokenId} is not known`);
-  const source = pickSeen(target.observation, from);
+  const source = pickSeen(target.snapshot, from);
   await writeContents(context, target, {
     subject: { id: record.id, owner: target.desired.owner, expiresAt },
     plaintext: await readPlaintext(context, source, record, pepper),
@@ -77,7 +77,7 @@ export async function rewriteSecret(
 /** Corrects labels, annotations and the owner reference of the Secret. Its values are not touched. */
 export async function decorateOwnSecret(
   context: ReadContext,
-  { resource, observation: { secret, wantedDecoration } }: Pick<SecretTarget, "resource" | "observation">,
+  { resource, snapshot: { secret, wantedDecoration } }: Pick<SecretTarget, "resource" | "snapshot">,
 ): Promise<void> {
   if (secret === undefined || wantedDecoration === undefined) return;
   const patch = { ...diffDecoration(secret.metadata, wantedDecoration), ...adopt(secret, resource) };
@@ -86,10 +86,10 @@ export async function decorateOwnSecret(
 
 export async function deleteOwnSecret(
   { transport, caches }: ReadContext,
-  observation: Observation,
+  snapshot: Snapshot,
   name: string,
 ): Promise<void> {
-  const seen = pickSeen(observation, name);
+  const seen = pickSeen(snapshot, name);
   await deleteSecret(transport, seen);
   caches.secrets.remove(keyOf(seen.metadata), seen.metadata.uid);
 }
@@ -99,16 +99,16 @@ export async function deleteOwnSecret(
  */
 export async function releaseSecret(
   { transport, caches }: ReadContext,
-  observation: Observation,
+  snapshot: Snapshot,
   name: string,
 ): Promise<void> {
-  const seen = pickSeen(observation, name);
+  const seen = pickSeen(snapshot, name);
   await decorateSecret(transport, seen, { labels: { [MANAGED_LABEL]: null }, annotations: {}, ownerReferences: [] });
   caches.secrets.remove(keyOf(seen.metadata), seen.metadata.uid);
 }
 
 /** The observed Secret of that name. Throws for one that was not observed to be ours: no action may touch it. */
-function pickSeen({ secret, strays }: Observation, name: string): SecretView {
+function pickSeen({ secret, strays }: Snapshot, name: string): SecretView {
   const seen = [secret, ...strays].find((view) => view?.metadata.name === name);
   if (seen === undefined) throw new Error(`the plan acts on Secret "${name}", which was not seen`);
   return seen;
@@ -128,7 +128,7 @@ interface SecretContents {
 /** Writes the wanted Secret, in a single update if it exists. */
 async function writeContents(
   context: ReadContext,
-  { resource, desired, observation: { secret: seen } }: SecretTarget,
+  { resource, desired, snapshot: { secret: seen } }: SecretTarget,
   { subject, plaintext, pepper, hash, handledRotateAt }: SecretContents,
 ): Promise<void> {
   const values = renderContents(desired.secret, subject, plaintext);
