@@ -9,8 +9,8 @@ import { EXIT_DONE, EXIT_FAILED, exitOnUncaught } from "../runtime/program.ts";
 import { unlessAborted, whenAborted, whenEnded } from "../runtime/signals.ts";
 import { VERSION } from "../runtime/version.ts";
 import { type ControllerConfig, readControllerConfig } from "./config.ts";
-import { connect, inventIdentity } from "./connections.ts";
 import { startController } from "./controller.ts";
+import { connect, inventIdentity } from "./startup.ts";
 
 /** Exits after this long even if something hangs, so that the next leader does not have to wait for a killed pod. */
 const STOP_LIMIT_MS = 9_500;

@@ -1,19 +1,52 @@
 /*
- * What a controller must know before it observes anything. Pod, API server and database start in any order: a server
- * that is not up yet is waited for instead of crashing the pod.
+ * What the controller and its commands need before their own work: connections that all of them open in the same way, and
+ * what must be known before anything is observed. Pod, API server and database start in any order, so a server that is
+ * not up yet is waited for; crashing the pod instead would only make the wait longer.
  */
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { KubeApiError, KubeUnreachableError } from "../kube/api-error.ts";
 import { findClusterId } from "../kube/resources/namespace.ts";
-import type { KubeTransport } from "../kube/transport.ts";
-import type { Database } from "../postgres/database.ts";
+import { createTransport, type KubeTransport } from "../kube/transport.ts";
+import { type Database, openDatabase } from "../postgres/database.ts";
 import { DatabaseUnavailableError } from "../postgres/errors.ts";
 import { requireSchema } from "../postgres/migrations.ts";
 import { hasTokens } from "../postgres/tokens.ts";
 import type { Logger } from "../runtime/log.ts";
+import { VERSION } from "../runtime/version.ts";
 import type { Keyring } from "../token/keyring.ts";
-import type { KeyringPlace } from "./config.ts";
+import type { ControllerConfig, KeyringPlace } from "./config.ts";
 import { loadKeyring } from "./keyring/secret.ts";
+
+/** The API server and the database. */
+export interface Connections {
+  readonly transport: KubeTransport;
+  readonly db: Database;
+  close(): Promise<void>;
+}
+
+/** Prepares to talk to cluster and database as `identity`; no connection is opened yet. */
+export async function connect(config: ControllerConfig, identity: string, log: Logger): Promise<Connections> {
+  const transport = await createTransport({
+    userAgent: `apitoken-controller/${VERSION} (${identity})`,
+    ...(config.kubeconfigPath === undefined ? {} : { kubeconfigPath: config.kubeconfigPath }),
+    requestTimeoutMs: Math.min(config.lease.renewDeadlineMs * 0.8, 10_000),
+  });
+  const db = openDatabase({
+    ...config.databaseLogin,
+    role: "apitoken_controller",
+    actor: `controller/${identity}`,
+    maxConnections: config.databaseConnections,
+    onIdleError: (error) => log.debug({ err: error }, "idle database connection lost"),
+  });
+  return { transport, db, close: async () => void (await Promise.allSettled([transport.close(), db.close()])) };
+}
+
+/** A name that no other replica has: the host's, and a random part. */
+export function inventIdentity(prefix = ""): string {
+  return `${prefix}${hostname().slice(0, 50 - prefix.length)}-${randomBytes(4).toString("hex")}`;
+}
 
 /** What every decision rests on: without it nothing can be observed. */
 export interface Ground {

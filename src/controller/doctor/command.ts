@@ -3,7 +3,7 @@ import { createLogger } from "../../runtime/log.ts";
 import { EXIT_DONE } from "../../runtime/program.ts";
 import { isColoured } from "../../runtime/terminal.ts";
 import { readControllerConfig } from "../config.ts";
-import { connect, inventIdentity } from "../connections.ts";
+import { connect, inventIdentity } from "../startup.ts";
 import { diagnose } from "./doctor.ts";
 import { createProgress } from "./progress.ts";
 import { type DoctorReport, formatReport } from "./report.ts";

@@ -3,7 +3,7 @@ import { createLogger } from "../../runtime/log.ts";
 import { EXIT_DONE, EXIT_FAILED } from "../../runtime/program.ts";
 import { count, stripControls } from "../../runtime/text.ts";
 import { readControllerConfig } from "../config.ts";
-import { connect, inventIdentity } from "../connections.ts";
+import { connect, inventIdentity } from "../startup.ts";
 import { type UninstallReport, uninstall } from "./uninstall.ts";
 
 const HELP = `Lets go of every ApiToken before the operator goes, so that none hangs in its deletion afterwards: takes off
