@@ -11,6 +11,7 @@ import {
   type LogLevel,
   listSetting,
   logLevelSetting,
+  oneOf,
   readEnvironment,
   readLogin,
 } from "../runtime/config.ts";
@@ -36,41 +37,63 @@ const objectNameSetting = z
     "must be 1 to 253 lower-case letters, digits, '-' and '.', each part with a letter or digit at both ends",
   );
 
-/** What is given without a name in it is a mistake: it must not mean all namespaces. */
+/** A list without a name is a mistake: it must not mean all namespaces. */
 const namespacesSetting = listSetting
-  .refine((names) => names.length > 0, "names no namespace; leave it out to look at all")
+  .refine((names) => names.length > 0, "names no namespace; leave it out to watch all namespaces")
   .superRefine((names, context) => {
     for (const name of names.filter((name) => !LABEL.test(name))) {
-      context.addIssue({ code: "custom", message: `"${name}" is no namespace: it ${LABEL_RULE}` });
+      context.addIssue({ code: "custom", message: `"${name}" is not a namespace: it ${LABEL_RULE}` });
     }
   })
   .transform((names) => [...new Set(names)]);
 
-/** Shorter ones are a hot loop, and longer ones leave the cluster without a leader. */
+/** A shorter time would be a busy loop, and a longer one would leave the cluster without a leader. */
 const leaseTimeSetting = durationBetween(1_000, 3_600_000);
 
-/** The controller's settings: environment variables. docs/settings.md says what each means. */
+/** The controller's settings: environment variables. `--help` prints the descriptions; docs/settings.md says more. */
 export const controllerEnvironment = z.object({
   ...databaseSettings,
-  KUBECONFIG: z.string().optional(),
-  APITOKEN_NAMESPACE: namespaceSetting.default("apitoken-system"),
-  APITOKEN_WATCH_NAMESPACES: namespacesSetting.default([]),
+  KUBECONFIG: z
+    .string()
+    .optional()
+    .describe("a kubeconfig file (default: ~/.kube/config if it exists, otherwise the pod's service account)"),
+  APITOKEN_NAMESPACE: namespaceSetting
+    .default("apitoken-system")
+    .describe("the namespace of the keyring's Secret and of the Lease"),
+  APITOKEN_WATCH_NAMESPACES: namespacesSetting
+    .default([])
+    .describe("watch only these namespaces, separated by commas (default: all)"),
   APITOKEN_IDENTITY: z
     .string()
     .regex(/^[A-Za-z0-9._-]{1,63}$/, "must be 1 to 63 letters, digits, '.', '_' and '-'")
-    .optional(),
-  APITOKEN_HTTP_PORT: integerSetting(0, 65_535).default(8080),
+    .optional()
+    .describe("this replica's name in the Lease and the audit trail (default: host name and a random part)"),
+  APITOKEN_HTTP_PORT: integerSetting(0, 65_535).prefault("8080").describe("port of /healthz, /readyz and /metrics"),
   APITOKEN_LOG_LEVEL: logLevelSetting,
-  APITOKEN_CONCURRENCY: integerSetting(1, 256).default(16),
-  APITOKEN_DATABASE_CONNECTIONS: integerSetting(2, 100).default(10),
-  APITOKEN_LEASE_NAME: objectNameSetting.default("apitoken-controller"),
-  APITOKEN_LEASE_DURATION: leaseTimeSetting.default(15_000),
-  APITOKEN_LEASE_RENEW_DEADLINE: leaseTimeSetting.default(10_000),
-  APITOKEN_LEASE_RETRY_PERIOD: durationBetween(100, 3_600_000).default(2_000),
-  APITOKEN_KEYRING_SECRET: objectNameSetting.default("apitoken-keyring"),
-  APITOKEN_KEYRING_RELOAD: durationBetween(100, 3_600_000).default(30_000),
-  APITOKEN_HASH: z.enum(["hmac-sha256", "bcrypt"]).default("hmac-sha256"),
-  APITOKEN_BCRYPT_ROUNDS: integerSetting(10, 14).default(12),
+  APITOKEN_CONCURRENCY: integerSetting(1, 256).prefault("16").describe("how many ApiTokens are reconciled at once"),
+  APITOKEN_DATABASE_CONNECTIONS: integerSetting(2, 100)
+    .prefault("10")
+    .describe("maximum number of database connections"),
+  APITOKEN_LEASE_NAME: objectNameSetting.default("apitoken-controller").describe("name of the Lease"),
+  APITOKEN_LEASE_DURATION: leaseTimeSetting
+    .prefault("15s")
+    .describe("how long a Lease that is not renewed keeps other replicas from taking over"),
+  APITOKEN_LEASE_RENEW_DEADLINE: leaseTimeSetting
+    .prefault("10s")
+    .describe("how long the leader tries to renew the Lease before it stops leading"),
+  APITOKEN_LEASE_RETRY_PERIOD: durationBetween(100, 3_600_000)
+    .prefault("2s")
+    .describe("time between attempts to take or renew the Lease"),
+  APITOKEN_KEYRING_SECRET: objectNameSetting.default("apitoken-keyring").describe("name of the keyring's Secret"),
+  APITOKEN_KEYRING_RELOAD: durationBetween(100, 3_600_000)
+    .prefault("30s")
+    .describe("how often the keyring is read again"),
+  APITOKEN_HASH: oneOf(["hmac-sha256", "bcrypt"])
+    .default("hmac-sha256")
+    .describe("how tokens are hashed: hmac-sha256 or bcrypt"),
+  APITOKEN_BCRYPT_ROUNDS: integerSetting(10, 14)
+    .prefault("12")
+    .describe("base-2 logarithm of bcrypt's rounds: 10 to 14"),
 });
 
 /** The settings as the program uses them. Durations are milliseconds. */
@@ -81,7 +104,7 @@ export interface ControllerConfig {
   readonly kubeconfigPath: string | undefined;
   /** The namespaces whose ApiTokens and Secrets are watched; all, if empty. */
   readonly watchedNamespaces: readonly string[];
-  /** Undefined: a name is made up. */
+  /** Undefined: a random name. */
   readonly identity: string | undefined;
   readonly httpPort: number;
   readonly logLevel: LogLevel;

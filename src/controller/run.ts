@@ -4,8 +4,10 @@
  * limit.
  */
 import { migrate } from "../postgres/migrations.ts";
+import type { CommandContext } from "../runtime/command/declare.ts";
+import { EXIT } from "../runtime/exit-codes.ts";
 import { createLogger, type Logger } from "../runtime/log.ts";
-import { EXIT_DONE, EXIT_FAILED, exitOnUncaught } from "../runtime/program.ts";
+import { exitOnUncaught } from "../runtime/program.ts";
 import { unlessAborted, whenAborted, whenEnded } from "../runtime/signals.ts";
 import { VERSION } from "../runtime/version.ts";
 import { type ControllerConfig, readControllerConfig } from "./config.ts";
@@ -19,18 +21,14 @@ const STOP_LIMIT_MS = 9_500;
 const CLOSE_MS = 1_000;
 
 /** Runs the controller until `stop`; returns its exit code. Logs and throws an error that no retry fixes. */
-export async function run(options: {
-  mustMigrate: boolean;
-  environment: NodeJS.ProcessEnv;
-  stop: AbortSignal;
-}): Promise<number> {
-  const { mustMigrate, environment, stop } = options;
+export async function runController(context: CommandContext<{ readonly migrate: boolean }>): Promise<number> {
+  const { options, environment, stop } = context;
   const config = readControllerConfig(environment);
   const log = createLogger("controller", config.logLevel);
   exitOnUncaught(log);
   try {
     stop.throwIfAborted();
-    if (mustMigrate) {
+    if (options.migrate) {
       log.info({ migrations: await unlessAborted(migrate(config.databaseLogin), stop) }, "schema is up to date");
     }
     await serve(config, log, stop);
@@ -41,7 +39,7 @@ export async function run(options: {
     }
   }
   log.info("stopped");
-  return EXIT_DONE;
+  return EXIT.done;
 }
 
 /** Resolves after `stop`, or rejects with an error that no retry fixes. By then everything has ended. */
@@ -53,7 +51,7 @@ async function serve(config: ControllerConfig, log: Logger, stop: AbortSignal): 
     log.info({ version: VERSION, identity, port: controller.port }, "started");
     void whenAborted(stop).then(() => {
       void controller.stop();
-      setTimeout(() => process.exit(EXIT_FAILED), STOP_LIMIT_MS).unref();
+      setTimeout(() => process.exit(EXIT.failed), STOP_LIMIT_MS).unref();
     });
     await controller.finished;
   } finally {

@@ -121,7 +121,9 @@ export const databaseEnvironment = z.object(databaseSettings);
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-export const logLevelSetting = oneOf(LOG_LEVELS).default("info").describe("debug, info, warn or error");
+export const logLevelSetting = oneOf(LOG_LEVELS)
+  .default("info")
+  .describe("log messages of this level and above: debug, info, warn or error");
 
 /** The database settings in the form that `openDatabase` takes. */
 export function readLogin(settings: {

@@ -9,6 +9,11 @@ export const EXIT_DONE = EXIT.done;
 export const EXIT_FAILED = EXIT.failed;
 export const EXIT_BAD_CONFIGURATION = EXIT.badUsage;
 
+/** The work would do harm. Nothing was changed. */
+export class RefusedError extends Error {
+  override readonly name = "RefusedError";
+}
+
 /**
  * Runs a program, or one of its commands ("controller doctor"), to its end and sets the process' exit code. `run` is given
  * a signal that SIGTERM and SIGINT abort; a second such signal ends the process at once. After `run` was stopped or has
@@ -24,13 +29,18 @@ export async function runProgram(command: string, run: (stop: AbortSignal) => Pr
   try {
     process.exitCode = await run(stop.signal);
   } catch (error) {
-    process.exitCode = error instanceof ConfigError ? EXIT.badUsage : EXIT.failed;
+    process.exitCode = findExitCode(error);
     process.stderr.write(`${command.split(" ")[0]}: ${explain(error, command)}\n`);
     process.exit();
   } finally {
     process.off("SIGTERM", onSignal).off("SIGINT", onSignal);
   }
   if (stop.signal.aborted) process.exit();
+}
+
+function findExitCode(error: unknown): number {
+  if (error instanceof ConfigError) return EXIT.badUsage;
+  return error instanceof RefusedError ? EXIT.refused : EXIT.failed;
 }
 
 function explain(error: unknown, command: string): string {

@@ -1,9 +1,9 @@
 import { createHmac } from "node:crypto";
 import { currentKey, type Key, type Keyring } from "./keyring.ts";
 
-export type KeyKind = "pepper" | "encryption";
+export const KEY_KINDS = ["pepper", "encryption"] as const;
 
-export const KEY_KINDS: readonly KeyKind[] = ["pepper", "encryption"];
+export type KeyKind = (typeof KEY_KINDS)[number];
 
 /** How many rows that still work were made with a key, and when the last of them ends. */
 export interface KeyUse {

@@ -158,7 +158,7 @@ test("a key in waiting is used by nothing before its time, and by everything fro
 test("a key is removed when no row that works names it, and not before", async () => {
   const token = await issueToken(cluster, "held", { owner: "alice", metadata: METADATA });
   const { pepper, encryption } = await keysOfRow("held");
-  expect(await keys("remove", pepper)).toMatchObject({ code: 1, stderr: expect.stringContaining("current") });
+  expect(await keys("remove", pepper)).toMatchObject({ code: 3, stderr: expect.stringContaining("current") });
 
   await keys("rotate", "--active-in", "0s");
   await eventually(async () => expect((await keysOfRow("held")).encryption).not.toBe(encryption));
@@ -173,7 +173,7 @@ test("a key is removed when no row that works names it, and not before", async (
     isRemovable: false,
   });
   const refusal = await keys("remove", pepper);
-  expect(refusal).toMatchObject({ code: 1, stdout: "" });
+  expect(refusal).toMatchObject({ code: 3, stdout: "" });
   expect(refusal.stderr).toContain(`1 row names it; the last of them ends at ${lastEndsAt}`);
   expect((await readRing()).peppers).toHaveLength(2);
 
@@ -181,7 +181,10 @@ test("a key is removed when no row that works names it, and not before", async (
     code: 0,
     stdout: `encryption ${encryption} removed\n`,
   });
-  expect(await keys("remove", encryption ?? "")).toMatchObject({ code: 1, stderr: expect.stringContaining("no key") });
+  expect(await keys("remove", encryption ?? "")).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining("has no key"),
+  });
   expect((await verify(cluster, databaseUrl, token))?.metadata).toEqual(METADATA);
 
   await cluster.delete("held");
@@ -237,10 +240,10 @@ test("a keyring that is gone or damaged while the controller runs changes nothin
 
 test.each([
   [["rotate", "--kind", "salt"], "must be pepper or encryption"],
-  [["rotate", "--active-in", "soon"], "--active-in"],
-  [["status", "-o", "yaml"], "must be text or json"],
-  [["remove"], "say which key"],
-  [["polish"], "status, rotate or remove"],
-])("bad usage is said: %j", async (args, message) => {
+  [["rotate", "--active-in", "soon"], '--active-in is "soon": "soon" is not a duration'],
+  [["status", "-o", "yaml"], '-o is "yaml": must be text or json'],
+  [["remove"], "missing argument ID"],
+  [["polish"], 'unknown command "polish"; the commands are status, rotate and remove'],
+])("bad usage is reported: %j", async (args, message) => {
   expect(await keys(...args)).toMatchObject({ code: 2, stderr: expect.stringContaining(message) });
 });

@@ -56,7 +56,7 @@ const liveRows = (namespace = cluster.namespace) =>
   );
 const uninstall = (...args: string[]) => runCommand(cluster, databaseUrl, ["uninstall", ...args]);
 
-test("uninstall lets go of every ApiToken: tokens work on, and deletions do not hang", async () => {
+test("uninstall releases every ApiToken: tokens keep working, and deletions do not get stuck", async () => {
   const tokens: string[] = [];
   await withController(async () => {
     for (const name of ["a", "b"]) tokens.push(await issueToken(cluster, name));

@@ -69,7 +69,7 @@ function formatSettings(settings: Command["settings"], width: number): string[] 
 function findDefault(schema: z.ZodType): string | undefined {
   const { defaultValue } = schema._zod.def as { defaultValue?: unknown };
   if (typeof defaultValue === "string") return defaultValue;
-  return schema._zod.optin === "optional" ? undefined : "required";
+  return schema.safeParse(undefined).success ? undefined : "required";
 }
 
 function describeExitCodes(meanings: Command["exitCodes"]): Row[] {

@@ -65,7 +65,7 @@ test.each([
   [{ APITOKEN_KEYRING_SECRET: "-keyring" }, 'APITOKEN_KEYRING_SECRET is "-keyring": must be 1 to 253 lower-case'],
   [
     { APITOKEN_WATCH_NAMESPACES: "shop,team_1" },
-    'APITOKEN_WATCH_NAMESPACES is "shop,team_1": "team_1" is no namespace: it must be 1 to 63 lower-case',
+    'APITOKEN_WATCH_NAMESPACES is "shop,team_1": "team_1" is not a namespace: it must be 1 to 63 lower-case',
   ],
   [{ APITOKEN_WATCH_NAMESPACES: " , " }, 'APITOKEN_WATCH_NAMESPACES is " , ": names no namespace; leave it out'],
 ])("%j is refused", (settings, message) => {

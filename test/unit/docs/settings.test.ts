@@ -2,7 +2,9 @@ import { readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { cleanupEnvironment } from "../../../src/cleanup/config.ts";
+import { controllerCommand } from "../../../src/controller/command.ts";
 import { controllerEnvironment } from "../../../src/controller/config.ts";
+import { formatHelp } from "../../../src/runtime/command/help.ts";
 import { parseDuration } from "../../../src/token/duration.ts";
 import { codeIn, readProjectFile, readTable } from "./tables.ts";
 
@@ -11,8 +13,8 @@ const shared = readTable(settings, "## Of all programs");
 const DATABASE_URL = "postgres://login:secret@db/tokens";
 
 const PROGRAMS = [
-  ["controller", controllerEnvironment],
-  ["cleanup", cleanupEnvironment],
+  ["controller", controllerEnvironment, formatHelp(["controller"], controllerCommand, 80)],
+  ["cleanup", cleanupEnvironment, readProjectFile("src/cleanup/help.ts")],
 ] as const;
 
 const filesBelow = (folder: string, extension: string) =>
@@ -28,7 +30,7 @@ function moveBy(text: string, step: number): string {
   return /^\d+$/.test(text) ? String(Number(text) + step) : `${parseDuration(text) + step}ms`;
 }
 
-describe.each(PROGRAMS)("the settings of %s in docs/settings.md", (program, schema) => {
+describe.each(PROGRAMS)("the settings of %s in docs/settings.md", (program, schema, help) => {
   const rows = [...shared, ...readTable(settings, `## \`${program}\``)];
 
   test("are those that the code reads", () => {
@@ -76,7 +78,6 @@ describe.each(PROGRAMS)("the settings of %s in docs/settings.md", (program, sche
   );
 
   test("are all in its --help", () => {
-    const help = readProjectFile(`src/${program}/${program === "controller" ? "main" : "help"}.ts`);
     for (const name of Object.keys(schema.shape)) expect(help, name).toContain(`\n  ${name} `);
   });
 });

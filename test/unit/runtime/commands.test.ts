@@ -5,12 +5,13 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { controllerCommand } from "../../../src/controller/command.ts";
 import { migrateCommand } from "../../../src/migrate/command.ts";
 import type { Command } from "../../../src/runtime/command/declare.ts";
 import { formatHelp } from "../../../src/runtime/command/help.ts";
 import { findCall } from "../../../src/runtime/command/parse.ts";
 
-const PROGRAMS: readonly Command[] = [migrateCommand];
+const PROGRAMS: readonly Command[] = [controllerCommand, migrateCommand];
 
 interface Entry {
   /** As it is typed. */
@@ -53,6 +54,8 @@ describe.each(entries)("$line", ({ line, program, command, path }) => {
     expect(command.summary).toMatch(/^[a-z].*[^.]$/);
     expect(command.description.trim()).toMatch(/^[A-Z].*\.$/s);
     for (const { help } of Object.values(command.options ?? {})) expect(help).toMatch(/^[a-z-].*[^.]$/);
+    const settings = typeof command.settings === "object" ? Object.entries(command.settings.shape) : [];
+    for (const [name, { description = "" }] of settings) expect(description, name).toMatch(/^[a-z].*[^.]$/);
     for (const meaning of Object.values(command.exitCodes ?? {})) expect(meaning).toMatch(/^[a-z].*[^.]$/);
   });
 

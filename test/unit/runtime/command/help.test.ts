@@ -29,6 +29,7 @@ const program = defineCommand({
     DATABASE_URL: z.string().describe("where the database is"),
     LOG_LEVEL: z.enum(["debug", "info"]).default("info").describe("how much to log"),
     PATIENCE: durationSetting.prefault("2s").describe("how long to wait for a server that does not answer yet"),
+    PLACES: z.string().transform(Number).default(3).describe("how many places"),
     NAME: z.string().optional().describe("a name for this replica"),
   }),
   examples: ["program --migrate e-1"],
@@ -63,6 +64,7 @@ Settings (environment variables):
   LOG_LEVEL     how much to log [info]
   PATIENCE      how long to wait for a server that does not answer yet
                 [2s]
+  PLACES        how many places
   NAME          a name for this replica
 
 Examples:
