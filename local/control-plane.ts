@@ -1,3 +1,7 @@
+/*
+ * A fake API server would accept what a real one refuses: CEL rules, conflicts, RBAC, watches that expire. So tests and
+ * the tour run against a real one, which starts in about three seconds without Docker.
+ */
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
@@ -7,19 +11,19 @@ import { type BackgroundProcess, findFreePorts, startProcess, waitUntilReady } f
 import { findAssets } from "./setup/assets.mjs";
 
 export interface ControlPlaneOptions {
-  /** Where everything of it is kept; default: a temporary folder that `stop` removes. */
+  /** The folder for its files. Default: a temporary folder that `stop` removes. */
   readonly dir?: string;
-  /** Starts kube-controller-manager as well, if there is one. */
+  /** Also starts kube-controller-manager, if it is available. */
   readonly withControllerManager?: boolean;
 }
 
 /** A real kube-apiserver with its etcd, on free ports of the loopback interface. */
 export interface ControlPlane {
   readonly server: string;
-  /** A kubeconfig of a user who may do everything. */
+  /** A kubeconfig for a user with all rights. */
   readonly kubeconfigPath: string;
   readonly kubectlPath: string;
-  /** One line of JSON for every write that the API server was asked for (audit.k8s.io/v1, level Metadata). */
+  /** One line of JSON for each write request to the API server (audit.k8s.io/v1, level Metadata). */
   readonly auditLogPath: string;
   readonly apiserver: BackgroundProcess;
   readonly etcd: BackgroundProcess;
@@ -29,7 +33,7 @@ export interface ControlPlane {
 
 const START_MS = 60_000;
 
-/** Starts etcd and kube-apiserver, and returns when the API server is ready: in about three seconds. */
+/** Starts etcd and kube-apiserver. Resolves when the API server is ready, in about three seconds. */
 export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), "apitoken-control-plane-"));
   mkdirSync(dir, { recursive: true });
@@ -61,7 +65,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     controllerManager,
     async stop() {
       await controllerManager?.stop();
-      await apiserver.stop("SIGKILL"); // it would wait a minute for watches to end, and nothing of it is kept
+      await apiserver.stop("SIGKILL"); // otherwise it would wait a minute for watches to end
       await etcd.stop("SIGKILL");
       if (options.dir === undefined) rmSync(dir, { recursive: true, force: true });
     },

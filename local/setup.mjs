@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 /*
- * Everything that `npm start` and `npm test` need: dependencies, Node 24, Postgres, and a Kubernetes control plane; with
- * --alerts and --chart also the programs that test these, and with --e2e those of the chart instead of the control plane
- * (--kind: and kind).
- * Plain JavaScript without dependencies, for any Node from 20 on: it runs before there is anything else. The npm script
- * that follows runs in a new shell and so finds the Node that was installed here.
+ * Provides everything that `npm start` and `npm test` need: dependencies, Node 24, Postgres, and a Kubernetes control
+ * plane. --alerts and --chart add the tools that test these; --e2e gets the chart's tools instead of the control plane,
+ * and --kind adds kind.
+ * It runs before anything is installed, so it is plain JavaScript without dependencies, for Node 20 and later. The npm
+ * script that follows runs in a new shell and thus finds the Node that was installed here.
  */
 import { fileURLToPath } from "node:url";
 import { provideAlertTools } from "./setup/alert-tools.mjs";

@@ -1,3 +1,7 @@
+/*
+ * promtool tests the alert rules with Prometheus' own engine. It takes Go and minutes to build, so it is optional:
+ * without it, the alerts' tests are skipped and everything else works.
+ */
 import { join } from "node:path";
 import { isExecutable, moduleFolder, TOOLS_FOLDER } from "./assets.mjs";
 import { fillFolder } from "./control-plane.mjs";
@@ -8,14 +12,14 @@ const MODULE = new URL("promtool/", TOOLS_FOLDER);
 
 const promtoolFolder = (environment) => moduleFolder("promtool", MODULE, environment);
 
-/** The promtool that tests the alerts: that of the variable PROMTOOL, or the cache's; undefined where there is none. */
+/** The path of promtool: that in the variable PROMTOOL, or the cached one; undefined if there is neither. */
 export function findPromtool(environment = process.env) {
   return [environment.PROMTOOL, join(promtoolFolder(environment), "promtool")].find(
     (path) => path && isExecutable(path),
   );
 }
 
-/** Builds promtool where it is missing. That it cannot be built is told, and keeps nothing else from its work. */
+/** Builds promtool if it is missing. A failure is printed, but is not an error. */
 export async function provideAlertTools({ environment = process.env, build = buildPromtool } = {}) {
   if (findPromtool(environment) !== undefined) return;
   try {
@@ -28,7 +32,7 @@ export async function provideAlertTools({ environment = process.env, build = bui
 
 async function buildPromtool(folder) {
   const commands = ["github.com/prometheus/prometheus/cmd/promtool"];
-  // Service discovery is nothing that a test of rules needs.
+  // Leaves out service discovery, which a test of rules does not need.
   const tags = "remove_all_sd";
   await buildWithGo("promtool from its Go module (minutes, once)", MODULE, [
     { output: join(folder, "promtool"), commands, tags },

@@ -1,9 +1,13 @@
+/*
+ * Where tools are looked for and cached. All checkouts share one cache, because building a control plane takes minutes;
+ * the folders' names contain a hash of what they were built from, so that versions do not get mixed up.
+ */
 import { createHash } from "node:crypto";
 import { accessSync, constants, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 
-/** What a control plane is made of. envtest's archive has no kube-controller-manager, so it may be missing. */
+/** The programs of a control plane. envtest's archive lacks kube-controller-manager, so that one is optional. */
 export const REQUIRED = ["kube-apiserver", "etcd", "kubectl"];
 export const OPTIONAL = ["kube-controller-manager"];
 
@@ -11,24 +15,24 @@ export const KUBERNETES_VERSION = "v1.36.3";
 
 export const TOOLS_FOLDER = new URL("../tools/", import.meta.url);
 
-/** Where this project keeps what takes long to get; shared by all checkouts of it. */
+/** The folder for what takes long to get, shared by all checkouts of this project. */
 export function cacheFolder(environment = process.env) {
   return join(environment.XDG_CACHE_HOME || join(homedir(), ".cache"), "apitoken-operator");
 }
 
-/** The cache's folder of what is built from a Go module: another one for each platform and each version of the module. */
+/** The cache folder for what is built from a Go module. Each platform and each version of the module has its own. */
 export function moduleFolder(name, module, environment, prefix = "") {
   const hash = createHash("sha256").update(`${prefix}${process.platform} ${process.arch}`);
   for (const file of ["go.mod", "go.sum"]) hash.update(readFileSync(new URL(file, module)));
   return join(cacheFolder(environment), name, hash.digest("hex").slice(0, 16));
 }
 
-/** The cache's folder of the control plane. */
+/** The cache folder of the control plane. */
 export function controlPlaneFolder(environment = process.env) {
   return moduleFolder("control-plane", TOOLS_FOLDER, environment, `${KUBERNETES_VERSION} `);
 }
 
-/** The programs of a folder by name, or undefined when one that is required is missing or cannot be run. */
+/** The paths of a folder's programs by name; undefined if a required one is missing or not executable. */
 export function readAssets(folder) {
   const assets = {};
   for (const name of [...REQUIRED, ...OPTIONAL]) {
@@ -39,7 +43,7 @@ export function readAssets(folder) {
   return assets;
 }
 
-/** Whether there is a program that may be run. */
+/** Whether the path is an executable file. */
 export function isExecutable(path) {
   try {
     accessSync(path, constants.X_OK);
@@ -49,7 +53,7 @@ export function isExecutable(path) {
   }
 }
 
-/** The host's program of that name; undefined where there is none. */
+/** The path of a program of that name on the PATH; undefined if there is none. */
 export function findOnPath(name, { PATH = "" }) {
   return PATH.split(delimiter)
     .map((folder) => join(folder, name))
@@ -57,7 +61,7 @@ export function findOnPath(name, { PATH = "" }) {
 }
 
 /**
- * The control plane's programs, from KUBEBUILDER_ASSETS or the cache. Throws when the set-up has not run.
+ * The paths of the control plane's programs, from KUBEBUILDER_ASSETS or the cache. Throws if the set-up has not run.
  * @returns {{"kube-apiserver": string, etcd: string, kubectl: string, "kube-controller-manager"?: string}}
  */
 export function findAssets(environment = process.env) {

@@ -1,3 +1,7 @@
+/*
+ * The tools that test the chart: helm, kubeconform, the CRDs of the Prometheus operator and checkov. Each is optional
+ * on a developer's machine, where its tests are skipped; only in CI must helm exist.
+ */
 import { cpSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { cacheFolder, findOnPath, isExecutable, moduleFolder } from "./assets.mjs";
@@ -7,30 +11,31 @@ import { run, startProgress, tell } from "./progress.mjs";
 
 const MODULE = new URL("../chart-tools/", import.meta.url);
 const CRDS_MODULE = new URL("monitoring-crds/", MODULE);
-/** The kinds of the Prometheus operator that the chart has objects of. */
+/** The CRDs of the Prometheus operator for the kinds that the chart uses. */
 const CRDS = ["podmonitors", "prometheusrules", "servicemonitors"].map((kind) => `monitoring.coreos.com_${kind}.yaml`);
 const CHECKOV_VERSION = "3.3.30";
 
-/** The cache's folder of what is built from the Go module chart-tools: helm and kubeconform. */
+/** The cache folder for what is built from the Go module chart-tools: helm and kubeconform. */
 export function goToolsFolder(environment = process.env) {
   return moduleFolder("chart-tools", MODULE, environment);
 }
 
-/** The cache's folder of the Prometheus operator's CRDs. */
+/** The cache folder of the Prometheus operator's CRDs. */
 export function monitoringCrdsFolder(environment = process.env) {
   return moduleFolder("monitoring-crds", CRDS_MODULE, environment);
 }
 
 const hasAllCrds = (folder) => CRDS.every((file) => existsSync(join(folder, file)));
 
-/** The cache's folder of checkov, a Python environment of its own. */
+/** The cache folder of checkov: a Python virtual environment. */
 export function checkovFolder(environment = process.env) {
   return join(cacheFolder(environment), "checkov", `${CHECKOV_VERSION}-${process.platform}-${process.arch}`);
 }
 
 /**
- * What tests the chart, each undefined where it could not be had. HELM names another helm; monitoringCrds is a folder.
- * @returns {{helm?: string, kubeconform?: string, monitoringCrds?: string, checkov?: {command: string, args: string[]}}}
+ * The paths of the tools; those that are missing are left out. The variable HELM overrides helm's path. monitoringCrds
+ * is a folder. @returns {{helm?: string, kubeconform?: string, monitoringCrds?: string, checkov?: {command: string,
+ * args: string[]}}}
  */
 export function findChartTools(environment = process.env) {
   const built = (name) => {
@@ -45,14 +50,14 @@ export function findChartTools(environment = process.env) {
     ...(helm ? { helm } : {}),
     ...(kubeconform ? { kubeconform } : {}),
     ...(hasAllCrds(crds) ? { monitoringCrds: crds } : {}),
-    // Not by the script beside it, which names the folder that it was installed into at first.
+    // Not the script next to it, which refers to the temporary folder that it was installed into.
     ...(isExecutable(python) ? { checkov: { command: python, args: ["-m", "checkov.main"] } } : {}),
   };
 }
 
 /**
- * Gets what is missing, for the e2e helm and kubeconform alone. What cannot be had is told; tests that need it are skipped
- * then. In CI helm must be there, for without it nothing of the chart is tested.
+ * Gets the tools that are missing; for the e2e, only helm and kubeconform. A failure is printed, and the tests that
+ * need the tool are skipped. In CI a missing helm is an error, because then nothing of the chart would be tested.
  */
 export async function provideChartTools({
   environment = process.env,
@@ -84,12 +89,14 @@ async function attempt(what, isNeeded, get) {
   try {
     await get();
   } catch (error) {
-    if (isNeeded) throw new Error(`${what} cannot be had, and CI needs it: ${error.message}`);
-    tell(`${what} cannot be had: ${error.message.split("\n")[0]}; tests that need it are skipped`);
+    if (isNeeded) throw new Error(`could not get ${what}, which CI requires: ${error.message}`);
+    tell(`could not get ${what}: ${error.message.split("\n")[0]}; tests that depend on it are skipped`);
   }
 }
 
-/** Much of helm is in the build cache already when the control plane was built: its k8s.io modules are the same. */
+/**
+ * Fast if the control plane was built before: helm uses the same k8s.io modules, which are then in Go's build cache.
+ */
 async function buildGoTools(folder) {
   const helm = /helm\.sh\/helm\/v4 (v\S+)/.exec(readFileSync(new URL("go.mod", MODULE), "utf8"))?.[1];
   const commands = ["helm.sh/helm/v4/cmd/helm", "github.com/yannh/kubeconform/cmd/kubeconform"];
@@ -98,7 +105,7 @@ async function buildGoTools(folder) {
   ]);
 }
 
-/** They lie beside the operator's Go sources. */
+/** The CRDs are part of the module with the operator's Go sources. */
 async function downloadCrds(folder) {
   const module = "github.com/prometheus-operator/prometheus-operator";
   const sources = await downloadWithGo("the CRDs of the Prometheus operator (seconds, once)", CRDS_MODULE, module);

@@ -1,3 +1,8 @@
+/*
+ * The control plane must be easy to get on any machine: envtest's archive is fast but needs the internet, building from
+ * Go modules is slow but needs only a Go proxy. Each source is tried in turn, and every failure is explained at the
+ * end.
+ */
 import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -11,8 +16,9 @@ const ARCHIVE_TIMEOUT_MS = 10 * 60_000;
 const LEFTOVER_MS = 24 * 3_600_000;
 
 /**
- * Gets the control plane's programs from the first source that works, and says why the ones before did not.
- * @param {{environment?: object, download?: Function, build?: Function}} sources to be replaced in tests
+ * Gets the control plane's programs from the first source that works, and prints why earlier ones did not. Throws an
+ * Error with all reasons and remedies if none works. @param {{environment?: object, download?: Function, build?:
+ * Function}} sources, which tests replace
  */
 export async function provideControlPlane({
   environment = process.env,
@@ -22,7 +28,7 @@ export async function provideControlPlane({
   const given = environment.KUBEBUILDER_ASSETS;
   if (given) {
     if (readAssets(given)) return given;
-    tell(`KUBEBUILDER_ASSETS is ${given}, but that folder lacks one of ${REQUIRED.join(", ")}; going on without it`);
+    tell(`KUBEBUILDER_ASSETS is ${given}, but that folder lacks one of ${REQUIRED.join(", ")}; continuing without it`);
   }
   const folder = controlPlaneFolder(environment);
   if (readAssets(folder)) return folder;
@@ -37,11 +43,11 @@ export async function provideControlPlane({
       return folder;
     } catch (error) {
       reasons.push(`${name}: ${error.message}`);
-      tell(`${name} did not work: ${error.message.split("\n")[0]}`);
+      tell(`${name} failed: ${error.message.split("\n")[0]}`);
     }
   }
   throw new Error(
-    `no control plane (${KUBERNETES_VERSION}) could be had.\n${reasons.map((reason) => `  - ${reason}`).join("\n")}\n` +
+    `could not get a control plane (${KUBERNETES_VERSION}).\n${reasons.map((reason) => `  - ${reason}`).join("\n")}\n` +
       "Do one of these:\n" +
       "  - install Go 1.26 or newer (https://go.dev/dl/), so that it can be built from the Go module proxy, or\n" +
       "  - set KUBEBUILDER_ASSETS to a folder with kube-apiserver, etcd and kubectl, such as the one that\n" +
@@ -50,7 +56,8 @@ export async function provideControlPlane({
 }
 
 /**
- * Fills a temporary folder beside the wanted one and renames it: whoever looks sees all of it, or nothing.
+ * Fills a temporary folder next to the wanted one and renames it, so that nobody ever sees an incomplete folder. Throws
+ * an Error if something is missing in it.
  * @param {(folder: string) => unknown} isComplete whether a folder has everything that it should have
  */
 export async function fillFolder(folder, fill, isComplete = readAssets) {
@@ -61,7 +68,7 @@ export async function fillFolder(folder, fill, isComplete = readAssets) {
     await fill(temporary);
     if (!isComplete(temporary)) {
       const wanted = isComplete === readAssets ? REQUIRED.join(", ") : "its programs";
-      throw new Error(`one of ${wanted} is missing in it`);
+      throw new Error(`one of ${wanted} is missing from it`);
     }
     if (isComplete(folder)) return; // another set-up was faster
     rmSync(folder, { recursive: true, force: true });
@@ -71,7 +78,7 @@ export async function fillFolder(folder, fill, isComplete = readAssets) {
   }
 }
 
-/** What killed set-ups have left behind; younger folders may belong to one that is at work. */
+/** Removes what killed set-ups have left behind. More recent folders may belong to one that is still running. */
 function removeLeftovers(folder) {
   for (const name of readdirSync(dirname(folder))) {
     const path = join(dirname(folder), name);
@@ -80,7 +87,7 @@ function removeLeftovers(folder) {
   }
 }
 
-/** envtest's release for this platform, checked against the SHA-512 of the index. */
+/** Downloads envtest's release for this platform and checks it against the SHA-512 in the index. */
 async function downloadArchive(folder) {
   const platform = `${process.platform}-${process.arch === "x64" ? "amd64" : process.arch}`;
   const index = await (await get(INDEX_URL, INDEX_TIMEOUT_MS)).text();
@@ -101,7 +108,9 @@ async function downloadArchive(folder) {
   }
 }
 
-/** The newest release of our Kubernetes minor in the index: YAML of a fixed shape, read line by line. */
+/**
+ * Finds the newest release of our Kubernetes minor version. The index is YAML, matched by pattern to avoid a parser.
+ */
 export function findRelease(index, platform) {
   const minor = KUBERNETES_VERSION.split(".").slice(0, 2).join(".").replaceAll(".", "\\.");
   const pattern = new RegExp(
@@ -118,15 +127,15 @@ async function get(url, timeoutMs) {
   const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) }).catch((error) => {
     throw new Error(`${new URL(url).host} cannot be reached (${error.cause?.code ?? error.name})`);
   });
-  if (!response.ok) throw new Error(`${url} was answered with ${response.status}`);
+  if (!response.ok) throw new Error(`${url} answered with status ${response.status}`);
   return response;
 }
 
-/** Builds the programs from the Go module proxy: minutes, the first time. */
+/** Builds the programs from the Go module proxy, which takes minutes the first time. */
 async function buildFromModules(folder) {
   const [, minor] = KUBERNETES_VERSION.split(".");
   const version = "k8s.io/component-base/version";
-  // Without these the API server calls itself v0.0.0-master, and feature gates go wrong.
+  // Without these the API server reports itself as v0.0.0-master, which breaks its feature gates.
   const stamp = `-X ${version}.gitVersion=${KUBERNETES_VERSION} -X ${version}.gitMajor=1 -X ${version}.gitMinor=${minor}`;
   const commands = ["kube-apiserver", "kube-controller-manager", "kubectl"].map(
     (name) => `k8s.io/kubernetes/cmd/${name}`,

@@ -1,3 +1,7 @@
+/*
+ * `npm ci` before every `npm start` and `npm test` would take half a minute, so it runs only if the lockfile has
+ * changed since. An install that was killed must be noticed, too.
+ */
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,10 +10,10 @@ import { run, startProgress, tell } from "./progress.mjs";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-/** Written last: an install that was interrupted has none. */
+/** Written last, so that an interrupted install does not have it. */
 const STAMP = join(ROOT, "node_modules", ".apitoken-operator-set-up");
 
-/** `npm ci`, unless node_modules is what the lockfile says already. Node 24 comes with it (npm package "node"). */
+/** Runs `npm ci` unless node_modules matches the lockfile. That also installs Node 24 (npm package "node"). */
 export async function installDependencies() {
   const wanted = createHash("sha256")
     .update(readFileSync(join(ROOT, "package-lock.json")))
@@ -28,13 +32,13 @@ export async function installDependencies() {
   }
 }
 
-/** What npm fails with when another npm is at work in the same folder: that of a set-up which was killed, say. */
+/** npm's errors if another npm works in the same folder, such as that of a set-up that was killed. */
 const DISTURBED = /^npm error code (ENOTEMPTY|ENOENT|EEXIST|EBUSY)$/m;
 const TRIES = 5;
 const PAUSE_MS = 5_000;
 
 async function installUndisturbed() {
-  // Within an npm script the npm that runs it; its CLI is a JavaScript file.
+  // Inside an npm script this is the CLI of the npm that runs it, a JavaScript file.
   const npm = process.env.npm_execpath ? [process.execPath, process.env.npm_execpath] : ["npm"];
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -42,7 +46,7 @@ async function installUndisturbed() {
       return;
     } catch (error) {
       if (attempt === TRIES || !DISTURBED.test(error.message)) throw error;
-      tell("node_modules is being written by somebody else; trying again");
+      tell("another npm is writing node_modules; retrying");
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
   }

@@ -1,9 +1,13 @@
+/*
+ * Some tools are distributed only as source. Building them from Go modules with a checked-in go.sum pins their versions
+ * and hashes without our having to trust a download.
+ */
 import { fileURLToPath } from "node:url";
 import { run, startProgress } from "./progress.mjs";
 
 /**
- * Builds programs from a Go module of this project, with progress. Throws an error that says so when Go is not there.
- * @param {string} what as people are told of it, with how long it takes
+ * Builds programs from a Go module of this project and shows progress. Throws an Error if Go is not installed.
+ * @param {string} what what to show as being built, including how long it takes
  * @param {URL} module its folder
  * @param {{output: string, commands: string[], stamp?: string, tags?: string}[]} builds one after the other
  */
@@ -17,7 +21,8 @@ export async function buildWithGo(what, module, builds) {
 }
 
 /**
- * Gets the sources of a module that one of this project requires, checked against its go.sum. Throws like buildWithGo.
+ * Downloads the sources of a module that a Go module of this project requires, checked against go.sum. Throws like
+ * buildWithGo.
  * @param {string} path the required module's
  * @returns {Promise<string>} the folder that they are in, read-only
  */

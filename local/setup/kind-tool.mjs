@@ -1,3 +1,7 @@
+/*
+ * kind provides the cluster for the e2e test. Most machines that can run it have it installed, so it is built only if
+ * it is missing.
+ */
 import { join } from "node:path";
 import { findOnPath, isExecutable, moduleFolder, TOOLS_FOLDER } from "./assets.mjs";
 import { fillFolder } from "./control-plane.mjs";
@@ -8,19 +12,19 @@ const MODULE = new URL("kind/", TOOLS_FOLDER);
 
 const kindFolder = (environment) => moduleFolder("kind", MODULE, environment);
 
-/** The kind that makes the e2e's cluster: that of the variable KIND, the host's, or the cache's; else undefined. */
+/** The path of kind: that in the variable KIND, the host's, or the cached one; undefined if there is none. */
 export function findKind(environment = process.env) {
   const candidates = [environment.KIND, findOnPath("kind", environment), join(kindFolder(environment), "kind")];
   return candidates.find((path) => path && isExecutable(path));
 }
 
-/** Builds kind where it is missing. That it cannot be built is told. */
+/** Builds kind if it is missing. A failure is printed, but is not an error. */
 export async function provideKind({ environment = process.env, build = buildKind } = {}) {
   if (findKind(environment) !== undefined) return;
   try {
     await fillFolder(kindFolder(environment), build, (folder) => isExecutable(join(folder, "kind")));
   } catch (error) {
-    tell(`kind cannot be had: ${error.message}`);
+    tell(`could not get kind: ${error.message}`);
   }
 }
 

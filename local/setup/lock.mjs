@@ -1,10 +1,14 @@
+/*
+ * `npm start` in one terminal and `npm test` in another would install into the same folders at once. A lock file with
+ * the owner's process id makes the second one wait, and does not block forever if the owner was killed.
+ */
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cacheFolder } from "./assets.mjs";
 import { tell } from "./progress.mjs";
 
-/** Runs `work` while no other set-up of this checkout runs. A lock whose owner has died counts for nothing. */
+/** Runs `work` while no other set-up of this checkout runs. A lock whose owner has died is ignored. */
 export async function withLock(checkout, work) {
   const folder = join(cacheFolder(), "locks");
   mkdirSync(folder, { recursive: true });

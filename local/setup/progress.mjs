@@ -1,8 +1,12 @@
+/*
+ * The set-up may take minutes on its first run, and a person who sees nothing stops it. So each step shows what it does
+ * and for how long; a tool's own output is shown only if the tool fails.
+ */
 import { spawn } from "node:child_process";
 
 const REPEAT_MS = process.stderr.isTTY ? 1_000 : 15_000;
 
-/** Says what is being done, and for how long already. To standard error: standard output belongs to the programs. */
+/** Shows what is being done and for how long, on standard error, because standard output belongs to the programs. */
 export function startProgress(what) {
   const startedAtMs = Date.now();
   const seconds = () => Math.round((Date.now() - startedAtMs) / 1_000);
@@ -23,7 +27,7 @@ export function tell(text) {
   process.stderr.write(`set-up: ${text}\n`);
 }
 
-/** Runs a program silently. Rejects with the end of its output when it fails: that is when somebody wants to see it. */
+/** Runs a program silently and resolves with its output. Rejects with the end of its output if it fails. */
 export function run(command, args, options = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });

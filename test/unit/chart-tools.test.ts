@@ -62,15 +62,15 @@ test("the host's programs do as well, HELM first", async () => {
   expect(findChartTools({ ...environment, HELM: "/opt/helm" }).helm).toBe("/opt/helm");
 });
 
-test("what cannot be had is told, and nothing is left of the attempt", async () => {
+test("a tool that cannot be provided is reported, and the attempt leaves nothing behind", async () => {
   const all = { build: fails("Go is not installed"), download: fails("no module"), install: fails("no network") };
   await provideChartTools({ environment, ...all });
   expect(findChartTools(environment)).toEqual({});
   expect(said.join("")).toContain(
-    "helm and kubeconform cannot be had: Go is not installed; tests that need it are skipped",
+    "could not get helm and kubeconform: Go is not installed; tests that depend on it are skipped",
   );
-  expect(said.join("")).toContain("the CRDs of the Prometheus operator cannot be had: no module");
-  expect(said.join("")).toContain("checkov cannot be had: no network");
+  expect(said.join("")).toContain("could not get the CRDs of the Prometheus operator: no module");
+  expect(said.join("")).toContain("could not get checkov: no network");
   expect(existsSync(goToolsFolder(environment))).toBe(false);
 });
 
@@ -81,5 +81,5 @@ test("the e2e needs helm alone", async () => {
 
 test("CI goes no further without helm", async () => {
   const all = provideChartTools({ environment: { ...environment, CI: "true" }, build: fails("no Go"), install });
-  await expect(all).rejects.toThrow("helm and kubeconform cannot be had, and CI needs it: no Go");
+  await expect(all).rejects.toThrow("could not get helm and kubeconform, which CI requires: no Go");
 });

@@ -67,7 +67,7 @@ describe("the control plane comes from", () => {
 
   test("the archive, else the build, with the reason", async () => {
     await provideControlPlane({ environment, download: fails("unreachable"), build: works });
-    expect(said.join("")).toContain("the envtest archive did not work: unreachable");
+    expect(said.join("")).toContain("the envtest archive failed: unreachable");
     expect(readAssets(controlPlaneFolder(environment))).toBeDefined();
   });
 
