@@ -5,29 +5,9 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { controllerCommand } from "../../../src/controller/command.ts";
-import { migrateCommand } from "../../../src/migrate/command.ts";
-import type { Command } from "../../../src/runtime/command/declare.ts";
 import { formatHelp } from "../../../src/runtime/command/help.ts";
 import { findCall } from "../../../src/runtime/command/parse.ts";
-
-const PROGRAMS: readonly Command[] = [controllerCommand, migrateCommand];
-
-interface Entry {
-  /** As it is typed. */
-  readonly line: string;
-  readonly program: Command;
-  readonly command: Command;
-  readonly path: readonly string[];
-}
-
-function listCommands(program: Command, command = program, path: readonly string[] = [program.name]): Entry[] {
-  const children = command.commands ?? [];
-  return [
-    { line: path.join(" "), program, command, path },
-    ...children.flatMap((child) => listCommands(program, child, [...path, child.name])),
-  ];
-}
+import { listCommands, PROGRAMS } from "./programs.ts";
 
 const entries = PROGRAMS.flatMap((program) => listCommands(program));
 

@@ -1,0 +1,25 @@
+/*
+ * Every program and command, for the tests that hold all of them to the same form.
+ */
+import { controllerCommand } from "../../../src/controller/command.ts";
+import { migrateCommand } from "../../../src/migrate/command.ts";
+import type { Command } from "../../../src/runtime/command/declare.ts";
+
+export const PROGRAMS: readonly Command[] = [controllerCommand, migrateCommand];
+
+export interface Entry {
+  /** As it is typed. */
+  readonly line: string;
+  readonly program: Command;
+  readonly command: Command;
+  readonly path: readonly string[];
+}
+
+/** The program itself, its commands, and theirs. */
+export function listCommands(program: Command, command = program, path: readonly string[] = [program.name]): Entry[] {
+  const children = command.commands ?? [];
+  return [
+    { line: path.join(" "), program, command, path },
+    ...children.flatMap((child) => listCommands(program, child, [...path, child.name])),
+  ];
+}
