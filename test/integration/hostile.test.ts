@@ -147,7 +147,7 @@ describe("what a user may write", () => {
       { owner: "alice", description: "\u001b[31m" },
       "without control characters",
     ],
-    ["a key named ..", { owner: "alice", secret: { key: ".." } }, "neither '.' nor begin with '..'"],
+    ["a key named ..", { owner: "alice", secret: { key: ".." } }, "must not be '.' or start with '..'"],
     ["a duration that no number holds", { owner: "alice", duration: "99999999999999h" }, "must be a Go duration"],
   ])("%s is refused, with what is right", async (_, spec, message) => {
     const error = await cluster.apply("wrong", spec).catch((cause: unknown) => cause);
