@@ -1,11 +1,16 @@
-import { readFileSync, writeFileSync } from "node:fs";
-import { parseArgs } from "node:util";
+/*
+ * `npm run bench`: runs the benches one after the other, so that none takes the machine away from another.
+ */
+import { writeFileSync } from "node:fs";
 import { benchBystander } from "./bystander.ts";
 import { benchCleanup } from "./cleanup.ts";
 import { benchCleanupLarge } from "./cleanup-large.ts";
 import { benchCreate } from "./create.ts";
 import type { Bench, Figures } from "./figures.ts";
+import { readMachine } from "./machine.ts";
+import { type BenchOptions, formatHelp, readOptions } from "./options.ts";
 import { benchPartition } from "./partition.ts";
+import { formatRecord } from "./record.ts";
 import { formatComparison, formatFigures } from "./report.ts";
 import { benchRestart } from "./restart.ts";
 import { benchRotate } from "./rotate.ts";
@@ -22,45 +27,31 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   partition: benchPartition,
 };
 
-const HELP = `npm run bench: measures the programs against what the machine can do at best, in one run
+const options = readCommandLine();
+if (options.needsHelp) process.stdout.write(formatHelp(Object.keys(BENCHES)));
+else await runBenches(options);
 
-  npm run bench                     all of it, as a table
-  npm run bench -- --only NAME      one of ${Object.keys(BENCHES).join(", ")}
-  npm run bench -- --json FILE      also writes the figures to FILE, as one flat object
-  npm run bench -- --compare FILE   also prints how they differ from those that --json wrote to FILE
-  npm run bench -- --help           print this
-`;
-
-const { values: options } = parseArgs({
-  options: {
-    only: { type: "string" },
-    json: { type: "string" },
-    compare: { type: "string" },
-    help: { type: "boolean" },
-  },
-});
-
-if (options.help) {
-  process.stdout.write(HELP);
-} else if (options.only !== undefined && !Object.hasOwn(BENCHES, options.only)) {
-  process.stderr.write(`there is no bench "${options.only}"\n\n${HELP}`);
-  process.exitCode = 2;
-} else {
-  await runBenches();
+function readCommandLine(): BenchOptions {
+  try {
+    return readOptions(process.argv.slice(2), Object.keys(BENCHES));
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n\n${formatHelp(Object.keys(BENCHES))}`);
+    process.exit(2);
+  }
 }
 
-async function runBenches(): Promise<void> {
-  // Read first: a mistyped name must not cost an hour.
-  const before =
-    options.compare === undefined ? undefined : (JSON.parse(readFileSync(options.compare, "utf8")) as Figures);
+async function runBenches({ only, json, before }: BenchOptions): Promise<void> {
+  const machine = await readMachine();
   const figures: Figures = {};
   for (const [name, bench] of Object.entries(BENCHES)) {
-    if (options.only !== undefined && options.only !== name) continue;
+    if (only !== undefined && only !== name) continue;
     const tell = (text: string) => process.stderr.write(`${name}: ${text}\n`);
     tell("begins");
     Object.assign(figures, await bench(tell));
   }
-  process.stdout.write(`${formatFigures(figures)}\n`);
-  if (before !== undefined) process.stdout.write(`\n${formatComparison(before, figures)}\n`);
-  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(figures, undefined, 2)}\n`);
+  const record = { date: new Date().toISOString(), machine, figures };
+  // First of all: what took an hour to measure must not be lost by a fault of what follows.
+  if (json !== undefined) writeFileSync(json, formatRecord(record));
+  process.stdout.write(`${formatFigures(record)}\n`);
+  if (before !== undefined) process.stdout.write(`\n${formatComparison(before.record, record)}\n`);
 }

@@ -1,11 +1,11 @@
 /*
  * The figures as tables for people: against what they should reach, and against an earlier run.
  */
-import { cpus, totalmem } from "node:os";
-import type { Figures } from "./figures.ts";
+import { formatMachine } from "./machine.ts";
+import type { BenchRecord } from "./record.ts";
 
 /** What the figures should reach; those without a bar are there to be compared with the next run. */
-export const BARS: Readonly<Record<string, readonly ["≤" | "≥", number]>> = {
+const BARS: Readonly<Record<string, readonly ["≤" | "≥", number]>> = {
   startup_ms: ["≤", 300],
   create_over_bare: ["≤", 1.5],
   restart_writes: ["≤", 0],
@@ -20,28 +20,36 @@ export const BARS: Readonly<Record<string, readonly ["≤" | "≥", number]>> = 
   partition_over_raw: ["≤", 1.3],
 };
 
-/** One line per figure with its bar, below a line that names the machine's size. */
-export function formatFigures(figures: Figures): string {
+/** One line per figure with its bar, below a line on the machine. */
+export function formatFigures({ machine, figures }: BenchRecord): string {
   const rows = Object.entries(figures).map(([key, value]) =>
     `  ${key.padEnd(32)}${formatNumber(value).padStart(12)}  ${describeBar(key, value)}`.trimEnd(),
   );
-  const gib = Math.round(totalmem() / 2 ** 30);
-  return [`on ${cpus().length} cores, ${gib} GiB, Node ${process.versions.node}`, ...rows].join("\n");
+  return [`on ${formatMachine(machine)}`, ...rows].join("\n");
 }
 
-/** One line per figure that either run has: before, now, and the change in percent. */
-export function formatComparison(before: Figures, now: Figures): string {
+/** One line per figure that either run has: before, now, and the change in percent. Warns if the machines differ. */
+export function formatComparison(earlier: BenchRecord, current: BenchRecord): string {
+  const [before, now] = [earlier.figures, current.figures];
   const keys = [...new Set([...Object.keys(before), ...Object.keys(now)])];
   const rows = keys.map((key) => {
     const cells = [before[key], now[key]].map((value) => (value === undefined ? "-" : formatNumber(value)));
-    const [old = "-", current = "-"] = cells.map((cell) => cell.padStart(12));
+    const [oldCell = "", newCell = ""] = cells.map((cell) => cell.padStart(12));
     const bar = now[key] === undefined ? "" : describeBar(key, now[key]);
-    return `  ${key.padEnd(32)}${old}${current}${describeChange(before[key], now[key]).padStart(10)}  ${bar}`.trimEnd();
+    return `  ${key.padEnd(32)}${oldCell}${newCell}${describeChange(before[key], now[key]).padStart(10)}  ${bar}`.trimEnd();
   });
   return [
+    ...describeOrigin(earlier, current),
     `  ${"figure".padEnd(32)}${"before".padStart(12)}${"now".padStart(12)}${"change".padStart(10)}`,
     ...rows,
   ].join("\n");
+}
+
+/** When the earlier run was and, if it was on another machine, on which. */
+function describeOrigin(earlier: BenchRecord, current: BenchRecord): string[] {
+  const [before, now] = [earlier, current].map(({ machine }) => formatMachine(machine));
+  const since = `compared with the run of ${earlier.date.slice(0, 10)}`;
+  return before === now ? [since] : [`${since}, which was on another machine or other versions:`, `  ${before}`];
 }
 
 function describeChange(before: number | undefined, now: number | undefined): string {
