@@ -1,6 +1,6 @@
 /*
- * `npm ci` before every `npm start` and `npm test` would take half a minute, so it runs only if the lockfile has
- * changed since. An install that was killed must be noticed, too.
+ * `npm ci` before every `npm start` and `npm test` would take too long, so it runs only if the lockfile has changed. An
+ * install that was killed must be noticed, too.
  */
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";

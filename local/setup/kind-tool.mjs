@@ -1,6 +1,5 @@
 /*
- * kind provides the cluster for the e2e test. Most machines that can run it have it installed, so it is built only if
- * it is missing.
+ * kind provides the cluster for the e2e test. Many developers have it already, so it is built only if it is missing.
  */
 import { join } from "node:path";
 import { findOnPath, isExecutable, moduleFolder, TOOLS_FOLDER } from "./assets.mjs";

@@ -1,36 +1,40 @@
+/*
+ * The faults that only an HTTP proxy can play: status codes, empty lists, expired or broken watches. Faults of the
+ * network itself are in proxy.ts.
+ */
 import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Agent, createServer, request as send } from "node:https";
 import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
 
-/** How an API server, or what stands before it, misbehaves. */
+/** A way in which an API server, or a proxy in front of it, misbehaves. */
 export type ApiFault =
   | { readonly kind: "status"; readonly code: number; readonly retryAfterSeconds?: number }
-  /** A list without items, otherwise right. */
+  /** A list without items that is otherwise correct. */
   | { readonly kind: "empty list" }
-  /** A watch that says at once that its version has expired (410). */
+  /** A watch that reports at once that its version has expired (410). */
   | { readonly kind: "expired" }
   /** A watch that breaks off in the middle of the next line. */
   | { readonly kind: "truncated" };
 
 export type ApiCall = "all" | "lists" | "watches" | "calls";
 
-/** A server before the API server that speaks HTTP on both sides. */
+/** An HTTP proxy in front of the API server. */
 export interface ApiProxy {
   readonly port: number;
-  /** How many answers were faulty. */
+  /** How many answers were made faulty. */
   readonly faults: number;
-  /** From now on such calls go wrong, each by the first rule that is about it. */
+  /** From now on calls fail as these rules say; for each call, the first rule that matches it counts. */
   play(...rules: readonly (readonly [on: ApiCall, fault: ApiFault])[]): void;
-  /** Ends the watches of now, in order, so that they begin anew. */
+  /** Ends all open watches properly, so that clients start new ones. */
   endWatches(): void;
   close(): Promise<void>;
 }
 
 /**
- * Starts one before the API server of a kubeconfig that `startControlPlane` has written. It serves with the API
- * server's own certificate, so that the same kubeconfig, with another port, leads through it.
+ * Starts a proxy in front of the API server of a kubeconfig that `startControlPlane` has written. It uses the API
+ * server's own certificate, so the same kubeconfig works with the proxy's port.
  */
 export async function startApiProxy(kubeconfigPath: string): Promise<ApiProxy> {
   const { hostname, port } = new URL(readServer(kubeconfigPath));
@@ -99,7 +103,7 @@ export async function startApiProxy(kubeconfigPath: string): Promise<ApiProxy> {
   };
 }
 
-/** Whatever asks for pages is a reflector's list. */
+/** Only reflectors request lists in pages, so a GET with a limit is one of their lists. */
 function classify({ method, url = "" }: IncomingMessage): ApiCall {
   const { searchParams } = new URL(url, "https://localhost");
   if (searchParams.get("watch") === "true") return "watches";

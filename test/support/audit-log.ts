@@ -1,6 +1,9 @@
+/*
+ * Some tests must prove that a replica wrote nothing. Only the API server's own audit log is a witness for that.
+ */
 import { readFileSync } from "node:fs";
 
-/** One write that the API server was asked for (audit.k8s.io/v1), as far as tests look at it. */
+/** One write request from the audit log (audit.k8s.io/v1), with the fields that tests use. */
 export interface AuditedWrite {
   readonly verb: string;
   readonly userAgent: string;
@@ -10,7 +13,7 @@ export interface AuditedWrite {
   readonly responseStatus?: { readonly code?: number };
 }
 
-/** The writes that the API server carried out for a replica, by its own log; Leases do not count. */
+/** The successful writes of a replica since a time, according to the API server's audit log, except to Leases. */
 export function readWrites(auditLogPath: string, identity: string, since: Date): AuditedWrite[] {
   return readFileSync(auditLogPath, "utf8")
     .split("\n")

@@ -1,3 +1,7 @@
+/*
+ * Unit tests state only what matters to them: each builder returns a complete and ordinary object, and a test overrides
+ * the fields that its sentence is about.
+ */
 import type {
   AppliedPolicy,
   DesiredSecret,
@@ -8,7 +12,7 @@ import type {
   TokenRow,
 } from "../../src/token/model.ts";
 
-/** The time at which all unit tests take place. */
+/** The current time in all unit tests. */
 export const NOW = new Date("2026-06-01T12:00:00Z");
 
 export const HOUR_MS = 3_600_000;
@@ -54,7 +58,7 @@ export function aDesiredSecret(overrides: Partial<DesiredSecret> = {}): DesiredS
   return { name: "demo", key: "token", data: {}, labels: {}, annotations: {}, isRetained: false, ...overrides };
 }
 
-/** A live row, as it is an hour after its issue. */
+/** A live row, one hour after its issue. */
 export function aTokenRow(overrides: Partial<TokenRow> = {}): TokenRow {
   const issuedAt = overrides.issuedAt ?? new Date(NOW.getTime() - HOUR_MS);
   return {
@@ -91,7 +95,7 @@ export function aResource(overrides: Partial<ObservedResource> = {}): ObservedRe
   };
 }
 
-/** By default: an ApiToken that nothing was done for yet. */
+/** By default, an ApiToken for which nothing has been done yet. */
 export function anObserved(overrides: Partial<Observed> = {}): Observed {
   return {
     now: NOW,
@@ -117,7 +121,7 @@ export function aConvergedObserved(overrides: Partial<Observed> = {}, row: Parti
   });
 }
 
-/** The wanted Secret, ours and as it should be. */
+/** The wanted Secret: ours, and as it should be. */
 export function aSecret(overrides: Partial<Observed["secret"] & { state: "ours" }> = {}): Observed["secret"] {
   return {
     state: "ours",

@@ -1,3 +1,7 @@
+/*
+ * All test files share one control plane, because starting one takes seconds. Each works in a namespace of its own,
+ * with an admin's rights, so that it sees what the controller does without going through the controller's code.
+ */
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { inject } from "vitest";
@@ -9,14 +13,14 @@ import { secretsPath } from "../../src/kube/resources/secret-api.ts";
 import { createTransport, type KubeTransport } from "../../src/kube/transport.ts";
 import type { Condition } from "../../src/token/model.ts";
 
-/** A test's view of the cluster: as its admin, in one namespace of the test's own. */
+/** A test's view of the cluster: an admin's, in the test's own namespace. */
 export interface TestCluster {
   readonly transport: KubeTransport;
   readonly namespace: string;
   readonly kubeconfigPath: string;
   /** Creates an ApiToken and returns it as stored. */
   apply(name: string, spec: object): Promise<ApiToken>;
-  /** Changes its spec by a JSON merge patch. */
+  /** Changes the spec of an ApiToken with a JSON merge patch. */
   patch(name: string, spec: object): Promise<ApiToken>;
   /** Sets annotations of an ApiToken. */
   annotate(name: string, annotations: Readonly<Record<string, string | null>>): Promise<ApiToken>;
@@ -79,7 +83,7 @@ async function orUndefined<T>(request: Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** The token in a Secret, in plain text. */
+/** The plaintext of the token in a Secret. */
 export function readToken(secret: Secret | undefined, key = "token"): string {
   return Buffer.from(secret?.data?.[key] ?? "", "base64").toString();
 }

@@ -1,3 +1,6 @@
+/*
+ * Commands are tested as processes, because exit codes, streams and argument parsing are what their users depend on.
+ */
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { TestCluster } from "./cluster.ts";
@@ -5,14 +8,14 @@ import { controllerSettings } from "./controllers.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/controller/main.ts", import.meta.url));
 
-/** What a command has said, and its exit code. */
+/** A command's output and exit code. */
 export interface CommandResult {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** Runs a command of the controller, such as `doctor`, to its end: as a process, without a terminal. */
+/** Runs a command of the controller, such as `doctor`, as a process without a terminal, and waits for its end. */
 export function runCommand(
   cluster: TestCluster,
   databaseUrl: string,

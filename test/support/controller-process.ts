@@ -1,3 +1,7 @@
+/*
+ * Some tests must kill a controller, freeze it or send it signals, which needs a real process. Everything else uses
+ * controllers.ts, which is faster.
+ */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,17 +12,17 @@ import { controllerSettings } from "./controllers.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-/** A controller as a process of its own, to be killed, stopped and listened to. */
+/** A controller that runs in its own process. */
 export interface ControllerProcess {
   readonly identity: string;
   readonly port: number;
   readonly process: BackgroundProcess;
   readLog(): string;
-  /** Ends it, if it still runs, and forgets its log. */
+  /** Kills it if it still runs, and deletes its log. */
   dispose(): Promise<void>;
 }
 
-/** Starts one, and returns when it is ready. */
+/** Starts a controller and waits until it is ready. */
 export async function startControllerProcess(
   cluster: TestCluster,
   databaseUrl: string,
@@ -31,7 +35,7 @@ export async function startControllerProcess(
   return controller;
 }
 
-/** Starts one, which may never become ready. */
+/** Starts a controller without waiting until it is ready. */
 export async function launchControllerProcess(
   cluster: TestCluster,
   databaseUrl: string,

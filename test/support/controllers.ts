@@ -1,3 +1,7 @@
+/*
+ * Integration tests run the whole controller in their own process: that is fast, and a test can put faults between it
+ * and the outside.
+ */
 import { randomBytes } from "node:crypto";
 import { type ControllerConfig, readControllerConfig } from "../../src/controller/config.ts";
 import { type Controller, startController } from "../../src/controller/controller.ts";
@@ -10,16 +14,16 @@ import type { TestCluster } from "./cluster.ts";
 
 export interface TestControllerOptions {
   readonly identity?: string;
-  /** Settings over those of a test: one namespace, quick leases. */
+  /** Settings that override a test's usual ones (one namespace, short leases). */
   readonly settings?: Readonly<Record<string, string>>;
-  /** Puts something between the controller and the outside: a fault, a count. */
+  /** Wraps the controller's connections, to play faults or to count calls. */
   readonly wrapTransport?: (transport: KubeTransport) => KubeTransport;
   readonly wrapDatabase?: (database: Database) => Database;
 }
 
 export type TestController = Controller & { readonly identity: string; readonly config: ControllerConfig };
 
-/** The environment of a controller that looks at the test's namespace alone, and keeps its own things there. */
+/** The environment of a controller that watches only the test's namespace and keeps its keyring and Lease there. */
 export function controllerSettings(cluster: TestCluster, databaseUrl: string): Record<string, string> {
   return {
     DATABASE_URL: databaseUrl,
@@ -70,8 +74,8 @@ export async function startTestController(
 }
 
 /**
- * OwnerBlocks are cluster-wide, and the tests' controllers have databases of their own: of one block they would tell
- * different things, in turns, without end. Each sees those that are named after its namespace.
+ * OwnerBlocks are cluster-scoped, but each test's controller has its own database. Two controllers would overwrite each
+ * other's status of the same block forever. So each sees only the blocks that are named after its namespace.
  */
 function ignoreOthersBlocks(transport: KubeTransport, { namespace }: TestCluster): KubeTransport {
   const isOurs = ({ metadata }: Stored) => metadata.name?.startsWith(namespace);
@@ -92,14 +96,14 @@ function ignoreOthersBlocks(transport: KubeTransport, { namespace }: TestCluster
   };
 }
 
-/** The value of a metric without labels, or of the one line that begins so. */
+/** The value of the metric on the line that begins with this name and labels; 0 if there is none. */
 export async function readMetric(controller: Pick<Controller, "port">, line: string): Promise<number> {
   const text = await (await fetch(`http://127.0.0.1:${controller.port}/metrics`)).text();
   const found = text.split("\n").find((candidate) => candidate.startsWith(`${line} `));
   return found === undefined ? 0 : Number(found.slice(line.length + 1));
 }
 
-/** Whether a controller leads, hears of changes in the database, and has nothing left to do: its figures are final. */
+/** Whether a controller leads, listens for changes in the database and has nothing to do, so its metrics are final. */
 export async function isSettled(controller: Pick<Controller, "port">): Promise<boolean> {
   const [isDatabaseAvailable, isAtRest] = await Promise.all([
     readMetric(controller, "apitoken_database_available"),
@@ -108,7 +112,7 @@ export async function isSettled(controller: Pick<Controller, "port">): Promise<b
   return isDatabaseAvailable === 1 && isAtRest;
 }
 
-/** Whether a controller leads and has nothing left to do now. */
+/** Whether a controller leads and currently has nothing to do. */
 export async function isIdle(controller: Pick<Controller, "port">): Promise<boolean> {
   const [leading, depth, busy] = await Promise.all(
     ["apitoken_leading", "apitoken_queue_depth", "apitoken_queue_busy"].map((name) => readMetric(controller, name)),

@@ -1,14 +1,18 @@
+/*
+ * What happens after a restored backup is tested without a backup: swapping the rows of a running database does the
+ * same to a controller in a fraction of the time.
+ */
 import { runAsSuperuser } from "../../local/postgres-server.ts";
 
 const TABLES = ["tokens", "blocked_owners", "leader_epoch"];
 
-/** Puts aside what the database holds now. */
+/** Copies the current rows. */
 export async function copyDatabase(url: string): Promise<void> {
   const copies = TABLES.map((table) => `create table copy.${table} as table apitoken.${table};`);
   await runAsSuperuser(url, `drop schema if exists copy cascade; create schema copy; ${copies.join(" ")}`);
 }
 
-/** Puts the database back to the copy as a restore does: no trigger sees it, and every connection is cut. */
+/** Replaces the rows by the copy, as a restore would: without triggers, and cutting every connection. */
 export async function restoreDatabase(url: string): Promise<void> {
   const swaps = TABLES.map(
     (table) => `delete from apitoken.${table}; insert into apitoken.${table} select * from copy.${table};`,

@@ -1,3 +1,7 @@
+/*
+ * Every test file gets its own database, cloned from a migrated template, and looks at rows as the superuser: tests
+ * judge by what is stored, not by what the program reports.
+ */
 import { randomBytes } from "node:crypto";
 import { inject } from "vitest";
 import { runAsSuperuser } from "../../local/postgres-server.ts";
@@ -7,7 +11,7 @@ import { type VerifiedToken, verifyToken } from "../../src/postgres/verify.ts";
 import type { TestCluster } from "./cluster.ts";
 import { TEMPLATE_DATABASE } from "./global-setup.ts";
 
-/** Makes a migrated database of the test's own; returns the superuser's URL of it. */
+/** Creates a migrated database for one test file. Returns its URL for the superuser. */
 export async function createTestDatabase(): Promise<string> {
   const { postgresUrl } = inject("servers");
   const name = `test_${randomBytes(6).toString("hex")}`;
@@ -15,7 +19,7 @@ export async function createTestDatabase(): Promise<string> {
   return postgresUrl.replace(/\/postgres$/, `/${name}`);
 }
 
-/** A row of apitoken.tokens, as a test looks at it. */
+/** A row of apitoken.tokens, with the columns that tests use. */
 export interface TokenRowView {
   id: string;
   cluster_id: string;
@@ -34,7 +38,7 @@ export interface TokenRowView {
   is_live: boolean;
 }
 
-/** All rows of a name, oldest revision first, by the database's own word. */
+/** All rows of an ApiToken's name, oldest first. */
 export function findRows(url: string, name: string): Promise<TokenRowView[]> {
   return runAsSuperuser<TokenRowView>(
     url,
@@ -44,7 +48,7 @@ export function findRows(url: string, name: string): Promise<TokenRowView[]> {
   );
 }
 
-/** The audit trail of a name, in the order in which it was written. */
+/** The audit trail of an ApiToken's name, in the order in which it was written. */
 export function findEvents(
   url: string,
   name: string,
@@ -52,7 +56,9 @@ export function findEvents(
   return runAsSuperuser(url, "select * from apitoken.security_events where name = $1 order by id", [name]);
 }
 
-/** Whether a token is live by the project's own code: its row exists, its hash fits, and the database says it is live. */
+/**
+ * Whether a token is live by the project's own code: its row exists, its hash fits, and the database says it is live.
+ */
 export async function verifies(cluster: TestCluster, url: string, plaintext: string): Promise<boolean> {
   return (await verify(cluster, url, plaintext)) !== undefined;
 }

@@ -1,6 +1,9 @@
+/*
+ * A fixed pause is either too short on a busy machine or wastes time on every other, so tests wait for conditions.
+ */
 /**
- * Calls `check` until it neither throws nor returns false, and returns what it returned; throws its last error when
- * the time is over.
+ * Calls `check` until it neither throws nor returns false, and returns its result. After the timeout, throws its last
+ * error.
  */
 export async function eventually<T>(
   check: () => T | Promise<T>,
@@ -11,7 +14,7 @@ export async function eventually<T>(
     try {
       const result = await check();
       if (result !== false) return result;
-      throw new Error(`the condition did not come true: ${check}`);
+      throw new Error(`the condition did not become true: ${check}`);
     } catch (error) {
       if (performance.now() > endsAtMs) throw error;
     }

@@ -1,28 +1,32 @@
+/*
+ * A controller can crash between any two writes. With this tap a test can place a crash, or a lost answer, after each
+ * one in turn, and then check that the next controller heals it.
+ */
 import { KubeUnreachableError } from "../../src/kube/api-error.ts";
 import type { KubeTransport } from "../../src/kube/transport.ts";
 import type { Database, Statement } from "../../src/postgres/database.ts";
 import { DatabaseUnavailableError } from "../../src/postgres/errors.ts";
 
-/** What happens to a controller at its k-th write: the write is carried out in any case. */
+/** What happens to a controller after its k-th write, which is carried out in any case. */
 export type Fault =
-  /** The process is dead from then on: nothing that it still tries has an effect. */
+  /** From then on the process is dead: nothing that it still tries has any effect. */
   | "crash"
   /** The answer is lost: the caller sees an error. */
   | "lost reply";
 
-/** Counts the writes that pass, and plays a fault at one of them. */
+/** Counts writes, and plays a fault at one of them. */
 export interface WriteTap {
-  /** How many writes have passed, in the order in which they were made. */
+  /** The writes so far, in order. */
   readonly writes: readonly string[];
   /** Whether the fault has happened. */
   readonly hasFired: boolean;
-  /** Whether it was a crash. */
+  /** Whether the fault was a crash. */
   readonly isDead: boolean;
   wrapTransport(transport: KubeTransport): KubeTransport;
   wrapDatabase(database: Database): Database;
 }
 
-/** Without a fault it only counts. Writes of the Lease do not count: they are not about any ApiToken. */
+/** Creates a tap; without `at` it only counts. Writes to the Lease do not count, as they concern no ApiToken. */
 export function createWriteTap(at?: { fault: Fault; write: number }): WriteTap {
   const writes: string[] = [];
   let isDead = false;

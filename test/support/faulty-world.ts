@@ -1,3 +1,7 @@
+/*
+ * The set-up for tests of outages: everything that the controller says to its servers goes through proxies that play
+ * faults, while the test itself sees both servers undisturbed.
+ */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,18 +18,18 @@ import { type ClusterResources, createClusterResources } from "./policies.ts";
 import { startTcpProxy, type TcpProxy } from "./proxy.ts";
 import { issueToken } from "./resources.ts";
 
-/** A controller that reaches the API server and the database through proxies only; tests see both directly. */
+/** A controller that reaches the API server and the database only through proxies. Tests reach both directly. */
 export interface FaultyWorld {
   readonly cluster: TestCluster;
   readonly resources: ClusterResources;
   readonly databaseUrl: string;
   readonly controller: TestController;
-  /** The network to the database, and the one to the API server. */
+  /** The network to the database. `network` is the one to the API server. */
   readonly database: TcpProxy;
   readonly network: TcpProxy;
-  /** The API server's own misbehaviour. */
+  /** Faults of the API server itself. */
   readonly api: ApiProxy;
-  /** Waits until a look at every ApiToken has written nothing at all. */
+  /** Waits until a pass over every ApiToken has written nothing. */
   untilNothingIsWritten(): Promise<void>;
   close(): Promise<void>;
 }
@@ -67,7 +71,7 @@ export async function createFaultyWorld(): Promise<FaultyWorld> {
           await eventually(() => isIdle(controller), { timeoutMs: 30_000 });
           const { items } = await cluster.transport.request<{ items: unknown[] }>("GET", pathOfApiTokens(cluster));
           const [passes, writes] = [await countPasses(), tap.writes.length];
-          // What the database sends when it cannot say what has changed: the controller looks at everything.
+          // The database sends this if it cannot tell what has changed. It triggers a pass over every ApiToken.
           await runAsSuperuser(databaseUrl, "select pg_notify('apitoken_changed', 'everything')");
           await eventually(async () => expect(await countPasses()).toBeGreaterThanOrEqual(passes + items.length));
           await eventually(() => isIdle(controller));
@@ -87,7 +91,7 @@ export async function createFaultyWorld(): Promise<FaultyWorld> {
   };
 }
 
-/** Tests cannot wait for minutes: watches end soon, and one that is silent counts as broken soon. */
+/** Makes watches end, and silent ones count as broken, within seconds instead of minutes. */
 function hurryWatches(transport: KubeTransport): KubeTransport {
   return {
     ...transport,
@@ -96,16 +100,16 @@ function hurryWatches(transport: KubeTransport): KubeTransport {
   };
 }
 
-/** ApiTokens that nobody touches, one of them of a blocked owner. */
+/** ApiTokens that nobody touches; the owner of one is blocked. */
 export interface Bystanders {
-  /** Throws what was ever wrong with them, and looks no more. */
+  /** Stops watching. Rejects if anything was wrong with them at any time. */
   stop(): Promise<void>;
 }
 
 const LEAVER = "leaver";
 const NAMES = ["bystander-1", "bystander-2"];
 
-/** Looks at the bystanders all along: their rows and Secrets may never change. */
+/** Checks the bystanders again and again: their rows and Secrets must never change. */
 export async function watchBystanders({ cluster, resources, databaseUrl }: FaultyWorld): Promise<Bystanders> {
   const plaintexts = await Promise.all(NAMES.map((name) => issueToken(cluster, name)));
   await issueToken(cluster, LEAVER, { owner: `${LEAVER}-${cluster.namespace}` });

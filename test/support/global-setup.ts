@@ -1,3 +1,7 @@
+/*
+ * The servers that all test files share. Starting them takes seconds, so it happens once per run; test files then
+ * isolate themselves with their own namespace and database.
+ */
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { TestProject } from "vitest/node";
@@ -20,10 +24,10 @@ declare module "vitest" {
   }
 }
 
-/** The database that every test file's own is cloned from. */
+/** The migrated database from which each test file's database is cloned. */
 export const TEMPLATE_DATABASE = "apitoken_template";
 
-/** The tests' ApiTokenPolicy is for the namespaces without it. */
+/** The tests' ApiTokenPolicy does not select namespaces with this label. */
 export const NO_POLICY_LABEL = "apitoken-test-no-policy";
 
 /** Starts one Postgres with a migrated template database, and one control plane with our CRD. */
@@ -46,7 +50,7 @@ export default async function setUp({ provide }: TestProject): Promise<() => Pro
   };
 }
 
-/** Lets tests issue what they like: one owner may have many tokens. Namespaces with this label are without a policy. */
+/** Allows everything, so that most tests need no policy of their own. */
 const TEST_POLICY = {
   apiVersion: "apitoken.dev/v1alpha1",
   kind: "ApiTokenPolicy",

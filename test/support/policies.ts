@@ -1,10 +1,14 @@
+/*
+ * Policies and blocks are cluster-scoped, but test files share a cluster. Each prefixes names with its namespace and
+ * removes what it has created.
+ */
 import { OWNER_BLOCKS_PATH } from "../../src/kube/resources/owner-block.ts";
 import { POLICIES_PATH } from "../../src/kube/resources/policy.ts";
 import type { TestCluster } from "./cluster.ts";
 
-/** Cluster-scoped resources of a test's own: named after its namespace, and gone with `clear`. */
+/** A test's own cluster-scoped resources: their names begin with its namespace, and `clear` deletes them. */
 export interface ClusterResources {
-  /** Creates or changes an ApiTokenPolicy that selects the test's namespace alone, before the tests' own policy. */
+  /** Creates or changes an ApiTokenPolicy that selects only the test's namespace; it wins over the shared policy. */
   applyPolicy(name: string, spec: object): Promise<void>;
   deletePolicy(name: string): Promise<void>;
   applyBlock(name: string, spec: object): Promise<void>;

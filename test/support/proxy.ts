@@ -1,26 +1,32 @@
+/*
+ * The faults of a network, byte by byte and without knowledge of the protocol, so that the same proxy works in front of
+ * Postgres and of the API server.
+ */
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
-/** What becomes of the bytes between a program and a server. */
+/** What happens to the bytes between a program and a server. */
 export type ProxyMode =
   | { readonly kind: "pass" }
-  /** Nobody listens, and the connections of now are reset. */
+  /** Nothing listens, and open connections are reset. */
   | { readonly kind: "refuse" }
-  /** What the server says comes so much later. */
+  /** The server's bytes arrive this much later. */
   | { readonly kind: "delay"; readonly ms: number }
-  /** Takes everything and delivers nothing; a connection that has lost a byte stays so when the mode is over. */
+  /**
+   * Accepts everything and delivers nothing. A connection that has lost a byte stays silent after the mode has ended.
+   */
   | { readonly kind: "stall" }
-  /** Resets every connection once it has delivered so many more bytes of what the server says. */
+  /** Resets each connection after it has delivered this many more of the server's bytes. */
   | { readonly kind: "truncate"; readonly bytes: number };
 
-/** A network between a program and a server, with the faults that networks have. */
+/** A TCP proxy between a program and a server. */
 export interface TcpProxy {
   readonly port: number;
-  /** The connections that there have ever been. */
+  /** How many connections there have been in all. */
   readonly total: number;
-  /** How many times a fault has done something: a connection reset, a chunk delayed or lost. */
+  /** How often a fault took effect: connections reset, chunks delayed or lost. */
   readonly faults: number;
   setMode(mode: ProxyMode): Promise<void>;
-  /** Resets the connections of now; what was under way is lost. */
+  /** Resets all open connections; bytes in transit are lost. */
   reset(): void;
   close(): Promise<void>;
 }
@@ -29,11 +35,11 @@ interface Pair {
   readonly near: Socket;
   readonly far: Socket;
   isLost: boolean;
-  /** What the server has said since the mode was set. */
+  /** How many bytes the server has sent since the mode was set. */
   delivered: number;
 }
 
-/** Starts a proxy on a free port of the loopback interface; it begins with "pass". */
+/** Starts a proxy in mode "pass" on a free port of the loopback interface. */
 export async function startTcpProxy(target: { readonly host: string; readonly port: number }): Promise<TcpProxy> {
   const pairs = new Set<Pair>();
   let mode: ProxyMode = { kind: "pass" };
@@ -63,7 +69,7 @@ export async function startTcpProxy(target: { readonly host: string; readonly po
       [far, near],
     ] as const) {
       from.on("error", () => {});
-      // A network that lost a connection does not tell the other side that one side has given it up.
+      // A network that has lost a connection does not notify one side when the other closes it.
       from.on("close", () => void (pair.isLost || mode.kind === "stall" || to.destroy()));
     }
     far.on("close", () => near.destroyed && pairs.delete(pair));
@@ -119,7 +125,7 @@ export async function startTcpProxy(target: { readonly host: string; readonly po
   };
 }
 
-/** Writes chunks to a socket, each after its delay, and none before the one that came before it. */
+/** Writes chunks to a socket, each after its delay but never before the previous one. */
 function createSender(to: Socket): (chunk: Buffer, delayMs: number) => void {
   let latestAtMs = 0;
   return (chunk, delayMs) => {

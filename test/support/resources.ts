@@ -1,3 +1,6 @@
+/*
+ * The steps with which nearly every integration test begins, so that the tests themselves start at what they are about.
+ */
 import { expect } from "vitest";
 import { conditionOf, readToken, type TestCluster } from "./cluster.ts";
 import { eventually } from "./eventually.ts";
@@ -9,7 +12,7 @@ export function untilReady(cluster: TestCluster, name: string, timeoutMs = 15_00
   });
 }
 
-/** Waits until an ApiToken is not Ready, for that reason. */
+/** Waits until the condition Ready of an ApiToken has this reason. */
 export function untilReason(cluster: TestCluster, name: string, reason: string, timeoutMs = 15_000): Promise<void> {
   return eventually(async () => expect(conditionOf(await cluster.get(name), "Ready")?.reason).toBe(reason), {
     timeoutMs,
@@ -27,7 +30,7 @@ export async function issueToken(
   return readToken(await cluster.getSecret(name));
 }
 
-/** Applies many ApiTokens, some at once; returns their names. */
+/** Applies many ApiTokens, 16 at a time; returns their names. */
 export async function applyMany(cluster: TestCluster, prefix: string, count: number): Promise<string[]> {
   const names = Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
   const queue = names.entries();

@@ -1,4 +1,7 @@
-// A module for `node --import`: the process sees a clock that is wrong by CLOCK_SHIFT_MS.
+/*
+ * For `node --import`: the process gets a clock that is wrong by CLOCK_SHIFT_MS. Tests use it to show that only the
+ * database's clock decides.
+ */
 const shiftMs = Number(process.env.CLOCK_SHIFT_MS);
 const RightDate = Date;
 

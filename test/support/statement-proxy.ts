@@ -1,19 +1,23 @@
+/*
+ * To show that a program survives being killed anywhere, a test must kill it at one exact statement. This proxy counts
+ * statements and acts before, during or after the n-th.
+ */
 import { type AddressInfo, connect, createServer } from "node:net";
 
-/** Where a program is in the life of a statement that it sends. */
-export type Moment = "before it is sent" | "while the server is at it" | "after it, before the answer comes";
+/** The stage of a statement at which a test acts. */
+export type Moment = "before it is sent" | "while the server runs it" | "after it, before the answer arrives";
 
 export interface StatementProxy {
-  /** The same database, by way of the proxy. */
+  /** The URL of the same database through the proxy. */
   readonly url: string;
-  /** How many statements with the text in them have come by. */
+  /** How many statements that contain the text have passed. */
   readonly count: number;
-  /** Does something once, at a moment of the n-th statement from now; what it does, comes before the network goes on. */
+  /** Calls `act` once, at a stage of the n-th statement from now, and then cuts the connection to the server. */
   meetNext(number: number, moment: Moment, act: () => void): void;
   close(): Promise<void>;
 }
 
-/** A network that counts the statements with a text in them: for a kill at exactly one of them. */
+/** Starts a proxy that counts the statements that contain `text`. */
 export async function startStatementProxy(databaseUrl: string, text: string): Promise<StatementProxy> {
   const target = new URL(databaseUrl);
   let count = 0;
@@ -34,10 +38,10 @@ export async function startStatementProxy(databaseUrl: string, text: string): Pr
       count += 1;
       if (actAt("before it is sent")) return void far.destroy();
       isAwaited = true;
-      far.write(chunk, () => actAt("while the server is at it") && far.destroy());
+      far.write(chunk, () => actAt("while the server runs it") && far.destroy());
     });
     far.on("data", (chunk) => {
-      if (isAwaited && actAt("after it, before the answer comes")) return void far.destroy();
+      if (isAwaited && actAt("after it, before the answer arrives")) return void far.destroy();
       isAwaited = false;
       near.write(chunk);
     });

@@ -1,9 +1,13 @@
+/*
+ * The cleanup is tested on many rows that are days old. Issuing them would take too long and cannot be backdated, so
+ * they are inserted.
+ */
 import { runAsSuperuser } from "../../local/postgres-server.ts";
 
-/** Rows of apitoken.tokens of one kind; times are Postgres intervals from now, such as "-8 days". */
+/** A kind of rows in apitoken.tokens. Times are Postgres intervals from now, such as "-8 days". */
 export interface TokenRows {
   readonly count: number;
-  /** Begins their names: `<prefix>-<number>`. */
+  /** Their names are `<prefix>-<number>`. */
   readonly prefix: string;
   readonly expires: string;
   readonly revoked?: string;
@@ -22,8 +26,8 @@ export const KEPT = {
 } as const;
 
 /**
- * Inserts rows of several kinds, mixed at random, as if they had come over time: no trigger fires, so the audit trail
- * knows nothing of them. Their ids are scattered, as real ones are.
+ * Inserts rows of several kinds in random order, as if they had accumulated over time. Their ids are scattered like
+ * real ones. No trigger fires, so they are not in the audit trail.
  */
 export async function insertTokenRows(url: string, kinds: readonly TokenRows[]): Promise<void> {
   await runAsSuperuser(

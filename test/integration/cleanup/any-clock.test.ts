@@ -125,8 +125,8 @@ const scenario = fc.record({
       batch: fc.integer({ min: 1, max: 6 }),
       moment: fc.constantFrom<Moment>(
         "before it is sent",
-        "while the server is at it",
-        "after it, before the answer comes",
+        "while the server runs it",
+        "after it, before the answer arrives",
       ),
     }),
     { minLength: 1, maxLength: 2 },

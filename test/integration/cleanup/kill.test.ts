@@ -58,9 +58,9 @@ async function compareTrail() {
 
 test.each<[Moment, string, boolean]>([
   ["before it is sent", "", false],
-  ["while the server is at it", "", false],
-  ["while the server is at it", ", and the session with it", true],
-  ["after it, before the answer comes", "", false],
+  ["while the server runs it", "", false],
+  ["while the server runs it", ", and the session with it", true],
+  ["after it, before the answer arrives", "", false],
 ])(
   "kill -9 at every batch, %s%s: trail, figures and rows agree, and the next run goes on",
   async (moment, _also, endsSession) => {

@@ -1,3 +1,7 @@
+/*
+ * Whether an alert fires depends on PromQL, on time and on what the controller really exports. So the tests feed
+ * scrapes of a real controller, stretched over hours, to Prometheus' own rule engine.
+ */
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,8 +13,8 @@ import type { Scrape } from "./scrape.ts";
 const MINUTE_MS = 60_000;
 
 /**
- * For how long Prometheus has had the figures of one scrape. Counters stand still in that time; with `since`, an earlier
- * scrape of the same failing run, they grow each minute by what they grew between the two.
+ * A period for which Prometheus gets the figures of one scrape. Counters do not change during it, unless `since`, an
+ * earlier scrape of the same run, is given: then they grow each minute by as much as between the two scrapes.
  */
 export interface Stretch {
   readonly figures: Pick<Scrape, "samples">;
@@ -18,25 +22,25 @@ export interface Stretch {
   readonly since?: Scrape;
 }
 
-/** What a Prometheus has seen, from the moment of the first scrape on. */
+/** Everything that a Prometheus has scraped, from the time of the first scrape. */
 export interface History {
   readonly startedAt: Date;
   readonly stretches: readonly Stretch[];
 }
 
-/** A history of several stretches; `at` is the time of the first scrape. */
+/** A history of several stretches. `at` is the time of the first scrape. */
 export function history(at: Date, ...stretches: readonly Stretch[]): History {
   return { startedAt: at, stretches };
 }
 
-/** The figures of one scrape, for so many minutes. */
+/** A history with the figures of one scrape for this many minutes. */
 export function lasting(scrape: Scrape, minutes: number): History {
   return history(scrape.at, { figures: scrape, minutes });
 }
 
 /**
- * Whether promtool is there. On a developer's machine without Go the tests that want it are skipped, and say so; with
- * CI=true it must be there.
+ * Whether promtool is available. If not, the tests that need it are skipped with a message; with CI=true that is an
+ * error.
  */
 export const hasPromtool = checkPromtool();
 
@@ -48,10 +52,7 @@ function checkPromtool(): boolean {
   return false;
 }
 
-/**
- * Has Prometheus' own rule engine live through a history, and expects exactly these alerts to fire at its end. Rejects
- * with what promtool says.
- */
+/** Replays a history in Prometheus' rule engine, and expects exactly these alerts to fire at its end. */
 export function expectFiring(past: History, alerts: readonly string[]): Promise<void> {
   return test(past, {
     promql_expr_test: [
@@ -64,7 +65,7 @@ export function expectFiring(past: History, alerts: readonly string[]): Promise<
   });
 }
 
-/** Expects an alert to fire once at the end of a history, with these labels beside its own, and to say this. */
+/** Expects an alert to fire once at the end of a history, with these labels next to its own and with these texts. */
 export function expectSaid(
   past: History,
   rule: AlertRule,
@@ -91,13 +92,13 @@ export function expectShown(past: History, panel: string, value: number): Promis
   return test(past, { promql_expr_test: [{ expr: query?.expr, eval_time: `${lengthOf(past)}m`, exp_samples }] });
 }
 
-/** Has Prometheus read rules; rejects with what it cannot read. The file may be JSON, which is YAML. */
+/** Has promtool check rules; rejects with its output. The file may be JSON, because JSON is YAML. */
 export async function checkRules(rules: object): Promise<void> {
   await withFile(rules, (path) => run(["check", "rules", path]));
 }
 
 function test({ startedAt, stretches }: History, tests: object): Promise<void> {
-  // Long histories are sampled every four minutes: a sample counts for five.
+  // Long histories are sampled every four minutes, because a sample stays valid for five.
   const step = lengthOf({ startedAt, stretches }) > 600 ? 4 : 1;
   const content = {
     rule_files: [RULES_PATH],
@@ -114,12 +115,14 @@ function test({ startedAt, stretches }: History, tests: object): Promise<void> {
   return withFile(content, (path) => run(["test", "rules", path]));
 }
 
-/** How many minutes a history takes, less the last one: the alerts are looked at then. */
+/** The last minute of a history, when the alerts are evaluated. */
 function lengthOf({ stretches }: History): number {
   return stretches.reduce((sum, { minutes }) => sum + minutes, 0) - 1;
 }
 
-/** In promtool's notation: "3x4" is a 3 and four more, "1+2x3" is 1 3 5 7, "_x5" is nothing five times. */
+/**
+ * Formats series in promtool's notation: "3x4" is 3 and four more, "1+2x3" is 1 3 5 7, "_x5" is five missing samples.
+ */
 function formatSeries(stretches: readonly Stretch[], step: number): { series: string; values: string }[] {
   const names = new Set(stretches.flatMap(({ figures }) => [...figures.samples.keys()]));
   return [...names].map((series) => ({

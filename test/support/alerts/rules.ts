@@ -1,3 +1,6 @@
+/*
+ * Reads the chart's alert rules and dashboard as the chart installs them, so that the tests cannot pass on a copy.
+ */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
@@ -22,7 +25,7 @@ export function readAlerts(): AlertRule[] {
   return groups.flatMap(({ rules }) => rules);
 }
 
-/** A query of the dashboard, by the title of its panel; Grafana's variables are filled in. */
+/** A query of the dashboard, by the title of its panel, with Grafana's variables replaced. */
 export interface DashboardQuery {
   readonly panel: string;
   readonly expr: string;
@@ -47,7 +50,7 @@ export function readDashboard(): Dashboard {
   return JSON.parse(readFileSync(DASHBOARD_PATH, "utf8")) as Dashboard;
 }
 
-/** All queries of the dashboard as Grafana would send them with every variable at "All". */
+/** All queries of the dashboard as Grafana would send them if every variable were set to "All". */
 export function readDashboardQueries(): DashboardQuery[] {
   return readDashboard().panels.flatMap(({ title, targets = [] }) =>
     targets.map(({ expr }) => ({

@@ -1,3 +1,6 @@
+/*
+ * The chart's tests run the real helm and kubectl: neither templates nor the API server's checks can be imitated.
+ */
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -11,14 +14,14 @@ export const CHART_PATH = fileURLToPath(CHART);
 
 export const tools = findChartTools();
 
-/** What a program has said, and its exit code. */
+/** A program's output and exit code. */
 export interface Finished {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** Runs a program to its end; never throws. */
+/** Runs a program and waits for its end. Never rejects. */
 export function runTool(
   command: string,
   args: readonly string[],
@@ -29,7 +32,7 @@ export function runTool(
     const child = execFile(command, args, settings, (error, stdout, stderr) =>
       resolve({ code: error === null ? 0 : Number(error.code ?? 1), stdout, stderr: stderr + (error?.message ?? "") }),
     );
-    child.stdin?.on("error", () => {}); // it has ended without reading
+    child.stdin?.on("error", () => {}); // the program ended without reading its input
     child.stdin?.end(options.input ?? "");
   });
 }
@@ -51,7 +54,7 @@ export interface Rendered {
 export interface RenderOptions {
   readonly namespace?: string;
   readonly release?: string;
-  /** More of helm's options. */
+  /** Additional options for helm. */
   readonly args?: readonly string[];
 }
 
@@ -64,7 +67,7 @@ export function runTemplate(
   return runTool(tools.helm ?? "helm", all, { input: JSON.stringify(values) });
 }
 
-/** The objects that the chart renders with these values. Throws when helm refuses. */
+/** The objects that the chart renders with these values. Throws an Error if helm fails. */
 export async function renderChart(values: object, options: RenderOptions = {}): Promise<Rendered[]> {
   const { code, stdout, stderr } = await runTemplate(values, options);
   if (code !== 0) throw new Error(stderr);
@@ -73,7 +76,7 @@ export async function renderChart(values: object, options: RenderOptions = {}): 
     .filter((object) => object !== null);
 }
 
-/** The one object of a kind, or the one of that name. Throws when there is none, or more than one. */
+/** The only object of a kind or, with `name`, the one of that name. Throws an Error if there is not exactly one. */
 export function findObject(objects: readonly Rendered[], kind: string, name?: string): Rendered {
   const found = objects.filter(
     (object) => object.kind === kind && (name === undefined || object.metadata.name === name),
@@ -86,17 +89,17 @@ export function findObject(objects: readonly Rendered[], kind: string, name?: st
 /** The sets of values in the chart's folder ci/, by name. */
 export const VALUE_SETS = ["dev", "production", "namespaced", "everything"] as const;
 
-/** One of them, as text. */
+/** The text of a set of values. */
 export function readValueSet(name: (typeof VALUE_SETS)[number]): string {
   return readFileSync(new URL(`ci/${name}-values.yaml`, CHART), "utf8");
 }
 
-/** `kubectl apply` of rendered objects, in whatever namespaces they are. */
+/** Runs `kubectl apply` on rendered objects, which may be in different namespaces. */
 export function applyObjects(objects: readonly Rendered[], args: readonly string[] = []): Promise<Finished> {
   return applyText(JSON.stringify({ apiVersion: "v1", kind: "List", items: objects }), args);
 }
 
-/** `kubectl apply` of YAML or JSON. */
+/** Runs `kubectl apply` on YAML or JSON. */
 export function applyText(input: string, args: readonly string[] = []): Promise<Finished> {
   const { kubectlPath, kubeconfigPath } = inject("servers");
   return runTool(kubectlPath, ["--kubeconfig", kubeconfigPath, "apply", ...args, "-f", "-"], { input });

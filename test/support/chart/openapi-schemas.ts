@@ -1,3 +1,7 @@
+/*
+ * kubeconform's built-in schemas know neither our kinds nor the Kubernetes version that the tests run on. So it is
+ * given the schemas of the API server that the tests start.
+ */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { KubeApiError } from "../../../src/kube/api-error.ts";
@@ -15,9 +19,9 @@ interface OpenApi {
 }
 
 /**
- * Writes a JSON schema for each kind that the API server serves, our own included, as kubeconform looks for them with the
- * location that is returned. Each object takes the fields that it knows alone: the API server's own documents say nothing
- * about others, and kubeconform's -strict asks for schemas that do.
+ * Writes a JSON schema for each kind that the API server serves, including ours. Returns the location pattern with
+ * which kubeconform finds them. The schemas forbid unknown fields, as kubeconform's -strict requires; the API server's
+ * own documents do not.
  */
 export async function writeSchemas(transport: KubeTransport, folder: string): Promise<string> {
   const { paths } = await transport.request<{ paths: Record<string, unknown> }>("GET", "/openapi/v3");
@@ -46,15 +50,15 @@ function writeKinds(schemas: Record<string, Schema>, folder: string): void {
   for (const [name, schema] of Object.entries(schemas)) {
     const kinds = schema["x-kubernetes-group-version-kind"] ?? [];
     const [only] = kinds;
-    if (kinds.length !== 1 || only === undefined) continue; // such as DeleteOptions, which all groups have
-    const group = only.group || only.version; // as kubeconform has it
+    if (kinds.length !== 1 || only === undefined) continue; // a kind that many groups share, such as DeleteOptions
+    const group = only.group || only.version; // as kubeconform names it
     const file = `${group}_${only.version}_${only.kind.toLowerCase()}.json`;
     const reference = { $ref: `#/components/schemas/${name}` };
     writeFileSync(join(folder, file), JSON.stringify({ ...reference, components: { schemas } }));
   }
 }
 
-/** Forbids unknown fields, at every depth. References lead to schemas that are closed themselves. */
+/** Forbids unknown fields at every depth. Referenced schemas are closed separately. */
 function close(schema: unknown): void {
   if (typeof schema !== "object" || schema === null) return;
   const { properties, additionalProperties, "x-kubernetes-preserve-unknown-fields": isOpen } = schema as Schema;

@@ -1,36 +1,41 @@
+/*
+ * The table of values in the chart's README is generated from values.yaml, so that a default or a comment that changes
+ * there cannot stay wrong in the README.
+ */
 import { readFileSync } from "node:fs";
 import { isMap, isPair, isScalar, type Pair, parseDocument, type YAMLMap } from "yaml";
 
 /** The chart's folder. */
 export const CHART = new URL("../../../charts/apitoken-operator/", import.meta.url);
 
-/** Before and behind the table in the chart's README. */
+/** The markers around the table in the chart's README. */
 const BEGIN = "<!-- values: written by npm run chart:docs -->\n";
 const END = "<!-- end of values -->";
 
-/** One line of the table: a value that a user sets. */
+/** One line of the table: a value that a user can set. */
 export interface ValueRow {
-  /** As in `controller.lease.name`. */
+  /** Such as `controller.lease.name`. */
   readonly path: string;
   /** As JSON. */
   readonly byDefault: string;
-  /** What values.yaml says of it behind "# --"; may be empty. */
+  /** The comment after "# --" in values.yaml; may be empty. */
   readonly meaning: string;
 }
 
-/** Maps without fixed keys: they are one value. */
+/** Maps without fixed keys. Each is shown as one value. */
 const WHOLE = new Set(["resources", "spec", "labels"]);
 
 /** All values of values.yaml, in its order. */
 export function readValueRows(text = readFileSync(new URL("values.yaml", CHART), "utf8")): ValueRow[] {
   const document = parseDocument(text);
-  if (!isMap(document.contents)) throw new Error("values.yaml is no map");
+  if (!isMap(document.contents)) throw new Error("values.yaml is not a map");
   return readMap(document.contents as YAMLMap, []);
 }
 
 function readMap(map: YAMLMap, above: readonly string[]): ValueRow[] {
   return map.items.flatMap((pair) => {
-    if (!isPair(pair) || !isScalar(pair.key)) throw new Error(`values.yaml has an odd key below ${above.join(".")}`);
+    if (!isPair(pair) || !isScalar(pair.key))
+      throw new Error(`values.yaml has a key that is not a scalar below ${above.join(".")}`);
     const name = String(pair.key.value);
     const path = [...above, name];
     const { value } = pair as Pair;
@@ -47,14 +52,14 @@ function toJson(value: unknown): unknown {
   return (value as { toJSON(): unknown }).toJSON();
 }
 
-/** The line "# -- …" right above the key; the first key's is kept with the map. */
+/** The line "# -- …" right above the key. The parser keeps the first key's comment with the map. */
 function readMeaning(key: { commentBefore?: string | null }, map: YAMLMap, pair: unknown): string {
   const comment = key.commentBefore ?? (map.items[0] === pair ? map.commentBefore : undefined) ?? "";
   const lines = comment.split("\n").filter((line) => line.startsWith(" -- "));
   return lines.at(-1)?.slice(4) ?? "";
 }
 
-/** The README's table. */
+/** Formats the table for the README. */
 export function formatValueRows(rows: readonly ValueRow[]): string {
   const escapeBars = (text: string) => text.replaceAll("|", "\\|");
   const lines = rows.map(
@@ -64,7 +69,7 @@ export function formatValueRows(rows: readonly ValueRow[]): string {
   return ["| value | default | meaning |", "|---|---|---|", ...lines, ""].join("\n");
 }
 
-/** The README with the table of these rows in it. Throws when it has no place for it. */
+/** Returns the README with these rows as its table. Throws an Error if the README lacks the markers. */
 export function putValueRows(readme: string, rows: readonly ValueRow[]): string {
   const from = readme.indexOf(BEGIN);
   const to = readme.indexOf(END);

@@ -1,3 +1,7 @@
+/*
+ * What must be true after any sequence of operations and faults, once nothing is left to do. Each function is one
+ * promise of the operator.
+ */
 import { expect } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { loadKeyring } from "../../../src/controller/keyring/secret.ts";
@@ -16,7 +20,7 @@ interface Scene {
   readonly keyring: Keyring;
 }
 
-/** Looks at everything, and throws what should not be so while nobody is at work. */
+/** Checks all invariants. The controller must be idle. */
 export async function expectInvariants(walk: Walk): Promise<void> {
   const { cluster, databaseUrl } = walk;
   const [tokens, secrets, rows, keyring] = await Promise.all([
@@ -44,7 +48,7 @@ const isSuspended = (token: ApiToken) => (token.spec as { suspend?: boolean }).s
 const liveRowsOf = ({ rows }: Scene, { metadata }: ApiToken) =>
   rows.filter((row) => row.is_live && row.resource_uid === metadata.uid);
 
-/** Nothing waits to be deleted, and every status is about the spec of now. */
+/** Nothing is waiting to be deleted, and every status is about the current spec. */
 function expectObserved({ tokens }: Scene): void {
   for (const { metadata, status } of tokens) {
     expect(metadata.deletionTimestamp, `${metadata.name} is being deleted`).toBeUndefined();
@@ -53,10 +57,10 @@ function expectObserved({ tokens }: Scene): void {
   }
 }
 
-/** ApiTokens for which nothing is done now: a live row whose Secret somebody has destroyed may stay. */
+/** Reasons with which an ApiToken is left alone: a live row may stay although somebody has destroyed its Secret. */
 const WAITING = ["Suspended", "PolicyMissing"];
 
-/** A live row has a Secret that holds it, or its end is set (a previous token in its overlap), or its ApiToken waits. */
+/** Each live row is held by a Secret, or has its end set (a previous token in its overlap), or its ApiToken waits. */
 function expectNoOrphans(scene: Scene): void {
   const { rows, tokens, secrets, keyring } = scene;
   const held = new Set(secrets.flatMap((secret) => hashesOf(secret, keyring)));
@@ -75,7 +79,7 @@ function hashesOf({ data = {} }: Secret, { peppers }: Keyring): string[] {
   );
 }
 
-/** What is called Ready has a Secret that holds a live token of the ApiToken itself, and what the spec asks for. */
+/** The Secret of each Ready ApiToken holds a live token of that ApiToken, with what the spec asks for. */
 function expectReadyVerifies(scene: Scene): void {
   for (const token of scene.tokens) {
     if (conditionOf(token, "Ready")?.status !== "True") continue;
@@ -87,7 +91,7 @@ function expectReadyVerifies(scene: Scene): void {
       row,
       `${name} is Ready, but its Secret ${token.status?.secretName} holds no live token of its own`,
     ).toBeDefined();
-    expect(row?.id, `the token that ${name} tells of`).toBe(token.status?.tokenId);
+    expect(row?.id, `the token in the status of ${name}`).toBe(token.status?.tokenId);
     if (WAITING.includes(reasonOf(token))) continue;
     const spec = token.spec as { scopes?: string[]; secret?: { key?: string; labels?: object } };
     expect(row?.scopes, `scopes of ${name}`).toEqual(spec.scopes ?? []);
@@ -104,7 +108,7 @@ function expectReadyVerifies(scene: Scene): void {
 
 const ENDED = ["RevokedBySpec", "OwnerBlocked", "PolicyDenied", "Superseded", "Expired"];
 
-/** What is revoked, blocked, denied or superseded has no live row. */
+/** ApiTokens that are revoked, blocked, denied, superseded or expired have no live row. */
 function expectEnds(scene: Scene): void {
   const blocked = [...scene.walk.blocks.values()].filter(({ isEffective }) => isEffective).map(({ owner }) => owner);
   for (const row of scene.rows.filter(({ is_live }) => is_live)) {
@@ -121,7 +125,7 @@ function expectEnds(scene: Scene): void {
   }
 }
 
-/** No owner has more live ApiTokens than the policy allows; what is suspended is left as it is. */
+/** No owner has more live ApiTokens than the policy allows, not counting suspended ones, which are left alone. */
 function expectLimits(scene: Scene): void {
   const [policy] = [...scene.walk.policies].sort(
     ([left, { priority: first }], [right, { priority: second }]) => second - first || (left < right ? -1 : 1),

@@ -1,3 +1,7 @@
+/*
+ * What people do to ApiTokens, Secrets, policies, blocks and rows, including what they should not do. The weights keep
+ * the world populated, so that a walk does not end in an empty cluster.
+ */
 import { secretsPath } from "../../../src/kube/resources/secret-api.ts";
 import { NO_POLICY_LABEL } from "../global-setup.ts";
 import {
@@ -12,7 +16,7 @@ import {
   type Walk,
 } from "./world.ts";
 
-/** Something that people do. Returns what it was done to. */
+/** Something that people do. Resolves with the name of what it was done to. */
 export type Operation = (walk: Walk) => Promise<string>;
 
 const DURATIONS = ["2h", "24h", "720h", "2000h"];
@@ -94,7 +98,7 @@ async function applyPolicy(walk: Walk): Promise<string> {
   return `${name} (priority ${priority}, at most ${max})`;
 }
 
-/** All that people do in a random walk, each with its weight. */
+/** All operations of a random walk, each with its weight. */
 export const OPERATIONS: readonly (readonly [sentence: string, weight: number, operation: Operation])[] = [
   ["apply", 22, onToken((walk, name) => walk.cluster.apply(name, aSpec(walk, name)))],
   ["delete", 5, onExisting(({ cluster }, name) => cluster.delete(name))],
@@ -115,7 +119,7 @@ export const OPERATIONS: readonly (readonly [sentence: string, weight: number, o
   ["suspend or resume", 4, onSpec(({ random }) => ({ suspend: random.chance(40) }))],
   ["revoke", 3, onSpec(() => ({ revoked: true, revocationReason: "at random" }))],
   [
-    "ask for a rotation",
+    "request a rotation",
     8,
     onExisting(({ cluster, random }, name) =>
       cluster.annotate(name, { "apitoken.dev/rotate-requested-at": `request-${random.below(1_000_000)}` }),
@@ -124,15 +128,11 @@ export const OPERATIONS: readonly (readonly [sentence: string, weight: number, o
   ["edit the Secret", 5, onSecret((walk, name) => patchSecret(walk, name, { data: { token: "ZWRpdGVk" } }))],
   ["add to the Secret", 2, onSecret((walk, name) => patchSecret(walk, name, { data: { extra: "ZWRpdGVk" } }))],
   [
-    "take the Secret's owner off",
+    "remove the Secret's owner",
     2,
     onSecret((walk, name) => patchSecret(walk, name, { metadata: { ownerReferences: null } })),
   ],
-  [
-    "take the Secret's labels off",
-    2,
-    onSecret((walk, name) => patchSecret(walk, name, { metadata: { labels: null } })),
-  ],
+  ["remove the Secret's labels", 2, onSecret((walk, name) => patchSecret(walk, name, { metadata: { labels: null } }))],
   [
     "copy one Secret's values to another",
     2,

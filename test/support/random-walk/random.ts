@@ -1,13 +1,16 @@
-/** Random choices that a seed repeats. */
+/*
+ * A random walk that fails must be repeatable from its seed, which Math.random does not allow.
+ */
+/** Random choices that are the same for the same seed. */
 export interface Random {
-  /** A whole number from 0 to `below`, without it. */
+  /** An integer from 0 up to but not including `below`. */
   below(below: number): number;
   pick<T>(items: readonly T[]): T;
-  /** True so often of a hundred times. */
+  /** True with this probability. */
   chance(percent: number): boolean;
 }
 
-/** The generator mulberry32: 32 bits of state are plenty for some hundred choices. */
+/** Uses the generator mulberry32; its 32 bits of state are plenty for some hundred choices. */
 export function createRandom(seed: number): Random {
   let state = seed >>> 0;
   const next = (): number => {

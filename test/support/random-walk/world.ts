@@ -1,3 +1,7 @@
+/*
+ * What the operations of a random walk act on. The walk remembers only what cannot be read back: which Secrets are
+ * foreign, and which policies and blocks should exist.
+ */
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { KubeApiError } from "../../../src/kube/api-error.ts";
 import type { ApiToken } from "../../../src/kube/resources/api-token.ts";
@@ -8,15 +12,15 @@ import type { TestCluster } from "../cluster.ts";
 import type { ClusterResources } from "../policies.ts";
 import type { Random } from "./random.ts";
 
-/** Where a random walk takes place, and what it must remember of its own doing. */
+/** The place of a random walk, and what it must remember of its own operations. */
 export interface Walk {
   readonly cluster: TestCluster;
   readonly resources: ClusterResources;
   readonly databaseUrl: string;
   readonly random: Random;
-  /** The Secrets that belong to nobody of ours, as they were created, by name. */
+  /** The Secrets that belong to no ApiToken, as they were created, by name. */
   readonly foreign: Map<string, Secret>;
-  /** The names of the policies and blocks that there are. */
+  /** The existing policies by name. `blocks` has the existing blocks. */
   readonly policies: Map<string, { priority: number; max: number }>;
   readonly blocks: Map<string, { owner: string; isEffective: boolean }>;
 }
@@ -24,12 +28,12 @@ export interface Walk {
 export const OWNERS = ["owner-0", "owner-1", "owner-2", "owner-3", "owner-4"];
 const TOKENS = Array.from({ length: 20 }, (_, index) => `token-${index}`);
 
-/** A name of an ApiToken, whether there is one or not. */
+/** The name of an ApiToken that may or may not exist. */
 export function pickName({ random }: Walk): string {
   return random.pick(TOKENS);
 }
 
-/** The name of an ApiToken that there is, if there is any. */
+/** The name of an existing ApiToken, if there is any. */
 export async function pickExisting(walk: Walk): Promise<string> {
   const names = (await listTokens(walk)).map(({ metadata }) => metadata.name);
   return names.length === 0 ? pickName(walk) : walk.random.pick(names);
@@ -47,7 +51,7 @@ export async function listSecrets({ cluster: { transport, namespace } }: Walk): 
   return (await transport.request<{ items: Secret[] }>("GET", secretsPath(namespace))).items;
 }
 
-/** One of the Secrets that the controller has written; undefined when there is none. */
+/** One of the Secrets that the controller has written; undefined if there is none. */
 export async function pickSecret(walk: Walk): Promise<Secret | undefined> {
   const ours = (await listSecrets(walk)).filter(
     ({ metadata }) => metadata.ownerReferences?.[0]?.kind === "ApiToken" && !walk.foreign.has(metadata.name),
@@ -62,7 +66,7 @@ export function patchSecret({ cluster: { transport, namespace } }: Walk, name: s
   });
 }
 
-/** Changes one random row that fits; returns which. */
+/** Changes one random row that matches `where`; returns which. */
 export async function changeRow({ databaseUrl, random }: Walk, where: string, change: string): Promise<string> {
   const rows = await runAsSuperuser<{ id: string; name: string }>(
     databaseUrl,
@@ -74,12 +78,12 @@ export async function changeRow({ databaseUrl, random }: Walk, where: string, ch
   return `of ${row.name}`;
 }
 
-/** Whether an operation came too late or too early: what it is about has just gone, or changed. */
+/** Whether an operation failed only because its object was just deleted or changed. */
 export function isPassedBy(error: unknown): boolean {
   return error instanceof KubeApiError && [404, 409].includes(error.code);
 }
 
-/** What there is, line by line, to explain a failure with. No plaintext. */
+/** Describes everything that exists, line by line and without plaintext, to explain a failure. */
 export async function describeScene(walk: Walk): Promise<string> {
   const tokens = (await listTokens(walk)).map(({ metadata, spec, status }) => {
     const ready = status?.conditions?.find(({ type }) => type === "Ready");
