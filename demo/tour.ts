@@ -172,7 +172,7 @@ const FILL = `
   from generate_series(1, ${DEAD_ROWS + LIVE_ROWS}) n`;
 
 const COUNT = `
-  select count(*) filter (where expires_at > now()) as live,
+  select count(*) filter (where apitoken.is_live(tokens, now())) as live,
          count(*) filter (where expires_at <= now() - interval '7 days') as dead
   from apitoken.tokens where namespace = 'legacy'`;
 

@@ -68,6 +68,38 @@ create index tokens_owner on apitoken.tokens (owner, resource_created_at);
 create index tokens_expires_at on apitoken.tokens (expires_at);
 create index tokens_revoked_at on apitoken.tokens (revoked_at) where revoked_at is not null;
 
+-- What a token is worth at a given time. src/token/validity.ts defines the same words, and a test compares the two:
+--   live      neither expired nor revoked
+--   in grace  expired, not revoked, and within the grace that the policy allows
+--   accepted  live or in grace
+--   current   live and without a set end, as a rotation sets one
+-- Postgres inlines these functions, so that the indexes above serve them. That takes an SQL function without a SET
+-- clause and a time that is not volatile: clock_timestamp() has to be assigned to a variable first.
+create function apitoken.is_live(token apitoken.tokens, at timestamptz) returns boolean
+language sql immutable parallel safe
+return token.expires_at > at and (token.revoked_at is null or token.revoked_at > at);
+
+-- Stable, not immutable: Postgres cannot know that an interval of seconds does not depend on the time zone.
+create function apitoken.grace_end(token apitoken.tokens) returns timestamptz
+language sql stable parallel safe
+return token.expires_at + make_interval(secs => coalesce(token.grace_seconds, 0));
+
+create function apitoken.accepted_until(token apitoken.tokens) returns timestamptz
+language sql stable parallel safe
+return least(apitoken.grace_end(token), token.revoked_at);
+
+create function apitoken.is_accepted(token apitoken.tokens, at timestamptz) returns boolean
+language sql stable parallel safe
+return apitoken.accepted_until(token) > at;
+
+create function apitoken.is_in_grace(token apitoken.tokens, at timestamptz) returns boolean
+language sql stable parallel safe
+return token.expires_at <= at and apitoken.is_accepted(token, at);
+
+create function apitoken.is_current(token apitoken.tokens, at timestamptz) returns boolean
+language sql immutable parallel safe
+return token.revoked_at is null and apitoken.is_live(token, at);
+
 -- The audit trail, partitioned by month in UTC. The cleanup records what it deletes batch by batch: one event for each
 -- reason, with the keys of all its rows in row_keys, because one event for each deleted row would cost more than the
 -- deletion itself. row_keys is stored EXTERNAL because keys do not compress.
@@ -163,7 +195,7 @@ create function apitoken.record_token_change() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   subject apitoken.tokens := case when tg_op = 'DELETE' then old else new end;
-  was_live boolean := tg_op <> 'INSERT' and old.expires_at > now() and (old.revoked_at is null or old.revoked_at > now());
+  was_live boolean := tg_op <> 'INSERT' and apitoken.is_live(old, now());
   kind text;
   details jsonb;
 begin
@@ -231,7 +263,7 @@ for each statement execute function apitoken.record_truncation();
 
 -- Dead rows are deleted in bulk by the cleanup, which writes their events itself, one for each batch and reason.
 create trigger record_delete after delete on apitoken.tokens
-for each row when (old.expires_at > now() and (old.revoked_at is null or old.revoked_at > now()))
+for each row when (apitoken.is_live(old, now()))
 execute function apitoken.record_token_change();
 
 -- Starts a new epoch of a cluster's leadership, after the writes in progress of the old epoch have ended. Advisory locks
@@ -260,7 +292,7 @@ begin
 end $$;
 
 -- Serializes everything that counts, issues or blocks an owner's tokens. Call it first: only statements that start after
--- it see what the previous holder committed. After it use clock_timestamp(), because now() dates from before the wait.
+-- it see what the previous holder committed. After it read clock_timestamp(), because now() dates from before the wait.
 create function apitoken.lock_owner(locked_owner text) returns void
 language sql volatile set search_path = pg_catalog, pg_temp
 begin atomic
@@ -279,19 +311,21 @@ declare
   older uuid[];
   newer uuid[];
   has_one boolean;
+  moment timestamptz;
 begin
   if not apitoken.is_leader(token.cluster_id, epoch_held) then
     return 'fenced';
   end if;
   perform apitoken.lock_owner(token.owner);
-  if exists (select from apitoken.blocked_owners b where b.owner = token.owner and b.effective_at <= clock_timestamp()) then
+  moment := clock_timestamp();
+  if exists (select from apitoken.blocked_owners b where b.owner = token.owner and b.effective_at <= moment) then
     return 'blocked';
   end if;
 
   with rivals as (
     select distinct t.resource_uid, t.resource_created_at from apitoken.tokens t
     where t.owner = token.owner and (limit_scope = 'Database' or t.cluster_id = token.cluster_id)
-      and t.expires_at > clock_timestamp() and t.revoked_at is null
+      and apitoken.is_current(t, moment)
   )
   select
     array_agg(r.resource_uid order by r.resource_created_at, r.resource_uid) filter (
@@ -308,9 +342,9 @@ begin
   elsif coalesce(cardinality(newer), 0) >= owner_max then
     return 'over_limit';
   else
-    update apitoken.tokens t set revoked_at = clock_timestamp(), revocation_reason = 'Superseded'
+    update apitoken.tokens t set revoked_at = moment, revocation_reason = 'Superseded'
     where t.resource_uid = any (older[:cardinality(older) + coalesce(cardinality(newer), 0) + 1 - owner_max])
-      and t.expires_at > clock_timestamp() and (t.revoked_at is null or t.revoked_at > clock_timestamp());
+      and apitoken.is_live(t, moment);
   end if;
   insert into apitoken.tokens select token.*;
   return 'issued';
@@ -325,19 +359,20 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   ended bigint := 0;
   total bigint;
+  moment timestamptz;
 begin
   if not apitoken.is_leader(cluster, epoch_held) then
     return null;
   end if;
   perform apitoken.lock_owner(blocked_owner);
+  moment := clock_timestamp();
   insert into apitoken.blocked_owners as b (cluster_id, name, owner, reason, effective_at)
   values (cluster, block_name, blocked_owner, block_reason, effective)
   on conflict (cluster_id, name) do update set owner = blocked_owner, reason = block_reason, effective_at = effective
   where (b.owner, b.reason, b.effective_at) is distinct from (blocked_owner, block_reason, effective);
-  if effective <= clock_timestamp() then
-    update apitoken.tokens t set revoked_at = clock_timestamp(), revocation_reason = 'OwnerBlocked'
-    where t.owner = blocked_owner and t.expires_at > clock_timestamp()
-      and (t.revoked_at is null or t.revoked_at > clock_timestamp());
+  if effective <= moment then
+    update apitoken.tokens t set revoked_at = moment, revocation_reason = 'OwnerBlocked'
+    where t.owner = blocked_owner and apitoken.is_live(t, moment);
     get diagnostics ended = row_count;
   end if;
   if ended > 0 then
@@ -453,6 +488,14 @@ begin atomic
 end;
 
 revoke execute on all functions in schema apitoken from public;
+grant execute on function
+  apitoken.is_live(apitoken.tokens, timestamptz),
+  apitoken.grace_end(apitoken.tokens),
+  apitoken.accepted_until(apitoken.tokens),
+  apitoken.is_accepted(apitoken.tokens, timestamptz),
+  apitoken.is_in_grace(apitoken.tokens, timestamptz),
+  apitoken.is_current(apitoken.tokens, timestamptz)
+to apitoken_controller, apitoken_cleanup, apitoken_verifier;
 grant execute on function apitoken.current_actor() to apitoken_controller, apitoken_cleanup, apitoken_verifier;
 grant execute on function
   apitoken.raise_epoch(uuid, text),
@@ -501,9 +544,9 @@ create policy verifier_read on apitoken.tokens for select to apitoken_verifier u
 create policy verifier_use on apitoken.tokens for update to apitoken_verifier using (true) with check (true);
 create policy cleanup_read on apitoken.tokens for select to apitoken_cleanup using (true);
 create policy cleanup_lock on apitoken.tokens for update to apitoken_cleanup
-  using (expires_at <= now() or revoked_at <= now()) with check (false);
+  using (not apitoken.is_live(tokens, now())) with check (false);
 create policy cleanup_delete on apitoken.tokens for delete to apitoken_cleanup
-  using (expires_at <= now() or revoked_at <= now());
+  using (not apitoken.is_live(tokens, now()));
 
 -- Down Migration
 

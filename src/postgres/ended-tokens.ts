@@ -15,12 +15,11 @@ export async function countEndedInUse(db: Queryable, clusterId: string): Promise
     name: "count-ended-in-use",
     text: `select count(*) filter (where revoked_at <= grace_end) as revoked,
                   count(*) filter (where revoked_at is null or revoked_at > grace_end) as expired
-           from (select last_used_at, revoked_at,
-                        expires_at + make_interval(secs => coalesce(grace_seconds, 0)) as grace_end
-                 from apitoken.tokens
-                 where cluster_id = $1 and (expires_at <= now() or revoked_at <= now())
-                   and last_used_at > now() - interval '1 hour') as used
-           where last_used_at > least(revoked_at, grace_end)`,
+           from (select revoked_at, apitoken.grace_end(t) as grace_end
+                 from apitoken.tokens t
+                 where cluster_id = $1 and not apitoken.is_live(t, now())
+                   and last_used_at > now() - interval '1 hour'
+                   and last_used_at > apitoken.accepted_until(t)) as used`,
     values: [clusterId],
   });
   return { expired: Number(row?.expired ?? 0), revoked: Number(row?.revoked ?? 0) };

@@ -18,8 +18,7 @@ export async function findRecordedBlocks(db: Queryable, clusterId: string): Prom
     live: string;
   }>({
     text: `select name, owner, reason, effective_at, erased_at is not null as is_erased,
-             (select count(*) from apitoken.tokens t where t.owner = b.owner and expires_at > now()
-                and (revoked_at is null or revoked_at > now())) as live
+             (select count(*) from apitoken.tokens t where t.owner = b.owner and apitoken.is_live(t, now())) as live
            from apitoken.blocked_owners b where cluster_id = $1`,
     values: [clusterId],
   });
@@ -72,8 +71,8 @@ export async function findTokenByHash(
   hashes: readonly Buffer[],
 ): Promise<{ readonly id: string; readonly isLive: boolean } | undefined> {
   const [row] = await db.query<{ id: string; is_live: boolean }>({
-    text: `select id, expires_at > now() and (revoked_at is null or revoked_at > now()) as is_live
-           from apitoken.tokens where cluster_id = $1 and hash = any($2) limit 1`,
+    text: `select id, apitoken.is_live(t, now()) as is_live
+           from apitoken.tokens t where cluster_id = $1 and hash = any($2) limit 1`,
     values: [clusterId, hashes],
   });
   return row && { id: row.id, isLive: row.is_live };

@@ -42,18 +42,16 @@ function isSwapped(key: KeyCheck, known: KeyCheck): boolean {
   return isSameKey(key, known) && !key.checkValue.equals(known.checkValue);
 }
 
-/** The database's time, and which keys the rows of a cluster name that still work, be it in their grace only. */
+/** The database's time, and which keys the accepted tokens of a cluster need. */
 export async function findKeyUses(db: Queryable, clusterId: string): Promise<{ now: Date; uses: KeyUse[] }> {
   const rows = await db.query<{ now: Date; kind: KeyKind | null; id: string; rows: number; last_ends_at: Date }>({
-    text: `with working as (
-             select key_id, metadata_key_id, least(revoked_at, graced_until) as ends_at
-             from apitoken.tokens,
-               lateral (select expires_at + make_interval(secs => coalesce(grace_seconds, 0)) as graced_until) as grace
-             where cluster_id = $1 and graced_until > now() and (revoked_at is null or revoked_at > now())
+    text: `with accepted as (
+             select key_id, metadata_key_id, apitoken.accepted_until(t) as ends_at
+             from apitoken.tokens t where cluster_id = $1 and apitoken.is_accepted(t, now())
            ), uses as (
-             select 'pepper' as kind, key_id as id, ends_at from working
+             select 'pepper' as kind, key_id as id, ends_at from accepted
              union all
-             select 'encryption', metadata_key_id, ends_at from working where metadata_key_id is not null
+             select 'encryption', metadata_key_id, ends_at from accepted where metadata_key_id is not null
            ), counted as (
              select kind, id, count(*)::integer as rows, max(ends_at) as last_ends_at from uses group by kind, id
            )

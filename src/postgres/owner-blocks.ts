@@ -33,8 +33,7 @@ export async function findBlock(db: Queryable, clusterId: string, name: string, 
   }>({
     name: "find-block",
     text: `select now() as now, b.owner, b.reason, b.effective_at, b.tokens_revoked, b.erased_at,
-             (select count(*) from apitoken.tokens where owner = $3 and expires_at > now()
-                and (revoked_at is null or revoked_at > now())) as live
+             (select count(*) from apitoken.tokens t where owner = $3 and apitoken.is_live(t, now())) as live
            from (select) as always
            left join apitoken.blocked_owners b on b.cluster_id = $1 and b.name = $2`,
     values: [clusterId, name, owner],

@@ -5,8 +5,8 @@ export async function countOwnersOver(db: Queryable, clusterId: string, limits: 
   const rows = await db.query<{ owners: string }>({
     name: "count-owners-over",
     text: `with busy as materialized (
-             select count(*) as tokens from apitoken.tokens
-             where cluster_id = $1 and expires_at > now() and (revoked_at is null or revoked_at > now())
+             select count(*) as tokens from apitoken.tokens t
+             where cluster_id = $1 and apitoken.is_live(t, now())
              group by owner having count(*) > (select min(l) from unnest($2::integer[]) as l))
            select (select count(*) from busy where tokens > most) as owners
            from unnest($2::integer[]) with ordinality as l (most, number) order by number`,

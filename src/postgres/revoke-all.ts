@@ -21,8 +21,8 @@ export async function revokeAllTokens(
       text: `with fence as (
                select where apitoken.is_leader($1, $2)
              ), due as (
-               select id from apitoken.tokens
-               where cluster_id = $1 and expires_at > now() and (revoked_at is null or revoked_at > now())
+               select id from apitoken.tokens t
+               where cluster_id = $1 and apitoken.is_live(t, now())
                  and (cardinality($3::text[]) = 0 or namespace = any($3))
                limit ${BATCH}
              ), change as (

@@ -1,6 +1,7 @@
 import type { EncryptedMetadata } from "../token/metadata-cipher.ts";
 import type { Grace, ObservedBlock, OwnerLimit, Rivals, TokenRow } from "../token/model.ts";
 import type { Queryable } from "./database.ts";
+import { type PostgresTime, toDate } from "./time.ts";
 
 /** A row of apitoken.tokens with what is needed to recognise its token; its metadata as it is stored. */
 export interface TokenRecord extends Omit<TokenRow, "metadata" | "isMetadataStale"> {
@@ -51,8 +52,8 @@ interface Row {
   metadata: Buffer | null;
   metadata_key_id: string | null;
   issued_at: Date;
-  expires_at: Date;
-  revoked_at: Date | null;
+  expires_at: PostgresTime;
+  revoked_at: PostgresTime | null;
   revocation_reason: string | null;
   active_since: Date;
   last_used_at: Date | null;
@@ -62,13 +63,13 @@ const COLUMNS = `id, resource_uid, revision, owner, description, scopes, allowed
   hash, hash_algorithm, key_id, metadata, metadata_key_id, issued_at, expires_at, revoked_at, revocation_reason,
   active_since, last_used_at`;
 
-/** A live ApiToken of the claim's owner that counts against its limit: a token whose end is set already does not. */
-const IS_RIVAL = `owner = $4 and resource_uid <> $5 and expires_at > now() and revoked_at is null
+/** The current token of another ApiToken of the claim's owner, which counts towards the owner's limit. */
+const IS_RIVAL = `owner = $4 and resource_uid <> $5 and apitoken.is_current(rival, now())
   and ($8 = 'Database' or cluster_id = $1)`;
 
 /**
  * What matters to an ApiToken's next pass: of the rows of its name, oldest revision first, those that are live and the
- * newest of each resource that had the name; the block on its owner; and the owner's other live ApiTokens.
+ * newest of each resource that had the name; the block on its owner; and the owner's other ApiTokens with a current token.
  */
 export async function findResourceTokens(
   db: Queryable,
@@ -87,16 +88,16 @@ export async function findResourceTokens(
            ) block on true
            cross join lateral (select
              (select count(*) from (
-               select distinct resource_uid from apitoken.tokens
+               select distinct resource_uid from apitoken.tokens rival
                where ${IS_RIVAL} and (resource_created_at, resource_uid) < ($6, $5) limit $7) as o) as older,
              (select count(*) from (
-               select distinct resource_uid from apitoken.tokens
+               select distinct resource_uid from apitoken.tokens rival
                where ${IS_RIVAL} and (resource_created_at, resource_uid) > ($6, $5) limit $7) as n) as newer
            ) rivals
            left join lateral (
              select ${COLUMNS} from apitoken.tokens t
              where cluster_id = $1 and namespace = $2 and name = $3
-               and ((expires_at > now() and (revoked_at is null or revoked_at > now()))
+               and (apitoken.is_live(t, now())
                  or not exists (select from apitoken.tokens newer
                                 where newer.resource_uid = t.resource_uid and newer.revision > t.revision))
            ) t on true
@@ -142,8 +143,8 @@ export async function findToken(
 /** The ApiTokens of a cluster that have a live row. */
 export async function findLiveResources(db: Queryable, clusterId: string): Promise<ResourceIdentity[]> {
   return db.query<ResourceIdentity & Record<string, unknown>>({
-    text: `select distinct namespace, name from apitoken.tokens
-           where cluster_id = $1 and expires_at > now() and (revoked_at is null or revoked_at > now())`,
+    text: `select distinct namespace, name from apitoken.tokens t
+           where cluster_id = $1 and apitoken.is_live(t, now())`,
     values: [clusterId],
   });
 }
@@ -175,8 +176,8 @@ function toRecord(row: Row): TokenRecord {
         ? undefined
         : { bytes: row.metadata, keyId: row.metadata_key_id },
     issuedAt: row.issued_at,
-    expiresAt: row.expires_at,
-    revokedAt: row.revoked_at ?? undefined,
+    expiresAt: toDate(row.expires_at),
+    revokedAt: row.revoked_at === null ? undefined : toDate(row.revoked_at),
     revocationReason: row.revocation_reason ?? undefined,
     activeSince: row.active_since,
     lastUsedAt: row.last_used_at ?? undefined,

@@ -1,6 +1,6 @@
-import { isLive } from "./lifetime.ts";
 import type { ApiTokenStatus, Observed, ObservedResource, Reason } from "./model.ts";
 import { buildConditions, type ConditionClaim, findCondition } from "./status.ts";
+import { isLive } from "./validity.ts";
 
 /** Why an ApiToken could not be brought in line, as its status tells it. */
 export interface Failure {

@@ -36,13 +36,3 @@ function wantedEnd(requested: RequestedLifetime, limits: LifetimeLimits, issuedA
       return requested.expiresAt.getTime();
   }
 }
-
-/** When a token ends to work: at its expiry, or at a revocation before it, which may lie ahead. */
-export function endOf({ expiresAt, revokedAt }: { expiresAt: Date; revokedAt: Date | undefined }): Date {
-  return revokedAt !== undefined && revokedAt < expiresAt ? revokedAt : expiresAt;
-}
-
-/** Whether a token works at `now`. */
-export function isLive(token: { readonly expiresAt: Date; readonly revokedAt: Date | undefined }, now: Date): boolean {
-  return now < endOf(token);
-}

@@ -73,7 +73,7 @@ export interface Grace {
   readonly scopes: readonly string[];
 }
 
-/** How many live ApiTokens one owner may have, and which one yields. */
+/** How many ApiTokens with a current token one owner may have, and which one yields. */
 export interface OwnerLimit {
   readonly max: number;
   readonly onLimit: "RevokeOldest" | "Reject";
@@ -159,7 +159,7 @@ export interface ObservedBlock {
   readonly effectiveAt: Date;
 }
 
-/** The other live ApiTokens of the same owner, by their creation: each count up to the owner's limit. */
+/** The owner's other ApiTokens with a current token, older and newer ones; each is counted up to the owner's limit. */
 export interface Rivals {
   readonly older: number;
   readonly newer: number;

@@ -1,5 +1,4 @@
 import { formatDuration } from "./duration.ts";
-import { endOf } from "./lifetime.ts";
 import type {
   ApiTokenStatus,
   Condition,
@@ -10,6 +9,7 @@ import type {
   Reason,
   TokenRow,
 } from "./model.ts";
+import { liveUntil } from "./validity.ts";
 
 /** A condition before it is known since when it holds. */
 export interface ConditionClaim {
@@ -96,7 +96,7 @@ function describePrevious(token: TokenRow, told: PreviousToken | undefined): Pre
   const lastUsedAt = tellUse(toldUse, token.lastUsedAt, PREVIOUS_USE_TOLD_EVERY_MS);
   return {
     tokenId: token.id,
-    validUntil: formatTime(endOf(token)),
+    validUntil: formatTime(liveUntil(token)),
     ...(lastUsedAt === undefined ? {} : { lastUsedAt }),
   };
 }

@@ -29,7 +29,7 @@ const statusOf = async (name: string) => (await cluster.get(name))?.status;
 const liveRows = async () =>
   runAsSuperuser<{ owner: string; name: string }>(
     databaseUrl,
-    "select owner, name from apitoken.tokens where expires_at > now() and (revoked_at is null or revoked_at > now())",
+    "select owner, name from apitoken.tokens where apitoken.is_live(tokens, now())",
   );
 
 async function labelNamespace(labels: Readonly<Record<string, string | null>>): Promise<void> {

@@ -51,7 +51,7 @@ const liveRows = (namespace = cluster.namespace) =>
   runAsSuperuser(
     databaseUrl,
     `select namespace, name, revision from apitoken.tokens
-     where namespace = $1 and expires_at > now() and (revoked_at is null or revoked_at > now())`,
+     where namespace = $1 and apitoken.is_live(tokens, now())`,
     [namespace],
   );
 const uninstall = (...args: string[]) => runCommand(cluster, databaseUrl, ["uninstall", ...args]);

@@ -42,8 +42,8 @@ export interface TokenRowView {
 export function findRows(url: string, name: string): Promise<TokenRowView[]> {
   return runAsSuperuser<TokenRowView>(
     url,
-    `select *, expires_at > now() and (revoked_at is null or revoked_at > now()) as is_live
-     from apitoken.tokens where name = $1 order by issued_at, revision`,
+    `select *, apitoken.is_live(t, now()) as is_live
+     from apitoken.tokens t where name = $1 order by issued_at, revision`,
     [name],
   );
 }

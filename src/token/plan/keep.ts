@@ -1,8 +1,9 @@
 import { formatDuration } from "../duration.ts";
-import { endOf, floorToSecond, resolveLifetime } from "../lifetime.ts";
+import { floorToSecond, resolveLifetime } from "../lifetime.ts";
 import type { AppliedPolicy, DesiredToken, Grace, LifetimeLimits, TokenMetadata, TokenRow } from "../model.ts";
 import { renewalTime } from "../rotation.ts";
 import { buildStatus, type ConditionClaim, findCondition, formatTime } from "../status.ts";
+import { liveUntil } from "../validity.ts";
 import type { Action, Plan } from "./action.ts";
 import {
   findPrevious,
@@ -143,7 +144,7 @@ function claimExpiring(held: TokenRow): ConditionClaim {
     type: "ExpiringSoon",
     status: "True",
     reason: "NotRenewed",
-    message: `The token ends at ${formatTime(endOf(held))} and is not renewed by itself.`,
+    message: `The token ends at ${formatTime(liveUntil(held))} and is not renewed by itself.`,
   };
 }
 
@@ -151,7 +152,7 @@ function claimExpiring(held: TokenRow): ConditionClaim {
 function warningTime(situation: Situation, held: TokenRow): Date | undefined {
   if (isRotating(situation)) return undefined;
   const warnBeforeMs = situation.applied?.warnBeforeMs ?? DEFAULT_WARN_BEFORE_MS;
-  return new Date(endOf(held).getTime() - warnBeforeMs);
+  return new Date(liveUntil(held).getTime() - warnBeforeMs);
 }
 
 /** The earliest time at which something of all this may be different though nobody has touched anything. */
@@ -165,10 +166,10 @@ function nextLook(
   const { now, block, encryptionChangesAt } = observed;
   const timeoutMs = inactivityLimit(situation);
   const times = [
-    endOf(held),
+    liveUntil(held),
     renewAt,
     warningTime(situation, held),
-    ...(previous ? [endOf(previous), new Date(now.getTime() + OVERLAP_RECHECK_MS)] : []),
+    ...(previous ? [liveUntil(previous), new Date(now.getTime() + OVERLAP_RECHECK_MS)] : []),
     timeoutMs === undefined ? undefined : new Date(lastActivity(situation).getTime() + timeoutMs),
     block?.effectiveAt,
     hasMetadata(held) ? encryptionChangesAt : undefined,

@@ -2,8 +2,9 @@
  * Every decision about an ApiToken starts here: whether to issue, keep, move, end or wait. Which of two rules wins is
  * decided by their order in planLife and nothing else; test/unit/token/precedence.test.ts checks each pair.
  */
-import { isLive } from "../lifetime.ts";
+
 import type { DesiredToken, Observed, ObservedResource, PolicyVerdict, TokenRow } from "../model.ts";
+import { isLive } from "../validity.ts";
 import type { Action, Plan } from "./action.ts";
 import { planForbidden, planRetired } from "./end.ts";
 import { planIssue } from "./issue.ts";

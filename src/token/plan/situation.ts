@@ -1,4 +1,3 @@
-import { isLive } from "../lifetime.ts";
 import type {
   AppliedPolicy,
   DesiredToken,
@@ -9,6 +8,7 @@ import type {
   TokenRow,
 } from "../model.ts";
 import { findCondition } from "../status.ts";
+import { isLive } from "../validity.ts";
 
 /** An ApiToken that exists, and whose spec can be read, as the rules look at it. */
 export interface Situation {

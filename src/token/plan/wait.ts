@@ -1,6 +1,7 @@
-import { endOf, floorToSecond, resolveLifetime } from "../lifetime.ts";
+import { floorToSecond, resolveLifetime } from "../lifetime.ts";
 import type { AppliedPolicy, Condition, Reason, TokenRow } from "../model.ts";
 import { buildStatus, formatTime } from "../status.ts";
+import { isCurrent, liveUntil } from "../validity.ts";
 import type { Action, Plan } from "./action.ts";
 import { describeLimit } from "./end.ts";
 import { findHeld, findLast, findPrevious, findRotationRequest, isRotating, type Situation } from "./situation.ts";
@@ -47,7 +48,7 @@ export function planSuspension({ desired, observed, live, held }: Situation): Pl
       ...(secretName && { secretName }),
       ...(previous && { previous }),
     }),
-    requeueAt: held && endOf(held),
+    requeueAt: held && liveUntil(held),
   };
 }
 
@@ -104,8 +105,8 @@ export function planExpiry(situation: Situation, policy: AppliedPolicy): Plan | 
 /** The newer ApiToken waits until an older one of its owner is gone, where the policy has it so. */
 export function planOverLimit({ desired, observed, live }: Situation, policy: AppliedPolicy): Plan | undefined {
   const { max, onLimit } = policy.owner;
-  // A previous token in its overlap does not count, here as in the transaction that issues.
-  const hasPlace = live.some((token) => token.revokedAt === undefined);
+  // The previous token in its overlap does not count, just as in the transaction that issues.
+  const hasPlace = live.some((token) => isCurrent(token, observed.now));
   const rivals = observed.rivals.older + (hasPlace ? 0 : observed.rivals.newer);
   if (onLimit !== "Reject" || rivals < max) return undefined;
   const message = describeLimit(desired.owner, max);

@@ -28,8 +28,7 @@ export async function expectInvariants(walk: Walk): Promise<void> {
     listSecrets(walk),
     runAsSuperuser<TokenRowView>(
       databaseUrl,
-      `select *, expires_at > now() and (revoked_at is null or revoked_at > now()) as is_live
-       from apitoken.tokens order by name, revision`,
+      "select *, apitoken.is_live(tokens, now()) as is_live from apitoken.tokens order by name, revision",
     ),
     loadKeyring(cluster.transport, { namespace: cluster.namespace, name: "apitoken-keyring" }, async () => true),
   ]);

@@ -20,7 +20,7 @@ import {
 export type Operation = (walk: Walk) => Promise<string>;
 
 const DURATIONS = ["2h", "24h", "720h", "2000h"];
-const IS_LIVE = "expires_at > now() and (revoked_at is null or revoked_at > now())";
+const IS_LIVE = "apitoken.is_live(tokens, now())";
 
 const onToken =
   (change: (walk: Walk, name: string) => Promise<unknown>): Operation =>

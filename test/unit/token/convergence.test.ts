@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { statusOfFailure } from "../../../src/token/failure.ts";
-import { endOf } from "../../../src/token/lifetime.ts";
 import type { DesiredToken, Reason, TokenRow } from "../../../src/token/model.ts";
 import type { Action } from "../../../src/token/plan/action.ts";
+import { liveUntil } from "../../../src/token/validity.ts";
 import {
   aDesiredSecret,
   aDesiredToken,
@@ -57,7 +57,7 @@ function expectWithinMaximum({ policy }: World, row: TokenRow, given: ReadonlyMa
 
 /** Whether time alone has ended it, or a lifetime that is shorter now and has no next one. */
 function isOver(world: World, token: TokenRow): boolean {
-  if (endOf(token) <= world.now) return true;
+  if (liveUntil(token) <= world.now) return true;
   return world.policy.kind === "allowed" && !isRotating(world) && endFor(world, token.issuedAt) <= world.now;
 }
 

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { endOf, isLive } from "../../../src/token/lifetime.ts";
 import type { DesiredToken } from "../../../src/token/model.ts";
+import { isLive, liveUntil } from "../../../src/token/validity.ts";
 import { aDesiredSecret, aDesiredToken, aResource, HOUR_MS, NOW } from "../../support/builders.ts";
 import { aWorld } from "./a-world.ts";
 import { anyAllowed, anyDesired } from "./any-world.ts";
@@ -18,7 +18,7 @@ const passTime = (world: World, ms: number) => {
 /** The end of a row, as far as it is still ahead. */
 const endAhead = (world: World, id: string) => {
   const row = world.rows.find((each) => each.id === id);
-  return row === undefined ? 0 : Math.max(endOf(row).getTime(), world.now.getTime());
+  return row === undefined ? 0 : Math.max(liveUntil(row).getTime(), world.now.getTime());
 };
 
 describe("rotating over a year, looking only when it is time to", () => {
@@ -34,7 +34,7 @@ describe("rotating over a year, looking only when it is time to", () => {
       const previous = liveRows(world).find((row) => row !== held);
       expect(readyOf(world)?.status).toBe("True");
       if (previous && held?.issuedAt.getTime() === world.now.getTime()) {
-        expect(endOf(previous).getTime() - world.now.getTime()).toBe(HOUR_MS);
+        expect(liveUntil(previous).getTime() - world.now.getTime()).toBe(HOUR_MS);
       }
       world.now = requeueAt as Date;
       expect(held && isLive(held, world.now)).toBe(true);

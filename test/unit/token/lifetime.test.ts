@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { floorToSecond, isLive, resolveLifetime } from "../../../src/token/lifetime.ts";
-import { aTokenRow, HOUR_MS, LIMITS, NOW } from "../../support/builders.ts";
+import { floorToSecond, resolveLifetime } from "../../../src/token/lifetime.ts";
+import { HOUR_MS, LIMITS, NOW } from "../../support/builders.ts";
 
 const later = (ms: number) => new Date(NOW.getTime() + ms);
 
@@ -71,11 +71,3 @@ test.each([
 ])("the last whole second of %s is %s", (text, expected) => {
   expect(floorToSecond(new Date(text)).toISOString()).toBe(expected);
 });
-
-test.each([
-  ["a millisecond before its end", { expiresAt: later(1) }, true],
-  ["at its end", { expiresAt: NOW }, false],
-  ["a millisecond before its revocation", { revokedAt: later(1) }, true],
-  ["at its revocation", { revokedAt: NOW }, false],
-  ["after its end, though its revocation lies ahead", { expiresAt: later(-1), revokedAt: later(1) }, false],
-])("whether a token is live %s", (_, row, expected) => expect(isLive(aTokenRow(row), NOW)).toBe(expected));

@@ -1,8 +1,8 @@
 import { expect } from "vitest";
-import { endOf, isLive } from "../../../src/token/lifetime.ts";
 import type { AppliedPolicy, DesiredToken, TokenRow } from "../../../src/token/model.ts";
 import { renewalTime } from "../../../src/token/rotation.ts";
 import { findCondition, formatTime } from "../../../src/token/status.ts";
+import { isLive, liveUntil } from "../../../src/token/validity.ts";
 import { contentsOf, decorationOf, endFor, grantOf, needPolicy, ownSecrets, type World } from "./world.ts";
 
 export const liveRows = (world: World) => world.rows.filter((row) => isLive(row, world.now));
@@ -174,10 +174,12 @@ function expectPrevious(world: World, token: TokenRow): void {
   expect(world.resource?.status.previous?.tokenId).toBe(previous?.id);
   if (previous === undefined) return;
   expect(previous.revision).toBeLessThan(token.revision);
-  expect(world.resource?.status.previous?.validUntil).toBe(formatTime(endOf(previous)));
+  expect(world.resource?.status.previous?.validUntil).toBe(formatTime(liveUntil(previous)));
   const { policy, spec, now } = world;
   const latest = now.getTime() + (spec.desired?.rotation.overlapMs ?? 0);
-  expect(endOf(previous).getTime()).toBeLessThanOrEqual(latest);
+  expect(liveUntil(previous).getTime()).toBeLessThanOrEqual(latest);
   if (policy.kind !== "allowed") return;
-  expect(endOf(previous).getTime()).toBeLessThanOrEqual(previous.issuedAt.getTime() + policy.applied.lifetime.maxMs);
+  expect(liveUntil(previous).getTime()).toBeLessThanOrEqual(
+    previous.issuedAt.getTime() + policy.applied.lifetime.maxMs,
+  );
 }

@@ -1,4 +1,4 @@
-import { isLive, resolveLifetime } from "../../../src/token/lifetime.ts";
+import { resolveLifetime } from "../../../src/token/lifetime.ts";
 import type {
   AppliedPolicy,
   DesiredToken,
@@ -12,6 +12,7 @@ import type {
 } from "../../../src/token/model.ts";
 import type { Action, Plan } from "../../../src/token/plan/action.ts";
 import { type ParsedSpec, plan } from "../../../src/token/plan/plan.ts";
+import { isLive } from "../../../src/token/validity.ts";
 
 /** A Secret as it lies in the cluster. */
 export type WorldSecret = { readonly owner: "somebody"; readonly value?: string } | OwnSecret;
