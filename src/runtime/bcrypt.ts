@@ -1,3 +1,6 @@
+/*
+ * The main thread's side of bcrypt: it starts the thread that does the arithmetic, and keeps it only while there is work.
+ */
 import { Worker } from "node:worker_threads";
 import type { BcryptRequest } from "./bcrypt-worker.ts";
 
@@ -9,7 +12,7 @@ interface Thread {
 let thread: Thread | undefined;
 let lastId = 0;
 
-/** The bcrypt hash of a text of at most 72 bytes; `rounds` is the logarithm of the number of its rounds. */
+/** The bcrypt hash of a text of at most 72 bytes; `rounds` is the base-2 logarithm of the number of rounds. */
 export async function bcryptHash(text: string, rounds: number): Promise<string> {
   return (await ask({ text, rounds })) as string;
 }
@@ -19,7 +22,7 @@ export async function bcryptCompare(text: string, hash: string): Promise<boolean
   return (await ask({ text, hash })) === true;
 }
 
-/** One after the other, in the order in which they were asked. The thread starts with the first. */
+/** The thread works through its requests in order. It is started by the first of them. */
 function ask(request: BcryptRequest): Promise<unknown> {
   thread ??= startThread();
   const { worker, waiting } = thread;
@@ -33,7 +36,7 @@ function ask(request: BcryptRequest): Promise<unknown> {
 }
 
 function startThread(): Thread {
-  // Beside this file: as a source, or beside the program that this file is bundled into.
+  // Next to this file: a source, or a bundle next to the program that contains this file.
   const file = import.meta.url.endsWith(".ts") ? "./bcrypt-worker.ts" : "./bcrypt-worker.js";
   const worker = new Worker(new URL(file, import.meta.url));
   const started: Thread = { worker, waiting: new Map() };
@@ -45,7 +48,7 @@ function startThread(): Thread {
   });
   const fail = (cause: unknown) => {
     if (thread === started) thread = undefined;
-    for (const { reject } of started.waiting.values()) reject(new Error("the thread for bcrypt has ended", { cause }));
+    for (const { reject } of started.waiting.values()) reject(new Error("the bcrypt thread has ended", { cause }));
     started.waiting.clear();
   };
   worker.on("error", fail).on("exit", fail);

@@ -1,15 +1,22 @@
+/*
+ * Settings: how they are read from the environment, the kinds that several programs use, and the wording of their faults. A
+ * fault never repeats a value that may contain a password.
+ */
 import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
 import { z } from "zod";
 import { formatDuration, parseDuration } from "../token/duration.ts";
 import { findDatabaseUrlFault } from "./database-url.ts";
 import { joinWords } from "./text.ts";
 
-/** The configuration cannot be used. The message names each setting, its fault and the remedy. */
+/** The configuration or the command line cannot be used. The message names each setting, its fault and the remedy. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
 }
 
-/** A program's settings: each is an environment variable; the schema says which, with defaults. */
+/**
+ * A program's settings, from the environment variables that the schema names. An empty variable counts as not set.
+ * Throws a ConfigError with all faults.
+ */
 export function readEnvironment<Schema extends z.ZodObject>(
   schema: Schema,
   environment: NodeJS.ProcessEnv,
@@ -26,7 +33,7 @@ export function readEnvironment<Schema extends z.ZodObject>(
   throw new ConfigError(lines.join("\n"));
 }
 
-/** Whether the value may contain a password: URLs have a place for one. */
+/** Whether the value may contain a password. URLs have a place for one. */
 function isSecret(name: string): boolean {
   return /URL$|PASSWORD$/.test(name);
 }
@@ -63,7 +70,7 @@ export function durationBetween(minimumMs: number, maximumMs: number) {
 
 const DAY_MS = 86_400_000;
 
-/** A hundred years: what is longer is a mistake, and would lead Postgres out of its calendar. */
+/** A hundred years. Anything longer is a mistake, and could exceed the range of Postgres' timestamps. */
 const LONGEST_RETENTION_DAYS = 36_500;
 
 /** A retention such as "7d" or a Go duration such as "168h", as milliseconds. */
@@ -91,7 +98,7 @@ export function integerSetting(minimum: number, maximum: number) {
     .refine((value) => value >= minimum && value <= maximum, message);
 }
 
-/** A comma-separated list; blanks around items are dropped. */
+/** A comma-separated list; spaces around items are dropped. */
 export const listSetting = z.string().transform((text) =>
   text
     .split(",")

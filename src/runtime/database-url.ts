@@ -1,3 +1,7 @@
+/*
+ * Finds mistakes in DATABASE_URL before anything connects: the errors of URL parsers and of libpq name neither the mistake nor
+ * the remedy, and may contain the password.
+ */
 import { accessSync, constants } from "node:fs";
 
 const REMEDY =
@@ -7,13 +11,13 @@ const REMEDY =
 const FILE_PARAMETERS = ["sslrootcert", "sslcert", "sslkey"];
 
 /**
- * What is wrong with a connection string of libpq's URI form, and the remedy; undefined when nothing is. Nothing of user
- * and password is told. A Unix socket's folder may stand for the host.
+ * What is wrong with a connection string in libpq's URI form, and the remedy; undefined if nothing is. The text contains
+ * neither user nor password. The host may be the folder of a Unix socket.
  * https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
  */
 export function findDatabaseUrlFault(text: string): string | undefined {
   if (!/^postgres(ql)?:\/\//.test(text)) return 'must begin with "postgres://"';
-  // By libpq's rules, though not by those of URLs, a user may stand before no host: the host is a parameter then.
+  // libpq, unlike the URL standard, allows a user without a host; the host is then a parameter.
   const url = URL.parse(text) ?? URL.parse(text.replace(/^([a-z]+:\/\/)[^@/]*@\//, "$1/"));
   if (url === null) return `is not a valid URL, or its port is not between 1 and 65535; ${REMEDY}`;
   if (url.hash !== "") return `has a "#": everything after it would be ignored; ${REMEDY}`;
@@ -43,7 +47,7 @@ function isDecodable({ username, password, hostname, pathname }: URL): boolean {
   }
 }
 
-/** A name, an address (of IPv6 in brackets), or the folder of a Unix socket, whose slashes may be encoded. */
+/** A name, an address (IPv6 in brackets), or the folder of a Unix socket, whose slashes may be encoded. */
 function isHost(host: string): boolean {
   return /^([\w.-]+|\[?[0-9a-f:.]+\]?|(\/|%2f).*)$/i.test(host);
 }

@@ -1,8 +1,11 @@
+/*
+ * The HTTP server for the kubelet's probes and for Prometheus. It knows nothing of what it reports on.
+ */
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Registry } from "prom-client";
 
-/** What a probe answers: undefined when all is well, else what is not. */
+/** Returns undefined if all is well, and otherwise what is wrong. */
 export type Probe = () => string | undefined;
 
 export interface HealthServer {
@@ -10,7 +13,7 @@ export interface HealthServer {
   close(): Promise<void>;
 }
 
-/** Serves `/healthz`, `/readyz` and `/metrics` (Prometheus' text format). Port 0 takes a free one. */
+/** Serves `/healthz`, `/readyz` and `/metrics` (Prometheus' text format). Port 0 picks a free port. */
 export async function startHealthServer(options: {
   port: number;
   host?: string;

@@ -1,3 +1,6 @@
+/*
+ * The log of all programs. It decides what of an error is logged, so that no secret gets into a log by way of an error.
+ */
 import { type DestinationStream, destination, type Logger, pino } from "pino";
 import type { LogLevel } from "./config.ts";
 
@@ -5,7 +8,7 @@ export type { Logger };
 
 /**
  * A logger that writes JSON lines to standard error, so that standard output stays free for a program's results.
- * Messages are constants; what varies goes into fields. Errors go into the field `err`. `stream` takes the lines instead.
+ * Messages are constants; what varies goes into fields. Errors go into the field `err`. `stream` replaces standard error.
  */
 export function createLogger(
   program: string,
@@ -25,8 +28,8 @@ export function createLogger(
 }
 
 /**
- * An error's name, message, code and causes, and nothing else of it: the errors of clients carry requests and answers,
- * and these may carry secrets.
+ * An error's name, message, code, causes and the top of its stack, and nothing else: the errors of HTTP clients carry
+ * requests and responses, which may contain secrets.
  */
 export function describeError(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { message: String(error) };

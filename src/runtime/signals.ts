@@ -1,6 +1,9 @@
+/*
+ * Waiting that ends when a program is asked to stop.
+ */
 import { setTimeout as delay } from "node:timers/promises";
 
-/** Resolves when the signal is aborted, at once if it has been already. */
+/** Resolves when the signal is aborted, or immediately if it already is. */
 export function whenAborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve();
@@ -9,8 +12,8 @@ export function whenAborted(signal: AbortSignal): Promise<void> {
 }
 
 /**
- * Resolves with what the work results in, and rejects with the signal's reason as soon as the signal is aborted. The
- * work is not ended by that: nobody waits for it any more.
+ * Settles as the work does, or rejects with the signal's reason as soon as the signal is aborted. That does not end the
+ * work; nobody waits for it any longer.
  */
 export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const aborted = whenAborted(signal).then((): never => {
@@ -19,7 +22,7 @@ export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise
   return Promise.race([aborted, work]);
 }
 
-/** Resolves when the work has ended, well or not, and after `limitMs` at the latest. Never rejects. */
+/** Resolves when the work has settled, and after `limitMs` at the latest. Never rejects. */
 export async function whenEnded(work: Promise<unknown>, limitMs: number): Promise<void> {
   const hasEnded = new AbortController();
   const limit = delay(limitMs, undefined, { signal: hasEnded.signal });

@@ -1,23 +1,27 @@
+/*
+ * How a token is stored. HMAC-SHA-256 is enough for 256 random bits; bcrypt is for those whose rules demand it, and is so slow
+ * that its answers are remembered.
+ */
 import { isSameHash } from "../token/keyring.ts";
 import { bcryptCompare, bcryptHash } from "./bcrypt.ts";
 
-/** How rows hash their tokens: by the keyed hash alone, or by bcrypt of it. */
+/** How rows hash their tokens: with the keyed hash alone, or with bcrypt of the keyed hash. */
 export type HashMethod =
   | { readonly algorithm: "hmac-sha256" }
-  /** `rounds` is the logarithm of the number of rounds. */
+  /** `rounds` is the base-2 logarithm of the number of rounds. */
   | { readonly algorithm: "bcrypt"; readonly rounds: number };
 
-/** A token's hash as its row holds it. */
+/** A token's hash as it is in its row. */
 export interface TokenHash {
   readonly hash: Buffer;
   readonly hashAlgorithm: HashMethod["algorithm"];
 }
 
-/** A pass looks at the same Secret and the same row again and again; what was not asked for lately goes first. */
+/** Passes compare the same Secret with the same row again and again. The least recently used answers are dropped first. */
 const ANSWERS_KEPT = 50_000;
 const answers = new Map<string, Promise<boolean>>();
 
-/** What a row is to hold of a token; `fingerprint` is the token's HMAC-SHA-256 under the row's pepper. */
+/** The hash of a new row; `fingerprint` is the token's HMAC-SHA-256 under the row's pepper. */
 export async function makeTokenHash(fingerprint: Buffer, method: HashMethod): Promise<TokenHash> {
   if (method.algorithm === "hmac-sha256") return { hash: fingerprint, hashAlgorithm: "hmac-sha256" };
   const hash = await bcryptHash(bcryptInput(fingerprint), method.rounds);
@@ -25,7 +29,7 @@ export async function makeTokenHash(fingerprint: Buffer, method: HashMethod): Pr
   return { hash: Buffer.from(hash), hashAlgorithm: "bcrypt" };
 }
 
-/** Whether a row's hash is that of the token with this fingerprint, under the row's pepper. */
+/** Whether a row's hash was made from the token with this fingerprint, which was made with the row's pepper. */
 export function isHashOf(fingerprint: Buffer, { hash, hashAlgorithm }: TokenHash): boolean | Promise<boolean> {
   if (hashAlgorithm === "hmac-sha256") return isSameHash(fingerprint, hash);
   const text = hash.toString();
@@ -41,7 +45,7 @@ export function isHashOf(fingerprint: Buffer, { hash, hashAlgorithm }: TokenHash
   return answer;
 }
 
-/** bcrypt takes 72 bytes, and none that is zero: 44 characters of base64 stand for the 32 bytes. */
+/** bcrypt takes at most 72 bytes, none of them zero, so it gets the 32 bytes as 44 characters of base64. */
 function bcryptInput(fingerprint: Buffer): string {
   return fingerprint.toString("base64");
 }
@@ -51,7 +55,7 @@ function answerKey(fingerprint: Buffer, hash: string): string {
 }
 
 function remember(key: string, answer: Promise<boolean>): void {
-  answers.delete(key); // a Map keeps the order in which keys came
+  answers.delete(key); // a Map keeps the order of insertion
   answers.set(key, answer);
   const [eldest] = answers.keys();
   if (answers.size > ANSWERS_KEPT && eldest !== undefined) answers.delete(eldest);
