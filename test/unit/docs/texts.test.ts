@@ -7,8 +7,7 @@ import { readProjectFile, readYamlBlocks } from "./tables.ts";
 
 const root = new URL("../../../", import.meta.url);
 const TEXTS = [
-  "README.md",
-  "CONTRIBUTING.md",
+  ...["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"],
   "examples/refused/README.md",
   ...readdirSync(new URL("docs", root), { recursive: true, encoding: "utf8" })
     .filter((file) => file.endsWith(".md"))
