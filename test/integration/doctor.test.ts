@@ -12,8 +12,8 @@ import { installResources } from "../support/global-setup.ts";
 import { issueToken } from "../support/resources.ts";
 
 interface JsonReport {
-  findings: { kind: string; object: string; problem: string; remedy: string; isMendable: boolean }[];
-  mended?: { found: number; failed: { object: string; reason: string }[] };
+  findings: { kind: string; object: string; problem: string; remedy: string; isFixable: boolean }[];
+  fixed?: { found: number; failed: { object: string; reason: string }[] };
   leader?: string;
   apiTokens: number;
 }
@@ -124,7 +124,7 @@ test("finds every difference, writes nothing, and with --fix fixes what can be f
   expect(seen.code).toBe(5);
   const of = (report: JsonReport) => report.findings.map(({ kind, object }) => `${kind}: ${object}`);
   const report = readReport(seen);
-  const unmendable = [
+  const unfixable = [
     "NoLeader: Lease",
     "TriggerFaulty: trigger record_truncation of apitoken.tokens",
     "PolicySelectsNothing: ApiTokenPolicy aimless",
@@ -134,7 +134,7 @@ test("finds every difference, writes nothing, and with --fix fixes what can be f
   const month = partition?.name.slice(-7).replace("_", "-");
   expect(of(report).sort()).toEqual(
     [
-      ...unmendable,
+      ...unfixable,
       `AuditPartitionMissing: table apitoken.security_events, ${month}`,
       `ApiTokenDiffers: ApiToken ${namespace}/lost-secret`,
       `ApiTokenDiffers: ApiToken ${namespace}/edited`,
@@ -152,9 +152,9 @@ test("finds every difference, writes nothing, and with --fix fixes what can be f
   const fixed = await doctor("--fix", "-o", "json");
   expect(fixed.code).toBe(5);
   const left = readReport(fixed);
-  expect(left.mended).toEqual({ found: report.findings.length, failed: [] });
-  expect(of(left).sort()).toEqual(unmendable.sort());
-  expect(left.findings.every(({ isMendable }) => !isMendable)).toBe(true);
+  expect(left.fixed).toEqual({ found: report.findings.length, failed: [] });
+  expect(of(left).sort()).toEqual(unfixable.sort());
+  expect(left.findings.every(({ isFixable }) => !isFixable)).toBe(true);
 
   for (const name of ["well", "lost-secret", "edited", "ended", "new"]) {
     expect(await verifies(cluster, databaseUrl, readToken(await cluster.getSecret(name)))).toBe(true);
@@ -192,7 +192,7 @@ test("fixes nothing while another leads, and reports who does", async () => {
   expect({ rows: await allRows(), versions: await secretVersions() }).toEqual(before);
 });
 
-test("tells a Lease whose holder is gone, takes it to mend, and gives it back", async () => {
+test("tells a Lease whose holder is gone, takes it to fix things, and gives it back", async () => {
   await withController(() => issueToken(cluster, "lost"));
   await cluster.kubectl(["delete", "secret", "lost"]);
   const lease = leaseOf("dead", new Date(Date.now() - 60_000), 3);
@@ -200,7 +200,7 @@ test("tells a Lease whose holder is gone, takes it to mend, and gives it back", 
   const kinds = readReport(await doctor("-o", "json")).findings.map(({ kind }) => kind);
   expect(kinds).toEqual(["LeaseExpired", "ApiTokenDiffers"]);
   const left = readReport(await doctor("--fix", "-o", "json"));
-  expect(left.mended?.failed).toEqual([]);
+  expect(left.fixed?.failed).toEqual([]);
   expect(await verifies(cluster, databaseUrl, readToken(await cluster.getSecret("lost")))).toBe(true);
   const { output } = await cluster.kubectl([
     "get",

@@ -60,7 +60,7 @@ function judgeDatabase({ schemaProblem, missingEventMonths, faultyTriggers }: Da
         object: `table apitoken.security_events, ${month}`,
         problem: "the audit trail has no partition for that month: then nothing could be issued or revoked",
         remedy: "make the partition",
-        mend: { kind: "makePartitions" },
+        fix: { kind: "makePartitions" },
       }),
     ),
     ...faultyTriggers.map(
@@ -127,12 +127,12 @@ function judgeCross({ tokens, unownedSecrets, blocks }: CrossExamination, now: D
 
 function judgeToken({ key, exists, actions, status, nextStatus }: ExaminedToken): Finding[] {
   const object = `ApiToken ${key}`;
-  const mend = { kind: "reconcile", key } as const;
+  const fix = { kind: "reconcile", key } as const;
   if (!exists && actions.length > 0) {
     const { problem, remedy } = describePending(actions);
-    return [{ kind: "RowWithoutApiToken", object, problem: `it does not exist, but ${problem}`, remedy, mend }];
+    return [{ kind: "RowWithoutApiToken", object, problem: `it does not exist, but ${problem}`, remedy, fix }];
   }
-  if (actions.length > 0) return [{ kind: "ApiTokenDiffers", object, ...describePending(actions), mend }];
+  if (actions.length > 0) return [{ kind: "ApiTokenDiffers", object, ...describePending(actions), fix }];
   if (nextStatus === undefined) return [];
   const ready = findCondition(nextStatus, "Ready");
   const isOutdated = !isDeepStrictEqual(essence(status), essence(nextStatus));
@@ -141,7 +141,7 @@ function judgeToken({ key, exists, actions, status, nextStatus }: ExaminedToken)
     object,
     problem: `its status does not say what is so (Ready ${ready?.status}, ${ready?.reason})`,
     remedy: "write the status",
-    mend,
+    fix,
   };
   const found = isOutdated ? [outdated] : [];
   if (ready?.reason === "SecretConflict") {
@@ -184,8 +184,8 @@ function judgeSecret({ key, formerOwner, holds }: UnownedSecret): Finding {
   const object = `Secret ${key}`;
   if (formerOwner !== undefined) {
     const problem = `its ApiToken "${formerOwner}" is gone; it holds ${held}`;
-    const mend = { kind: "deleteSecret", key } as const;
-    return { kind: "SecretWithoutApiToken", object, problem, remedy: "delete the Secret", mend };
+    const fix = { kind: "deleteSecret", key } as const;
+    return { kind: "SecretWithoutApiToken", object, problem, remedy: "delete the Secret", fix };
   }
   return {
     kind: "SecretWithoutApiToken",
@@ -205,8 +205,8 @@ function judgeBlocks({ resources, rows }: CrossExamination["blocks"], now: Date)
       const { desired, problem } = parseOwnerBlock(resource);
       if (desired === undefined) return [{ kind: "InvalidOwnerBlock", object, problem, remedy: "correct the spec" }];
       const fault = findBlockFault(desired, byName.get(name), now);
-      const mend = { kind: "reconcileBlock", name } as const;
-      return fault === undefined ? [] : [{ kind: "OwnerBlockDiffers", object, ...fault, mend }];
+      const fix = { kind: "reconcileBlock", name } as const;
+      return fault === undefined ? [] : [{ kind: "OwnerBlockDiffers", object, ...fault, fix }];
     }),
     ...lifted.map(
       ({ name, owner }): Finding => ({
@@ -214,7 +214,7 @@ function judgeBlocks({ resources, rows }: CrossExamination["blocks"], now: Date)
         object: `OwnerBlock ${name}`,
         problem: `it is gone, but the database still blocks owner "${owner}"`,
         remedy: "lift the block in the database",
-        mend: { kind: "reconcileBlock", name },
+        fix: { kind: "reconcileBlock", name },
       }),
     ),
   ];

@@ -9,7 +9,7 @@ import { type ErrandOptions, runErrand } from "../leader/errand.ts";
 import { createTerm } from "../leader/term.ts";
 import { compare } from "./compare.ts";
 import { type Finding, isSameFinding } from "./finding.ts";
-import { type FailedMend, mendAll } from "./mend.ts";
+import { type FailedFix, fixAll } from "./fix.ts";
 import { examine, type ReadOptions, type ReadResult } from "./read.ts";
 import type { DoctorReport } from "./report.ts";
 
@@ -27,7 +27,7 @@ const SETTLE_MS = 1_500;
 export async function diagnose(options: DoctorOptions, mustFix: boolean): Promise<DoctorReport> {
   const { config, transport, signal } = options;
   const lease = await viewLease(transport, config.lease, signal);
-  if (mustFix && lease.state !== "held") return runErrand(options, (term) => fix(options, lease, term));
+  if (mustFix && lease.state !== "held") return runErrand(options, (term) => fixDifferences(options, lease, term));
 
   const first = await look(options, lease);
   if (lease.state !== "held" || first.findings.length === 0) return reportOn(first);
@@ -51,25 +51,25 @@ async function look(options: DoctorOptions, lease: LeaseView): Promise<Look> {
 /** A repair may reveal or cause the need for another: a block that is now in effect ends its owner's tokens, say. */
 const ROUNDS = 5;
 
-async function fix(options: DoctorOptions, lease: LeaseView, term: LeaseTerm): Promise<DoctorReport> {
+async function fixDifferences(options: DoctorOptions, lease: LeaseView, term: LeaseTerm): Promise<DoctorReport> {
   const before = await look(options, lease);
   let seen = before;
-  let failed: readonly FailedMend[] = [];
+  let failed: readonly FailedFix[] = [];
   for (let round = 0; round < ROUNDS && failed.length === 0; round += 1) {
     const { ground } = seen.result;
-    if (ground === undefined || !seen.findings.some(({ mend }) => mend !== undefined)) break;
+    if (ground === undefined || !seen.findings.some(({ fix }) => fix !== undefined)) break;
     const { context } = createTerm({ ...options, ...ground, onFatal: () => {} }, term);
-    failed = await mendAll(context, options.db, seen.findings);
+    failed = await fixAll(context, options.db, seen.findings);
     seen = await look(options, lease);
   }
-  return { ...reportOn(seen), mended: { found: before.findings.length, failed } };
+  return { ...reportOn(seen), fixed: { found: before.findings.length, failed } };
 }
 
 function reportOn({ result, findings }: Look): DoctorReport {
   const tokens = result.examination.cross?.tokens ?? [];
   return {
     findings,
-    mended: undefined,
+    fixed: undefined,
     leader: undefined,
     apiTokens: tokens.filter(({ exists }) => exists).length,
   };

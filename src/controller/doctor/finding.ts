@@ -27,7 +27,7 @@ export type FindingKind =
   | "LeaseExpired";
 
 /** What repairs a difference: a piece of the controller's own work. */
-export type Mend =
+export type Fix =
   | { readonly kind: "reconcile"; readonly key: string }
   | { readonly kind: "reconcileBlock"; readonly name: string }
   | { readonly kind: "deleteSecret"; readonly key: string }
@@ -42,7 +42,7 @@ export interface Finding {
   /** What to do about it, or what the controller does. */
   readonly remedy: string;
   /** Undefined if only a person can fix it. */
-  readonly mend?: Mend;
+  readonly fix?: Fix;
 }
 
 /** Whether two examinations have found the same difference. */

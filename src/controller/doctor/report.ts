@@ -5,13 +5,13 @@
 import { createPaint, formatTable, type Paint } from "../../runtime/terminal.ts";
 import { count, stripControls } from "../../runtime/text.ts";
 import type { Finding } from "./finding.ts";
-import type { FailedMend } from "./mend.ts";
+import type { FailedFix } from "./fix.ts";
 
 /** What the doctor found, and did. `-o json` prints this object. */
 export interface DoctorReport {
   readonly findings: readonly Finding[];
   /** With --fix: how many differences there were, and which could not be fixed. Undefined when nothing was tried. */
-  readonly mended: { readonly found: number; readonly failed: readonly FailedMend[] } | undefined;
+  readonly fixed: { readonly found: number; readonly failed: readonly FailedFix[] } | undefined;
   /** The replica that leads and so does the fixing; undefined when the doctor may do it. */
   readonly leader: string | undefined;
   readonly apiTokens: number;
@@ -29,7 +29,7 @@ export function formatReport(report: DoctorReport, { width, useColours }: Layout
   const paint = createPaint(useColours);
   const findings = report.findings.map(clean);
   const lines = width === undefined ? findings.map(formatLine) : formatFindings(findings, width, paint);
-  const failed = (report.mended?.failed ?? []).map(({ object, reason }) =>
+  const failed = (report.fixed?.failed ?? []).map(({ object, reason }) =>
     paint("red", stripControls(`not fixed: ${object}: ${reason}`)),
   );
   const style = findings.length === 0 ? "green" : "yellow";
@@ -50,17 +50,17 @@ function formatLine({ kind, object, problem, remedy }: Finding): string {
   return `${kind}: ${object}: ${problem}. Remedy: ${remedy}.`;
 }
 
-function summarize({ findings, mended, leader, apiTokens }: DoctorReport): string {
+function summarize({ findings, fixed, leader, apiTokens }: DoctorReport): string {
   const examined = `${count(apiTokens, "ApiToken")} examined`;
-  const before = mended === undefined ? "" : ` of ${mended.found} before`;
+  const before = fixed === undefined ? "" : ` of ${fixed.found} before`;
   if (findings.length === 0) return `No differences${before}; ${examined}.`;
-  const fixable = findings.filter(({ mend }) => mend !== undefined).length;
+  const fixable = findings.filter(({ fix }) => fix !== undefined).length;
   const who =
     fixable === 0
       ? ""
       : leader !== undefined
         ? ` ${leader} is the leader and will fix ${fixable} of them on its next pass.`
-        : ` ${mended === undefined ? "--fix" : "Running --fix again"} fixes ${fixable} of them.`;
+        : ` ${fixed === undefined ? "--fix" : "Running --fix again"} fixes ${fixable} of them.`;
   return `${count(findings.length, "difference")}${before}; ${examined}.${who}`;
 }
 

@@ -47,6 +47,6 @@ function formatText(report: DoctorReport, { options, environment }: CommandConte
 }
 
 function formatJson({ findings, ...rest }: DoctorReport): string {
-  const described = findings.map(({ mend, ...finding }) => ({ ...finding, isMendable: mend !== undefined }));
+  const described = findings.map(({ fix, ...finding }) => ({ ...finding, isFixable: fix !== undefined }));
   return `${JSON.stringify({ ...rest, findings: described }, null, 2)}\n`;
 }

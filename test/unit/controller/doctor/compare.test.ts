@@ -78,14 +78,14 @@ test.each<[string, Partial<CrossExamination>, string[]]>([
   expect(kindsOf(anExamination(cross))).toEqual(kinds);
 });
 
-test("a Secret that no ApiToken owns is mended only when it had one", () => {
+test("a Secret without an ApiToken is fixed only if it had one", () => {
   const unownedSecrets = [
     { key: "team/lost", formerOwner: "gone", holds: { id: "abc", isLive: false } },
     { key: "team/copied", formerOwner: undefined, holds: undefined },
   ];
   const [lost, copied] = compare(anExamination({ unownedSecrets }), HELD);
-  expect(lost).toMatchObject({ problem: expect.stringContaining("dead token abc"), mend: { kind: "deleteSecret" } });
-  expect(copied?.mend).toBeUndefined();
+  expect(lost).toMatchObject({ problem: expect.stringContaining("dead token abc"), fix: { kind: "deleteSecret" } });
+  expect(copied?.fix).toBeUndefined();
 });
 
 test("policies that cannot be read, and those that select nothing", () => {

@@ -8,12 +8,12 @@ const FINDING: Finding = {
   object: "ApiToken team-a/hello",
   problem: "no Secret holds its token",
   remedy: "issue a token, and write it to the Secret",
-  mend: { kind: "reconcile", key: "team-a/hello" },
+  fix: { kind: "reconcile", key: "team-a/hello" },
 };
 
 const aReport = (overrides: Partial<DoctorReport> = {}): DoctorReport => ({
   findings: [FINDING],
-  mended: undefined,
+  fixed: undefined,
   leader: undefined,
   apiTokens: 12_000,
   ...overrides,
@@ -49,9 +49,9 @@ test("the report says who fixes the differences: the doctor, the leader, or nobo
   expect(formatReport(aReport({ leader: "pod-1" }), PLAIN)).toContain(
     "pod-1 is the leader and will fix 1 of them on its next pass.",
   );
-  const { mend: _, ...lasting } = FINDING;
+  const { fix: _, ...lasting } = FINDING;
   const after = formatReport(
-    aReport({ findings: [lasting], mended: { found: 3, failed: [{ object: "ApiToken a/b", reason: "refused" }] } }),
+    aReport({ findings: [lasting], fixed: { found: 3, failed: [{ object: "ApiToken a/b", reason: "refused" }] } }),
     PLAIN,
   );
   expect(after).toContain("1 difference of 3 before;");

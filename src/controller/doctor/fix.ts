@@ -12,10 +12,10 @@ import type { PassContext } from "../pass/context.ts";
 import { classifyFailure } from "../pass/failures.ts";
 import { reconcile } from "../pass/reconcile.ts";
 import { reconcileBlock } from "../pass/reconcile-block.ts";
-import type { Finding, Mend } from "./finding.ts";
+import type { Finding, Fix } from "./finding.ts";
 
 /** A difference that could not be fixed, and why. */
-export interface FailedMend {
+export interface FailedFix {
   readonly object: string;
   readonly reason: string;
 }
@@ -25,16 +25,16 @@ export interface FailedMend {
  * come first, because without them nothing can be written, then blocks, so that no token is issued that a block would
  * end. Returns the differences that could not be fixed.
  */
-export async function mendAll(context: PassContext, db: Database, findings: readonly Finding[]): Promise<FailedMend[]> {
-  const failed: FailedMend[] = [];
-  const order: readonly Mend["kind"][] = ["makePartitions", "reconcileBlock", "reconcile", "deleteSecret"];
+export async function fixAll(context: PassContext, db: Database, findings: readonly Finding[]): Promise<FailedFix[]> {
+  const failed: FailedFix[] = [];
+  const order: readonly Fix["kind"][] = ["makePartitions", "reconcileBlock", "reconcile", "deleteSecret"];
   for (const kind of order) {
     const done = new Set<string>();
-    for (const { object, mend } of findings) {
-      if (mend?.kind !== kind || done.has(JSON.stringify(mend))) continue;
-      done.add(JSON.stringify(mend));
+    for (const { object, fix } of findings) {
+      if (fix?.kind !== kind || done.has(JSON.stringify(fix))) continue;
+      done.add(JSON.stringify(fix));
       try {
-        await retryConflicts(() => carryOut(context, db, mend));
+        await retryConflicts(() => carryOut(context, db, fix));
       } catch (error) {
         failed.push({ object, reason: error instanceof Error ? error.message : String(error) });
       }
@@ -57,17 +57,17 @@ async function retryConflicts(work: () => Promise<void>): Promise<void> {
   }
 }
 
-async function carryOut(context: PassContext, db: Database, mend: Mend): Promise<void> {
-  switch (mend.kind) {
+async function carryOut(context: PassContext, db: Database, fix: Fix): Promise<void> {
+  switch (fix.kind) {
     case "makePartitions":
       await context.getFence();
       return void (await createEventPartitions(db, EVENT_MONTHS_AHEAD));
     case "reconcileBlock":
-      return void (await reconcileBlock(context, mend.name));
+      return void (await reconcileBlock(context, fix.name));
     case "reconcile":
-      return void (await reconcile(context, mend.key));
+      return void (await reconcile(context, fix.key));
     case "deleteSecret":
-      return deleteUnownedSecret(context, mend.key);
+      return deleteUnownedSecret(context, fix.key);
   }
 }
 
