@@ -100,7 +100,7 @@ export const controllerEnvironment = z.object({
 export interface ControllerConfig {
   readonly databaseLogin: ReturnType<typeof readLogin>;
   readonly databaseConnections: number;
-  /** Undefined: the pod's service account. */
+  /** Undefined: ~/.kube/config, or the service account of the pod. */
   readonly kubeconfigPath: string | undefined;
   /** The namespaces whose ApiTokens and Secrets are watched; all, if empty. */
   readonly watchedNamespaces: readonly string[];
@@ -127,8 +127,8 @@ export interface LeaseSettings {
 
 type ControllerSettings = z.infer<typeof controllerEnvironment>;
 
-/** The settings that say where the keyring is: all that the commands on it need. */
-export const keyringSettings = controllerEnvironment.pick({
+/** The settings that the commands on the keyring need to find it. */
+export const keyringEnvironment = controllerEnvironment.pick({
   KUBECONFIG: true,
   APITOKEN_NAMESPACE: true,
   APITOKEN_KEYRING_SECRET: true,
@@ -174,16 +174,21 @@ function requireLeaseOrder(settings: ControllerSettings, environment: NodeJS.Pro
       const describe = (name: typeof longer | typeof shorter) =>
         environment[name] ? `${name}=${environment[name]}` : `the default ${formatDuration(settings[name])} of ${name}`;
       const remedy = unset.length === 0 ? "" : `; set ${unset.join(", ")} too`;
-      return `${describe(longer)} is not longer than ${describe(shorter)}, and ${danger}${remedy}`;
+      return `${describe(longer)} is not longer than ${describe(shorter)}, so ${danger}${remedy}`;
     },
   );
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
 }
 
-/** Which Secret holds the keyring. */
-export function keyringPlace(
-  settings: Pick<ControllerSettings, "APITOKEN_NAMESPACE" | "APITOKEN_KEYRING_SECRET">,
-): KeyringPlace {
+/** The part of the settings that says where the keyring is. Throws a ConfigError like `readControllerConfig`. */
+export function readKeyringConfig(
+  environment: NodeJS.ProcessEnv,
+): Pick<ControllerConfig, "kubeconfigPath" | "keyringPlace"> {
+  const settings = readEnvironment(keyringEnvironment, environment);
+  return { kubeconfigPath: settings.KUBECONFIG, keyringPlace: keyringPlace(settings) };
+}
+
+function keyringPlace(settings: z.infer<typeof keyringEnvironment>): KeyringPlace {
   return { namespace: settings.APITOKEN_NAMESPACE, name: settings.APITOKEN_KEYRING_SECRET };
 }
 

@@ -4,9 +4,9 @@
 import { COLOR_OPTION, defineCommand, OUTPUT_OPTION } from "../../runtime/command/declare.ts";
 import { databaseEnvironment, durationSetting, oneOf } from "../../runtime/config.ts";
 import { KEY_KINDS } from "../../token/key-status.ts";
-import { keyringSettings } from "../config.ts";
+import { keyringEnvironment } from "../config.ts";
 
-const withDatabase = databaseEnvironment.extend(keyringSettings.shape);
+const withDatabase = databaseEnvironment.extend(keyringEnvironment.shape);
 
 const status = defineCommand({
   name: "status",
@@ -38,7 +38,7 @@ const rotate = defineCommand({
       help: "how long until the new keys take over",
     },
   },
-  settings: keyringSettings,
+  settings: keyringEnvironment,
   examples: ["controller keys rotate --active-in 10m"],
   run: async (context) => (await import("./run.ts")).rotateKeys(context),
 });

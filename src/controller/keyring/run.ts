@@ -17,7 +17,7 @@ import { count } from "../../runtime/text.ts";
 import { VERSION } from "../../runtime/version.ts";
 import { describeKeys, KEY_KINDS, type KeyKind, type KeyStatus } from "../../token/key-status.ts";
 import { formatTime } from "../../token/status.ts";
-import { type KeyringPlace, keyringPlace, keyringSettings } from "../config.ts";
+import { type KeyringPlace, readKeyringConfig } from "../config.ts";
 import { addKeys, removeKey } from "./changes.ts";
 import { formatKeyJson, formatKeyLines, formatKeyTable } from "./report.ts";
 import { readKeyring, type StoredKeyring } from "./secret.ts";
@@ -75,12 +75,12 @@ async function withKeyring(
   { environment, stop }: CommandContext<unknown>,
   work: (access: KeyringAccess) => Promise<number>,
 ): Promise<number> {
-  const settings = readEnvironment(keyringSettings, environment);
+  const { kubeconfigPath, keyringPlace } = readKeyringConfig(environment);
   const transport = await createTransport({
     userAgent: `apitoken-keys/${VERSION}`,
-    ...(settings.KUBECONFIG === undefined ? {} : { kubeconfigPath: settings.KUBECONFIG }),
+    ...(kubeconfigPath === undefined ? {} : { kubeconfigPath }),
   });
-  const done = work({ transport, place: keyringPlace(settings) }).finally(() => transport.close());
+  const done = work({ transport, place: keyringPlace }).finally(() => transport.close());
   return unlessAborted(done, stop);
 }
 

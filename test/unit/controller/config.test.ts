@@ -44,7 +44,7 @@ test.each([
   [
     { APITOKEN_LEASE_DURATION: "5s" },
     "APITOKEN_LEASE_DURATION=5s is not longer than the default 10s of APITOKEN_LEASE_RENEW_DEADLINE, " +
-      "and two controllers could lead at once; set APITOKEN_LEASE_RENEW_DEADLINE too",
+      "so two controllers could lead at once; set APITOKEN_LEASE_RENEW_DEADLINE too",
   ],
   [
     { APITOKEN_LEASE_RENEW_DEADLINE: "20s" },
@@ -52,8 +52,8 @@ test.each([
   ],
   [
     { APITOKEN_LEASE_DURATION: "5s", APITOKEN_LEASE_RENEW_DEADLINE: "5s", APITOKEN_LEASE_RETRY_PERIOD: "6s" },
-    "APITOKEN_LEASE_DURATION=5s is not longer than APITOKEN_LEASE_RENEW_DEADLINE=5s, and two controllers could lead at " +
-      "once\nAPITOKEN_LEASE_RENEW_DEADLINE=5s is not longer than APITOKEN_LEASE_RETRY_PERIOD=6s, and the lease would be " +
+    "APITOKEN_LEASE_DURATION=5s is not longer than APITOKEN_LEASE_RENEW_DEADLINE=5s, so two controllers could lead at " +
+      "once\nAPITOKEN_LEASE_RENEW_DEADLINE=5s is not longer than APITOKEN_LEASE_RETRY_PERIOD=6s, so the lease would be " +
       "lost before it is renewed",
   ],
   [{ APITOKEN_NAMESPACE: "Apitoken_System" }, 'APITOKEN_NAMESPACE is "Apitoken_System": must be 1 to 63 lower-case'],
