@@ -46,7 +46,7 @@ export const KIND_GUIDES: Readonly<Record<string, KindGuide>> = {
   OwnerBlock: {
     example: "examples/platform/owner-block.yaml",
     paragraphs: [
-      "It works whether or not the owner has an ApiToken, and applies to all of them, in all namespaces. The database keeps a record of it, which is checked in every transaction that issues a token. After the block is lifted, each ApiToken that the owner still has gets a new token.",
+      "It works whether or not the owner has ApiTokens yet, and covers every token of the owner, in all namespaces. The database keeps a record of it, which is checked in every transaction that issues a token. After the block is lifted, each ApiToken that the owner still has gets a new token.",
     ],
   },
 };
@@ -106,6 +106,13 @@ export const MARK_GUIDES: readonly MarkGuide[] = [
     setBy: "you",
     meaning:
       "Each new value asks for one rotation, even if `rotation.policy` is `Disabled`. Use the current time. `status.lastHandledRotateAt` has the value that was answered last.",
+  },
+  {
+    on: "ApiToken, annotation",
+    name: "apitoken.dev/requested-by",
+    setBy: "API server",
+    meaning:
+      "Who created the ApiToken, last changed its spec or last asked for a rotation: see [people.md](people.md#who-asked).",
   },
   {
     on: "ApiToken, finalizer",

@@ -25,9 +25,9 @@ const CONDITION: Json = {
       `Why, in one word: ${REASONS.filter((reason) => reason !== "SecretDrift").join(", ")}. docs/lifecycle.md has the cause and the remedy of each.`,
     ),
     message: text(
-      "What this means for the ApiToken and, if you need to do something, what. For people: do not parse it.",
+      "What this means for the ApiToken and, if you need to do something, what. Written for people; do not parse it.",
     ),
-    observedGeneration: count("The metadata.generation that the condition is about."),
+    observedGeneration: count("The metadata.generation that the condition is based on."),
     lastTransitionTime: time("When the condition's status last changed. A new reason alone does not change it."),
   },
 };
@@ -81,7 +81,7 @@ export const API_TOKEN_STATUS: Json = {
     },
     effective: {
       type: "object",
-      description: "What the token really has, after the policy's defaults and limits.",
+      description: "The token's actual values, after the policy's defaults and limits.",
       properties: {
         duration: text("Lifetime from issue to expiry, as a Go duration such as 720h."),
         scopes: {

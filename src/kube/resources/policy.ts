@@ -65,7 +65,7 @@ export const policySpecSchema = z
     }),
     maxDuration: durationField("10s").default("720h").meta({
       description:
-        "The longest lifetime of a token, as a Go duration of at least 10s. Longer requests are cut to it (condition LifetimeClamped). Lowering it also shortens existing tokens, and ends those that are older at once. Default: 720h.",
+        "The longest lifetime of a token, as a Go duration of at least 10s. Longer requests are cut to it (condition LifetimeClamped). Lowering it also shortens existing tokens; those that are already older end at once. Default: 720h.",
     }),
     maxTokensPerOwner: z.int().min(1).max(100_000).default(1).meta({
       description:
@@ -97,7 +97,7 @@ export const policySpecSchema = z
       .optional()
       .meta({
         description:
-          "A time after its expiry in which whoever verifies a token still accepts it, for these scopes only, so that a long job can still be watched and cancelled. A revoked token has no grace. Default: none.",
+          "For a time after its expiry whoever verifies a token still accepts it, for these scopes only, so that a long job can still be watched and cancelled. A revoked token has no grace. Default: none.",
       }),
     warnBefore: durationField("0s").default("168h").meta({
       description:
