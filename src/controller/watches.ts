@@ -12,7 +12,7 @@ import { MANAGED_LABEL } from "../kube/resources/group.ts";
 import { NAMESPACES_PATH, type NamespaceView, reduceNamespace } from "../kube/resources/namespace.ts";
 import { OWNER_BLOCKS_PATH, reduceOwnerBlock } from "../kube/resources/owner-block.ts";
 import { POLICIES_PATH, type PolicyResource, reducePolicy } from "../kube/resources/policy.ts";
-import { reduceSecret, type SecretView } from "../kube/resources/secret.ts";
+import { abridgeSecret, isApiToken, reduceSecret, type SecretView } from "../kube/resources/secret.ts";
 import { secretsPath } from "../kube/resources/secret-api.ts";
 import type { Stored } from "../kube/store.ts";
 import type { KubeTransport } from "../kube/transport.ts";
@@ -80,11 +80,11 @@ export function startWatches(options: WatchesOptions): Reflector[] {
         ...(namespace === undefined ? {} : { namespace }),
         labelSelector: `${MANAGED_LABEL}=true`,
         store: caches.secrets,
-        reduce: (raw) => reduceSecret(raw, keyring),
+        reduce: (raw) => abridgeSecret(reduceSecret(raw, keyring)),
         // The previous owner too: if somebody has removed the owner reference, its pass restores it.
         onChange: ({ object, previous }) => {
           for (const owner of [object.owner, previous?.owner]) {
-            if (owner?.kind === "ApiToken") {
+            if (owner !== undefined && isApiToken(owner)) {
               leader.inbox?.enqueue(keyOf({ namespace: object.metadata.namespace, name: owner.name }));
             }
           }

@@ -13,6 +13,9 @@ export interface DecorationPatch {
   readonly annotations: Readonly<Record<string, string | null>>;
 }
 
+/** The id of the token that the Secret holds. */
+export const TOKEN_ID_ANNOTATION = "apitoken.dev/token-id";
+
 /** Which keys the spec asked for last time, so that those it no longer asks for can be told from somebody else's. */
 const APPLIED_ANNOTATION = "apitoken.dev/applied-keys";
 
@@ -28,7 +31,7 @@ export function wantDecoration(
     labels: { ...labels, [managedLabel]: "true" },
     annotations: {
       ...annotations,
-      "apitoken.dev/token-id": token.id,
+      [TOKEN_ID_ANNOTATION]: token.id,
       "apitoken.dev/expires-at": formatTime(token.expiresAt),
       [APPLIED_ANNOTATION]: applied,
     },

@@ -277,7 +277,56 @@ describe("the Secret", () => {
     await ready("foreign");
     expect(await verifies(cluster, databaseUrl, readToken(await cluster.getSecret("foreign")))).toBe(true);
   });
+
+  test("that somebody has copied the token to is not ours either, and keeps its other keys", async () => {
+    const token = await issue("copied", { owner: "alice" });
+    const data = { token: Buffer.from(token).toString("base64"), other: "a2VlcA==" };
+    const path = `/api/v1/namespaces/${cluster.namespace}/secrets`;
+    await cluster.transport.request("POST", path, { body: { metadata: { name: "copy", labels: OURS }, data } });
+    await cluster.patch("copied", { secret: { name: "copy" } });
+    await reason("copied", "SecretConflict");
+    const copy = await cluster.getSecret("copy");
+    expect(copy?.data).toEqual(data);
+    expect(copy?.metadata.ownerReferences).toBeUndefined();
+    expect(await verifies(cluster, databaseUrl, token)).toBe(true);
+  });
+
+  test("on which many others have left their marks is kept in line all the same", async () => {
+    const token = await issue("marked", { owner: "alice" });
+    const path = `/api/v1/namespaces/${cluster.namespace}/secrets/marked`;
+    const annotations = { "example.com/large": "x".repeat(100_000), "apitoken.dev/token-id": null };
+    const contentType = "application/merge-patch+json";
+    await cluster.transport.request("PATCH", path, { contentType, body: { metadata: { annotations } } });
+    await eventually(async () => {
+      const { annotations = {} } = (await cluster.getSecret("marked"))?.metadata ?? {};
+      expect(annotations["apitoken.dev/token-id"]).toBe(token.slice(4, 16));
+      expect(annotations["example.com/large"]).toHaveLength(100_000);
+    });
+    await cluster.annotate("marked", { "apitoken.dev/rotate-requested-at": "1" });
+    await eventually(async () => expect(readToken(await cluster.getSecret("marked"))).not.toBe(token));
+    await ready("marked");
+  });
+
+  test("and an ApiToken with more finalizers than are kept can be created, rotated and deleted", async () => {
+    const token = await issue("finalized", { owner: "alice" });
+    const path = `/apis/apitoken.dev/v1alpha1/namespaces/${cluster.namespace}/apitokens/finalized`;
+    const others = Array.from({ length: 50 }, (_, index) => `example.com/finalizer-${index}`);
+    const setFinalizers = (finalizers: string[]) =>
+      cluster.transport.request("PATCH", path, {
+        contentType: "application/merge-patch+json",
+        body: { metadata: { finalizers } },
+      });
+    await setFinalizers(others); // without ours, which comes back
+    await eventually(async () => expect((await cluster.get("finalized"))?.metadata.finalizers).toHaveLength(51));
+    await cluster.delete("finalized");
+    await eventually(async () => expect((await cluster.get("finalized"))?.metadata.finalizers).toEqual(others));
+    expect(await verifies(cluster, databaseUrl, token)).toBe(false);
+    await setFinalizers([]);
+    await eventually(async () => expect(await cluster.get("finalized")).toBeUndefined());
+  });
 });
+
+const OURS = { "apitoken.dev/managed": "true" };
 
 function deleteSecret(name: string): Promise<unknown> {
   return cluster.transport.request("DELETE", `/api/v1/namespaces/${cluster.namespace}/secrets/${name}`);

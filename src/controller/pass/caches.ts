@@ -19,7 +19,7 @@ export interface Caches {
   readonly ownerBlocks: Store<OwnerBlock>;
 }
 
-/** Index of `Caches.secrets`: by the uid of the controlling owner. */
+/** Index of `Caches.secrets`: by the ApiToken that controls them, as `ownerKeyOf` writes it. */
 export const SECRETS_BY_OWNER = "owner";
 
 /** Indexes of `Caches.apiTokens`: by the owner in the spec, and by namespace. */
@@ -32,11 +32,18 @@ export function createCaches(): Caches {
       [APITOKENS_BY_OWNER]: ({ spec }) => (spec as { owner?: string } | undefined)?.owner,
       [APITOKENS_BY_NAMESPACE]: ({ metadata }) => metadata.namespace,
     }),
-    secrets: createStore<SecretView>({ [SECRETS_BY_OWNER]: ({ owner }) => owner?.uid }),
+    secrets: createStore<SecretView>({
+      [SECRETS_BY_OWNER]: ({ metadata, owner }) => owner && ownerKeyOf(metadata.namespace, owner.uid),
+    }),
     policies: createStore<PolicyResource>(),
     namespaces: createStore<NamespaceView>(),
     ownerBlocks: createStore<OwnerBlock>(),
   };
+}
+
+/** Includes the namespace, so that a uid copied into many Secrets elsewhere does not slow down its ApiToken's passes. */
+export function ownerKeyOf(namespace: string, uid: string): string {
+  return `${namespace}/${uid}`;
 }
 
 /** The key of a namespaced object in the queues and the caches. */

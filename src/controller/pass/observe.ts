@@ -27,18 +27,18 @@
  *
  *     rows: r1 live              Secret a → r1, b absent     status: r1
  *
- * Somebody else's Secret. It has another owner, or no owner and no token of ours, so it is `foreign` and never written
- * to. Which token a Secret holds is found by hash, not by an annotation, because anybody can edit an annotation.
+ * Somebody else's Secret. It has another owner, or neither an owner nor our annotation, so it is `foreign` and never
+ * written to, even if somebody has copied the token to it. Which token a Secret holds is found by hash, not by an annotation, because anybody can edit an annotation.
  *
  *     rows: r1 live              Secret a → something else   status: r1
  */
 import { type ApiToken, parseSpec } from "../../kube/resources/api-token.ts";
 import { getApiToken } from "../../kube/resources/api-token-api.ts";
 import { FINALIZER, MANAGED_LABEL, ROTATE_ANNOTATION } from "../../kube/resources/group.ts";
-import { reduceSecret, type SecretView } from "../../kube/resources/secret.ts";
+import { abridgeSecret, reduceSecret, type SecretView } from "../../kube/resources/secret.ts";
 import { getSecret } from "../../kube/resources/secret-api.ts";
 import { findResourceTokens, type OwnerClaim, type TokenRecord } from "../../postgres/tokens.ts";
-import { type Decoration, wantDecoration } from "../../token/decoration.ts";
+import { type Decoration, TOKEN_ID_ANNOTATION, wantDecoration } from "../../token/decoration.ts";
 import { currentKey, nextActivation } from "../../token/keyring.ts";
 import { decryptMetadata } from "../../token/metadata-cipher.ts";
 import type {
@@ -50,7 +50,7 @@ import type {
   TokenRow,
 } from "../../token/model.ts";
 import type { ParsedSpec } from "../../token/plan/plan.ts";
-import { keyOf, SECRETS_BY_OWNER } from "./caches.ts";
+import { keyOf, ownerKeyOf, SECRETS_BY_OWNER } from "./caches.ts";
 import type { ReadContext } from "./context.ts";
 import { observePolicy } from "./observe-policy.ts";
 import { describeSecret, findHeldToken } from "./observe-secret.ts";
@@ -135,10 +135,14 @@ function describeClaim({ metadata }: ApiToken, { owner }: DesiredToken, policy: 
   };
 }
 
-/** Ours by its owner reference or, if somebody has removed the reference, by the token that it holds. */
+/**
+ * Ours by its owner reference or, if somebody has removed the reference, by the token that it holds together with our
+ * annotation. A token alone is not enough: a Secret that somebody else has copied the token to must not be overwritten.
+ */
 function isOurs(named: SecretView, resource: ApiToken | undefined, holds: TokenRecord | undefined): boolean {
   const uid = resource?.metadata.uid;
-  return named.owner === undefined ? holds !== undefined && holds.resourceUid === uid : named.owner.uid === uid;
+  if (named.owner !== undefined) return named.owner.uid === uid;
+  return holds !== undefined && holds.resourceUid === uid && TOKEN_ID_ANNOTATION in named.metadata.annotations;
 }
 
 async function readApiToken({ transport, caches }: ReadContext, namespace: string, name: string) {
@@ -157,9 +161,12 @@ async function findSecrets(
 ): Promise<{ named: SecretView | undefined; strays: SecretView[] }> {
   if (resource === undefined) return { named: undefined, strays: [] };
   const { namespace, uid } = resource.metadata;
-  const owned = context.caches.secrets.byIndex(SECRETS_BY_OWNER, uid);
-  const read = (name: string) =>
-    source === "live" ? readSecret(context, namespace, name) : context.caches.secrets.get(keyOf({ namespace, name }));
+  const { secrets } = context.caches;
+  const owned = secrets.byIndex(SECRETS_BY_OWNER, ownerKeyOf(namespace, uid));
+  const read = (name: string) => {
+    const cached = source === "live" ? undefined : secrets.get(keyOf({ namespace, name }));
+    return source === "live" || cached?.isAbridged ? readSecret(context, namespace, name) : cached;
+  };
 
   const named = wantedName === undefined ? undefined : await read(wantedName);
   const strays: SecretView[] = [];
@@ -178,7 +185,7 @@ async function readSecret(
   const secret = await getSecret(transport, namespace, name);
   const view = secret && reduceSecret(secret, keyring);
   if (view === undefined) caches.secrets.remove(keyOf({ namespace, name }));
-  else if (view.metadata.labels[MANAGED_LABEL] === "true") caches.secrets.upsert(view);
+  else if (view.metadata.labels[MANAGED_LABEL] === "true") caches.secrets.upsert(abridgeSecret(view));
   return view;
 }
 

@@ -5,7 +5,7 @@
  */
 import type { ApiToken } from "../../kube/resources/api-token.ts";
 import { API_VERSION, MANAGED_LABEL, type OwnerReference, ROTATE_ANNOTATION } from "../../kube/resources/group.ts";
-import { reduceSecret, type Secret, type SecretView } from "../../kube/resources/secret.ts";
+import { abridgeSecret, reduceSecret, type Secret, type SecretView } from "../../kube/resources/secret.ts";
 import {
   createSecret,
   decorateSecret,
@@ -178,7 +178,7 @@ async function readPlaintext(
 
 /** Without this, a pass that runs before the watch event arrives would see the state before this write. */
 function remember({ caches, keyring }: ReadContext, secret: Secret): void {
-  caches.secrets.upsert(reduceSecret(secret, keyring));
+  caches.secrets.upsert(abridgeSecret(reduceSecret(secret, keyring)));
 }
 
 /** Restores the owner reference if somebody has removed it. */

@@ -5,7 +5,7 @@
 import type { ApiTokenStatus } from "../../token/model.ts";
 import { KubeApiError } from "../api-error.ts";
 import type { KubeTransport } from "../transport.ts";
-import { type ApiToken, reduceApiToken } from "./api-token.ts";
+import { type ApiToken, OTHER_FINALIZERS, reduceApiToken } from "./api-token.ts";
 import { API_VERSION, FINALIZER } from "./group.ts";
 
 /** The path of the ApiTokens of one namespace, or of all namespaces. */
@@ -33,22 +33,34 @@ export async function getApiToken(
 
 /** Adds our finalizer. Returns the resource as it is now; throws a KubeApiError with code 409 if it has changed. */
 export async function addFinalizer(transport: KubeTransport, resource: ApiToken): Promise<ApiToken> {
-  return patchFinalizers(transport, resource, [...(resource.metadata.finalizers ?? []), FINALIZER]);
+  return patchFinalizers(transport, resource, (others) => [...others, FINALIZER]);
 }
 
 /** Removes our finalizer and no other. Returns and throws like `addFinalizer`. */
 export async function removeFinalizer(transport: KubeTransport, resource: ApiToken): Promise<ApiToken> {
-  const others = (resource.metadata.finalizers ?? []).filter((finalizer) => finalizer !== FINALIZER);
-  return patchFinalizers(transport, resource, others);
+  return patchFinalizers(transport, resource, (others) => [...others]);
 }
 
-async function patchFinalizers(transport: KubeTransport, resource: ApiToken, finalizers: string[]): Promise<ApiToken> {
-  const { uid, resourceVersion } = resource.metadata;
+/** `list` makes the new list from the finalizers of others. */
+async function patchFinalizers(
+  transport: KubeTransport,
+  resource: ApiToken,
+  list: (others: readonly string[]) => string[],
+): Promise<ApiToken> {
+  const { uid, resourceVersion, finalizers: seen = [] } = resource.metadata;
+  // The version that was seen is a condition of the patch: should the list have changed since, nothing is written.
+  const all = seen.includes(OTHER_FINALIZERS) ? await readFinalizers(transport, resource) : seen;
+  const finalizers = list(all.filter((finalizer) => finalizer !== FINALIZER));
   const result = await transport.request("PATCH", pathOf(resource), {
     contentType: "application/merge-patch+json",
     body: { metadata: { uid, resourceVersion, finalizers } },
   });
   return reduceApiToken(result);
+}
+
+async function readFinalizers(transport: KubeTransport, resource: ApiToken): Promise<readonly string[]> {
+  const { metadata } = await transport.request<ApiToken>("GET", pathOf(resource));
+  return metadata.finalizers ?? [];
 }
 
 /** Writes the status. Returns the resource as it is now; throws a KubeApiError with code 409 if it has changed. */

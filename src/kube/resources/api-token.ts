@@ -97,8 +97,8 @@ export function reduceApiToken(raw: unknown): ApiToken {
       ...(generation === undefined ? {} : { generation }),
       ...(creationTimestamp === undefined ? {} : { creationTimestamp }),
       ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
-      ...(finalizers === undefined ? {} : { finalizers: isOurs(finalizers) ? OUR_FINALIZERS : finalizers }),
-      ...(rotation === undefined ? {} : { annotations: { [ROTATE_ANNOTATION]: rotation } }),
+      ...(finalizers === undefined ? {} : { finalizers: abridgeFinalizers(finalizers) }),
+      ...(rotation === undefined ? {} : { annotations: { [ROTATE_ANNOTATION]: abridge(rotation) } }),
     },
     spec,
     ...(status === undefined ? {} : { status }),
@@ -107,6 +107,22 @@ export function reduceApiToken(raw: unknown): ApiToken {
 
 const OUR_FINALIZERS = [FINALIZER];
 
-function isOurs([finalizer, ...others]: readonly string[]): boolean {
-  return finalizer === FINALIZER && others.length === 0;
+/** Stands for the finalizers of others where they are too many to keep. */
+export const OTHER_FINALIZERS = "…";
+
+/** The API server accepts annotations of a quarter of a megabyte, and no limit on finalizers, from anyone who may create ApiTokens. */
+const KEPT_CHARACTERS = 256;
+
+/** A copy, because a slice of a string keeps all of it in memory. */
+function abridge(text: string): string {
+  return text.length <= KEPT_CHARACTERS ? text : Buffer.from(text.slice(0, KEPT_CHARACTERS)).toString();
+}
+
+/** One array for all, because nearly all ApiTokens have our finalizer alone. */
+function abridgeFinalizers(finalizers: readonly string[]): readonly string[] {
+  const others = finalizers.filter((finalizer) => finalizer !== FINALIZER);
+  const isOurs = others.length < finalizers.length;
+  if (others.length === 0) return isOurs ? OUR_FINALIZERS : [];
+  if (others.join("").length <= KEPT_CHARACTERS) return finalizers;
+  return [...(isOurs ? OUR_FINALIZERS : []), OTHER_FINALIZERS];
 }

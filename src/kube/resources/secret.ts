@@ -3,7 +3,7 @@
  * to HMACs of their values, which are enough to tell which token a Secret holds.
  */
 import { hashToken, type Keyring } from "../../token/keyring.ts";
-import { API_VERSION, type ObjectMeta, type OwnerReference } from "./group.ts";
+import { API_VERSION, GROUP, type ObjectMeta, type OwnerReference } from "./group.ts";
 
 /** A Secret as the API server returns it. */
 export interface Secret {
@@ -37,7 +37,15 @@ export interface SecretView {
   /** Whether it must be deleted and created again, because no update can correct it: it is immutable or not Opaque. */
   readonly mustReplace: boolean;
   readonly fingerprints: Readonly<Record<string, Readonly<Record<string, Fingerprint>>>>;
+  /** Whether this is only what `abridgeSecret` leaves of a view: then the rest must be read again to be used. */
+  readonly isAbridged: boolean;
 }
+
+/** More keys than a spec can ask for. Further ones are ignored: what has so many is not as the spec wants it in any case. */
+const FINGERPRINTED_KEYS = 32;
+
+/** Characters of labels and annotations: more than any spec asks for. */
+const KEPT_CHARACTERS = 32_768;
 
 /** Users cannot choose the type, because tools treat Secrets of other types in special ways. */
 export const SECRET_TYPE = "Opaque";
@@ -51,9 +59,38 @@ export function reduceSecret(raw: unknown, keyring: Keyring): SecretView {
     owner: reduceOwner(ownerReferences),
     mustReplace: immutable === true || type !== SECRET_TYPE,
     fingerprints: Object.fromEntries(
-      Object.entries(data).map(([key, value]) => [key, fingerprint(Buffer.from(value, "base64"), keyring)]),
+      Object.entries(data)
+        .slice(0, FINGERPRINTED_KEYS)
+        .map(([key, value]) => [key, fingerprint(Buffer.from(value, "base64"), keyring)]),
     ),
+    isAbridged: false,
   };
+}
+
+/**
+ * What a cache keeps of a view. Anyone who may create Secrets can label them as ours, in any number and size: of those that
+ * no ApiToken controls, or that are larger than ours ever are, only the identity and the owner are kept.
+ */
+export function abridgeSecret(view: SecretView): SecretView {
+  const { name, namespace, uid, resourceVersion, labels, annotations } = view.metadata;
+  const owner = view.owner !== undefined && isApiToken(view.owner) ? view.owner : undefined;
+  if (owner !== undefined && countCharacters(labels) + countCharacters(annotations) <= KEPT_CHARACTERS) return view;
+  return {
+    metadata: { name, namespace, uid, resourceVersion, labels: {}, annotations: {} },
+    owner,
+    mustReplace: view.mustReplace,
+    fingerprints: {},
+    isAbridged: true,
+  };
+}
+
+/** Whether an owner reference leads to an ApiToken. */
+export function isApiToken({ apiVersion, kind }: OwnerReference): boolean {
+  return kind === "ApiToken" && apiVersion.split("/")[0] === GROUP;
+}
+
+function countCharacters(texts: Readonly<Record<string, string>>): number {
+  return Object.entries(texts).reduce((sum, [key, value]) => sum + key.length + value.length, 0);
 }
 
 /** Saves memory: all references to ApiTokens share one string for their version. */

@@ -1,0 +1,87 @@
+import { createSecretKey } from "node:crypto";
+import { describe, expect, test } from "vitest";
+import { reduceApiToken } from "../../../../src/kube/resources/api-token.ts";
+import { abridgeSecret, reduceSecret } from "../../../../src/kube/resources/secret.ts";
+
+/* What users control has a bounded size in memory, whatever they put into the API server. */
+
+const KEY = { id: "k", secret: createSecretKey(Buffer.alloc(32)), activeFrom: new Date(0) };
+const KEYRING = { peppers: [KEY], encryption: [KEY] } as const;
+const OWNER = { apiVersion: "apitoken.dev/v1alpha1", kind: "ApiToken", name: "a", uid: "u-1", controller: true };
+
+function aSecret({ data = {}, labels = {}, annotations = {}, owner = OWNER as object | null }) {
+  const references = owner === null ? {} : { ownerReferences: [owner] };
+  const metadata = { name: "s", namespace: "n", uid: "u-2", resourceVersion: "1", labels, annotations, ...references };
+  return abridgeSecret(reduceSecret({ metadata, type: "Opaque", data }, KEYRING));
+}
+
+const LARGE = "x".repeat(100_000);
+
+describe("of a Secret that an ApiToken controls", () => {
+  test("labels, annotations and fingerprints are kept", () => {
+    expect(aSecret({ labels: { a: "1" }, annotations: { b: "2" }, data: { token: "YQ==" } })).toMatchObject({
+      isAbridged: false,
+      metadata: { labels: { a: "1" }, annotations: { b: "2" } },
+      fingerprints: { token: expect.any(Object) },
+    });
+  });
+
+  test("no more keys are kept than a spec can ask for", () => {
+    const data = Object.fromEntries(Array.from({ length: 10_000 }, (_, index) => [`key-${index}`, ""]));
+    expect(Object.keys(aSecret({ data }).fingerprints)).toHaveLength(32);
+  });
+
+  test.each([
+    [
+      "labels",
+      { labels: Object.fromEntries(Array.from({ length: 800 }, (_, index) => [`label-${index}`, "x".repeat(60)])) },
+    ],
+    ["annotations", { annotations: { note: LARGE } }],
+  ])("%s that are too large are left out, and the view says so", (_what, metadata) => {
+    const view = aSecret(metadata);
+    expect(view).toMatchObject({
+      isAbridged: true,
+      owner: OWNER,
+      metadata: { name: "s", labels: {}, annotations: {} },
+    });
+    expect(JSON.stringify(view).length).toBeLessThan(500);
+  });
+});
+
+test.each([
+  ["nobody", null],
+  ["a Deployment", { apiVersion: "apps/v1", kind: "Deployment", name: "d", uid: "u-3", controller: true }],
+  ["another project's ApiToken", { ...OWNER, apiVersion: "example.com/v1" }],
+  ["an ApiToken that does not control it", { ...OWNER, controller: false }],
+])("of a Secret that %s controls only its identity is kept", (_whom, owner) => {
+  const view = aSecret({ owner, labels: { a: "1" }, annotations: { b: LARGE }, data: { token: "YQ==" } });
+  expect(view).toEqual({
+    isAbridged: true,
+    metadata: { name: "s", namespace: "n", uid: "u-2", resourceVersion: "1", labels: {}, annotations: {} },
+    owner: undefined,
+    mustReplace: false,
+    fingerprints: {},
+  });
+});
+
+describe("of an ApiToken", () => {
+  const reduce = (metadata: object) =>
+    reduceApiToken({ metadata: { name: "a", namespace: "n", uid: "u", resourceVersion: "1", ...metadata }, spec: {} });
+  const request = (value: string) => reduce({ annotations: { "apitoken.dev/rotate-requested-at": value } });
+
+  test("a request for a rotation is kept up to 256 characters", () => {
+    const now = "2026-01-01T00:00:00Z";
+    expect(request(now).metadata.annotations).toEqual({ "apitoken.dev/rotate-requested-at": now });
+    expect(request(LARGE).metadata.annotations).toEqual({ "apitoken.dev/rotate-requested-at": LARGE.slice(0, 256) });
+  });
+
+  test.each([
+    ["ours alone", ["apitoken.dev/revoke"], ["apitoken.dev/revoke"]],
+    ["none", [], []],
+    ["a few of others", ["a/b", "apitoken.dev/revoke"], ["a/b", "apitoken.dev/revoke"]],
+    ["many of others and ours", [LARGE, "apitoken.dev/revoke", "a/b"], ["apitoken.dev/revoke", "…"]],
+    ["many of others", [LARGE], ["…"]],
+  ])("finalizers: %s", (_what, finalizers, kept) => {
+    expect(reduce({ finalizers }).metadata.finalizers).toEqual(kept);
+  });
+});
