@@ -12,7 +12,7 @@ const readDoc = (path: string) => readFileSync(new URL(path, DOCS), "utf8");
 const ALERTS = readAlerts();
 
 describe.each(ALERTS)("$alert", ({ alert, for: lasting, labels, annotations }) => {
-  test("says how bad it is, what is the matter with which figures, and where its runbook is", () => {
+  test("has a severity, a description with its figures, and a link to its runbook", () => {
     expect(alert).toMatch(/^ApiToken[A-Z]\w+$/);
     expect(lasting).toMatch(/^\d+[smh]$/);
     expect(labels).toEqual({ severity: expect.stringMatching(/^(critical|warning|info)$/) });
@@ -28,13 +28,13 @@ test("the alerts' names are all different", () => {
   expect(new Set(ALERTS.map(({ alert }) => alert)).size).toBe(ALERTS.length);
 });
 
-test("every alert fires in a test on a failing run's figures", () => {
+test("every alert fires in some test on figures of a real failure", () => {
   const folder = new URL("../integration/alerts/", import.meta.url);
   const tests = readdirSync(folder).map((file) => readFileSync(new URL(file, folder), "utf8"));
   for (const { alert } of ALERTS) expect(tests.join(""), alert).toContain(`"${alert}"`);
 });
 
-test.each(RUNBOOKS)("the runbook %s says what it means, and an alert or another page leads there", (file) => {
+test.each(RUNBOOKS)("the runbook %s explains the alert, and an alert or another page links to it", (file) => {
   expect(readDoc(`runbooks/${file}`)).toMatch(/\*\*What it means\.\*\*|what to do/);
   const pages = [
     "cleanup.md",
@@ -45,13 +45,13 @@ test.each(RUNBOOKS)("the runbook %s says what it means, and an alert or another 
   expect(isAlerts || pages.some((page) => readDoc(page).includes(file))).toBe(true);
 });
 
-test.each(RUNBOOKS)("the pages that the runbook %s leads to are there", (file) => {
+test.each(RUNBOOKS)("the pages that the runbook %s links to exist", (file) => {
   for (const [, path = ""] of readDoc(`runbooks/${file}`).matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)) {
     expect(() => readDoc(`runbooks/${path}`)).not.toThrow();
   }
 });
 
-test("the table of alerts in docs/operations.md is what the rules are", () => {
+test("the table of alerts in docs/operations.md matches the rules", () => {
   const told = readDoc("operations.md")
     .split("\n")
     .filter((line) => /^\| `ApiToken\w+` \| (critical|warning|info) \|/.test(line));
@@ -91,7 +91,7 @@ function readExported(): Map<string, readonly string[]> {
 /** What Prometheus adds to every sample. */
 const TARGET_LABELS = ["cluster", "namespace", "job", "instance", "pod"];
 
-test("every metric and label that an alert or the dashboard asks for is exported", () => {
+test("every metric and label that an alert or the dashboard uses is exported", () => {
   const exported = readExported();
   const queries = [...ALERTS.map(({ alert, expr }) => ({ panel: alert, expr })), ...readDashboardQueries()];
   for (const { panel, expr } of queries) {
@@ -111,7 +111,7 @@ describe("the dashboard", () => {
   const { schemaVersion, panels, templating } = readDashboard();
   const drawn = panels.filter(({ type }) => type !== "row");
 
-  test("begins with a row that says at a glance whether all is well", () => {
+  test("begins with a row that shows at a glance whether all is well", () => {
     expect(schemaVersion).toBeGreaterThanOrEqual(39);
     const first = drawn.filter(({ gridPos }) => gridPos.y === 0);
     expect(first.map(({ type }) => type)).toEqual(first.map(() => "stat"));
@@ -127,7 +127,7 @@ describe("the dashboard", () => {
     expect(templating.list.map(({ name }) => name)).toEqual(["datasource", "namespace", "job"]);
   });
 
-  test("explains every panel, and each asks the data source that was chosen", () => {
+  test("explains every panel, and each uses the selected data source", () => {
     for (const { title, description, targets = [] } of drawn) {
       expect(description?.length, title).toBeGreaterThan(20);
       expect(targets.length, title).toBeGreaterThan(0);
@@ -135,7 +135,7 @@ describe("the dashboard", () => {
     }
   });
 
-  test("has no two panels in one place, and none beyond its 24 columns", () => {
+  test("has no overlapping panels, and none beyond its 24 columns", () => {
     const taken = new Set<string>();
     for (const { title, gridPos } of panels) {
       expect(gridPos.x + gridPos.w, title).toBeLessThanOrEqual(24);

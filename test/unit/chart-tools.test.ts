@@ -41,7 +41,7 @@ const download = async (folder: string) =>
   });
 const fails = (message: string) => () => Promise.reject(new Error(message));
 
-test("what is missing is built and installed, once", async () => {
+test("missing tools are built and installed once", async () => {
   await provideChartTools({ environment, build, download, install });
   const found = findChartTools(environment);
   expect(found).toEqual({
@@ -54,7 +54,7 @@ test("what is missing is built and installed, once", async () => {
   expect(said).toEqual([]);
 });
 
-test("the host's programs do as well, HELM first", async () => {
+test("the host's programs are used, HELM first", async () => {
   const helm = put(join(home, "bin/helm"));
   put(join(home, "bin/kubeconform"));
   await provideChartTools({ environment, build: fails("needless"), download, install });
@@ -74,12 +74,12 @@ test("a tool that cannot be provided is reported, and the attempt leaves nothing
   expect(existsSync(goToolsFolder(environment))).toBe(false);
 });
 
-test("the e2e needs helm alone", async () => {
+test("the e2e needs only helm", async () => {
   await provideChartTools({ environment, build, download: fails("no"), install: fails("no"), isForE2e: true });
   expect(said).toEqual([]);
 });
 
-test("CI goes no further without helm", async () => {
+test("CI fails without helm", async () => {
   const all = provideChartTools({ environment: { ...environment, CI: "true" }, build: fails("no Go"), install });
   await expect(all).rejects.toThrow("could not get helm and kubeconform, which CI requires: no Go");
 });

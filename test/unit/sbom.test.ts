@@ -33,7 +33,7 @@ test.each<[Target, string[], string[]]>([
   expect(notThose.filter((name) => names.includes(name))).toEqual([]);
 });
 
-test("versions are those of the lockfile, and Node's that of the Dockerfile", () => {
+test("versions match the lockfile, and Node's matches the Dockerfile", () => {
   const lock = JSON.parse(readProjectFile("package-lock.json")).packages;
   const { components } = describeImage("controller", metafile, ofNpm);
   const versionOf = (wanted: string) => components.find(({ name }) => name === wanted)?.version;
@@ -42,7 +42,7 @@ test("versions are those of the lockfile, and Node's that of the Dockerfile", ()
 });
 
 describe.each(Object.keys(BUNDLES) as Target[])("the SBOM of %s", (target) => {
-  test("refers to nothing that it does not list, from its own component on", () => {
+  test("refers only to components that it lists", () => {
     const { metadata, components, dependencies } = describeImage(target, metafile, ofNpm);
     const refs = components.map((component) => component["bom-ref"]);
     expect(metadata.component).toMatchObject({ name: `apitoken-operator-${target}`, "bom-ref": expect.any(String) });
@@ -50,7 +50,7 @@ describe.each(Object.keys(BUNDLES) as Target[])("the SBOM of %s", (target) => {
     expect(dependencies.flatMap(({ dependsOn = [] }) => dependsOn).filter((ref) => !refs.includes(ref))).toEqual([]);
   });
 
-  test("is the same each time", () => {
+  test("is reproducible", () => {
     expect(describeImage(target, metafile, askNpm())).toEqual(describeImage(target, metafile, ofNpm));
   });
 

@@ -36,7 +36,7 @@ const works = async (folder: string) => fill(folder);
 const fails = (message: string) => () => Promise.reject(new Error(message));
 
 describe("the control plane comes from", () => {
-  test("KUBEBUILDER_ASSETS, where that is set", async () => {
+  test("KUBEBUILDER_ASSETS, if it is set", async () => {
     const given = join(home, "given");
     fill(given);
     const sources = {
@@ -48,7 +48,7 @@ describe("the control plane comes from", () => {
     expect(findAssets(sources.environment).kubectl).toBe(join(given, "kubectl"));
   });
 
-  test("the next source, with a word on it, where that folder is not complete", async () => {
+  test("the next source, with a message, if that folder is incomplete", async () => {
     const given = join(home, "given");
     fill(given, ["etcd"]);
     const folder = await provideControlPlane({
@@ -65,13 +65,13 @@ describe("the control plane comes from", () => {
     expect(said).toEqual([]);
   });
 
-  test("the archive, else the build, with the reason", async () => {
+  test("the archive or, with the reason, the build", async () => {
     await provideControlPlane({ environment, download: fails("unreachable"), build: works });
     expect(said.join("")).toContain("the envtest archive failed: unreachable");
     expect(readAssets(controlPlaneFolder(environment))).toBeDefined();
   });
 
-  test("nowhere: the error says what to install", async () => {
+  test("nowhere: the error explains what to install", async () => {
     const all = provideControlPlane({
       environment,
       download: fails("unreachable"),
@@ -102,7 +102,7 @@ describe("a set-up that is interrupted", () => {
     expect(readAssets(folder)).toBeDefined();
   });
 
-  test("while another one finishes takes that one's result", async () => {
+  test("while another one finishes uses that one's result", async () => {
     const folder = controlPlaneFolder(environment);
     await fillFolder(folder, async (temporary: string) => {
       fill(folder, ["kube-apiserver", "etcd", "kubectl", "kube-controller-manager"]);
@@ -112,8 +112,8 @@ describe("a set-up that is interrupted", () => {
   });
 });
 
-describe("a program that tests ask", () => {
-  test("is built once, or is the one that the environment names", async () => {
+describe("an optional program of the tests", () => {
+  test("is built once, or taken from the environment", async () => {
     await provideAlertTools({ environment, build: async (folder) => fill(folder, ["promtool"]) });
     expect(findPromtool(environment)).toMatch(/promtool\/[0-9a-f]{16}\/promtool$/);
     await provideAlertTools({ environment, build: fails("it is there already") });
@@ -122,7 +122,7 @@ describe("a program that tests ask", () => {
     expect(findPromtool({ ...environment, PROMTOOL: given })).toBe(given);
   });
 
-  test("that cannot be built is told of, and leaves nothing behind", async () => {
+  test("that cannot be built is reported, and leaves nothing behind", async () => {
     await provideAlertTools({ environment, build: fails("Go is not installed") });
     expect(said.join("")).toContain("without promtool the alerts' tests are skipped: Go is not installed");
     expect(findPromtool(environment)).toBeUndefined();
@@ -141,17 +141,17 @@ describe("the index of envtest's releases", () => {
       selfLink: https://example.com/${version}-linux
 `;
 
-  test("gives the newest patch of our minor for the platform, with its checksum", () => {
+  test("yields the newest patch of our minor version for the platform, with its checksum", () => {
     const index = `releases:\n${release("v1.35.9", "1")}${release("v1.36.9", "2")}${release("v1.36.10", "3")}`;
     expect(findRelease(index, "linux-amd64")).toEqual({ url: "https://example.com/v1.36.10-linux", sha512: hash("3") });
   });
 
-  test("without our minor is an error that says so", () => {
+  test("without our minor version is an error that says so", () => {
     expect(() => findRelease(release("v1.35.9", "1"), "linux-amd64")).toThrow(/no release/);
   });
 });
 
-test("the set-up itself runs on any Node from 20 on: plain JavaScript, no dependency", () => {
+test("the set-up runs on Node 20 and later: plain JavaScript, no dependencies", () => {
   const script = fileURLToPath(new URL("../../local/setup.mjs", import.meta.url));
   const result = spawnSync(process.execPath, ["--check", script], { encoding: "utf8" });
   expect(result.stderr).toBe("");

@@ -39,7 +39,7 @@ const stepsOf = ({ jobs }: Workflow) => Object.values(jobs).flatMap(({ steps = [
 describe.each(readdirSync(new URL(".github/workflows", root)))("the workflow %s", (file) => {
   const workflow = readWorkflow(file);
 
-  test("may read the sources, and write packages where it publishes, nothing else", () => {
+  test("may only read the sources and, if it publishes, write packages", () => {
     expect(workflow.permissions).toEqual({ contents: "read" });
     for (const { permissions = {} } of Object.values(workflow.jobs)) {
       const { contents = "read", packages = "write", ...others } = permissions;
@@ -47,14 +47,14 @@ describe.each(readdirSync(new URL(".github/workflows", root)))("the workflow %s"
     }
   });
 
-  test("takes actions by a version's tag, and leaves no credentials in the checkout", () => {
+  test("pins actions to a version's tag, and leaves no credentials in the checkout", () => {
     for (const { uses, with: inputs } of stepsOf(workflow).filter(({ uses }) => uses !== undefined)) {
       expect(uses).toMatch(/^[\w-]+\/[\w-]+@v\d+(\.\d+)*$/);
       if (uses?.startsWith("actions/checkout@")) expect(inputs).toMatchObject({ "persist-credentials": false });
     }
   });
 
-  test("needs jobs that there are, and ends them all in time", () => {
+  test("needs only jobs that exist, and limits the time of each", () => {
     for (const [name, job] of Object.entries(workflow.jobs)) {
       for (const needed of [job.needs ?? []].flat()) expect(workflow.jobs).toHaveProperty(needed);
       if (job.uses === undefined) expect(job["timeout-minutes"], name).toBeGreaterThan(0);
@@ -62,7 +62,7 @@ describe.each(readdirSync(new URL(".github/workflows", root)))("the workflow %s"
     }
   });
 
-  test("runs scripts and reads files that there are", () => {
+  test("runs scripts and reads files that exist", () => {
     const { scripts } = JSON.parse(read("package.json"));
     for (const { run = "", with: inputs = {} } of stepsOf(workflow)) {
       for (const [, script] of run.matchAll(/npm run ([\w:]+)/g)) expect(scripts).toHaveProperty([script as string]);

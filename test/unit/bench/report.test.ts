@@ -4,7 +4,7 @@ import { aRecord } from "./builders.ts";
 
 const lines = (text: string) => text.split("\n").map((line) => line.trim().replaceAll(/\s+/g, " "));
 
-test("a figure is shown with its bar, and one that misses it says so", () => {
+test("a figure is shown with its target, and a missed target is marked", () => {
   expect(lines(formatFigures(aRecord({ startup_ms: 160, create_over_bare: 1.756, unknown: 3 })))).toEqual([
     "on 2 cores of Some Processor (x64), 24 GiB, Node 24.21.0, Postgres 18.4, Kubernetes v1.36.3",
     "startup_ms 160 ≤ 300",
@@ -31,7 +31,7 @@ test("figures that did not change show no change", () => {
   expect(lines(formatComparison(same, same)).at(-1)).toBe("startup_ms 160 160 ≤ 300");
 });
 
-test("a comparison with another machine says so, and which it was", () => {
+test("a comparison with another machine names that machine", () => {
   const now = aRecord({ startup_ms: 160 });
   const before = aRecord({ startup_ms: 80 }, { machine: { ...now.machine, cpus: 8 } });
   expect(lines(formatComparison(before, now)).slice(0, 2)).toEqual([

@@ -15,7 +15,7 @@ function simulate(
   return { blocks: pace.blocks, rows, elapsedMs };
 }
 
-test("batches settle at the target on whatever machine, where every third row or more is dead", () => {
+test("batches settle at the target on any machine, if at least every third row is dead", () => {
   fc.assert(
     fc.property(
       fc.double({ min: 0.0005, max: 0.05, noNaN: true }),
@@ -50,7 +50,7 @@ test("a batch that comes from an empty stretch into one full of dead rows holds 
   );
 });
 
-test("sizes are whole and bounded whatever a batch took", () => {
+test("sizes are whole and bounded, however long a batch took", () => {
   fc.assert(
     fc.property(
       fc.array(fc.record({ elapsedMs: fc.double({ min: 0, max: 1e7, noNaN: true }), rows: fc.nat(1e7) })),

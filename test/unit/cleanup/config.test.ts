@@ -78,7 +78,7 @@ test.each([
   expect(() => readEnvironment(cleanupEnvironment, environment)).toThrow(message);
 });
 
-test("a refusal tells no password", () => {
+test("an error contains no password", () => {
   const read = () => readEnvironment(cleanupEnvironment, { DATABASE_URL: "mysql://u:hunter2@db" });
   expect(read).not.toThrow("hunter2");
 });

@@ -29,7 +29,7 @@ test("while others write batches are short, with a rest after each, and no longe
   expect([courtesy.isDue, courtesy.limitBatch(100), courtesy.restMs()]).toEqual([false, 100, 0]);
 });
 
-test("a share of 1 makes no room for anybody", () => {
+test("a share of 1 leaves no room for others", () => {
   const courtesy = createCourtesy(1, 100n);
   courtesy.noteBatch(8);
   courtesy.observe(1_000n);

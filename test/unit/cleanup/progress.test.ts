@@ -5,7 +5,7 @@ import { createTerminalProgress } from "../../../src/cleanup/progress.ts";
 beforeEach(() => void vi.useFakeTimers({ toFake: ["performance"] }));
 afterEach(() => void vi.useRealTimers());
 
-test("a terminal sees a bar, the rate and the time left, on one line that goes in the end", () => {
+test("a terminal shows a bar, the rate and the time left, on one line that disappears at the end", () => {
   const terminal = new PassThrough();
   const progress = createTerminalProgress(terminal, false, "apitoken.tokens", 400_000);
   vi.advanceTimersByTime(2_000);

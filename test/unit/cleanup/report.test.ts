@@ -42,7 +42,7 @@ succeeded after 1s200ms
 `);
 });
 
-test("a dry run shows what would go, and says that nothing was written", () => {
+test("a dry run shows what would be deleted, and that nothing was written", () => {
   const target = aTargetReport({ before, after: undefined });
   const text = formatReport(
     aRunReport({
@@ -66,7 +66,7 @@ test("how a run ended comes last, with the reason", () => {
   expect(text.endsWith("refused after 1s200ms\nToo much.\n")).toBe(true);
 });
 
-test("what a table says of itself is not said again at the end", () => {
+test("what was reported for a table is not repeated at the end", () => {
   const target = aTargetReport({ before, outcome: "stopped", message: "Stopped with rows left." });
   const text = formatReport(
     aRunReport({ outcome: "stopped", targets: [target], message: "Stopped with rows left." }),

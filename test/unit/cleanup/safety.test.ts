@@ -42,7 +42,7 @@ test.each([
   expect(findObstruction({ ...WELL, ...state })).toContain(message);
 });
 
-test("clocks an hour apart are worth a warning: the database's decides", () => {
+test("clocks an hour apart cause a warning, and the database's clock decides", () => {
   expect(findObstruction({ ...WELL, clockDifferenceMs: HOUR_MS })).toBeUndefined();
   expect(findClockWarning({ ...WELL, clockDifferenceMs: HOUR_MS })).toContain("60 minutes ahead");
   expect(findClockWarning({ ...WELL, clockDifferenceMs: 1_000 })).toBeUndefined();

@@ -32,7 +32,7 @@ function createLog() {
 
 const EVERY_SECOND = { expression: "* * * * * *", timezone: "UTC" };
 
-test("a time at which the run before is still at work is left out, and the next one is not", async () => {
+test("a time at which the previous run is still running is skipped, but not the next one", async () => {
   const stop = new AbortController();
   const { log, said } = createLog();
   const first = Promise.withResolvers<number>();
@@ -51,7 +51,7 @@ test("a time at which the run before is still at work is left out, and the next 
   expect(await ended).toBe(0);
 });
 
-test("a run that fails does not end the schedule, and is told", async () => {
+test("a failed run is reported and does not end the schedule", async () => {
   const stop = new AbortController();
   const { log, said } = createLog();
   let begun = 0;
@@ -63,7 +63,7 @@ test("a run that fails does not end the schedule, and is told", async () => {
   expect(await ended).toBe(0);
 });
 
-test("the end waits for a run that is under way", async () => {
+test("the end waits for a run that is in progress", async () => {
   const stop = new AbortController();
   const run = Promise.withResolvers<number>();
   let hasBegun = false;

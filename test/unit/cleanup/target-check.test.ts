@@ -56,7 +56,7 @@ test.each<[string, Parameters<typeof check>[0], Partial<TableFacts>, string]>([
   expect(found.target).toBeUndefined();
 });
 
-test("a table that is not there is an error", () => {
+test("a table that does not exist is an error", () => {
   expect(checkTarget(aTargetConfig(), undefined, 0.9).findings).toEqual([
     { level: "error", message: "there is no table app.refresh_tokens in this database" },
   ]);

@@ -5,7 +5,7 @@ import { parseConfigFile } from "../../../src/cleanup/config-file.ts";
 const DAY_MS = 86_400_000;
 const parse = (yaml: string) => parseConfigFile(yaml, "cleanup.yaml");
 
-test("a target needs a table and its expiry column; all else has a default", () => {
+test("a target needs a table and its expiry column; everything else has a default", () => {
   expect(parse("targets: [{ table: app.refresh_tokens, expiresAt: expires_at }]").targets).toEqual([
     {
       table: { schema: "app", table: "refresh_tokens" },
@@ -16,7 +16,7 @@ test("a target needs a table and its expiry column; all else has a default", () 
   ]);
 });
 
-test("what is revoked by a comparison alone goes at once, for nothing says since when", () => {
+test("rows that only a comparison calls revoked have no retention, because nothing dates the revocation", () => {
   const [target] = parse("targets: [{ table: app.t, expiresAt: e, revoked: is_active = false }]").targets;
   expect(target?.revoked).toEqual({ column: "is_active", equals: false });
   expect(target?.retention.revokedMs).toBe(0);
@@ -60,7 +60,7 @@ test.each([
   expect(() => parse(yaml)).toThrow(message);
 });
 
-test("settings of the file hold where the environment is silent", () => {
+test("settings of the file apply unless the environment overrides them", () => {
   const file = parse("settings: { APITOKEN_CLEANUP_BATCH_TARGET: 50ms, APITOKEN_CLEANUP_MAX_WAITERS: 3 }");
   const settings = readSettings({ DATABASE_URL: "postgres://db", APITOKEN_CLEANUP_MAX_WAITERS: "5" }, file);
   expect(settings).toMatchObject({ APITOKEN_CLEANUP_BATCH_TARGET: 50, APITOKEN_CLEANUP_MAX_WAITERS: 5 });

@@ -21,7 +21,7 @@ test("DATABASE_URL alone is enough", () => {
   });
 });
 
-test("the longest and the shortest lease are taken", () => {
+test("the longest and the shortest lease are accepted", () => {
   const longest = { APITOKEN_LEASE_DURATION: "1h", APITOKEN_LEASE_RENEW_DEADLINE: "59m" };
   expect(read(longest)).toMatchObject({ lease: { leaseDurationMs: 3_600_000 } });
   const shortest = {

@@ -37,18 +37,18 @@ describe("a token hashed with bcrypt", () => {
     hash = await makeTokenHash(fingerprint, { algorithm: "bcrypt", rounds: 10 });
   });
 
-  test("is recognised by the proof beside it, without a comparison", async () => {
+  test("is recognised by its proof, without a comparison", async () => {
     expect(await held(aSecret("the token", proveHash(fingerprint, OPAQUE.hash, pepper)), aRecord(OPAQUE))).toBe(
       "tokenOne0001",
     );
   });
 
-  test("is recognised by comparison where the proof was taken off or edited", async () => {
+  test("is recognised by comparison if the proof was removed or edited", async () => {
     expect(await held(aSecret("the token"), aRecord(hash))).toBe("tokenOne0001");
     expect(await held(aSecret("the token", "edited"), aRecord(hash))).toBe("tokenOne0001");
   });
 
-  test("is not taken for held because of a proof for another value, of another row, or under another pepper", async () => {
+  test("does not count as held because of a proof for another value, another row or another pepper", async () => {
     const [otherPepper] = createKeyring().peppers;
     const proofs = [
       ["another token", proveHash(fingerprint, OPAQUE.hash, pepper)],
@@ -58,7 +58,7 @@ describe("a token hashed with bcrypt", () => {
     for (const [value, proof] of proofs) expect(await held(aSecret(value, proof), aRecord(OPAQUE))).toBeUndefined();
   });
 
-  test("of several the newest one counts", async () => {
+  test("if there are several, the newest counts", async () => {
     const older = aRecord(OPAQUE, "tokenOne0001");
     const newer = aRecord(hash, "tokenTwo0002");
     const proof = proveHash(fingerprint, OPAQUE.hash, pepper);

@@ -60,7 +60,7 @@ const createTestMetrics = (caches = createCaches(), readFigures = (): LeaderFigu
     leaderFigures: async () => readFigures(),
   });
 
-test("tokens are counted by state and reason; a reason that a hand has written is none", () => {
+test("tokens are counted by state and reason; an unknown reason counts as Other", () => {
   const { states } = summarizeTokens(
     [
       anApiToken(1, { status: "True", reason: "Issued" }),
@@ -79,7 +79,7 @@ test("tokens are counted by state and reason; a reason that a hand has written i
   ]);
 });
 
-test("only tokens that are held have a next expiry and expire", () => {
+test("only tokens that are held count as expiring", () => {
   const summary = summarizeTokens(
     [
       anApiToken(1, { status: "True", reason: "Issued" }, 2 * HOUR_MS),
@@ -94,7 +94,7 @@ test("only tokens that are held have a next expiry and expire", () => {
   expect(summarizeTokens([], NOW).nextExpiryAt).toBeUndefined();
 });
 
-test("a token that is held is due from its time to be renewed on, and one without such a time is not renewed", () => {
+test("a held token is due from its renewal time on, and one without a renewal time is not renewed", () => {
   const issued = { status: "True", reason: "Issued" } as const;
   const summary = summarizeTokens(
     [
@@ -121,7 +121,7 @@ test("a token that is held is due from its time to be renewed on, and one withou
   expect(summarizeTokens([], NOW).due).toEqual({ count: 0, sinceAt: undefined, nextExpiryAt: undefined });
 });
 
-test("one that waits is old, one that is meant to be dead is not", () => {
+test("an ApiToken that waits counts as unready, one that is meant to be dead does not", () => {
   const revoked = anApiToken(1, { status: "False", reason: "RevokedBySpec", since: -100 * HOUR_MS });
   const waiting = anApiToken(2, { status: "False", reason: "SecretConflict", since: -60_000 });
   expect(summarizeTokens([revoked], NOW).oldestUnreadyMs).toBe(0);
@@ -129,7 +129,7 @@ test("one that waits is old, one that is meant to be dead is not", () => {
   expect(summarizeTokens([revoked, waiting, anApiToken(3)], NOW).oldestUnreadyMs).toBe(2 * HOUR_MS);
 });
 
-test("a scrape shows what the cache has, and of an empty cache no next expiry", async () => {
+test("a scrape shows what is cached, and for an empty cache no next expiry", async () => {
   const caches = createCaches();
   const { registry } = createTestMetrics(caches);
   expect(await registry.metrics()).not.toMatch(/^apitoken_next_expiry_timestamp_seconds /m);
@@ -142,7 +142,7 @@ test("a scrape shows what the cache has, and of an empty cache no next expiry", 
   expect(await registry.metrics()).not.toMatch(/^apitoken_(next_expiry_timestamp_seconds|tokens\{)/m);
 });
 
-test("what the leader alone knows has no samples where that is not known", async () => {
+test("figures that only the leader knows have no samples if they are unknown", async () => {
   const told = await createTestMetrics().registry.metrics();
   expect(told).toContain('apitoken_ended_tokens_in_use{end="expired"} 2');
   expect(told).toMatch(/^apitoken_leader_fenced 0$/m);
@@ -150,7 +150,7 @@ test("what the leader alone knows has no samples where that is not known", async
   expect(await silent.registry.metrics()).not.toMatch(/^apitoken_(owners_over|ended_tokens_in_use|leader_fenced)/m);
 });
 
-test("of a cleanup whose figures cannot be read nothing is shown, not even a 0", async () => {
+test("if the cleanup's figures cannot be read, nothing is shown, not even a 0", async () => {
   const registry = new Registry();
   exportCleanupMetrics(registry, { query: () => Promise.reject(new Error("no database")) }, () => {});
   expect(await registry.metrics()).not.toMatch(/^apitoken_/m);
@@ -171,7 +171,7 @@ test("a scrape of 10,000 ApiTokens takes less than 50 ms", async () => {
   expect(times.sort((left, right) => left - right)[4]).toBeLessThan(50);
 });
 
-test("the table of metrics in docs/operations.md is what is exported", () => {
+test("the table of metrics in docs/operations.md matches what is exported", () => {
   const { registry } = createTestMetrics();
   const exported = registry
     .getMetricsAsArray()

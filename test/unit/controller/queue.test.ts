@@ -32,7 +32,7 @@ test("a key that is added many times while it waits is handled once", async () =
   expect(handled).toEqual(["a", "b", "c"]);
 });
 
-test("a key is never handled twice at once, and once more when it was added meanwhile", async () => {
+test("a key is never handled twice at once, but once more if it was added meanwhile", async () => {
   const { handled, handle, release } = aHandler();
   queue = createQueue({ concurrency: 4, handle, onFailure: ignore });
   queue.add("a");
@@ -46,7 +46,7 @@ test("a key is never handled twice at once, and once more when it was added mean
   expect(handled).toEqual(["a", "a"]);
 });
 
-test("what a key was added for before its handler's last look is no reason to handle it again", async () => {
+test("a key that was added before its handler's last look is not handled again", async () => {
   const { handled, handle, release } = aHandler();
   const looks: (() => void)[] = [];
   queue = createQueue({
@@ -72,7 +72,7 @@ test("what a key was added for before its handler's last look is no reason to ha
   release("a");
 });
 
-test("a key that is nudged while a try after failures is under way is handled again, unless that fails, too", async () => {
+test("a key that is nudged during a retry is handled again, unless the retry fails, too", async () => {
   const { handled, handle, release } = aHandler();
   const outcomes = [false, true, true];
   queue = createQueue({
@@ -105,7 +105,7 @@ test("no more keys than the concurrency are handled at once", () => {
   for (const key of handled) release(key);
 });
 
-test("a failed key comes again, later with every failure, and at once after a success", async () => {
+test("a failed key is retried, later with every failure, and at once after a success", async () => {
   const delays: number[] = [];
   let failures = 4;
   queue = createQueue({
@@ -122,7 +122,7 @@ test("a failed key comes again, later with every failure, and at once after a su
   }
 });
 
-test("of several times the earliest counts, and one beyond the longest timer does not fire at once", async () => {
+test("if there are several times, the earliest counts, and one beyond the longest timer does not fire at once", async () => {
   const { handled, handle, release } = aHandler();
   queue = createQueue({ concurrency: 1, handle, onFailure: ignore });
   queue.addAfter("far", 90 * 24 * 3_600_000);
@@ -134,7 +134,7 @@ test("of several times the earliest counts, and one beyond the longest timer doe
   release("a");
 });
 
-test("after a stop nothing is handled any more, and the stop waits for what is at work", async () => {
+test("after a stop nothing more is handled, and the stop waits for running handlers", async () => {
   const { handled, handle, release } = aHandler();
   queue = createQueue({ concurrency: 1, handle, onFailure: ignore });
   queue.add("a");

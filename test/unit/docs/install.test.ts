@@ -28,7 +28,7 @@ test("docs/install.md sets values that the chart has", () => {
   expect(paths.filter((path) => !rows.has(path))).toEqual([]);
 });
 
-test("values in its text are the chart's, too", () => {
+test("values in its text exist in the chart, too", () => {
   const tops = new Set([...rows].map((path) => path.split(".")[0]));
   const named = [...readProjectFile("docs/install.md").matchAll(/`([a-zA-Z]+(?:\.[a-zA-Z]+)+)(?:[=:][^`]*)?`/g)]
     .map(([, path]) => path as string)

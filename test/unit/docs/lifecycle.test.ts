@@ -34,7 +34,7 @@ describe("docs/lifecycle.md explains", () => {
     }
   });
 
-  test.each(readTable(text, "## Reasons of Ready"))("with what Ready may be: %s %s", (reason, statuses) => {
+  test.each(readTable(text, "## Reasons of Ready"))("which status Ready has with it: %s %s", (reason, statuses) => {
     const [name = ""] = codeIn(reason);
     const possible = ["True", "False"].filter((status) => (reasonsOf("Ready", status) as string[]).includes(name));
     expect(statuses).toBe(possible.join(" or "));
@@ -74,7 +74,7 @@ describe("docs/lifecycle.md explains", () => {
     expect(namesIn("## The audit trail").sort()).toEqual([...new Set([...written].map(([, event]) => event))].sort());
   });
 
-  test("in its picture only reasons that there are", () => {
+  test("in its picture only reasons that exist", () => {
     const [, picture = ""] = text.split("```mermaid");
     const states = [...(picture.split("```")[0] ?? "").matchAll(/^ {8}([A-Z]\w+)$/gm)].map(([, state]) => state);
     expect(states.length).toBeGreaterThan(10);

@@ -45,7 +45,7 @@ const READERS: Readonly<Record<string, (resource: never) => unknown>> = {
 const isOurs = ({ apiVersion, kind }: Record<string, unknown>) =>
   String(kind) in READERS || String(apiVersion).startsWith("apitoken.dev/");
 
-test.each(TEXTS)("every resource that %s shows can be read", (file) => {
+test.each(TEXTS)("every resource in %s is valid", (file) => {
   for (const resource of readYamlBlocks(readProjectFile(file)).filter(isOurs)) {
     expect(READERS[String(resource.kind)]?.(resource as never), JSON.stringify(resource.metadata)).toBeUndefined();
     expect(Object.keys(READERS)).toContain(resource.kind);

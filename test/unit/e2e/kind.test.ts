@@ -9,7 +9,7 @@ import { explainMissing, type Found, planKind } from "../../e2e/kind-plan.ts";
 
 const ALL: Found = { docker: "ready", kind: "/bin/kind", kubectl: "/bin/kubectl", helm: "/bin/helm" };
 
-test("nothing is missing where all is there", () => {
+test("with every tool installed nothing is missing", () => {
   expect(explainMissing(ALL)).toEqual([]);
 });
 
@@ -19,11 +19,11 @@ test.each<[string, Partial<Found>, RegExp]>([
   ["no kind", { kind: undefined }, /kind could not be had. Install Go/],
   ["no kubectl", { kubectl: undefined }, /kubectl is not installed.*KUBECTL/],
   ["no helm", { helm: undefined }, /helm could not be had.*HELM/],
-])("%s: the remedy is told", (_what, lack, remedy) => {
+])("%s: the remedy is shown", (_what, lack, remedy) => {
   expect(explainMissing({ ...ALL, ...lack }).join("\n")).toMatch(remedy);
 });
 
-test("a cluster of its own is made, used and removed, whatever was left of the last one", () => {
+test("a new cluster is created, used and removed, even if parts of the last one are left", () => {
   const settings = { kind: "/opt/kind", name: "n", kubeconfig: "/tmp/k", e2e: ["node", "main.ts"] as const };
   const { steps, remove } = planKind({ ...settings, e2e: ["node", "main.ts"], args: ["--tag", "t"] });
   expect(steps.map(({ command }) => command.join(" "))).toEqual([
@@ -34,7 +34,7 @@ test("a cluster of its own is made, used and removed, whatever was left of the l
   expect(remove).toEqual(steps[0]?.command);
 });
 
-test("a kind at an odd place is still one word of the line that loads images", () => {
+test("a path to kind with special characters stays one word of the command that loads images", () => {
   const kind = `/opt/it's here/$(kind)`;
   const { steps } = planKind({ kind, name: "n", kubeconfig: "k", e2e: ["node"], args: [] });
   const line = steps.at(-1)?.command[2] ?? "";
@@ -42,7 +42,7 @@ test("a kind at an odd place is still one word of the line that loads images", (
   expect(stdout.split("\n")[0]).toBe(kind);
 });
 
-describe("with programs of this test's own", () => {
+describe("with stand-ins for the programs", () => {
   let home: string;
   let environment: NodeJS.ProcessEnv;
 
@@ -70,7 +70,7 @@ describe("with programs of this test's own", () => {
     return spawnSync(process.execPath, [main, ...args], { env: environment, encoding: "utf8" });
   }
 
-  test("without docker the e2e says what to install, and makes nothing", () => {
+  test("without docker the e2e explains what to install, and creates nothing", () => {
     for (const name of ["kind", "kubectl", "helm"]) put(name);
     const { status, stderr, stdout } = runE2e();
     expect(stderr).toMatch(
@@ -79,7 +79,7 @@ describe("with programs of this test's own", () => {
     expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
   });
 
-  test("with a docker that does not answer it says so", () => {
+  test("a docker that does not answer is reported", () => {
     for (const name of ["kind", "kubectl", "helm"]) put(name);
     put("docker", "exit 1");
     const { status, stderr } = runE2e();
@@ -87,7 +87,7 @@ describe("with programs of this test's own", () => {
     expect(status).toBe(2);
   });
 
-  test("when the e2e fails, the cluster goes all the same, and the failure is reported", () => {
+  test("if the e2e fails, the cluster is removed all the same, and the failure is reported", () => {
     put("docker");
     put("helm");
     put("kubectl", "exit 1"); // the e2e's first step
@@ -103,7 +103,7 @@ describe("with programs of this test's own", () => {
     ]);
   });
 
-  test("kind is that of KIND, the host's, or built once", async () => {
+  test("kind is taken from KIND or the host, or built once", async () => {
     vi.spyOn(process.stderr, "write").mockReturnValue(true);
     const build = async (folder: string) => {
       writeFileSync(join(folder, "kind"), "");

@@ -38,7 +38,7 @@ const BUILDS = ["controller", "cleanup", "migrate"].map(
 );
 const E2E = "exec -- node test/e2e/main.ts --no-build --tag e2e";
 
-test("a cluster comes up, gets the images, has the e2e run, and goes down", () => {
+test("a cluster is started, gets the images, runs the e2e and is removed", () => {
   putTool("shared");
   const { status, stdout } = run(["--upgrade-from", "old.tgz"]);
   expect(told()).toEqual(["up", ...BUILDS, "load postgres:15", `${E2E} --upgrade-from old.tgz`, "down"]);
@@ -51,19 +51,19 @@ test.each([
   ["image", ["up", BUILDS[0], "down"]],
   ["exec", ["up", ...BUILDS, "load postgres:15", E2E, "down"]],
   ["down", ["up", ...BUILDS, "load postgres:15", E2E, "down"]],
-])("when %s fails, the cluster goes down and the run has failed", (verb, expected) => {
+])("if %s fails, the cluster is removed and the run fails", (verb, expected) => {
   putTool("shared", verb);
   expect(run().status).toBe(1);
   expect(told()).toEqual(expected);
 });
 
-test("with --keep the cluster stays", () => {
+test("with --keep the cluster is kept", () => {
   putTool("shared");
   expect(run(["--keep"]).status).toBe(0);
   expect(told().at(-1)).toBe(`${E2E} --keep`);
 });
 
-test("the tool is the one that is named, or lies beside the checkout, or there is none", () => {
+test("the tool is the configured one, or next to the checkout, or missing", () => {
   expect(run(["--find"])).toMatchObject({ status: 0, stdout: "\n" });
   expect(run()).toMatchObject({ status: 2, stderr: expect.stringContaining("have E2E_CLUSTER name one") });
   const beside = putTool("shared");
@@ -72,7 +72,7 @@ test("the tool is the one that is named, or lies beside the checkout, or there i
   expect(run(["--find"], { E2E_CLUSTER: named })).toMatchObject({ status: 0, stdout: `${named}\n` });
 });
 
-test("a tool that is named and is none is an error, not a run without one", () => {
+test("a configured tool that does not exist is an error, not a run without one", () => {
   putTool("shared");
   const { status, stderr } = run(["--find"], { E2E_CLUSTER: join(folder, "none") });
   expect(stderr).toContain("none: no program");

@@ -25,12 +25,12 @@ test.each([
   expect(options.supply).toBeUndefined();
 });
 
-test("what makes no sense is an error", () => {
+test("options that make no sense are an error", () => {
   expect(() => readOptions(["--upgrade-form", "x"])).toThrow("--upgrade-form");
   expect(() => readOptions(["--upgrade-from-tag", "1"])).toThrow("give --upgrade-from, too");
 });
 
-test("--help tells of every option", () => {
+test("--help lists every option", () => {
   for (const option of ["build", "load", "no-build", "registry", "tag", "postgres", "wait", "keep", "upgrade-from"]) {
     expect(HELP).toMatch(new RegExp(`^ +--${option} `, "m"));
   }

@@ -43,7 +43,7 @@ describe("docs/api.md", () => {
     expect(readProjectFile("docs/api.md")).toContain(`| \`${name}\` |`);
   });
 
-  test("names every reason with the condition that may have it, but for the one that only Events have", () => {
+  test("names every reason with the condition that may have it, except the one that only Events have", () => {
     const told = CONDITION_GUIDES.flatMap(({ reasons }) => reasons);
     expect([...new Set(told)].sort()).toEqual(REASONS.filter((reason) => reason !== "SecretDrift").sort());
     expect([...new Set(CONDITION_GUIDES.map(({ type }) => type))]).toEqual([...CONDITION_TYPES]);
@@ -55,7 +55,7 @@ function namesOn({ labels, annotations }: Decoration): string[] {
 }
 
 describe("kubectl explain", () => {
-  test.each(Object.entries(listFields()))("has something to say about every field of %s", (kind, fields) => {
+  test.each(Object.entries(listFields()))("describes every field of %s", (kind, fields) => {
     expect(fields.length, kind).toBeGreaterThan(5);
     // A word or two only repeat the name.
     const silent = fields.filter(({ node }) => (node.description ?? "").split(" ").length < 3 || !isSentence(node));
@@ -154,7 +154,7 @@ describe("an ApiTokenPolicy", () => {
     spec,
   });
 
-  test("that says nothing allows everything everywhere, for 30 days and one ApiToken per owner", () => {
+  test("without any field allows everything everywhere, for 30 days and one ApiToken per owner", () => {
     expect(parsePolicy(aPolicy({}))).toEqual({
       name: "strict",
       priority: 0,
@@ -217,7 +217,7 @@ describe("an ApiTokenPolicy", () => {
     expect(() => parsePolicy(aPolicy(spec))).toThrow(field);
   });
 
-  test("that cannot be read is named", () => {
+  test("that cannot be read is named in the error", () => {
     expect(() => parsePolicy(aPolicy({ owners: "*" }))).toThrow('ApiTokenPolicy "strict": spec.owners');
   });
 });
@@ -229,7 +229,7 @@ describe("an OwnerBlock", () => {
   });
   const created = "2026-06-01T12:00:00Z";
 
-  test("with an owner alone holds from its creation, and erases nothing", () => {
+  test("with only an owner takes effect at its creation, and erases nothing", () => {
     expect(parseOwnerBlock(aBlock({ owner: "alice" }, created)).desired).toEqual({
       owner: "alice",
       reason: "",
@@ -238,7 +238,7 @@ describe("an OwnerBlock", () => {
     });
   });
 
-  test("without any time holds", () => {
+  test("without any time is in effect", () => {
     expect(parseOwnerBlock(aBlock({ owner: "alice" })).desired?.effectiveAt).toEqual(new Date(0));
   });
 
@@ -265,7 +265,7 @@ describe("an OwnerBlock", () => {
   });
 });
 
-test("the policy that the chart installs is the one of the examples, which npm start applies", () => {
+test("the policy that the chart installs is the one in the examples, which npm start applies", () => {
   const { spec } = parse(readProjectFile("examples/platform/default-policy.yaml")) as PolicyResource;
   const { defaultPolicy } = parse(readProjectFile("charts/apitoken-operator/values.yaml"));
   expect(defaultPolicy).toMatchObject({ enabled: true, name: "default", spec });

@@ -41,7 +41,7 @@ function recordOne(message: string): void {
   recorder.record(subject, { type: "Normal", reason: "Tested", action: "Test", message });
 }
 
-test("what is too much is dropped and counted, and the rest is written", async () => {
+test("excess Events are dropped and counted, and the rest is written", async () => {
   let isOpen = false;
   const held: (() => void)[] = [];
   const answer: Answer = (response, request) => {
@@ -60,7 +60,7 @@ test("what is too much is dropped and counted, and the rest is written", async (
   expect(server.requests.length).toBe(1_004);
 });
 
-test("what the server refuses is dropped and counted, and may be recorded again", async () => {
+test("a rejected Event is dropped and counted, and may be recorded again", async () => {
   server.calls(refuse(403, "Forbidden"));
   recordOne("message");
   await recorder.flush();

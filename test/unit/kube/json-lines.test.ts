@@ -13,7 +13,7 @@ function streamOf(...chunks: Buffer[]): Readable {
   return Readable.from(chunks, { objectMode: false });
 }
 
-test("lines are read whole, wherever the chunks are cut, even within a character", async () => {
+test("lines are read whole, even if chunks end within a character", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.json().map((text) => JSON.parse(text))),
@@ -30,7 +30,7 @@ test("lines are read whole, wherever the chunks are cut, even within a character
   );
 });
 
-test("empty lines are passed over", async () => {
+test("empty lines are skipped", async () => {
   expect(await readAll(streamOf(Buffer.from('\n{"a":1}\n\n')))).toEqual([{ a: 1 }]);
 });
 

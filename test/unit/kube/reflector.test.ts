@@ -79,7 +79,7 @@ const listed = () => server.requests.filter((request) => !request.isWatch);
 const watchedFrom = () => watched().map((request) => request.query.get("resourceVersion"));
 
 describe("listing", () => {
-  test("reads page after page, and is synced after the last one", async () => {
+  test("reads all pages, and is synced after the last one", async () => {
     server.calls(
       listOf("10", [thing("n/a", "1"), thing("n/b", "2")], "more"),
       listOf("10", [thing("n/c", "3")], "even-more"),
@@ -112,7 +112,7 @@ describe("listing", () => {
     await eventually(() => watchedFrom()[0] === "20");
   });
 
-  test("goes on trying, whatever the answer, and logs each new reason once", async () => {
+  test("keeps trying after any answer, and logs each new reason once", async () => {
     server.calls(
       refuse(403, "Forbidden"),
       refuse(403, "Forbidden"),
@@ -164,7 +164,7 @@ describe("listing", () => {
 });
 
 describe("watching", () => {
-  test("follows events and bookmarks, and after a clean end goes on from the last version", async () => {
+  test("follows events and bookmarks, and after a clean end continues from the last version", async () => {
     server.calls(listOf("10", [thing("n/a", "1"), thing("n/b", "2")]));
     server.watches(
       (response) => {
@@ -190,7 +190,7 @@ describe("watching", () => {
     ["an event without an object", stream(`${lines(["MODIFIED", thing("n/a", "11")])}{"type":"ADDED"}\n`, "hold")],
     ["silence", stream(lines(["MODIFIED", thing("n/a", "11")]), "hold")],
     ["an end at once", stream(lines(["MODIFIED", thing("n/a", "11")]), "close")],
-  ])("after %s it goes on from the last version, and misses nothing", async (_fault, answer) => {
+  ])("after %s it continues from the last version and misses nothing", async (_fault, answer) => {
     server.calls(listOf("10", [thing("n/a", "1")]));
     server.watches(answer, stream(lines(["ADDED", thing("n/b", "12")]), "hold"));
     await reflect({ stallMs: 300 }).synced;
@@ -222,7 +222,7 @@ describe("watching", () => {
     },
   );
 
-  test("after five broken watches in a row the list is read anew", async () => {
+  test("after five broken watches in a row the list is read again", async () => {
     server.calls(listOf("10", [thing("n/a", "1")]), listOf("20", [thing("n/b", "15")]));
     const broken = refuse(500, "InternalError");
     server.watches(broken, broken, broken, broken, broken, silence);
@@ -232,7 +232,7 @@ describe("watching", () => {
     expect(watchedFrom()).toEqual(["10", "10", "10", "10", "10", "20"]);
   });
 
-  test("a server that ends every watch at once is asked ever more slowly", async () => {
+  test("a server that ends every watch at once is asked less and less often", async () => {
     server.calls(listOf("10", []));
     server.watches(...Array.from({ length: 4 }, () => stream("", "close")));
     await reflect({ backoff: { firstMs: 40, longestMs: 30_000 } }).synced;
@@ -242,7 +242,7 @@ describe("watching", () => {
   });
 });
 
-describe("what is an object's change", () => {
+describe("which changes are reported", () => {
   test("a delete and a new object of the same name, across a list, are both reported", async () => {
     server.calls(listOf("10", [thing("n/a", "1", "red", "old")]), listOf("90", [thing("n/a", "80", "blue", "new")]));
     server.watches(refuse(410, "Gone"));
@@ -264,7 +264,7 @@ describe("what is an object's change", () => {
     expect(changes).toEqual(["added n/a/old red", "deleted n/a/old red", "added n/a/new blue"]);
   });
 
-  test("an event of a version that is known, or older than our own write, is none", async () => {
+  test("an event with a known version, or older than our own write, is not reported", async () => {
     server.calls(listOf("10", [thing("n/a", "9")]));
     let send = (_text: string) => {};
     server.watches((response) => {
@@ -281,7 +281,7 @@ describe("what is an object's change", () => {
     expect(changes).toEqual(["added n/a/uid-n/a red", "added n/z/uid-n/z red"]);
   });
 
-  test("an update tells what was known before", async () => {
+  test("an update comes with the previous object", async () => {
     const seen: Change<Thing>[] = [];
     server.calls(listOf("10", [thing("n/a", "9", "red")]));
     server.watches(stream(lines(["MODIFIED", thing("n/a", "11", "blue")]), "hold"));
@@ -290,14 +290,14 @@ describe("what is an object's change", () => {
     expect(seen[1]).toMatchObject({ type: "updated", object: { color: "blue" }, previous: { color: "red" } });
   });
 
-  test("an empty list after a full one is reported: the consumer must look for itself", async () => {
+  test("an empty list after a full one is reported, so that the consumer can check", async () => {
     server.calls(listOf("10", [thing("n/a", "1")]), listOf("20", []));
     server.watches(refuse(410, "Gone"));
     await reflect().synced;
     await eventually(() => changes.includes("deleted n/a/uid-n/a red"));
   });
 
-  test("a list that was wrongly empty is mended by the next one", async () => {
+  test("a list that was wrongly empty is corrected by the next one", async () => {
     server.calls(listOf("10", [thing("n/a", "1")]), listOf("20", []), listOf("30", [thing("n/a", "1")]));
     server.watches(refuse(410, "Gone"), refuse(410, "Gone"));
     await reflect().synced;
@@ -319,7 +319,7 @@ describe("what is an object's change", () => {
     expect(changes.filter((change) => change.startsWith("deleted"))).toEqual([]);
   });
 
-  test("what was written while a list was read is not taken for deleted", async () => {
+  test("an object that was written while a list was read does not count as deleted", async () => {
     let answerList = () => {};
     server.calls(listOf("10", [thing("n/a", "1")]), (response, request) => {
       answerList = () => listOf("20", [thing("n/a", "1")])(response, request);
@@ -343,7 +343,7 @@ describe("what is an object's change", () => {
     expect(contents()).toEqual([]);
   });
 
-  test("after the cluster was restored from a backup its older versions count", async () => {
+  test("after the cluster was restored from a backup, its older versions count", async () => {
     server.calls(
       listOf("500", [thing("n/a", "400", "new"), thing("n/gone", "450")]),
       listOf("300", [thing("n/a", "200", "restored"), thing("n/b", "250")]),
@@ -369,7 +369,7 @@ describe("robustness", () => {
     expect(recorded.records.map(({ msg }) => msg)).toEqual(Array(3).fill("change handler failed"));
   });
 
-  test("an object that cannot be read is logged and left as it was, also by the next list, and its delete is seen", async () => {
+  test("an object that cannot be read is logged and stays as it was, even after the next list, and its deletion is noticed", async () => {
     const bad = thing("n/a", "11", "unreadable");
     server.calls(listOf("10", [thing("n/a", "1"), thing("n/b", "2")]), listOf("20", [bad, thing("n/b", "2")]));
     server.watches(
@@ -387,7 +387,7 @@ describe("robustness", () => {
     expect(recorded.records.filter(({ msg }) => msg === "object cannot be read").length).toBe(2);
   });
 
-  test("reflectors of several namespaces share a store, and each takes out its own only", async () => {
+  test("reflectors of several namespaces share a store, and each removes only its own objects", async () => {
     server.calls(listOf("10", [thing("one/a", "1"), thing("one/b", "2")]));
     await reflect({ namespace: "one", path: `${PATH}/one` }).synced;
     await eventually(() => watched().length === 1);

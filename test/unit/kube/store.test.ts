@@ -20,7 +20,7 @@ function aStore(...things: Thing[]): Store<Thing> {
 
 const versionOf = (store: Store<Thing>) => store.get("ns/a")?.metadata.resourceVersion;
 
-test("versions are compared as the numbers that they are, of any size", () => {
+test("versions are compared as numbers of any size", () => {
   const version = fc.bigInt({ min: 0n, max: 10n ** 40n });
   fc.assert(fc.property(version, version, (a, b) => isNewer(String(a), String(b)) === a > b));
 });
@@ -35,7 +35,7 @@ describe("a store", () => {
     expect(versionOf(store)).toBe("11");
   });
 
-  test("an answer that was under way when an object was deleted does not bring it back", () => {
+  test("an answer that arrives after an object was deleted does not bring it back", () => {
     const store = aStore(aThing("10"));
     store.remove("ns/a", "u1", "12");
     expect(store.upsert(aThing("11"))).toBe(false);
@@ -51,20 +51,20 @@ describe("a store", () => {
     expect(versionOf(store)).toBe("20");
   });
 
-  test("a version that is newer than the one in which the object was gone stays", () => {
+  test("a version that is newer than the deletion stays", () => {
     const store = aStore(aThing("20"));
     expect(store.remove("ns/a", "u1", "15")).toBeUndefined();
     expect(versionOf(store)).toBe("20");
   });
 
-  test("an object that only a wrong list missed comes back with the next list as it was", () => {
+  test("an object that only a wrong list lacked comes back with the next list", () => {
     const store = aStore(aThing("10"));
     store.remove("ns/a", "u1", "12");
     expect(store.upsert(aThing("10"), { listedIn: "12" })).toBe(false);
     expect(store.upsert(aThing("10"), { listedIn: "14" })).toBe(true);
   });
 
-  test("when the server went back in time, older versions count", () => {
+  test("if the server went back in time, older versions count", () => {
     const store = aStore(aThing("10"), aThing("11", { name: "b", uid: "u2" }));
     store.remove("ns/b", "u2", "12");
     expect(store.upsert(aThing("5"), { isRewound: true })).toBe(true);
@@ -73,7 +73,7 @@ describe("a store", () => {
     expect(store.size).toBe(2);
   });
 
-  test("the deletion of an object does not take out its successor", () => {
+  test("the deletion of an object does not remove its successor", () => {
     const store = aStore(aThing("20", { uid: "u2" }));
     expect(store.remove("ns/a", "u1", "15")).toBeUndefined();
     expect(store.get("ns/a")?.metadata.uid).toBe("u2");
@@ -87,7 +87,7 @@ describe("a store", () => {
   });
 });
 
-test("an index finds exactly the objects of a value, whatever happened to them before", () => {
+test("an index finds exactly the objects of a value, after any changes", () => {
   const name = fc.constantFrom("a", "b", "c", "d");
   const owner = fc.option(fc.constantFrom("x", "y"), { nil: undefined });
   const step = fc.record({ name, owner, isRemoval: fc.boolean() });

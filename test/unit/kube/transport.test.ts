@@ -79,7 +79,7 @@ describe("a call", () => {
     });
   });
 
-  test("that is refused throws code and reason, and the server's words", async () => {
+  test("that is rejected throws the code, the reason and the server's message", async () => {
     server.calls(refuse(409, "Conflict"));
     const error = await failureOf((await connect()).request("PUT", PATH, { body: {} }));
     expect(error).toBeInstanceOf(KubeApiError);
@@ -111,7 +111,7 @@ describe("a call", () => {
     await eventually(() => server.openRequests === 0);
   });
 
-  test("that its caller gives up fails at once", async () => {
+  test("that its caller aborts fails at once", async () => {
     server.calls(() => {});
     const giveUp = new AbortController();
     const failure = failureOf((await connect()).request("GET", PATH, { signal: giveUp.signal }));
@@ -121,14 +121,14 @@ describe("a call", () => {
     await eventually(() => server.openRequests === 0);
   });
 
-  test("to nobody fails as unreachable", async () => {
+  test("without a server fails as unreachable", async () => {
     const kubeconfigPath = join(server.folder, "nobody");
     writeFileSync(kubeconfigPath, formatKubeconfig("http://127.0.0.1:1", {}));
     const error = await failureOf((await connect({ kubeconfigPath })).request("GET", PATH));
     expect(error).toBeInstanceOf(KubeUnreachableError);
   });
 
-  test("that comes too soon (429) is made again when the server says, while there is time", async () => {
+  test("that comes too soon (429) is repeated when the server asks, if there is time", async () => {
     server.calls(
       refuse(429, "TooManyRequests", { "retry-after": "0" }),
       json(429, { reason: "TooManyRequests", details: { retryAfterSeconds: 1 } }),
@@ -145,7 +145,7 @@ describe("a call", () => {
     expect(performance.now() - startedAtMs).toBeLessThan(1_000);
   });
 
-  test("that always comes too soon (429) is given up", async () => {
+  test("that always comes too soon (429) fails in the end", async () => {
     server.calls(refuse(429, "TooManyRequests", { "retry-after": "0" }));
     expect(await failureOf((await connect()).request("GET", PATH))).toMatchObject({ code: 429 });
     expect(server.requests.length).toBe(6);
@@ -180,7 +180,7 @@ describe("connections", () => {
     await Promise.allSettled(watches);
   });
 
-  test("many calls at once under one signal raise no warning of Node's", async () => {
+  test("many calls at once under one signal cause no warning from Node", async () => {
     const warnings: Error[] = [];
     const onWarning = (warning: Error) => void warnings.push(warning);
     process.on("warning", onWarning);
@@ -214,7 +214,7 @@ describe("credentials", () => {
     };
   }
 
-  test("of a plugin are fetched once, and once more when the server knows them no more (401)", async () => {
+  test("of a plugin are fetched once, and once more when the server no longer accepts them (401)", async () => {
     const plugin = writePlugin();
     let token = "first";
     plugin.rotate(token);
@@ -262,7 +262,7 @@ describe("credentials", () => {
     expect(server.requests.length).toBe(2);
   });
 
-  test("of a plugin that hangs do not hold up a call for longer than its time", async () => {
+  test("of a plugin that hangs do not delay a call beyond its timeout", async () => {
     const exec = { command: process.execPath, args: ["-e", "setTimeout(() => {}, 5_000)"] };
     writeFileSync(server.kubeconfigPath, formatKubeconfig(server.url, { exec }));
     const transport = await connect({ requestTimeoutMs: 200 });

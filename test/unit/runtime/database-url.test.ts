@@ -42,7 +42,7 @@ test.each([
     "postgres://u:hunter2@db/x?sslmode=verify-full&sslkey=/nope",
     "names in its parameter sslkey a file that cannot be read: /nope",
   ],
-])("%s is refused, and its password is not told", (url, fault) => {
+])("%s is refused, and its password does not appear", (url, fault) => {
   expect(findDatabaseUrlFault(url)).toContain(fault);
   expect(findDatabaseUrlFault(url)).not.toContain("hunter2");
 });

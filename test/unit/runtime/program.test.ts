@@ -18,7 +18,7 @@ function runUncaught(statement: string) {
 test.each([
   ["throws", 'setTimeout(() => { throw new TypeError("the fault", { cause: new Error("its cause") }); });'],
   ["rejects", 'void Promise.reject(new TypeError("the fault", { cause: new Error("its cause") }));'],
-])("what %s with nobody to catch it ends the process, and the log says what it was", (_how, statement) => {
+])("an error that %s and is not caught ends the process, and the log shows it", (_how, statement) => {
   const { status, stderr } = runUncaught(statement);
   expect(status).toBe(1);
   expect(JSON.parse(stderr)).toMatchObject({

@@ -24,14 +24,14 @@ describe("with bcrypt", () => {
     expect(compareSync(fingerprint.toString("base64"), hash.toString())).toBe(true);
   });
 
-  test("it fits its own token only, in whatever order they are asked for", async () => {
+  test("a hash matches only its own token, in any order of comparison", async () => {
     const stored = await makeTokenHash(fingerprint, method);
     const again = { ...stored, hash: Buffer.from(stored.hash) };
     const answers = [other, fingerprint, other, fingerprint].map((each) => isHashOf(each, again));
     expect(await Promise.all(answers)).toEqual([false, true, false, true]);
   });
 
-  test("a hash that this process has not made is recognised too", async () => {
+  test("a hash from another process is recognised, too", async () => {
     // bcrypt of the base64 of 32 zero bytes.
     const hash = (await import("bcryptjs")).hashSync(Buffer.alloc(32).toString("base64"), 10);
     const stored = { hash: Buffer.from(hash), hashAlgorithm: "bcrypt" } as const;
@@ -39,12 +39,12 @@ describe("with bcrypt", () => {
     expect(await isHashOf(Buffer.alloc(32, 1), stored)).toBe(false);
   });
 
-  test("the same token has another hash each time", async () => {
+  test("the same token gets a different hash each time", async () => {
     const [one, two] = await Promise.all([makeTokenHash(fingerprint, method), makeTokenHash(fingerprint, method)]);
     expect(one.hash.equals(two.hash)).toBe(false);
   });
 
-  test("the event loop goes on meanwhile", async () => {
+  test("the event loop is not blocked meanwhile", async () => {
     const { monitorEventLoopDelay } = await import("node:perf_hooks");
     const delay = monitorEventLoopDelay({ resolution: 1 });
     await makeTokenHash(fingerprint, { algorithm: "bcrypt", rounds: 4 }); // the thread is running
@@ -56,7 +56,7 @@ describe("with bcrypt", () => {
     expect(delay.max / 1e6).toBeLessThan(tookMs / 2);
   });
 
-  test("damage is no match, and no error", async () => {
+  test("a damaged hash does not match and is not an error", async () => {
     expect(await isHashOf(fingerprint, { hash: Buffer.from("not a hash"), hashAlgorithm: "bcrypt" })).toBe(false);
   });
 });

@@ -50,11 +50,11 @@ function aBlock(spec: object, row: Partial<RecordedBlock> | undefined): Partial<
 const kindsOf = (examination: Examination, lease: LeaseView = HELD) =>
   compare(examination, lease).map(({ kind }) => kind);
 
-test("what is as it ought to be is no difference", () => {
+test("what is as it should be is not a difference", () => {
   expect(kindsOf(anExamination({ tokens: [aToken()] }))).toEqual([]);
 });
 
-test("how often a token was used, and how often a pass has failed, is no difference", () => {
+test("the use of a token and the number of failed passes are not differences", () => {
   const nextStatus = aStatus("Issued", { lastUsedAt: "2026-06-01T00:00:00Z", failedAttempts: 4 });
   expect(kindsOf(anExamination({ tokens: [aToken({ nextStatus })] }))).toEqual([]);
   expect(kindsOf(anExamination({ tokens: [aToken({ nextStatus: aStatus("Rotated") })] }))).toEqual(["StatusOutdated"]);

@@ -134,7 +134,7 @@ test.each(["--version", "keys --version", "run --unknown --version", "run --with
   },
 );
 
-test("what follows -- is no request for help", () => {
+test("an argument after -- is not a request for help", () => {
   expect(call("keys remove -- --help")).toMatchObject({ kind: "run", argument: "--help" });
 });
 
