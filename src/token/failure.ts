@@ -1,4 +1,5 @@
-import type { ApiTokenStatus, Observed, ObservedResource, Reason } from "./model.ts";
+import type { ApiTokenStatus, Observed, ObservedResource } from "./model.ts";
+import type { Reason } from "./reasons.ts";
 import { buildConditions, type ConditionClaim, findCondition } from "./status.ts";
 import { isLive } from "./validity.ts";
 

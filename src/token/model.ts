@@ -1,6 +1,7 @@
 /**
  * The shapes that decisions are made of. Times are Dates, durations milliseconds. Nothing here holds a plaintext token.
  */
+import type { Reason } from "./reasons.ts";
 
 /** What an ApiToken's spec asks for, with its defaults filled in. */
 export interface DesiredToken {
@@ -216,29 +217,3 @@ export interface PreviousToken {
 export const CONDITION_TYPES = ["Ready", "LifetimeClamped", "ExpiringSoon", "Revoked"] as const;
 
 export type ConditionType = (typeof CONDITION_TYPES)[number];
-
-/** Why a condition is as it is; the same words in status, Events and metrics. docs/lifecycle.md explains each. */
-export const REASONS = [
-  "Issued",
-  "Rotated",
-  "Renewing",
-  "Expired",
-  "Inactive",
-  "RevokedBySpec",
-  "OwnerBlocked",
-  "OwnerLimitExceeded",
-  "Superseded",
-  "PolicyDenied",
-  "PolicyMissing",
-  "SecretConflict",
-  "SecretDrift",
-  "SecretRefused",
-  "DatabaseUnavailable",
-  "DatabaseRefused",
-  "InvalidSpec",
-  "Suspended",
-  "OverMaximum",
-  "NotRenewed",
-] as const;
-
-export type Reason = (typeof REASONS)[number];

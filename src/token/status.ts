@@ -6,9 +6,9 @@ import type {
   Observed,
   ObservedResource,
   PreviousToken,
-  Reason,
   TokenRow,
 } from "./model.ts";
+import type { Reason } from "./reasons.ts";
 import { liveUntil } from "./validity.ts";
 
 /** A condition before it is known since when it holds. */

@@ -3,7 +3,7 @@
  * tens of thousands of ApiTokens in the cache it must get by with a single pass.
  */
 import type { ApiToken } from "../../kube/resources/api-token.ts";
-import { REASONS, type Reason } from "../../token/model.ts";
+import { REASONS, type Reason } from "../../token/reasons.ts";
 import { findCondition } from "../../token/status.ts";
 
 /** A status can be edited by hand, but a metric's label must have few values: any other reason counts as `OTHER`. */

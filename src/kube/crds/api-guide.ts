@@ -1,7 +1,8 @@
 /*
  * The parts of docs/api.md that no schema can hold: what each kind is for, and what conditions, labels and annotations mean.
  */
-import type { ConditionType, Reason } from "../../token/model.ts";
+import type { ConditionType } from "../../token/model.ts";
+import { READY_REASONS, type Reason } from "../../token/reasons.ts";
 import { FINALIZER, MANAGED_LABEL, ROTATE_ANNOTATION } from "../resources/group.ts";
 
 /** What the schema of a kind has no place for: the prose of its chapter in docs/api.md. */
@@ -56,28 +57,13 @@ export const CONDITION_GUIDES: readonly ConditionGuide[] = [
     type: "Ready",
     status: "True",
     meaning: "The Secret holds a token that works.",
-    reasons: ["Issued", "Rotated", "Renewing", "Suspended", "PolicyMissing", "DatabaseUnavailable", "DatabaseRefused"],
+    reasons: READY_REASONS.True,
   },
   {
     type: "Ready",
     status: "False",
     meaning: "The Secret holds none, or the spec cannot be read.",
-    reasons: [
-      "Expired",
-      "Inactive",
-      "RevokedBySpec",
-      "OwnerBlocked",
-      "OwnerLimitExceeded",
-      "Superseded",
-      "PolicyDenied",
-      "PolicyMissing",
-      "SecretConflict",
-      "SecretRefused",
-      "DatabaseUnavailable",
-      "DatabaseRefused",
-      "InvalidSpec",
-      "Suspended",
-    ],
+    reasons: READY_REASONS.False,
   },
   {
     type: "LifetimeClamped",

@@ -2,7 +2,8 @@
  * The schemas of the status of each kind. They are written by hand: the controller builds statuses but never parses them, so
  * there is no zod schema to generate them from.
  */
-import { CONDITION_TYPES, REASONS } from "../../token/model.ts";
+import { CONDITION_TYPES } from "../../token/model.ts";
+import { REASONS } from "../../token/reasons.ts";
 
 type Json = { [key: string]: unknown };
 

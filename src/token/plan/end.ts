@@ -1,4 +1,4 @@
-import type { Reason } from "../model.ts";
+import type { Reason } from "../reasons.ts";
 import { buildStatus, type ConditionClaim } from "../status.ts";
 import type { Plan, RevocationReason } from "./action.ts";
 import {

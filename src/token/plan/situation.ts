@@ -1,12 +1,5 @@
-import type {
-  AppliedPolicy,
-  DesiredToken,
-  Observed,
-  ObservedResource,
-  PolicyVerdict,
-  Reason,
-  TokenRow,
-} from "../model.ts";
+import type { AppliedPolicy, DesiredToken, Observed, ObservedResource, PolicyVerdict, TokenRow } from "../model.ts";
+import type { Reason } from "../reasons.ts";
 import { findCondition } from "../status.ts";
 import { isLive } from "../validity.ts";
 

@@ -1,5 +1,6 @@
 import { floorToSecond, resolveLifetime } from "../lifetime.ts";
-import type { AppliedPolicy, Condition, Reason, TokenRow } from "../model.ts";
+import type { AppliedPolicy, Condition, TokenRow } from "../model.ts";
+import type { Reason } from "../reasons.ts";
 import { buildStatus, formatTime } from "../status.ts";
 import { isCurrent, liveUntil } from "../validity.ts";
 import type { Action, Plan } from "./action.ts";

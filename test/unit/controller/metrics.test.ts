@@ -7,7 +7,7 @@ import { createMetrics } from "../../../src/controller/metrics/metrics.ts";
 import { summarizeTokens } from "../../../src/controller/metrics/token-summary.ts";
 import { createCaches } from "../../../src/controller/pass/caches.ts";
 import type { ApiToken } from "../../../src/kube/resources/api-token.ts";
-import type { Reason } from "../../../src/token/model.ts";
+import type { Reason } from "../../../src/token/reasons.ts";
 import { formatTime } from "../../../src/token/status.ts";
 import { HOUR_MS, NOW } from "../../support/builders.ts";
 

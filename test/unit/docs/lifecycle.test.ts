@@ -3,9 +3,10 @@ import { describe, expect, test } from "vitest";
 import { REPLACED } from "../../../src/controller/metrics/metrics.ts";
 import { UNINSTALLED } from "../../../src/controller/uninstall/uninstall.ts";
 import { CONDITION_GUIDES } from "../../../src/kube/crds/api-guide.ts";
-import { type ApiTokenStatus, CONDITION_TYPES, REASONS } from "../../../src/token/model.ts";
+import { type ApiTokenStatus, CONDITION_TYPES } from "../../../src/token/model.ts";
 import { describeActions, describeChange } from "../../../src/token/notes.ts";
 import { ISSUE_CAUSES, REVOCATION_REASONS } from "../../../src/token/plan/action.ts";
+import { REASONS } from "../../../src/token/reasons.ts";
 import { codeIn, readProjectFile, readTable } from "./tables.ts";
 
 const text = readProjectFile("docs/lifecycle.md");

@@ -9,7 +9,8 @@ import { FINALIZER, GROUP, MANAGED_LABEL, ROTATE_ANNOTATION } from "../../../src
 import { type OwnerBlock, parseOwnerBlock } from "../../../src/kube/resources/owner-block.ts";
 import { type PolicyResource, parsePolicy } from "../../../src/kube/resources/policy.ts";
 import { type Decoration, PROOF_ANNOTATION, SEAL_ANNOTATION, wantDecoration } from "../../../src/token/decoration.ts";
-import { CONDITION_TYPES, REASONS } from "../../../src/token/model.ts";
+import { CONDITION_TYPES } from "../../../src/token/model.ts";
+import { REASONS } from "../../../src/token/reasons.ts";
 import { aDesiredToken } from "../../support/builders.ts";
 
 const HOUR_MS = 3_600_000;

@@ -1,6 +1,7 @@
-import type { Condition, DesiredToken, Observed, PolicyVerdict, Reason } from "../../../src/token/model.ts";
+import type { Condition, DesiredToken, Observed, PolicyVerdict } from "../../../src/token/model.ts";
 import type { Action } from "../../../src/token/plan/action.ts";
 import { plan } from "../../../src/token/plan/plan.ts";
+import type { Reason } from "../../../src/token/reasons.ts";
 import { ALLOWED, aDesiredToken, aPolicy, aResource, aSecret, aTokenRow } from "../../support/builders.ts";
 
 /** A Secret of ours that holds the row with this id. */

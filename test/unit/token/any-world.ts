@@ -5,10 +5,10 @@ import type {
   Condition,
   DesiredToken,
   PolicyVerdict,
-  Reason,
   TokenRow,
 } from "../../../src/token/model.ts";
 import type { ParsedSpec } from "../../../src/token/plan/plan.ts";
+import type { Reason } from "../../../src/token/reasons.ts";
 import { formatTime } from "../../../src/token/status.ts";
 import {
   aDesiredSecret,

@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { statusOfFailure } from "../../../src/token/failure.ts";
-import type { DesiredToken, Reason, TokenRow } from "../../../src/token/model.ts";
+import type { DesiredToken, TokenRow } from "../../../src/token/model.ts";
 import type { Action } from "../../../src/token/plan/action.ts";
+import type { Reason } from "../../../src/token/reasons.ts";
 import { liveUntil } from "../../../src/token/validity.ts";
 import {
   aDesiredSecret,

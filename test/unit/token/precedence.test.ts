@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { DesiredToken, Observed, PolicyVerdict, Reason } from "../../../src/token/model.ts";
+import type { DesiredToken, Observed, PolicyVerdict } from "../../../src/token/model.ts";
 import { plan } from "../../../src/token/plan/plan.ts";
+import type { Reason } from "../../../src/token/reasons.ts";
 import {
   ALLOWED,
   aConvergedObserved,

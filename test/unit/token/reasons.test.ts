@@ -7,8 +7,8 @@ import type {
   DesiredToken,
   Observed,
   PolicyVerdict,
-  Reason,
 } from "../../../src/token/model.ts";
+import type { Reason } from "../../../src/token/reasons.ts";
 import { findCondition } from "../../../src/token/status.ts";
 import {
   aConvergedObserved,

@@ -4,7 +4,8 @@ import type { CrossExamination, Examination, ExaminedToken } from "../../../../s
 import type { LeaseView } from "../../../../src/kube/lease-view.ts";
 import type { OwnerBlock } from "../../../../src/kube/resources/owner-block.ts";
 import type { RecordedBlock } from "../../../../src/postgres/examination.ts";
-import type { ApiTokenStatus, Reason } from "../../../../src/token/model.ts";
+import type { ApiTokenStatus } from "../../../../src/token/model.ts";
+import type { Reason } from "../../../../src/token/reasons.ts";
 import { HOUR_MS, NOW } from "../../../support/builders.ts";
 
 const HELD: LeaseView = { state: "held", holder: "pod-1" };

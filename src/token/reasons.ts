@@ -1,0 +1,37 @@
+/*
+ * The one list of reasons. Conditions, Events, metrics and the reference all take theirs from here, so that none of them can
+ * have a reason that the others do not know.
+ */
+
+/**
+ * Why `Ready` has each of its statuses; some reasons go with either. The same words are used in Events and metrics, and
+ * docs/lifecycle.md explains each.
+ */
+export const READY_REASONS = {
+  True: ["Issued", "Rotated", "Renewing", "Suspended", "PolicyMissing", "DatabaseUnavailable", "DatabaseRefused"],
+  False: [
+    "Expired",
+    "Inactive",
+    "RevokedBySpec",
+    "OwnerBlocked",
+    "OwnerLimitExceeded",
+    "Superseded",
+    "PolicyDenied",
+    "PolicyMissing",
+    "SecretConflict",
+    "SecretRefused",
+    "DatabaseUnavailable",
+    "DatabaseRefused",
+    "InvalidSpec",
+    "Suspended",
+  ],
+} as const;
+
+/** The reasons of other conditions, and SecretDrift, which only Events have. */
+const OTHER_REASONS = ["OverMaximum", "NotRenewed", "SecretDrift"] as const;
+
+export type Reason = (typeof READY_REASONS)["True" | "False"][number] | (typeof OTHER_REASONS)[number];
+
+export const REASONS: readonly Reason[] = [
+  ...new Set([...READY_REASONS.True, ...READY_REASONS.False, ...OTHER_REASONS]),
+];
