@@ -67,7 +67,7 @@ const CAUSES: Readonly<Record<IssueCause, readonly (readonly [string, Observed])
   ],
 };
 
-describe("a token is issued, and it is known why:", () => {
+describe("a token is issued for a known cause:", () => {
   test.each(
     Object.entries(CAUSES).flatMap(([cause, cases]) =>
       cases.map(([when, observed]) => [cause, when, observed] as const),
@@ -123,7 +123,7 @@ describe("a live read", () => {
 describe("a new token's life", () => {
   const inSecond = later(700);
 
-  test("begins at the database's whole second, so that row, status and annotation say the same", () => {
+  test("begins at the database's whole second, so that row, status and annotation agree", () => {
     const actions = actionsOf(anObserved({ now: inSecond }));
     const life = { issuedAt: NOW, expiresAt: later(720 * HOUR_MS) };
     expect(find(actions, "issueToken")).toMatchObject({ ...life, revision: 1 });
@@ -134,7 +134,7 @@ describe("a new token's life", () => {
     });
   });
 
-  test("begins anew where a lost one is replaced", () => {
+  test("starts again if a lost token is replaced", () => {
     const lost = aTokenRow({ issuedAt: later(-HOUR_MS) });
     expect(find(actionsOf(anObserved({ tokens: [lost] })), "replaceToken")).toEqual({
       kind: "replaceToken",
@@ -144,7 +144,7 @@ describe("a new token's life", () => {
     });
   });
 
-  test("counts from its issue also when the spec changes it", () => {
+  test("counts from its issue even if the spec changes it", () => {
     const observed = aConvergedObserved({}, { issuedAt: later(-HOUR_MS) });
     const lifetime = { kind: "duration", durationMs: 3 * HOUR_MS } as const;
     expect(find(actionsOf(observed, { lifetime }), "updateToken")).toEqual({
@@ -154,7 +154,7 @@ describe("a new token's life", () => {
     });
   });
 
-  test("that is shortened to before now ends by its row, before anything is said, where no next one is to follow", () => {
+  test("that is shortened to before now ends in its row before the status reports it, if no next one follows", () => {
     const observed = aConvergedObserved({}, { issuedAt: later(-2 * HOUR_MS) });
     const lifetime = { kind: "duration", durationMs: HOUR_MS } as const;
     expect(actionsOf(observed, { lifetime, rotation: { ...aDesiredToken().rotation, isAutomatic: false } })).toEqual([
@@ -163,14 +163,14 @@ describe("a new token's life", () => {
     expect(find(actionsOf(observed, { lifetime }), "issueToken").cause).toBe("Due");
   });
 
-  test("that is over already is not written to a Secret anew", () => {
+  test("that has already ended is not written to a Secret again", () => {
     const secret = aSecret({ holds: row.id, isIntact: false });
     const observed = aConvergedObserved({ secret }, { issuedAt: later(-2 * HOUR_MS) });
     const kinds = actionsOf(observed, { lifetime: { kind: "fixed", expiresAt: later(-1) } }).map(({ kind }) => kind);
     expect(kinds).toEqual(["updateToken"]);
   });
 
-  test("answers the request for it", () => {
+  test("answers the rotation request", () => {
     const actions = actionsOf(aConvergedObserved({ resource: requested("monday") }));
     expect(find(actions, "writeSecret").handledRotateAt).toBe("monday");
   });
@@ -225,14 +225,14 @@ test.each([
 });
 
 describe("the Secret", () => {
-  test("is written anew from itself, where another key or template is wanted", () => {
+  test("is rewritten from its own values if another key or template is wanted", () => {
     const observed = aConvergedObserved({ secret: aSecret({ holds: row.id, isIntact: false, isDecorated: false }) });
     expect(actionsOf(observed)).toEqual([
       { kind: "rewriteSecret", from: "demo", tokenId: row.id, expiresAt: row.expiresAt },
     ]);
   });
 
-  test("is written from that of the newest token, where another name is wanted, also where it holds an older one", () => {
+  test("is written from the newest token's Secret if another name is wanted, even if it holds an older token", () => {
     const straySecrets = [
       { name: "oldest", holds: undefined },
       { name: "older", holds: row.id },
@@ -245,7 +245,7 @@ describe("the Secret", () => {
     expect(actionsOf({ ...moved, secret: ours(second.id) })).not.toContainEqual(move);
   });
 
-  test("is left to itself with its ApiToken's end, where it is to be retained; its token ends all the same", () => {
+  test("is released at its ApiToken's deletion if it is to be retained; its token ends all the same", () => {
     const deleted = aConvergedObserved({
       resource: aResource({ isDeleting: true }),
       straySecrets: [{ name: "old", holds: undefined }],
@@ -259,14 +259,14 @@ describe("the Secret", () => {
   });
 });
 
-describe("a row of which only the backup knows", () => {
-  test("is not replaced: the status tells of a later one, and the next is later still", () => {
+describe("a row that only the backup has", () => {
+  test("is not replaced: the status names a later one, and the next is later still", () => {
     const resource = aResource({ status: { tokenId: "later0000001", revision: 5 } });
     const actions = actionsOf(anObserved({ resource, tokens: [row] }));
     expect(find(actions, "issueToken")).toMatchObject({ revision: 6, cause: "TokenEnded" });
   });
 
-  test("does not say that the lifetime of the last one is over", () => {
+  test("does not mean that the last token's lifetime is over", () => {
     const status = { tokenId: "later0000001", revision: 5, issuedAt: "2026-06-01T11:00:00Z" };
     const observed = anObserved({
       resource: aResource({ status }),

@@ -12,7 +12,7 @@ const render = (secret: Partial<DesiredSecret>, subject: Partial<ContentsSubject
   renderContents(aDesiredSecret(secret), { ...SUBJECT, ...subject }, plaintext);
 
 describe("a Secret's values", () => {
-  test("are the token alone, under its key", () => {
+  test("are only the token, under its key", () => {
     expect(render({})).toEqual({ token: TOKEN });
     expect(render({ key: "password" })).toEqual({ password: TOKEN });
   });
@@ -30,12 +30,12 @@ describe("a Secret's values", () => {
     expect(render({ data: { extra: template } })).toEqual({ token: TOKEN, extra: value });
   });
 
-  test("are filled in once: what is filled in is no template, and no pattern", () => {
+  test("are filled in once: inserted text is neither a template nor a pattern", () => {
     const data = { extra: "${owner}|${token}" };
     expect(render({ data }, { owner: "${token}" }, "$& $1 ${owner}").extra).toBe("${token}|$& $1 ${owner}");
   });
 
-  test("have the token under its key, whatever else wants that", () => {
+  test("have the token under its key, even if data uses the same key", () => {
     expect(render({ data: { token: "not the token" } })).toEqual({ token: TOKEN });
     expect(contentKeys(aDesiredSecret({ data: { token: "x", extra: "y" } }))).toEqual(["token", "extra"]);
   });
@@ -62,7 +62,7 @@ describe("the seal of a Secret's values", () => {
     return sealContents(whole, { ...SUBJECT, ...subject }, fingerprints, pepper);
   };
 
-  test("is the same for the same, in whatever order", () => {
+  test("is the same for the same values in any order", () => {
     expect(seal()).toBe(seal());
     expect(seal({ data: { who: data.who, header: data.header } })).toBe(seal());
     const wanted = aDesiredSecret({ data });
@@ -71,7 +71,7 @@ describe("the seal of a Secret's values", () => {
     expect(sealContents(wanted, SUBJECT, fingerprints, PEPPER)).toBe(seal());
   });
 
-  test("is not needed where there are no templates", () => {
+  test("is not needed without templates", () => {
     expect(seal({ data: {} })).toBeUndefined();
   });
 
@@ -86,12 +86,12 @@ describe("the seal of a Secret's values", () => {
     ["an edited value", seal({}, {}, { values: { header: "Bearer edited" } })],
     ["a value more", seal({}, {}, { values: { more: "edited" } })],
     ["another pepper", seal({}, {}, { pepper: { id: "p2", secret: createSecretKey(randomBytes(32)) } })],
-  ])("is another for %s", (_, other) => {
+  ])("differs for %s", (_, other) => {
     expect(other).toBeDefined();
     expect(other).not.toBe(seal());
   });
 
-  test("says nothing of the token", () => {
+  test("reveals nothing of the token", () => {
     expect(seal()).toMatch(/^[A-Za-z0-9+/]{43}=$/);
     expect(Buffer.from(seal() ?? "", "base64")).not.toEqual(fingerprint(TOKEN));
   });

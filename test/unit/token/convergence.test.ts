@@ -66,7 +66,7 @@ const anyCrashes = fc.array(fc.nat(6), { maxLength: 6 });
 const anyPauses = fc.array(fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.nat(100 * HOUR_MS)), { maxLength: 6 });
 
 describe("from any state, crashing anywhere", () => {
-  test("it converges to what spec and policy ask for, and then does nothing", () => {
+  test("it converges to what spec and policy require, and then does nothing", () => {
     fc.assert(
       fc.property(anyWorld, anyCrashes, anyPauses, (world, crashes, pausesMs) => {
         const before = structuredClone(world);
@@ -78,7 +78,7 @@ describe("from any state, crashing anywhere", () => {
     );
   });
 
-  test("no step touches a foreign Secret, exceeds the maximum, or takes away a token that works", () => {
+  test("no step touches a foreign Secret, exceeds the maximum, or removes a working token", () => {
     fc.assert(
       fc.property(anyWorld, anyCrashes, anyPauses, (world, crashes, pausesMs) => {
         settle(world, { crashes, pausesMs, watch: watchSteps(world) });
@@ -88,7 +88,7 @@ describe("from any state, crashing anywhere", () => {
   });
 });
 
-test("the same input gives the same plan, and is not changed by it", () => {
+test("the same input yields the same plan, which does not change the input", () => {
   fc.assert(
     fc.property(anyWorld, (world) => {
       const copy = structuredClone(world);
@@ -98,7 +98,7 @@ test("the same input gives the same plan, and is not changed by it", () => {
   );
 });
 
-test("when it is time to look again there is something new to say, or something that nobody tells of to look for", () => {
+test("when the next pass is due, something has changed, or may have changed without an event", () => {
   const recheckMs: Partial<Record<Reason, number>> = { SecretConflict: 15_000, OwnerLimitExceeded: 15_000 };
   fc.assert(
     fc.property(anyWorld, (world) => {
@@ -144,7 +144,7 @@ test.each(["Superseded", "Inactive"] as const)(
   },
 );
 
-describe("killed after every number of actions, twice over", () => {
+describe("killed after any number of actions, twice", () => {
   const status = { tokenId: token.id, revision: 1 };
   const dueAt = new Date(NOW.getTime() + 719 * HOUR_MS - HOUR_MS);
   const withSecret = (secret: Parameters<typeof aDesiredSecret>[0]) => ({
@@ -216,7 +216,7 @@ describe("killed after every number of actions, twice over", () => {
   });
 });
 
-test("an ApiToken's life: issued, shortened, renamed, drifted, rotated, blocked, let again, revoked, gone", () => {
+test("an ApiToken's life: issued, shortened, renamed, drifted, rotated, blocked, unblocked, revoked, deleted", () => {
   const world = aWorld({ resource: aResource(), rows: [], secrets: {} });
   const change = (desired: Partial<DesiredToken>, hours = 0) => {
     world.now = new Date(world.now.getTime() + hours * HOUR_MS);

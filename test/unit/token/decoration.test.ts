@@ -37,14 +37,14 @@ describe("a Secret's decoration", () => {
     });
   });
 
-  test("keeps our keys, whatever the spec says of them", () => {
+  test("keeps our keys, even if the spec sets them", () => {
     const wanted = want({ [MANAGED]: "false" }, { "apitoken.dev/token-id": "mine", [APPLIED]: "{}" });
     expect(wanted.labels[MANAGED]).toBe("true");
     expect(wanted.annotations["apitoken.dev/token-id"]).toBe("tokenOne0001");
     expect(wanted.annotations[APPLIED]).not.toBe("{}");
   });
 
-  test("that is as wanted needs nothing, whatever others have added", () => {
+  test("that is as wanted needs nothing, even if others have added keys", () => {
     const wanted = want({ team: "a" });
     expect(diffDecoration(wanted, wanted)).toBeUndefined();
     const others = { labels: { ...wanted.labels, theirs: "x" }, annotations: { ...wanted.annotations, theirs: "x" } };
@@ -64,7 +64,7 @@ describe("a Secret's decoration", () => {
       { annotations: { ...want({ team: "a" }).annotations, "apitoken.dev/token-id": "other" } },
       { labels: {}, annotations: { "apitoken.dev/token-id": "tokenOne0001" } },
     ],
-  ])("is mended where %s differs, and nowhere else", (_, drift, patch) => {
+  ])("is corrected where %s differs, and nowhere else", (_, drift, patch) => {
     const wanted = want({ team: "a" });
     expect(diffDecoration({ ...wanted, ...drift }, wanted)).toEqual(patch);
   });
@@ -85,7 +85,7 @@ describe("a Secret's decoration", () => {
     expect(patch?.annotations).toEqual({ note: null, [APPLIED]: '{"labels":["team"],"annotations":[]}' });
   });
 
-  test("knows keys from what every object inherits", () => {
+  test("is not confused by keys that every object inherits", () => {
     const named = want({ constructor: "x", toString: "y" });
     expect(diffDecoration(want({}), named)?.labels).toEqual({ constructor: "x", toString: "y" });
     expect(diffDecoration(named, want({}))?.labels).toEqual({ constructor: null, toString: null });
@@ -94,7 +94,7 @@ describe("a Secret's decoration", () => {
   });
 
   test.each(["not json", "[]", '{"labels":"x"}', '{"labels":[1,null]}', "null", "7", ""])(
-    "loses nothing, and is mended, when our own annotation is overwritten with %j",
+    "loses nothing, and is corrected, if our own annotation is overwritten with %j",
     (text) => {
       const wanted = want({ team: "a" });
       const labels = { ...wanted.labels, theirs: "x", "1": "x", null: "x" };
@@ -103,7 +103,7 @@ describe("a Secret's decoration", () => {
     },
   );
 
-  test("is as wanted once mended, whatever it was before, and what others added stays", () => {
+  test("is as wanted once corrected, from any state, and keeps what others added", () => {
     const keys = fc.dictionary(fc.constantFrom("a", "b", "c", "constructor"), fc.constantFrom("1", "2"));
     const theirs = fc.dictionary(fc.constantFrom("x", "y"), fc.string());
     fc.assert(

@@ -34,7 +34,7 @@ describe("a duration", () => {
     [48 * HOUR_MS + 1_000, "48h1s"],
   ])("%d ms is written %s", (durationMs, text) => expect(formatDuration(durationMs)).toBe(text));
 
-  test("what is written reads as the same", () => {
+  test("a formatted duration is parsed as the same", () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 10 * 365 * 24 * HOUR_MS }), (durationMs) => {
         expect(parseDuration(formatDuration(durationMs))).toBe(durationMs);
@@ -42,7 +42,7 @@ describe("a duration", () => {
     );
   });
 
-  test("what is written is the shortest: writing what was read changes nothing", () => {
+  test("a formatted duration is the shortest: formatting what was parsed changes nothing", () => {
     const part = fc.tuple(fc.nat(1_000), fc.constantFrom("h", "m", "s", "ms")).map(([amount, unit]) => amount + unit);
     fc.assert(
       fc.property(fc.array(part, { minLength: 1, maxLength: 4 }), (parts) => {

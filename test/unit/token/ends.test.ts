@@ -147,7 +147,7 @@ const ENDS: Readonly<Record<RevocationReason, readonly End[]>> = {
   ],
 };
 
-describe("a token is revoked at once, and it is known why:", () => {
+describe("a token is revoked at once for a known reason:", () => {
   test.each(Object.entries(ENDS).flatMap(([reason, cases]) => cases.map((each) => [reason, each[0], each] as const)))(
     "%s when %s",
     (reason, _, [, observed, desired, policy]) => {
@@ -157,7 +157,7 @@ describe("a token is revoked at once, and it is known why:", () => {
     },
   );
 
-  test("those that have ended already keep their reason", () => {
+  test("tokens that have already ended keep their reason", () => {
     const observed = anObserved({ resource: undefined, tokens: [aTokenRow({ revokedAt: NOW }), second] });
     expect(find(actionsOf(observed), "revokeTokens").tokenIds).toEqual([second.id]);
   });
@@ -209,13 +209,13 @@ describe("the overlap of the previous token", () => {
     expect(overlapEnd({}, { now: later(999) })).toEqual(later(HOUR_MS));
   });
 
-  test("is not prolonged by later looks, but shortened by a later end", () => {
+  test("is not extended by later passes, and brings a later end forward", () => {
     expect(overlapEnd({ revokedAt: later(HOUR_MS - 1) })).toBe("as it is");
     expect(overlapEnd({ revokedAt: later(HOUR_MS) })).toBe("as it is");
     expect(overlapEnd({ revokedAt: later(HOUR_MS + 1_000) })).toEqual(later(HOUR_MS));
   });
 
-  test("is told by the row also where its own expiry comes first", () => {
+  test("is in the row even if its own expiry comes first", () => {
     expect(overlapEnd({ expiresAt: later(HOUR_MS / 2) })).toEqual(later(HOUR_MS / 2));
   });
 
@@ -226,14 +226,14 @@ describe("the overlap of the previous token", () => {
     expect(overlapEnd({}, { tokens }, policy)).toEqual(later(HOUR_MS / 2));
   });
 
-  test("ends when the status said so, where a backup has forgotten it", () => {
+  test("ends when the status says so, if a backup has lost it", () => {
     const previous = { tokenId: row.id, validUntil: "2026-06-01T12:20:00Z" };
     const resource = aResource({ status: { tokenId: second.id, revision: 2, previous } });
     expect(overlapEnd({}, { resource })).toEqual(new Date("2026-06-01T12:20:00Z"));
   });
 });
 
-test("a use that only the status knows of, because the database is from a backup, keeps a token from being Inactive", () => {
+test("a use that only the status records, because the database is from a backup, keeps a token from becoming Inactive", () => {
   const status = { ...published.status, lastUsedAt: later(-HOUR_MS / 2).toISOString() };
   const observed = (told: object) =>
     aConvergedObserved({ resource: aResource({ status: { ...published.status, ...told } }) });

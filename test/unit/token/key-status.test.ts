@@ -15,28 +15,28 @@ function statesAt(hours: number, uses: readonly KeyUse[] = []): string[] {
   );
 }
 
-test("a key is coming until its time, and then takes the former one's place", () => {
+test("a key is coming until its time, and then replaces the current one", () => {
   expect(statesAt(0)).toEqual(["next coming 0", "former current 0", "only current 0"]);
   expect(statesAt(0.999)).toEqual(["next coming 0", "former current 0", "only current 0"]);
   expect(statesAt(1)).toEqual(["next current 0", "former old 0 removable", "only current 0"]);
 });
 
-test("an old key can be removed once no row that works names it", () => {
+test("an old key can be removed once no working token's row names it", () => {
   expect(statesAt(2, [use("former", 3), use("next", 1)])).toEqual(["next current 1", "former old 3", "only current 0"]);
   expect(describeKeys(ring, [use("former", 3)], at(2))[1]?.lastEndsAt).toEqual(at(30));
   expect(statesAt(2, [use("next", 4)])).toEqual(["next current 4", "former old 0 removable", "only current 0"]);
 });
 
-test("a use of a key counts for its kind alone", () => {
+test("a use of a key counts only for its kind", () => {
   const uses: KeyUse[] = [{ kind: "encryption", id: "former", rows: 2, lastEndsAt: at(30) }];
   expect(statesAt(2, uses)).toEqual(["next current 0", "former old 0 removable", "only current 0", "former missing 2"]);
 });
 
-test("what the ring lacks is said, and cannot be removed", () => {
+test("a key that the keyring lacks is reported, and cannot be removed", () => {
   expect(statesAt(0, [use("lost", 1)]).at(-1)).toBe("lost missing 1");
 });
 
-test("a check value tells keys of one id apart, and is always the same for one key", () => {
+test("a check value distinguishes keys with the same id, and is always the same for one key", () => {
   const other = { ...createKey("p"), id: former.id };
   expect(checkValueOf(former)).toEqual(checkValueOf({ ...former }));
   expect(checkValueOf(former).equals(checkValueOf(other))).toBe(false);

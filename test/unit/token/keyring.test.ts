@@ -19,7 +19,7 @@ describe("a new keyring", () => {
     for (const key of [...peppers, ...encryption]) expect(key.secret.symmetricKeySize).toBe(32);
   });
 
-  test("shares no key and no id with another one", () => {
+  test("shares no key or id with another one", () => {
     const keys = Array.from({ length: 100 }, createKeyring).flatMap((ring) => [...ring.peppers, ...ring.encryption]);
     expect(new Set(keys.map((key) => key.id)).size).toBe(200);
     expect(new Set(keys.map((key) => key.secret.export().toString("hex"))).size).toBe(200);
@@ -53,12 +53,12 @@ describe("of several keys", () => {
     expect(nextActivation(ring, at(minute))).toEqual(next);
   });
 
-  test("the first is the current one where none has a time", () => {
+  test("the first is current if none has a time", () => {
     const other = createKey("e");
     expect(currentKey([other, oldest], at(0))).toBe(other);
   });
 
-  test("the last serves where all are in waiting", () => {
+  test("the last is current if all times are in the future", () => {
     expect(currentKey([newest, older], at(0))).toBe(older);
   });
 });
@@ -80,14 +80,14 @@ describe("a hash", () => {
     expect(hashToken(Buffer.from(text), { id: "p", secret }).toString("hex")).toBe(expected);
   });
 
-  test("fits its own token under its own pepper only", () => {
+  test("matches only its own token under its own pepper", () => {
     const hash = hashToken("token", pepper);
     expect(isSameHash(hash, hashToken("token", pepper))).toBe(true);
     expect(isSameHash(hash, hashToken("other", pepper))).toBe(false);
     expect(isSameHash(hash, hashToken("token", createKeyring().peppers[0]))).toBe(false);
   });
 
-  test("of another length is another one, not an error", () => {
+  test("of another length does not match, and is not an error", () => {
     const hash = hashToken("token", pepper);
     expect(isSameHash(hash, hash.subarray(1))).toBe(false);
     expect(isSameHash(hash, new Uint8Array())).toBe(false);

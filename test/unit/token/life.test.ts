@@ -21,8 +21,8 @@ const endAhead = (world: World, id: string) => {
   return row === undefined ? 0 : Math.max(liveUntil(row).getTime(), world.now.getTime());
 };
 
-describe("rotating over a year, looking only when it is time to", () => {
-  test.each([[[]], [[0]], [[1]], [[2]], [[3]], [[1, 1, 1]]])("dying after %j actions each time", (crashes) => {
+describe("rotating for a year, with passes only when they are due", () => {
+  test.each([[[]], [[0]], [[1]], [[2]], [[3]], [[1, 1, 1]]])("crashing after %j actions each time", (crashes) => {
     const world = aNewWorld();
     const yearAhead = NOW.getTime() + 365 * 24 * HOUR_MS;
     const watch = () => {
@@ -46,7 +46,7 @@ describe("rotating over a year, looking only when it is time to", () => {
     expect(world.rows.filter((row) => row.revocationReason === "Rotated").length).toBeGreaterThanOrEqual(12);
   });
 
-  test("whatever spec and policy say, a token that rotates leaves no gap", () => {
+  test("with any spec and policy, rotation leaves no gap", () => {
     fc.assert(
       fc.property(anyDesired, anyAllowed, fc.array(fc.nat(4), { maxLength: 3 }), (desired, policy, crashes) => {
         const world = aNewWorld({ spec: { desired: { ...desired, isRevoked: false, isSuspended: false } }, policy });
@@ -69,7 +69,7 @@ describe("rotating over a year, looking only when it is time to", () => {
 describe("use keeps a token alive", () => {
   const desired = aDesiredToken({ inactivityTimeoutMs: 100 * HOUR_MS });
 
-  test("also over a rotation: the next one begins with what is known of the use of the one before", () => {
+  test("also across a rotation: the next token starts with the known use of the previous one", () => {
     const world = aNewWorld({ spec: { desired } });
     settle(world);
     for (let hours = 0; hours < 700; hours += 50) {
@@ -86,7 +86,7 @@ describe("use keeps a token alive", () => {
     expect(liveRows(world)).toEqual([]);
   });
 
-  test("and where nobody uses it, a request for a rotation brings another", () => {
+  test("and if nobody uses it, a rotation request yields another", () => {
     const world = aNewWorld({ spec: { desired } });
     settle(world);
     passTime(world, 100 * HOUR_MS);
@@ -141,7 +141,7 @@ function live(world: World, deeds: readonly string[]): void {
 }
 
 describe("after a backup of the database is restored", () => {
-  test("what had ended does not live again, what works goes on to, and revisions only rise", () => {
+  test("ended tokens stay ended, working ones keep working, and revisions only rise", () => {
     fc.assert(
       fc.property(anyDeeds, anyDeeds, fc.array(fc.nat(4), { maxLength: 3 }), (before, after, crashes) => {
         const world = aNewWorld();
@@ -164,7 +164,7 @@ describe("after a backup of the database is restored", () => {
     );
   });
 
-  test("one token more is issued where the backup lacks the one in use, and none else", () => {
+  test("one more token is issued if the backup lacks the one in use, and otherwise none", () => {
     const world = aNewWorld();
     live(world, ["an hour and a half goes by"]);
     const backup = structuredClone(world.rows);
@@ -177,7 +177,7 @@ describe("after a backup of the database is restored", () => {
   });
 });
 
-test("whatever is done to it, one Secret at most is its own, and it holds a token that works if it is Ready", () => {
+test("after any changes it owns at most one Secret, which holds a working token if it is Ready", () => {
   fc.assert(
     fc.property(anyDeeds, (deeds) => {
       const world = aNewWorld();
@@ -190,7 +190,7 @@ test("whatever is done to it, one Secret at most is its own, and it holds a toke
   );
 });
 
-test.each(["isSuspended", "cannot be read"])("an overlap goes on to its end while the spec %s", (pause) => {
+test.each(["isSuspended", "cannot be read"])("an overlap runs to its end while the spec %s", (pause) => {
   const world = aNewWorld();
   live(world, ["an hour and a half goes by", "a rotation is asked for"]);
   const [first] = liveRows(world);

@@ -29,7 +29,7 @@ describe("a lifetime", () => {
     );
   });
 
-  test("is shorter than was asked for by more than the part of a second only where it says so", () => {
+  test("is shorter than requested by more than a fraction of a second only if it is marked as clamped", () => {
     fc.assert(
       fc.property(fc.integer({ min: 1_000, max: 2_000 * HOUR_MS }), arbitraryLimits, (durationMs, limits) => {
         const { expiresAt, isClamped } = resolveLifetime({ kind: "duration", durationMs }, limits, NOW);
@@ -51,7 +51,7 @@ describe("a lifetime", () => {
     expect(resolveLifetime(requested, LIMITS, NOW)).toEqual({ expiresAt: later(hours * HOUR_MS), isClamped });
   });
 
-  test("by default is the default's, not the maximum's", () => {
+  test("by default is the policy's default, not its maximum", () => {
     const limits = { defaultMs: 24 * HOUR_MS, maxMs: 720 * HOUR_MS };
     expect(resolveLifetime({ kind: "default" }, limits, NOW).expiresAt).toEqual(later(24 * HOUR_MS));
   });
@@ -59,7 +59,7 @@ describe("a lifetime", () => {
   test.each([
     ["before the beginning", later(-HOUR_MS)],
     ["at the beginning", NOW],
-  ])("that is to end %s is as short as can be, for a row must end after it begins", (_, expiresAt) => {
+  ])("that should end %s is as short as possible, because a row must end after it begins", (_, expiresAt) => {
     expect(resolveLifetime({ kind: "fixed", expiresAt }, LIMITS, NOW).expiresAt).toEqual(later(1_000));
   });
 });

@@ -13,7 +13,7 @@ function encrypt(metadata = METADATA, tokenId = "tokenOne0001"): EncryptedMetada
   return encrypted;
 }
 
-test("whatever is encrypted for a token can be read with its id and key", () => {
+test("any metadata encrypted for a token can be read with its id and key", () => {
   const anyMetadata = fc.dictionary(fc.string({ minLength: 1 }), fc.string({ unit: "binary" }), {
     minKeys: 1,
     maxKeys: 16,
@@ -25,12 +25,12 @@ test("whatever is encrypted for a token can be read with its id and key", () => 
   );
 });
 
-test("no metadata is no ciphertext", () => {
+test("empty metadata has no ciphertext", () => {
   expect(encryptMetadata({}, "tokenOne0001", KEY)).toBeUndefined();
   expect(decryptMetadata(undefined, "tokenOne0001", RING)).toEqual({});
 });
 
-test("each encryption has a nonce of its own, and shows nothing of the text", () => {
+test("each encryption has its own nonce and reveals nothing of the text", () => {
   const all = Array.from({ length: 100 }, () => encrypt().bytes);
   expect(new Set(all.map((bytes) => bytes.subarray(0, 12).toString("hex"))).size).toBe(100);
   for (const bytes of all) {
@@ -44,7 +44,7 @@ describe("nothing is read", () => {
     expect(decryptMetadata(encrypt(), "tokenTwo0002", RING)).toBeUndefined();
   });
 
-  test("when any one bit is another", () => {
+  test("if any single bit differs", () => {
     const { bytes, keyId } = encrypt();
     for (let bit = 0; bit < bytes.length * 8; bit += 1) {
       const changed = Buffer.from(bytes);
@@ -53,20 +53,20 @@ describe("nothing is read", () => {
     }
   });
 
-  test("when it was cut off anywhere", () => {
+  test("if it was truncated anywhere", () => {
     const { bytes, keyId } = encrypt();
     for (let length = 0; length < bytes.length; length += 1) {
       expect(decryptMetadata({ bytes: bytes.subarray(0, length), keyId }, "tokenOne0001", RING)).toBeUndefined();
     }
   });
 
-  test("without its key, or with another one of the same id", () => {
+  test("without its key, or with another key of the same id", () => {
     expect(decryptMetadata(encrypt(), "tokenOne0001", { encryption: [createKey("e")] })).toBeUndefined();
     const impostor = { ...createKey("e"), id: KEY.id };
     expect(decryptMetadata(encrypt(), "tokenOne0001", { encryption: [impostor] })).toBeUndefined();
   });
 });
 
-test("it is read with its own key, wherever in the ring that is", () => {
+test("it is read with its own key, at any position in the keyring", () => {
   expect(decryptMetadata(encrypt(), "tokenOne0001", { encryption: [createKey("e"), KEY] })).toEqual(METADATA);
 });

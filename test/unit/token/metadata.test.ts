@@ -33,7 +33,7 @@ test("a row with the right pairs in another order is left alone", () => {
 test.each([
   ["metadata", METADATA, true],
   ["none", {}, false],
-])("whether a token is looked at when the next key takes over: with %s", (_, metadata, isExpected) => {
+])("whether a pass is due when the next key takes over: with %s", (_, metadata, isExpected) => {
   const encryptionChangesAt = new Date(NOW.getTime() + 60_000);
   const observed = aConvergedObserved({ encryptionChangesAt }, { metadata });
   const { requeueAt } = plan({ desired: aDesiredToken({ metadata }) }, observed, ALLOWED);

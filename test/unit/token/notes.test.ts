@@ -25,7 +25,7 @@ const expiring = statusOf(aConvergedObserved({}, { expiresAt: new Date(NOW.getTi
   lifetime: { kind: "duration", durationMs: 2 * HOUR_MS },
 });
 
-describe("a change of status is told in Events", () => {
+describe("a change of status is reported in Events", () => {
   test.each<[string, ApiTokenStatus, ApiTokenStatus, [string, string][]]>([
     ["the first token", {}, ready, [["Normal", "Issued"]]],
     [
@@ -64,7 +64,7 @@ describe("a change of status is told in Events", () => {
   });
 });
 
-describe("what somebody has done to a Secret or a row is told in Events", () => {
+describe("what somebody has done to a Secret or a row is reported in Events", () => {
   const issue = (cause: IssueCause): Action => ({
     kind: "issueToken",
     revision: 2,
@@ -92,7 +92,7 @@ describe("what somebody has done to a Secret or a row is told in Events", () => 
     expect(notes[0]?.message).toContain("new token is issued");
   });
 
-  test("but not what the ApiToken asks for itself", () => {
+  test("but not what the ApiToken itself asks for", () => {
     const actions: Action[] = [
       { kind: "addFinalizer" },
       issue("FirstToken"),

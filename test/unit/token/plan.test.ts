@@ -61,22 +61,22 @@ const CASES: readonly Case[] = [
     actions: ["replaceToken", "writeSecret"],
   },
   {
-    sentence: "a Secret that was deleted is answered with the next revision",
+    sentence: "a deleted Secret leads to the next revision",
     observed: aConvergedObserved({ secret: { state: "absent" } }),
     actions: ["issueToken", "writeSecret"],
   },
   {
-    sentence: "so is one that was edited",
+    sentence: "so does an edited Secret",
     observed: aConvergedObserved({ secret: ours(undefined) }),
     actions: ["issueToken", "writeSecret"],
   },
   {
-    sentence: "so is a row that was revoked with SQL",
+    sentence: "so does a row that was revoked with SQL",
     observed: aConvergedObserved({ tokens: [dead] }),
     actions: ["issueToken", "writeSecret"],
   },
   {
-    sentence: "so is a row that was deleted with SQL",
+    sentence: "so does a row that was deleted with SQL",
     observed: aConvergedObserved({ tokens: [] }),
     actions: ["issueToken", "writeSecret"],
   },
@@ -100,14 +100,14 @@ const CASES: readonly Case[] = [
     reason: "Issued",
   },
   {
-    sentence: "a shorter duration changes the row's end",
+    sentence: "a shorter duration changes the row's expiry",
     desired: { lifetime: { kind: "duration", durationMs: 2 * HOUR_MS } },
     observed: aConvergedObserved(),
     actions: ["updateToken"],
     reason: "Issued",
   },
   {
-    sentence: "drifted labels are mended without a new token",
+    sentence: "drifted labels are corrected without a new token",
     observed: aConvergedObserved({ secret: ours("tokenOne0001", false) }),
     actions: ["decorateSecret"],
     reason: "Issued",
@@ -119,7 +119,7 @@ const CASES: readonly Case[] = [
     reason: "Issued",
   },
   {
-    sentence: "another Secret name has the token written there first",
+    sentence: "with another Secret name the token is written there first",
     observed: aConvergedObserved({
       secret: { state: "absent" },
       straySecrets: [{ name: "old", holds: "tokenOne0001" }],
@@ -127,29 +127,29 @@ const CASES: readonly Case[] = [
     actions: ["rewriteSecret"],
   },
   {
-    sentence: "then the old Secret goes, and the token stays",
+    sentence: "then the old Secret is deleted, and the token stays",
     observed: aConvergedObserved({ straySecrets: [{ name: "old", holds: "tokenOne0001" }] }),
     actions: ["deleteSecret"],
     reason: "Issued",
   },
   {
-    sentence: "where the old Secret is lost as well there is a new token",
+    sentence: "if the old Secret is lost as well, a new token is issued",
     observed: aConvergedObserved({ secret: { state: "absent" }, straySecrets: [{ name: "old", holds: undefined }] }),
     actions: ["issueToken", "writeSecret"],
   },
   {
-    sentence: "other values of the Secret are written without a new token",
+    sentence: "changed values of the Secret are written without a new token",
     observed: aConvergedObserved({ secret: aSecret({ holds: "tokenOne0001", isIntact: false }) }),
     actions: ["rewriteSecret"],
     reason: "Issued",
   },
   {
-    sentence: "a token that is due is followed by the next, without a word to the first yet",
+    sentence: "a due token is followed by the next one, without an end for the first yet",
     observed: aConvergedObserved({}, { issuedAt: later(-660 * HOUR_MS) }),
     actions: ["issueToken", "writeSecret"],
   },
   {
-    sentence: "a next one that a crash has kept from the Secret is replaced",
+    sentence: "a next token that a crash kept out of the Secret is replaced",
     observed: aConvergedObserved({ tokens: [aTokenRow({ issuedAt: later(-660 * HOUR_MS) }), newest] }),
     actions: ["replaceToken", "writeSecret"],
   },
@@ -163,20 +163,20 @@ const CASES: readonly Case[] = [
     reason: "Rotated",
   },
   {
-    sentence: "without rotation a token is not followed",
+    sentence: "without rotation no next token is issued",
     desired: { rotation: once },
     observed: aConvergedObserved({}, { issuedAt: later(-719 * HOUR_MS) }),
     actions: [],
     reason: "Issued",
   },
   {
-    sentence: "but it is when somebody asks for it",
+    sentence: "unless somebody requests it",
     desired: { rotation: once },
     observed: aConvergedObserved({ resource: aResource({ rotateRequestedAt: "now" }) }),
     actions: ["issueToken", "writeSecret"],
   },
   {
-    sentence: "a request that the Secret's token answers is done with",
+    sentence: "a request that the Secret's token answers needs nothing more",
     observed: aConvergedObserved({
       resource: aResource({ rotateRequestedAt: "now" }),
       secret: aSecret({ holds: "tokenOne0001", handledRotateAt: "now" }),
@@ -185,7 +185,7 @@ const CASES: readonly Case[] = [
     reason: "Issued",
   },
   {
-    sentence: "so is one of which the status says so",
+    sentence: "neither does one that the status has recorded as handled",
     observed: aConvergedObserved({
       resource: aResource({ rotateRequestedAt: "now", status: { lastHandledRotateAt: "now" } }),
     }),
@@ -193,7 +193,7 @@ const CASES: readonly Case[] = [
     reason: "Issued",
   },
   {
-    sentence: "a token that expired unseen is followed by the next",
+    sentence: "a token that expired unnoticed is followed by the next",
     observed: aConvergedObserved({}, { issuedAt: later(-721 * HOUR_MS) }),
     actions: ["issueToken", "writeSecret"],
   },
@@ -204,20 +204,20 @@ const CASES: readonly Case[] = [
     reason: "OwnerBlocked",
   },
   {
-    sentence: "so does one that the policy forbids",
+    sentence: "so does one that the policy denies",
     policy: { kind: "denied", name: "strict", rule: "no" },
     observed: aConvergedObserved(),
     actions: ["revokeTokens", "deleteSecret"],
     reason: "PolicyDenied",
   },
   {
-    sentence: "so does the older one of two of an owner who may have one",
+    sentence: "so does the older of two if the owner may have one",
     observed: aConvergedObserved({ rivals: { older: 0, newer: 1 } }),
     actions: ["revokeTokens", "deleteSecret"],
     reason: "Superseded",
   },
   {
-    sentence: "where the older one wins, the newer one waits",
+    sentence: "if the older one wins, the newer one waits",
     policy: rejecting,
     observed: anObserved({ rivals: { older: 1, newer: 0 } }),
     actions: [],
@@ -245,7 +245,7 @@ const CASES: readonly Case[] = [
     reason: "PolicyMissing",
   },
   {
-    sentence: "nor rotated, be it asked for or due",
+    sentence: "nor rotated, whether requested or due",
     policy: missing,
     observed: aConvergedObserved(
       { resource: aResource({ rotateRequestedAt: "now" }) },
@@ -255,7 +255,7 @@ const CASES: readonly Case[] = [
     reason: "PolicyMissing",
   },
   {
-    sentence: "nor changed; but its Secret is looked after",
+    sentence: "nor changed; but its Secret is maintained",
     policy: missing,
     desired: { scopes: ["a:b"] },
     observed: aConvergedObserved({ secret: aSecret({ holds: "tokenOne0001", isIntact: false }) }),
@@ -275,7 +275,7 @@ const CASES: readonly Case[] = [
     reason: "SecretConflict",
   },
   {
-    sentence: "but not one that another Secret of ours holds",
+    sentence: "but not a row that another Secret of ours holds",
     observed: aConvergedObserved({
       secret: { state: "foreign" },
       straySecrets: [{ name: "old", holds: "tokenOne0001" }],
@@ -291,7 +291,7 @@ const CASES: readonly Case[] = [
     reason: "RevokedBySpec",
   },
   {
-    sentence: "revoked before anything was issued: nothing",
+    sentence: "revoked before anything was issued: nothing to do",
     desired: { isRevoked: true },
     observed: anObserved(),
     actions: [],
@@ -312,14 +312,14 @@ const CASES: readonly Case[] = [
     reason: "RevokedBySpec",
   },
   {
-    sentence: "a lifetime that is over and has no next one stays over",
+    sentence: "a lifetime that has ended without a next token stays ended",
     desired: { rotation: once },
     observed: aConvergedObserved({}, { issuedAt: later(-721 * HOUR_MS) }),
     actions: [],
     reason: "Expired",
   },
   {
-    sentence: "also when the row has been cleaned up",
+    sentence: "even if the row has been cleaned up",
     desired: { rotation: once },
     observed: aConvergedObserved({
       tokens: [],
@@ -330,20 +330,20 @@ const CASES: readonly Case[] = [
     reason: "Expired",
   },
   {
-    sentence: "a fixed end in the past gives nothing",
+    sentence: "a fixed end in the past issues nothing",
     desired: { lifetime: { kind: "fixed", expiresAt: later(-1) } },
     observed: anObserved(),
     actions: [],
     reason: "Expired",
   },
   {
-    sentence: "a longer duration than the one that is over gives a new token",
+    sentence: "a longer duration than the ended one yields a new token",
     desired: { rotation: once, lifetime: { kind: "duration", durationMs: 48 * HOUR_MS } },
     observed: aConvergedObserved({}, { issuedAt: later(-25 * HOUR_MS), expiresAt: later(-HOUR_MS) }),
     actions: ["issueToken", "writeSecret"],
   },
   {
-    sentence: "a spec that cannot be read asks for nothing",
+    sentence: "a spec that cannot be read changes nothing",
     spec: { problem: "spec.owner: missing" },
     observed: aConvergedObserved(),
     actions: [],
@@ -358,13 +358,13 @@ const CASES: readonly Case[] = [
     actions: ["revokeTokens", "deleteSecret", "deleteSecret", "removeFinalizer"],
   },
   {
-    sentence: "deletion of what has a spec that cannot be read goes on all the same",
+    sentence: "deletion works even if the spec cannot be read",
     spec: { problem: "spec.owner: missing" },
     observed: anObserved({ resource: aResource({ isDeleting: true }), tokens: [aTokenRow()] }),
     actions: ["revokeTokens", "removeFinalizer"],
   },
   {
-    sentence: "deletion leaves a Secret that is to be retained, but does not keep it",
+    sentence: "deletion releases a Secret that is to be retained",
     desired: { secret: aDesiredSecret({ isRetained: true }) },
     observed: aConvergedObserved({ resource: aResource({ isDeleting: true }) }),
     actions: ["revokeTokens", "releaseSecret", "removeFinalizer"],
@@ -394,7 +394,7 @@ describe("plan", () => {
     if (reason !== undefined) expect(result.status && findCondition(result.status, "Ready")?.reason).toBe(reason);
   });
 
-  test("a lost token keeps its revision, a published one gets the next", () => {
+  test("replacing a lost token keeps its revision, replacing a published one takes the next", () => {
     const lost = plan({ desired: aDesiredToken() }, anObserved({ tokens: [newest] }), ALLOWED);
     expect(lost.actions).toContainEqual(expect.objectContaining({ kind: "replaceToken", tokenId: newest.id }));
     const published = aConvergedObserved({ tokens: [newest], secret: { state: "absent" } });
@@ -403,19 +403,19 @@ describe("plan", () => {
     expect(next.actions).toContainEqual(expect.objectContaining({ kind: "issueToken", revision: 3 }));
   });
 
-  test("the next revision is higher than the status', also when the rows have been cleaned up", () => {
+  test("the next revision is higher than the status's, even if the rows have been cleaned up", () => {
     const resource = aResource({ status: { tokenId: "x", revision: 7, issuedAt: "2026-06-01T11:00:00Z" } });
     const { actions } = plan({ desired: aDesiredToken() }, anObserved({ resource }), ALLOWED);
     expect(actions).toContainEqual(expect.objectContaining({ kind: "issueToken", revision: 8 }));
   });
 
-  test("a note of the person who revoked goes into the row", () => {
+  test("the revocation reason from the spec is stored in the row", () => {
     const desired = aDesiredToken({ isRevoked: true, revocationReason: "laptop lost" });
     const { actions } = plan({ desired }, aConvergedObserved(), ALLOWED);
     expect(actions[0]).toMatchObject({ reason: "RevokedBySpec", note: "laptop lost" });
   });
 
-  describe("the next look is due", () => {
+  describe("the next pass is due", () => {
     const look = (observed: Observed, desired: Partial<DesiredToken> = {}, policy = ALLOWED) =>
       plan({ desired: aDesiredToken(desired) }, observed, policy).requeueAt;
     const renewAt = look(aConvergedObserved());
@@ -427,7 +427,7 @@ describe("plan", () => {
       expect(renewAt?.getTime()).toBeLessThanOrEqual(later(655 * HOUR_MS).getTime());
     });
 
-    test("when it is to be said that it ends soon, and when it ends, also by a revocation, where none follows", () => {
+    test("when ExpiringSoon begins and when the token ends, even by a revocation, if no next one follows", () => {
       const expiresAt = later(HOUR_MS);
       const twoHours = { rotation: once, lifetime: { kind: "duration", durationMs: 2 * HOUR_MS } } as const;
       expect(look(aConvergedObserved(), { rotation: once })).toEqual(later((719 - 168) * HOUR_MS));
@@ -436,7 +436,7 @@ describe("plan", () => {
       expect(look(aConvergedObserved({}, { expiresAt }), { isSuspended: true })).toEqual(expiresAt);
     });
 
-    test("every five minutes in an overlap, to see who still uses the previous token, and at its end", () => {
+    test("every five minutes in an overlap, to see whether the previous token is still used, and at its end", () => {
       expect(look(inOverlap(HOUR_MS))).toEqual(later(300_000));
       expect(look(inOverlap(60_000))).toEqual(later(60_000));
     });
@@ -445,26 +445,26 @@ describe("plan", () => {
       expect(look(aConvergedObserved({ block: { reason: "", effectiveAt: later(5) } }))).toEqual(later(5));
     });
 
-    test("when it will have been unused for too long, counted from its last use", () => {
+    test("when it will have been unused for too long since its last use", () => {
       expect(look(aConvergedObserved(), { inactivityTimeoutMs: 2 * HOUR_MS })).toEqual(later(HOUR_MS));
       expect(look(aConvergedObserved({}, { lastUsedAt: NOW }), { inactivityTimeoutMs: 2 * HOUR_MS })).toEqual(
         later(2 * HOUR_MS),
       );
     });
 
-    test("soon where nothing tells of what is waited for", () => {
+    test("soon if no event announces what it waits for", () => {
       expect(look(anObserved({ secret: { state: "foreign" } }))).toEqual(later(15_000));
       expect(look(anObserved({ rivals: { older: 1, newer: 0 } }), {}, rejecting)).toEqual(later(15_000));
     });
   });
 
-  test("Ready keeps the time since when it holds", () => {
+  test("Ready keeps its lastTransitionTime", () => {
     const first = plan({ desired: aDesiredToken() }, aConvergedObserved(), ALLOWED).status ?? {};
     const again = aConvergedObserved({ now: later(HOUR_MS), resource: aResource({ status: first }) });
     expect(plan({ desired: aDesiredToken() }, again, ALLOWED).status).toEqual(first);
   });
 
-  test("what replaces or ends something asks for a live read, and what does not, does not", () => {
+  test("only actions that replace or end something require a live read", () => {
     const kinds = (observed: Observed) =>
       plan({ desired: aDesiredToken() }, observed, ALLOWED).actions.some(isDestructive);
     expect(kinds(anObserved())).toBe(false);

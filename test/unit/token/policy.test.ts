@@ -73,7 +73,7 @@ describe("a glob", () => {
     );
   });
 
-  test("takes no more than a look at the text, however many stars it has", () => {
+  test("does not backtrack, however many stars it has", () => {
     const stars = `${"a*".repeat(126)}b`;
     const startedAt = performance.now();
     for (let round = 0; round < 100; round += 1) {
@@ -127,7 +127,7 @@ describe("a selector", () => {
 describe("the policies", () => {
   const elsewhere = { matchLabels: { tier: "test" } };
 
-  test("say nothing where none selects the namespace", () => {
+  test("decide nothing if none selects the namespace", () => {
     expect(judge([], aSubject())).toEqual({ kind: "missing" });
     expect(judge([aRule({ namespaceSelector: elsewhere })], aSubject())).toEqual({ kind: "missing" });
   });
@@ -141,13 +141,13 @@ describe("the policies", () => {
       [aRule({ name: "here" }), aRule({ name: "there", priority: 9, namespaceSelector: elsewhere })],
       "here",
     ],
-  ])("decide by the one %s, in any order", (_, policies, expected) => {
+  ])("apply only the one %s, in any order", (_, policies, expected) => {
     for (const order of [policies, [...policies].reverse()]) {
       expect(judge(order, aSubject())).toMatchObject({ kind: "allowed", applied: { name: expected } });
     }
   });
 
-  test("forbid by the one that applies, though another would allow", () => {
+  test("deny if the applicable one denies, even if another would allow", () => {
     const strict = aRule({ name: "strict", priority: 1, owners: ["bob"] });
     expect(judge([aRule(), strict], aSubject())).toMatchObject({ kind: "denied", name: "strict" });
   });
@@ -167,11 +167,11 @@ describe("the policies", () => {
     ],
     ["any owner", { owners: [] }, {}, 'owner "alice" is not among its owners (none) in namespace "team-a"'],
     ["any scope", { scopes: [] }, { scopes: ["a"] }, 'scope "a" is not among its scopes (none) in namespace "team-a"'],
-  ])("say which rule forbids %s, and what it allows", (_, policy, subject, rule) => {
+  ])("name the rule that denies %s, and what it allows", (_, policy, subject, rule) => {
     expect(judge([aRule(policy)], aSubject(subject))).toEqual({ kind: "denied", name: "default", rule });
   });
 
-  test("allow a token without scopes whatever scopes they allow", () => {
+  test("allow a token without scopes, whichever scopes they allow", () => {
     expect(judge([aRule({ scopes: [] })], aSubject()).kind).toBe("allowed");
   });
 });

@@ -30,7 +30,7 @@ const PRECEDENCE: readonly [reason: Reason, Partial<Observed>, Partial<DesiredTo
   ["OwnerLimitExceeded", { rivals: { older: 1, newer: 0 } }, {}, rejecting],
 ];
 
-describe("when several rules would have an answer", () => {
+describe("when several rules would apply", () => {
   const pairs = PRECEDENCE.flatMap((first, index) =>
     PRECEDENCE.slice(index + 1).map((second) => [first, second] as const),
   )
@@ -76,12 +76,12 @@ describe("when several rules would have an answer", () => {
   });
 });
 
-test("a token of another ApiToken is not kept, though our Secret holds it", () => {
+test("a token of another ApiToken is not kept, even if our Secret holds it", () => {
   const former = aTokenRow({ resourceUid: "former" });
   const actions = actionsOf(anObserved({ tokens: [former], resource: aResource(), secret: ours(former.id) }));
   expect(actions.map((action) => action.kind)).toEqual(["revokeTokens", "issueToken", "writeSecret"]);
 });
 
-test("what is being deleted and waits for somebody else's finalizer is done with", () => {
+test("an ApiToken that is being deleted and waits for another finalizer needs nothing more", () => {
   expect(actionsOf(anObserved({ resource: aResource({ isDeleting: true, hasFinalizer: false }) }))).toEqual([]);
 });

@@ -163,7 +163,7 @@ function failed(reason: Reason): Said {
   };
 }
 
-describe("every reason is said of its condition, with what it is and what to do", () => {
+describe("every reason belongs to its condition, and its message explains it and what to do", () => {
   test.each(Object.entries(REASONS))("%s", (reason, { status, type, is, message }) => {
     expect(findCondition(status() ?? {}, type)).toEqual({
       type,
@@ -176,7 +176,7 @@ describe("every reason is said of its condition, with what it is and what to do"
   });
 });
 
-describe("what to do about a lifetime that is over and has no next one", () => {
+describe("what to do when a lifetime has ended without a next token", () => {
   const fixed = { lifetime: { kind: "fixed", expiresAt: later(-HOUR_MS) } } as const;
   const longAgo = { issuedAt: later(-720 * HOUR_MS) };
   const clamped = { rotation, lifetime: clampedLife };
@@ -193,13 +193,13 @@ describe("what to do about a lifetime that is over and has no next one", () => {
 });
 
 describe("without a policy", () => {
-  test("and without a token it is said how to come by one", () => {
+  test("and without a token the message explains how to get one", () => {
     const ready = findCondition(statusOf(anObserved(), {}, missing), "Ready");
     expect(ready).toMatchObject({ status: "False", reason: "PolicyMissing" });
     expect(ready?.message).toContain("Create one whose namespaceSelector selects it");
   });
 
-  test("a token that will not be renewed is said to expire soon, a week ahead", () => {
+  test("a token that will not be renewed is ExpiringSoon a week ahead", () => {
     const soon = { issuedAt: later(-(720 - 168) * HOUR_MS) };
     const justBefore = { issuedAt: later(-(720 - 168) * HOUR_MS + 1) };
     expect(findCondition(statusOf(aConvergedObserved({}, soon), {}, missing), "ExpiringSoon")).toBeDefined();
@@ -207,7 +207,7 @@ describe("without a policy", () => {
   });
 });
 
-test("the policy says how long ahead a token is said to expire soon; one that rotates never is", () => {
+test("the policy decides how long ahead a token is ExpiringSoon; one that rotates never is", () => {
   const warned: PolicyVerdict = { kind: "allowed", applied: aPolicy({ warnBeforeMs: HOUR_MS }) };
   const status = (issuedAt: Date, desired: Partial<DesiredToken>) =>
     findCondition(

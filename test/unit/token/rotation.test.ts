@@ -28,7 +28,7 @@ describe("a token is renewed", () => {
     ["a time before its end", { ms: 5 * HOUR_MS }, 5],
     ["half of its life before its end at the earliest", { percentage: 50 }, 360],
     ["also where more is asked for", { ms: 700 * HOUR_MS }, 360],
-  ])("%s, and up to a tenth of that later", (_, renewBefore, leadHours) => {
+  ])("%s, and later by up to a tenth of that", (_, renewBefore, leadHours) => {
     fc.assert(
       fc.property(fc.uuid(), (uid) => {
         const leadMs = later(720 * HOUR_MS).getTime() - renewal(renewBefore, 720 * HOUR_MS, uid).getTime();
@@ -50,7 +50,7 @@ describe("a token is renewed", () => {
     );
   });
 
-  test("at other times than others that were issued with it, spread evenly", () => {
+  test("at a different time than others that were issued with it, evenly spread", () => {
     const buckets = Array<number>(10).fill(0);
     for (let index = 0; index < 1_000; index += 1) {
       const delayMs =

@@ -32,7 +32,7 @@ const once = { ...aDesiredToken().rotation, isAutomatic: false };
 const clampedLife = { kind: "duration", durationMs: 721 * HOUR_MS } as const;
 
 describe("a status", () => {
-  test("of a live token says all there is to know of it, and nothing secret", () => {
+  test("of a live token describes it completely, without anything secret", () => {
     const resource = aResource({ generation: 3 });
     const observed = aConvergedObserved({ resource }, { scopes: ["a:b", "c"], revision: 2 });
     expect(statusOf(observed, { scopes: ["a:b", "c"] })).toEqual({
@@ -49,7 +49,7 @@ describe("a status", () => {
     });
   });
 
-  test("says nothing of clamping where nothing was clamped", () => {
+  test("does not mention clamping if nothing was clamped", () => {
     expect(statusOf(aConvergedObserved()).conditions).toHaveLength(1);
   });
 
@@ -78,12 +78,12 @@ describe("a status", () => {
       statusOf(anObserved({ resource: aResource({ status: LAST }) }), { isSuspended: true }),
     ],
     ["that cannot read its spec", statusOf(anObserved({ resource: aResource({ status: LAST }) }), { problem: "bad" })],
-  ])("%s still says which token was the last, and names no Secret", (_, status) => {
+  ])("%s still names the last token, and no Secret", (_, status) => {
     const told = { observedGeneration: 1, conditions: expect.anything(), ...LAST };
     expect(status).toEqual(status.policy === undefined ? told : { ...told, policy: "default" });
   });
 
-  test("of what never had a token names none", () => {
+  test("of an ApiToken that never had a token names none", () => {
     const status = statusOf(anObserved(), { lifetime: { kind: "fixed", expiresAt: NOW } });
     expect(Object.keys(status)).toEqual(["observedGeneration", "conditions", "policy"]);
   });
@@ -111,12 +111,12 @@ describe("a status", () => {
   test.each<[string, Partial<DesiredToken> | { problem: string }]>([
     ["is suspended", { isSuspended: true }],
     ["cannot be read", { problem: "spec.owner: missing" }],
-  ])("of what %s goes on describing the token and naming its Secret", (_, wish) => {
+  ])("of an ApiToken that %s keeps describing the token and naming its Secret", (_, wish) => {
     const observed = aConvergedObserved({ resource: aResource({ status: { secretName: "demo" } }) });
     expect(statusOf(observed, wish)).toMatchObject({ tokenId: "tokenOne0001", revision: 1, secretName: "demo" });
   });
 
-  test("of what was suspended without a token that works says so", () => {
+  test("of an ApiToken that was suspended without a working token says so", () => {
     const ready = findCondition(statusOf(anObserved(), { isSuspended: true }), "Ready");
     expect(ready).toMatchObject({ status: "False", reason: "Suspended" });
     expect(ready?.message).toContain("holds no token that works");
@@ -124,7 +124,7 @@ describe("a status", () => {
 });
 
 // KEP-1623: lastTransitionTime moves with a condition's status, not with its reason or message.
-describe("the time since when a condition holds", () => {
+describe("a condition's lastTransitionTime", () => {
   const hourLater = later(HOUR_MS);
   const ready = statusOf(aConvergedObserved());
   const look = (before: ApiTokenStatus, desired: Partial<DesiredToken>, observed: Partial<Observed> = {}) => {
@@ -132,7 +132,7 @@ describe("the time since when a condition holds", () => {
     return statusOf(aConvergedObserved({ now: hourLater, resource, ...observed }), desired);
   };
 
-  test("stays when only the reason changes, while its generation goes on", () => {
+  test("stays if only the reason changes, while its observedGeneration follows", () => {
     expect(findCondition(look(ready, { isSuspended: true }), "Ready")).toMatchObject({
       reason: "Suspended",
       lastTransitionTime: "2026-06-01T12:00:00Z",
@@ -140,12 +140,12 @@ describe("the time since when a condition holds", () => {
     });
   });
 
-  test("is now when the status changes", () => {
+  test("is now if the status changes", () => {
     const conflict = look(ready, {}, { secret: { state: "foreign" }, tokens: [] });
     expect(findCondition(conflict, "Ready")?.lastTransitionTime).toBe("2026-06-01T13:00:00Z");
   });
 
-  test("is now when the status changes under the same reason", () => {
+  test("is now if the status changes under the same reason", () => {
     const suspended = statusOf(aConvergedObserved(), { isSuspended: true });
     const without = look(suspended, { isSuspended: true }, { tokens: [] });
     expect(findCondition(without, "Ready")).toMatchObject({
@@ -162,11 +162,11 @@ describe("the time since when a condition holds", () => {
   });
 });
 
-describe("a status tells of the use of tokens", () => {
+describe("a status shows the use of tokens", () => {
   const used = (ms: number) => ({ lastUsedAt: later(ms) });
   const told = (status: ApiTokenStatus) => aResource({ status });
 
-  test("once there was any", () => {
+  test("once there was a use", () => {
     expect(statusOf(aConvergedObserved())).not.toHaveProperty("lastUsedAt");
     expect(statusOf(aConvergedObserved({}, used(-1))).lastUsedAt).toBe("2026-06-01T11:59:59Z");
   });
@@ -174,7 +174,7 @@ describe("a status tells of the use of tokens", () => {
   test.each([
     ["59 minutes later: the same", 59 * 60_000, "2026-06-01T10:00:00Z"],
     ["an hour later: anew", 60 * 60_000, "2026-06-01T11:00:00Z"],
-  ])("hourly at most, or it would be written all the time; %s", (_, ms, expected) => {
+  ])("at most hourly, to avoid constant writes; %s", (_, ms, expected) => {
     const resource = told({ lastUsedAt: "2026-06-01T10:00:00Z" });
     expect(statusOf(aConvergedObserved({ resource }, used(ms - 2 * HOUR_MS))).lastUsedAt).toBe(expected);
   });
@@ -190,7 +190,7 @@ describe("a status tells of the use of tokens", () => {
       }),
     );
 
-  test("and of the previous one until when it is valid, and whether anybody still uses it", () => {
+  test("and for the previous one until when it is valid, and whether it is still used", () => {
     const validUntil = "2026-06-01T13:00:00Z";
     expect(inOverlap({}, {}).previous).toEqual({ tokenId: previous.id, validUntil });
     expect(inOverlap({}, used(0)).previous).toEqual({ tokenId: previous.id, validUntil, lastUsedAt: formatTime(NOW) });
@@ -205,13 +205,13 @@ describe("a status tells of the use of tokens", () => {
     expect(inOverlap({ previous: before }, used(ms)).previous?.lastUsedAt).toBe(expected);
   });
 
-  test("but not of the use of another that was the previous one earlier", () => {
+  test("but not the use of an earlier previous token", () => {
     const before = { tokenId: "another00001", validUntil: "2026-06-01T13:00:00Z", lastUsedAt: "2026-06-01T11:55:00Z" };
     expect(inOverlap({ previous: before }, {}).previous).not.toHaveProperty("lastUsedAt");
   });
 });
 
-describe("a status tells which request for a rotation was answered", () => {
+describe("a status shows which rotation request was handled", () => {
   test.each<[string, Partial<ObservedResource>, string | undefined, string | undefined]>([
     ["by the token in the Secret", { rotateRequestedAt: "b", status: { lastHandledRotateAt: "a" } }, "b", "b"],
     ["by an earlier one, where the Secret says nothing", { status: { lastHandledRotateAt: "a" } }, undefined, "a"],
@@ -239,7 +239,7 @@ describe("a failure", () => {
     failure: typeof outage | typeof refusal = outage,
   ) => statusOfFailure(aResource(resource), failure, { failures: 1, isHeld, now: later(HOUR_MS) });
 
-  test("is said on what is not Ready, since when it is not", () => {
+  test("is shown on an ApiToken that is not Ready, with the time since when it is not", () => {
     expect(findCondition(during({ status: suspended, generation: 5 }) ?? {}, "Ready")).toMatchObject({
       status: "False",
       reason: "DatabaseUnavailable",
@@ -248,7 +248,7 @@ describe("a failure", () => {
     });
   });
 
-  test("of the database is said on what is Ready only where a new spec or its deletion has to wait", () => {
+  test("of the database is shown on a Ready ApiToken only if a new spec or its deletion has to wait", () => {
     expect(during({ status: clamped })).toBeUndefined();
     expect(findCondition(during({ status: clamped, generation: 2 }) ?? {}, "Ready")).toMatchObject({
       status: "True",
@@ -259,7 +259,7 @@ describe("a failure", () => {
     expect(ready?.message).toContain("Until then the deletion waits");
   });
 
-  test("of another kind is said on what is Ready, which it stays while its Secret holds a live token", () => {
+  test("of another kind is shown on a Ready ApiToken, which stays Ready while its Secret holds a live token", () => {
     expect(findCondition(during({ status: clamped }, true, refusal) ?? {}, "Ready")).toMatchObject({
       status: "True",
       reason: "Renewing",
@@ -275,7 +275,7 @@ describe("a failure", () => {
     expect(status?.conditions?.map((condition) => condition.type)).toEqual(["Ready", "LifetimeClamped"]);
   });
 
-  test("is said once: the next look has nothing new", () => {
+  test("is shown once: the next pass has nothing new", () => {
     const status = during({ status: suspended }) ?? {};
     expect(during({ status })).toEqual(status);
   });
@@ -285,12 +285,12 @@ describe("a failure", () => {
     [3, 2],
     [4, 4],
     [1_000, 512],
-  ])("that has come %i times is counted as %i, or each would be a write", (failures, expected) => {
+  ])("that has occurred %i times is counted as %i, to avoid a write each time", (failures, expected) => {
     const status = statusOfFailure(aResource(), refusal, { failures, isHeld: false, now: NOW });
     expect(status?.failedAttempts).toBe(expected);
   });
 
-  test("is no longer counted once a pass has come through", () => {
+  test("is no longer counted once a pass has succeeded", () => {
     expect(
       statusOf(anObserved({ resource: aResource({ status: { failedAttempts: 4 } }) }), { isSuspended: true }),
     ).not.toHaveProperty("failedAttempts");

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { plan } from "../../../src/token/plan/plan.ts";
 import { ALLOWED, aConvergedObserved, aDesiredToken, aResource } from "../../support/builders.ts";
 
-test("what was suspended before its status could tell of its Secret tells of it while suspended", () => {
+test("an ApiToken that was suspended before its status named its Secret names it while suspended", () => {
   const observed = aConvergedObserved({ resource: aResource({ status: {} }) });
   const { actions, status } = plan({ desired: aDesiredToken({ isSuspended: true }) }, observed, ALLOWED);
   expect(actions).toEqual([]);

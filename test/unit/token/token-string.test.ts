@@ -18,11 +18,11 @@ describe("a token string", () => {
     expect(parseTokenId(plaintext)).toBe(id);
   });
 
-  test.each(KNOWN)("%s is one in every release, for Secrets outlive releases", (plaintext) => {
+  test.each(KNOWN)("%s is valid in every release, because Secrets outlive releases", (plaintext) => {
     expect(parseTokenId(plaintext)).toBe(plaintext.slice(4, 16));
   });
 
-  test("is another one every time", () => {
+  test("is different every time", () => {
     const tokens = Array.from({ length: 1_000 }, createToken);
     expect(new Set(tokens.map((token) => token.id)).size).toBe(1_000);
     expect(new Set(tokens.map((token) => token.plaintext.slice(16, 59))).size).toBe(1_000);
@@ -70,7 +70,7 @@ describe("a token string", () => {
     expect(parseTokenId(text)).toBeUndefined();
   });
 
-  test("no other text is one, or breaks the reader", () => {
+  test("no other text is a token string, or makes the parser throw", () => {
     fc.assert(fc.property(fc.string(), (text) => parseTokenId(text) === undefined));
     const sameShape = fc.string({ unit: fc.constantFrom(...ALPHABET), minLength: 61, maxLength: 61 });
     fc.assert(fc.property(sameShape, (text) => parseTokenId(`apt_${text}`) === undefined));
