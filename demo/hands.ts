@@ -5,7 +5,8 @@ import { runAsSuperuser } from "../local/postgres-server.ts";
 import { loadKeyring } from "../src/controller/keyring/secret.ts";
 import { createTransport } from "../src/kube/transport.ts";
 import { openDatabase } from "../src/postgres/database.ts";
-import { verifyToken } from "../src/postgres/verify.ts";
+import { createTokenHasher } from "../src/runtime/token-hash.ts";
+import { verifyToken } from "../src/verifier/lookup.ts";
 import { command, output } from "./console.ts";
 import type { Stage } from "./stage.ts";
 
@@ -28,9 +29,10 @@ export async function check(stage: Stage, token: string): Promise<string | undef
   const transport = await createTransport({ userAgent: "tour", kubeconfigPath: stage.kubeconfigPath });
   const db = openDatabase({ url: stage.databaseUrl, role: "apitoken_verifier", actor: "tour", maxConnections: 1 });
   try {
-    command(`verifyToken(db, keyring, "${token.slice(0, 8)}…${token.slice(-1)}")`);
+    command(`verifyToken({ db, keyring, hasher }, "${token.slice(0, 8)}…${token.slice(-1)}")`);
     const place = { namespace: "apitoken-system", name: "apitoken-keyring" };
-    const row = await verifyToken(db, await loadKeyring(transport, place, () => Promise.resolve(true)), token);
+    const keyring = await loadKeyring(transport, place, () => Promise.resolve(true));
+    const row = await verifyToken({ db, keyring, hasher: createTokenHasher() }, token);
     output(
       row === undefined ? "not valid" : `valid: token ${row.id} of ${row.owner}, until ${row.expiresAt.toISOString()}`,
     );

@@ -9,6 +9,7 @@ import { EXIT } from "../runtime/exit-codes.ts";
 import { createLogger, type Logger } from "../runtime/log.ts";
 import { exitOnUncaught } from "../runtime/program.ts";
 import { unlessAborted, whenAborted, whenEnded } from "../runtime/signals.ts";
+import { createTokenHasher } from "../runtime/token-hash.ts";
 import { VERSION } from "../runtime/version.ts";
 import { type ControllerConfig, readControllerConfig } from "./config.ts";
 import { startController } from "./controller.ts";
@@ -47,7 +48,7 @@ async function serve(config: ControllerConfig, log: Logger, stop: AbortSignal): 
   const identity = config.identity ?? inventIdentity();
   const { transport, db, close } = await connect(config, identity, log);
   try {
-    const controller = await startController({ config, transport, db, identity, log });
+    const controller = await startController({ config, transport, db, hasher: createTokenHasher(), identity, log });
     log.info({ version: VERSION, identity, port: controller.port }, "started");
     void whenAborted(stop).then(() => {
       void controller.stop();

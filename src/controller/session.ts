@@ -8,6 +8,7 @@ import { listenForChanges } from "../postgres/changes.ts";
 import type { Database } from "../postgres/database.ts";
 import type { Logger } from "../runtime/log.ts";
 import { unlessAborted } from "../runtime/signals.ts";
+import type { TokenHasher } from "../runtime/token-hash.ts";
 import type { Keyring } from "../token/keyring.ts";
 import type { ControllerConfig } from "./config.ts";
 import { waitForNewKeyring } from "./keyring/watch.ts";
@@ -22,6 +23,7 @@ export interface ControllerParts {
   readonly config: ControllerConfig;
   readonly transport: KubeTransport;
   readonly db: Database;
+  readonly hasher: TokenHasher;
   /** Unique among the replicas. */
   readonly identity: string;
   readonly log: Logger;

@@ -119,25 +119,17 @@ interface Block {
   effectiveAt: string;
 }
 
-/** Whether a token works, by the database's clock: fully, in the grace after its expiry, or not at all. */
-export type Validity = "live" | "grace" | "dead";
-
-/** The row with this id and whether it is valid by the database's clock; undefined when there is none. */
+/** The row with this id, and the database's time, which decides whether it is valid; undefined if there is none. */
 export async function findToken(
   db: Queryable,
   id: string,
-): Promise<(TokenRecord & { readonly validity: Validity }) | undefined> {
-  const [row] = await db.query<Row & { validity: Validity }>({
+): Promise<{ readonly token: TokenRecord; readonly now: Date } | undefined> {
+  const [row] = await db.query<Row & { now: Date }>({
     name: "find-token",
-    text: `select ${COLUMNS}, case
-             when revoked_at <= now() then 'dead'
-             when expires_at > now() then 'live'
-             when expires_at + make_interval(secs => grace_seconds) > now() then 'grace'
-             else 'dead' end as validity
-           from apitoken.tokens where id = $1`,
+    text: `select ${COLUMNS}, now() as now from apitoken.tokens where id = $1`,
     values: [id],
   });
-  return row && { ...toRecord(row), validity: row.validity };
+  return row && { token: toRecord(row), now: row.now };
 }
 
 /** The ApiTokens of a cluster that have a live row. */

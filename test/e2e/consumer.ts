@@ -1,9 +1,9 @@
-import { createSecretKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { openDatabase } from "../../src/postgres/database.ts";
-import { verifyToken } from "../../src/postgres/verify.ts";
-import type { Key, Keyring } from "../../src/token/keyring.ts";
+import { parseKeyring } from "../../src/runtime/keyring-json.ts";
+import { createTokenHasher } from "../../src/runtime/token-hash.ts";
+import { verifyToken } from "../../src/verifier/lookup.ts";
 
 /*
  * The e2e's consumer, bundled and run in a pod: reads its token from the mounted Secret as an application would, and
@@ -24,16 +24,10 @@ export interface ConsumerReport {
 const PER_SECOND = Number(process.env.CHECKS_PER_SECOND ?? 50);
 const TOKEN_FILE = process.env.TOKEN_FILE ?? "";
 
-function readKeyring(): Keyring {
-  const toKey = ({ id, secret }: { id: string; secret: string }): Key => ({
-    id,
-    secret: createSecretKey(Buffer.from(secret, "base64")),
-  });
-  const { peppers, encryption } = JSON.parse(readFileSync(process.env.KEYRING_FILE ?? "", "utf8"));
-  return { peppers: peppers.map(toKey), encryption: encryption.map(toKey) };
-}
+const KEYRING_FILE = process.env.KEYRING_FILE ?? "";
 
-const keyring = readKeyring();
+const { keyring } = parseKeyring(readFileSync(KEYRING_FILE, "utf8"), KEYRING_FILE);
+const hasher = createTokenHasher();
 const db = openDatabase({
   url: process.env.DATABASE_URL ?? "",
   passwordFile: process.env.PASSWORD_FILE,
@@ -46,7 +40,7 @@ const seen = { checks: 0, failures: 0, fault: undefined as string | undefined, t
 async function check(): Promise<void> {
   const startedAtMs = performance.now();
   try {
-    const token = await verifyToken(db, keyring, readFileSync(TOKEN_FILE, "utf8"));
+    const token = await verifyToken({ db, keyring, hasher }, readFileSync(TOKEN_FILE, "utf8"));
     if (token === undefined) throw new Error("the token is not valid");
     if (!seen.tokenIds.includes(token.id)) seen.tokenIds.push(token.id);
   } catch (error) {

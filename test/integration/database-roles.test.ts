@@ -3,8 +3,9 @@ import pg from "pg";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { runAsSuperuser } from "../../local/postgres-server.ts";
 import { openDatabase } from "../../src/postgres/database.ts";
-import { verifyToken } from "../../src/postgres/verify.ts";
+import { createTokenHasher } from "../../src/runtime/token-hash.ts";
 import { createKeyring } from "../../src/token/keyring.ts";
+import { verifyToken } from "../../src/verifier/lookup.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { insertTokenRows, KEPT } from "../support/token-rows.ts";
 
@@ -79,7 +80,9 @@ describe("the verifier", () => {
     login.password = "test";
     const db = openDatabase({ url: login.href, role: "apitoken_verifier", actor: "test", maxConnections: 1 });
     try {
-      expect(await verifyToken(db, createKeyring(), "no token")).toBeUndefined();
+      expect(
+        await verifyToken({ db, keyring: createKeyring(), hasher: createTokenHasher() }, "no token"),
+      ).toBeUndefined();
     } finally {
       await db.close();
     }

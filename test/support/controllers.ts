@@ -10,6 +10,7 @@ import type { Stored } from "../../src/kube/store.ts";
 import { createTransport, type KubeTransport } from "../../src/kube/transport.ts";
 import { type Database, openDatabase } from "../../src/postgres/database.ts";
 import { createLogger } from "../../src/runtime/log.ts";
+import { createTokenHasher } from "../../src/runtime/token-hash.ts";
 import type { TestCluster } from "./cluster.ts";
 
 export interface TestControllerOptions {
@@ -59,6 +60,7 @@ export async function startTestController(
     config,
     identity,
     log,
+    hasher: createTokenHasher(),
     transport: (options.wrapTransport ?? keep)(ignoreOthersBlocks(transport, cluster)),
     db: (options.wrapDatabase ?? keep)(db),
   });

@@ -7,7 +7,8 @@ import { inject } from "vitest";
 import { runAsSuperuser } from "../../local/postgres-server.ts";
 import { loadKeyring } from "../../src/controller/keyring/secret.ts";
 import { openDatabase } from "../../src/postgres/database.ts";
-import { type VerifiedToken, verifyToken } from "../../src/postgres/verify.ts";
+import { createTokenHasher } from "../../src/runtime/token-hash.ts";
+import { type VerifiedToken, verifyToken } from "../../src/verifier/lookup.ts";
 import type { TestCluster } from "./cluster.ts";
 import { TEMPLATE_DATABASE } from "./global-setup.ts";
 
@@ -63,6 +64,8 @@ export async function verifies(cluster: TestCluster, url: string, plaintext: str
   return (await verify(cluster, url, plaintext)) !== undefined;
 }
 
+const hasher = createTokenHasher();
+
 /** What a verifier learns of a token. */
 export async function verify(cluster: TestCluster, url: string, plaintext: string): Promise<VerifiedToken | undefined> {
   const db = openDatabase({ url, role: "apitoken_verifier", actor: "test", maxConnections: 1 });
@@ -72,7 +75,7 @@ export async function verify(cluster: TestCluster, url: string, plaintext: strin
       { namespace: cluster.namespace, name: "apitoken-keyring" },
       () => Promise.resolve(true),
     );
-    return await verifyToken(db, keyring, plaintext);
+    return await verifyToken({ db, keyring, hasher }, plaintext);
   } finally {
     await db.close();
   }

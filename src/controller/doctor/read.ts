@@ -20,6 +20,7 @@ import { findFaultyTriggers, findMissingEventMonths } from "../../postgres/exami
 import { findKeyUses, findSwappedKeys } from "../../postgres/keys.ts";
 import { requireSchema, SchemaMismatchError } from "../../postgres/migrations.ts";
 import { KeyringError } from "../../runtime/keyring-json.ts";
+import type { TokenHasher } from "../../runtime/token-hash.ts";
 import { describeKeyChecks, findMissingKeys } from "../../token/key-status.ts";
 import type { Keyring } from "../../token/keyring.ts";
 import type { ControllerConfig } from "../config.ts";
@@ -32,6 +33,7 @@ export interface ReadOptions {
   readonly config: ControllerConfig;
   readonly transport: KubeTransport;
   readonly db: Database;
+  readonly hasher: TokenHasher;
   /** Called with how many of all ApiTokens have been examined. */
   readonly onProgress: (done: number, all: number) => void;
 }
@@ -44,13 +46,13 @@ export interface ReadResult {
 
 /** Reads everything that is compared. Writes nothing. Throws the errors of an unreachable API server or database. */
 export async function examine(options: ReadOptions): Promise<ReadResult> {
-  const { config, transport, db } = options;
+  const { config, transport, db, hasher } = options;
   const caches = createCaches();
   const clusterId = await findClusterId(transport);
   const [keyring, database] = await Promise.all([readKeyring(transport, config), examineDatabase(db, clusterId)]);
   const ring = "problem" in keyring ? undefined : keyring;
   const missingDefinitions = await fillCaches(options, caches, ring);
-  const context = ring && { transport, db, caches, keyring: ring, clusterId };
+  const context = ring && { transport, db, caches, keyring: ring, hasher, clusterId };
   const isComparable = missingDefinitions.length === 0 && database.schemaProblem === undefined;
   const cross =
     context && isComparable

@@ -5,6 +5,7 @@ import type { CommandContext } from "../../runtime/command/declare.ts";
 import { EXIT } from "../../runtime/exit-codes.ts";
 import { createLogger } from "../../runtime/log.ts";
 import { isColoured } from "../../runtime/terminal.ts";
+import { createTokenHasher } from "../../runtime/token-hash.ts";
 import { readControllerConfig } from "../config.ts";
 import { connect, inventIdentity } from "../startup.ts";
 import { diagnose } from "./doctor.ts";
@@ -29,7 +30,16 @@ export async function runDoctor(context: CommandContext<DoctorOptions>): Promise
   const { transport, db, close } = await connect(config, identity, log);
   const progress = createProgress(process.stderr);
   try {
-    const examination = { config, transport, db, identity, log, signal: stop, onProgress: progress.update };
+    const examination = {
+      config,
+      transport,
+      db,
+      hasher: createTokenHasher(),
+      identity,
+      log,
+      signal: stop,
+      onProgress: progress.update,
+    };
     const report = await diagnose(examination, options.fix).finally(progress.end);
     process.stdout.write(options.output === "json" ? formatJson(report) : formatText(report, context));
     return report.findings.length === 0 ? EXIT.done : EXIT.differences;

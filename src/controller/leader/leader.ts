@@ -8,6 +8,7 @@ import type { Database } from "../../postgres/database.ts";
 import type { Fence } from "../../postgres/leader-epoch.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { whenAborted } from "../../runtime/signals.ts";
+import type { TokenHasher } from "../../runtime/token-hash.ts";
 import type { Keyring } from "../../token/keyring.ts";
 import { findCondition } from "../../token/status.ts";
 import type { ControllerConfig } from "../config.ts";
@@ -27,6 +28,7 @@ export interface LeaderOptions {
   readonly db: Database;
   readonly caches: Caches;
   readonly keyring: Keyring;
+  readonly hasher: TokenHasher;
   readonly clusterId: string;
   readonly identity: string;
   readonly metrics: ControllerMetrics;

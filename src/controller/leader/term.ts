@@ -37,7 +37,7 @@ export interface Term {
 
 /** Creates the context of one term. It refuses to write as soon as the Lease may have expired. */
 export function createTerm(options: TermOptions, lease: LeaseTerm): Term {
-  const { caches, db, keyring, clusterId, config, log, identity, onActions, onEventDropped } = options;
+  const { caches, db, keyring, hasher, clusterId, config, log, identity, onActions, onEventDropped } = options;
   const transport = guardWrites(options.transport, lease);
   let fence: Promise<Fence> | undefined;
   // Begun once per term, as soon as the database is available.
@@ -54,6 +54,7 @@ export function createTerm(options: TermOptions, lease: LeaseTerm): Term {
     caches,
     db,
     keyring,
+    hasher,
     clusterId,
     hashMethod: config.hashMethod,
     events: createEventRecorder({

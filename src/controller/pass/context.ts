@@ -6,7 +6,7 @@ import type { EventRecorder } from "../../kube/event-recorder.ts";
 import type { KubeTransport } from "../../kube/transport.ts";
 import type { Queryable } from "../../postgres/database.ts";
 import type { Fence } from "../../postgres/leader-epoch.ts";
-import type { HashMethod } from "../../runtime/token-hash.ts";
+import type { HashMethod, TokenHasher } from "../../runtime/token-hash.ts";
 import type { Keyring } from "../../token/keyring.ts";
 import type { Action } from "../../token/plan/action.ts";
 import type { Caches } from "./caches.ts";
@@ -17,6 +17,7 @@ export interface ReadContext {
   readonly db: Queryable;
   readonly caches: Caches;
   readonly keyring: Keyring;
+  readonly hasher: TokenHasher;
   readonly clusterId: string;
 }
 

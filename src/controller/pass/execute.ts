@@ -12,7 +12,6 @@ import {
   revokeTokens,
   updateToken,
 } from "../../postgres/token-writes.ts";
-import { makeTokenHash } from "../../runtime/token-hash.ts";
 import { currentKey, hashToken } from "../../token/keyring.ts";
 import { encryptMetadata } from "../../token/metadata-cipher.ts";
 import type { AppliedPolicy } from "../../token/model.ts";
@@ -143,7 +142,7 @@ async function createCredential(
   const { context, snapshot } = execution;
   const pepper = currentKey(context.keyring.peppers, snapshot.observed.now);
   const token = createToken();
-  const hash = await makeTokenHash(hashToken(token.plaintext, pepper), context.hashMethod);
+  const hash = await context.hasher.hash(hashToken(token.plaintext, pepper), context.hashMethod);
   execution.issued = { ...token, pepper, hash };
   return {
     ...describeGrant(execution, token.id, expiresAt),

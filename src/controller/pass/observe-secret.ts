@@ -6,32 +6,40 @@
 import { ROTATE_ANNOTATION } from "../../kube/resources/group.ts";
 import type { SecretView } from "../../kube/resources/secret.ts";
 import type { TokenRecord } from "../../postgres/tokens.ts";
-import { isHashOf } from "../../runtime/token-hash.ts";
 import { contentKeys, proveHash, sealContents } from "../../token/contents.ts";
 import { type Decoration, diffDecoration, PROOF_ANNOTATION, SEAL_ANNOTATION } from "../../token/decoration.ts";
 import { findPepper, isSameHash, type Keyring } from "../../token/keyring.ts";
 import type { DesiredToken, ObservedSecret } from "../../token/model.ts";
+import type { ReadContext } from "./context.ts";
+
+/** What it takes to compare a Secret's values with rows. */
+type Comparison = Pick<ReadContext, "keyring" | "hasher">;
 
 /** The row whose token is among the Secret's values; the newest if there are several. */
 export async function findHeldToken<T extends TokenRecord>(
-  keyring: Keyring,
+  context: Comparison,
   secret: SecretView,
   tokens: readonly T[],
 ): Promise<T | undefined> {
   const keys = Object.keys(secret.fingerprints);
   for (const token of tokens.toReversed()) {
-    if (keys.some((key) => isProvenValue(keyring, secret, key, token))) return token;
+    if (keys.some((key) => isProvenValue(context.keyring, secret, key, token))) return token;
     for (const key of keys) {
-      if (await isValueOf(keyring, secret, key, token)) return token;
+      if (await isValueOf(context, secret, key, token)) return token;
     }
   }
   return undefined;
 }
 
-async function isValueOf(keyring: Keyring, secret: SecretView, key: string, token: TokenRecord): Promise<boolean> {
+async function isValueOf(
+  { keyring, hasher }: Comparison,
+  secret: SecretView,
+  key: string,
+  token: TokenRecord,
+): Promise<boolean> {
   const fingerprint = readFingerprint(secret, key, token.keyId);
   if (fingerprint === undefined) return false;
-  return isProvenValue(keyring, secret, key, token) || isHashOf(fingerprint, token);
+  return isProvenValue(keyring, secret, key, token) || hasher.isMatch(fingerprint, token);
 }
 
 function readFingerprint({ fingerprints }: SecretView, key: string, pepperId: string): Buffer | undefined {
@@ -51,7 +59,7 @@ function isProvenValue(keyring: Keyring, secret: SecretView, key: string, token:
 
 /** The facts about the Secret of the wanted name. `secret` is undefined if it exists but is not ours. */
 export async function describeSecret(
-  keyring: Keyring,
+  context: Comparison,
   secret: SecretView | undefined,
   held: TokenRecord | undefined,
   desired: DesiredToken | undefined,
@@ -65,7 +73,7 @@ export async function describeSecret(
     state: "ours",
     name: secret.metadata.name,
     holds: held?.id,
-    isIntact: held !== undefined && desired !== undefined && (await isIntact(keyring, secret, held, desired)),
+    isIntact: held !== undefined && desired !== undefined && (await isIntact(context, secret, held, desired)),
     isDecorated,
     handledRotateAt: secret.metadata.annotations[ROTATE_ANNOTATION],
   };
@@ -73,16 +81,16 @@ export async function describeSecret(
 
 /** Whether the Secret has exactly the keys and values that the spec asks for. */
 async function isIntact(
-  keyring: Keyring,
+  context: Comparison,
   secret: SecretView,
   held: TokenRecord,
   desired: DesiredToken,
 ): Promise<boolean> {
-  const pepper = findPepper(keyring, held.keyId);
+  const pepper = findPepper(context.keyring, held.keyId);
   const keys = Object.keys(secret.fingerprints);
   const wantedKeys = contentKeys(desired.secret);
   const hasKeys = keys.length === wantedKeys.length && wantedKeys.every((key) => keys.includes(key));
-  if (pepper === undefined || !hasKeys || !(await isValueOf(keyring, secret, desired.secret.key, held))) return false;
+  if (pepper === undefined || !hasKeys || !(await isValueOf(context, secret, desired.secret.key, held))) return false;
   const fingerprints = Object.fromEntries(keys.map((key) => [key, readFingerprint(secret, key, pepper.id) as Buffer]));
   const seal = sealContents(desired.secret, { ...held, owner: desired.owner }, fingerprints, pepper);
   return seal === undefined || seal === secret.metadata.annotations[SEAL_ANNOTATION];

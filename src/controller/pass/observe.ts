@@ -94,10 +94,10 @@ export async function observe(context: ReadContext, key: string, source: "cache"
   const { now, block, rivals } = found;
   const tokens = found.tokens.map((token) => understand(token, context, now));
 
-  const holds = named && (await findHeldToken(context.keyring, named, tokens));
+  const holds = named && (await findHeldToken(context, named, tokens));
   const straySecrets = strays.map(async (stray) => ({
     name: stray.metadata.name,
-    holds: (await findHeldToken(context.keyring, stray, tokens))?.id,
+    holds: (await findHeldToken(context, stray, tokens))?.id,
   }));
   const secret = named !== undefined && isOurs(named, resource, holds) ? named : undefined;
   const held = secret && holds;
@@ -119,7 +119,7 @@ export async function observe(context: ReadContext, key: string, source: "cache"
       secret:
         named === undefined
           ? { state: "absent" }
-          : await describeSecret(context.keyring, secret, held, desired, wantedDecoration),
+          : await describeSecret(context, secret, held, desired, wantedDecoration),
       straySecrets: await Promise.all(straySecrets),
       encryptionChangesAt: nextActivation(context.keyring.encryption, now),
     },

@@ -13,7 +13,7 @@ import {
   getSecret,
   replaceSecretValues,
 } from "../../kube/resources/secret-api.ts";
-import { isHashOf, type TokenHash } from "../../runtime/token-hash.ts";
+import type { TokenHash } from "../../runtime/token-hash.ts";
 import { type ContentsSubject, proveHash, renderContents, sealContents } from "../../token/contents.ts";
 import { diffDecoration, PROOF_ANNOTATION, SEAL_ANNOTATION, wantDecoration } from "../../token/decoration.ts";
 import { findPepper, hashToken, type Key } from "../../token/keyring.ts";
@@ -163,7 +163,7 @@ async function writeContents(
  * Reads a token's plaintext from the Secret that was observed to hold it. Throws a StaleViewError if it no longer does.
  */
 async function readPlaintext(
-  { transport }: ReadContext,
+  { transport, hasher }: ReadContext,
   seen: SecretView,
   hash: TokenHash,
   pepper: Key,
@@ -171,7 +171,7 @@ async function readPlaintext(
   const secret = await getSecret(transport, seen.metadata.namespace, seen.metadata.name);
   for (const value of Object.values(secret?.data ?? {})) {
     const bytes = Buffer.from(value, "base64");
-    if (await isHashOf(hashToken(bytes, pepper), hash)) return bytes.toString();
+    if (await hasher.isMatch(hashToken(bytes, pepper), hash)) return bytes.toString();
   }
   throw new StaleViewError(`the Secret ${keyOf(seen.metadata)} no longer holds the token`);
 }

@@ -5,6 +5,7 @@ import type { CommandContext } from "../../runtime/command/declare.ts";
 import { EXIT } from "../../runtime/exit-codes.ts";
 import { createLogger } from "../../runtime/log.ts";
 import { count, plural, stripControls } from "../../runtime/text.ts";
+import { createTokenHasher } from "../../runtime/token-hash.ts";
 import { readControllerConfig } from "../config.ts";
 import { connect, inventIdentity } from "../startup.ts";
 import { type UninstallReport, uninstall } from "./uninstall.ts";
@@ -17,7 +18,7 @@ export async function runUninstall(context: CommandContext<{ readonly revoke: bo
   const log = createLogger("controller uninstall", "error");
   const { transport, db, close } = await connect(config, identity, log);
   try {
-    const parts = { config, transport, db, identity, log, signal: stop };
+    const parts = { config, transport, db, hasher: createTokenHasher(), identity, log, signal: stop };
     const report = await uninstall({ ...parts, mustRevoke: options.revoke });
     process.stdout.write(format(report));
     return report.failed.length === 0 ? EXIT.done : EXIT.failed;

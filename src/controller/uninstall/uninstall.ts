@@ -14,6 +14,7 @@ import { secretsPath } from "../../kube/resources/secret-api.ts";
 import type { KubeTransport } from "../../kube/transport.ts";
 import type { Database } from "../../postgres/database.ts";
 import { revokeAllTokens } from "../../postgres/revoke-all.ts";
+import type { TokenHasher } from "../../runtime/token-hash.ts";
 import { loadKeyring } from "../keyring/secret.ts";
 import { type ErrandOptions, runErrand } from "../leader/errand.ts";
 import { createTerm } from "../leader/term.ts";
@@ -34,6 +35,7 @@ export interface UninstallReport {
 
 export interface UninstallOptions extends ErrandOptions {
   readonly db: Database;
+  readonly hasher: TokenHasher;
   readonly mustRevoke: boolean;
 }
 

@@ -2,13 +2,14 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { findHeldToken } from "../../../src/controller/pass/observe-secret.ts";
 import { reduceSecret, type SecretView } from "../../../src/kube/resources/secret.ts";
 import type { TokenRecord } from "../../../src/postgres/tokens.ts";
-import { makeTokenHash, type TokenHash } from "../../../src/runtime/token-hash.ts";
+import { createTokenHasher, type TokenHash } from "../../../src/runtime/token-hash.ts";
 import { proveHash } from "../../../src/token/contents.ts";
 import { PROOF_ANNOTATION } from "../../../src/token/decoration.ts";
 import { createKeyring, hashToken } from "../../../src/token/keyring.ts";
 import { aTokenRow } from "../../support/builders.ts";
 
 const keyring = createKeyring();
+const hasher = createTokenHasher();
 const [pepper] = keyring.peppers;
 const fingerprint = hashToken("the token", pepper);
 /** No comparison ever finds that it fits: only a proof does. */
@@ -29,12 +30,12 @@ function aSecret(value: string, proof?: string): SecretView {
 }
 
 const held = async (secret: SecretView, ...records: TokenRecord[]) =>
-  (await findHeldToken(keyring, secret, records))?.id;
+  (await findHeldToken({ keyring, hasher }, secret, records))?.id;
 
 describe("a token hashed with bcrypt", () => {
   let hash: TokenHash;
   beforeAll(async () => {
-    hash = await makeTokenHash(fingerprint, { algorithm: "bcrypt", rounds: 10 });
+    hash = await hasher.hash(fingerprint, { algorithm: "bcrypt", rounds: 10 });
   });
 
   test("is recognised by its proof, without a comparison", async () => {
