@@ -1,3 +1,7 @@
+/*
+ * The cleanup shares its database with programs that serve users. How fast it deletes matters less than what they notice
+ * of it.
+ */
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
@@ -11,7 +15,7 @@ const INSERTS_PER_SECOND = 100;
 const IDLE_MS = 5_000;
 const ROUNDS = 5;
 
-/** The time that 99 of 100 stayed below, in milliseconds. */
+/** The 99th percentile, in milliseconds. */
 interface Latencies {
   readonly readP99: number;
   readonly insertP99: number;
@@ -19,8 +23,8 @@ interface Latencies {
 
 /**
  * What others notice: reads by primary key and inserts into the same table at a steady rate, while nothing else happens,
- * during one raw DELETE, and during a run, from its first connection to its last. Latency counts from the time at which
- * a statement is sent, which is not held up by those before it.
+ * during one raw DELETE, and during a run, from its first connection to its last. Latency counts from the moment a
+ * statement is sent; no statement waits for the one before.
  */
 export async function benchBystander(tell: (text: string) => void, rows = 1_000_000): Promise<Figures> {
   const postgres = await startPostgres({ settings: DURABLE_SETTINGS });
@@ -56,7 +60,7 @@ export async function benchBystander(tell: (text: string) => void, rows = 1_000_
   }
 }
 
-/** The program runs beside its database only here: until it connects, its start is not the database's concern. */
+/** Only here the program runs on the database's machine: what its start costs before it connects must not be counted. */
 async function runBesides(url: string): Promise<{ readonly ended: Promise<unknown> }> {
   const ended = runProgram(url, [], {});
   const isConnected = "select 1 from pg_stat_activity where application_name = 'cleanup' and datname = 'measured'";
@@ -96,7 +100,7 @@ async function measure(url: string, work: Promise<unknown>): Promise<Latencies> 
 
 const CONNECTIONS = 4;
 
-/** Sends statements at a steady rate, whether or not those before have been answered; returns how long each took. */
+/** Sends statements at a steady rate, even if earlier ones have not been answered; returns how long each took. */
 async function bystand(
   url: string,
   perSecond: number,

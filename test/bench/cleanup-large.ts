@@ -1,3 +1,6 @@
+/*
+ * A cleanup that is fast on a million rows may still slow down, or need more memory, as the table grows.
+ */
 import { startPostgres } from "../../local/postgres-server.ts";
 import { copyTemplate, DURABLE_SETTINGS, fillTemplate, runProgram } from "./cleanup-stage.ts";
 import { type Figures, median } from "./figures.ts";

@@ -1,3 +1,6 @@
+/*
+ * The four benches of the cleanup need the same server and the same table, and the program run as its image runs it.
+ */
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
@@ -8,7 +11,7 @@ import { migrate } from "../../src/postgres/migrations.ts";
 import { DUE, insertTokenRows, KEPT } from "../support/token-rows.ts";
 import { time } from "./figures.ts";
 
-/** A server as one runs it: durable, with memory for the table, and no checkpoint in the middle of a measurement. */
+/** As in production: durable, and with memory for the table; but without a checkpoint in the middle of a measurement. */
 export const DURABLE_SETTINGS = {
   fsync: "on",
   full_page_writes: "on",
@@ -34,7 +37,7 @@ export async function fillTemplate(postgres: PostgresServer, name: string, rows:
   await runAsSuperuser(url, "vacuum (freeze, analyze) apitoken.tokens");
 }
 
-/** A copy, block by block, whose table is in memory and whose writes are on disk. */
+/** A copy, block by block; afterwards its table is in memory, and everything written is on disk. */
 export async function copyTemplate(postgres: PostgresServer, template: string, rows: number): Promise<string> {
   await runAsSuperuser(postgres.url, "drop database if exists measured with (force)");
   const url = await postgres.createDatabase("measured", template);
@@ -44,7 +47,7 @@ export async function copyTemplate(postgres: PostgresServer, template: string, r
   return url;
 }
 
-/** Of the deletion alone: counting before and after and vacuum are not in it, for neither way. */
+/** For the deletion alone: neither way includes the counts before and after, or the vacuum. */
 export interface Measurement {
   readonly deleted: number;
   readonly elapsedMs: number;
@@ -58,10 +61,10 @@ export async function deleteRaw(url: string): Promise<Measurement> {
   return { deleted: before - (await count()), elapsedMs };
 }
 
-/** Of the process that runs the bundled program. */
+/** For the process that runs the bundled program. */
 export interface ProgramMeasurement extends Measurement {
   readonly report: RunReport;
-  /** Its memory at its peak, and the growth of it over the second half of the run. */
+  /** Its memory at its peak, and how much it grew over the second half of the run. */
   readonly rssMib: number;
   readonly rssGrowthMib: number;
 }
@@ -99,7 +102,7 @@ export async function runProgram(
   };
 }
 
-/** Undefined where there is no /proc, or no such process. */
+/** Undefined if there is no /proc or no such process. */
 function readRssMib(pid: number): number | undefined {
   try {
     const kib = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];

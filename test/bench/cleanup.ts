@@ -1,10 +1,13 @@
+/*
+ * How much the safety of short transactions and an audit trail costs, compared with one DELETE that has neither.
+ */
 import { startPostgres } from "../../local/postgres-server.ts";
 import { copyTemplate, DURABLE_SETTINGS, deleteRaw, fillTemplate, runProgram } from "./cleanup-stage.ts";
 import { type Figures, median } from "./figures.ts";
 
 const ROUNDS = 5;
 
-/** By hand, and the program with one audit row for each batch, and with the key of each token in it. */
+/** By hand; the program with one audit row per batch; and the same with the key of each token in that row. */
 const WAYS = ["raw", "summary", "rows"] as const;
 
 /**

@@ -1,3 +1,7 @@
+/*
+ * The API server limits how fast ApiTokens can become Ready. So the controller is compared with its own writes, sent
+ * without it.
+ */
 import type { ApiToken } from "../../src/kube/resources/api-token.ts";
 import { addFinalizer, apiTokensPath, writeStatus } from "../../src/kube/resources/api-token-api.ts";
 import type { Secret } from "../../src/kube/resources/secret.ts";
@@ -13,8 +17,8 @@ const ROUNDS = 8;
 const CONCURRENCIES = [8, 16, 32];
 
 /**
- * 1,000 new ApiTokens until all are Ready and their Events written, over the same five API writes for other objects sent
- * bare: creation, finalizer, Secret, status, Event. Bare is the concurrency that is best by the median of its rounds.
+ * The time until 1,000 new ApiTokens are Ready and their Events written, divided by that of the same five API writes sent
+ * bare for other objects: creation, finalizer, Secret, status, Event. Bare uses the concurrency with the best median.
  */
 export async function benchCreate(tell: (text: string) => void): Promise<Figures> {
   const stage = await startBenchStage();
@@ -36,7 +40,7 @@ export async function benchCreate(tell: (text: string) => void): Promise<Figures
       }),
     ];
     for (let round = 0; round < ROUNDS; round += 1) {
-      // In another order each time: what has run before still costs the servers something.
+      // In a different order each time, because the servers still work on what ran before.
       for (const turn of ways.keys()) await ways[(round + turn) % ways.length]?.(round);
       const times = bare.map((each) => formatSeconds(each.at(-1))).join(" / ");
       tell(`round ${round + 1}: ${formatSeconds(ours.at(-1))} s, bare ${times} s`);
@@ -60,7 +64,7 @@ async function createAndWait({ transport }: BenchStage, prefix: string, count: n
   const path = apiTokensPath("watched");
   const eventsBefore = await countItems(transport, EVENTS);
   await runMany(count, 16, (index) => transport.request("POST", path, { body: anApiToken("watched", prefix, index) }));
-  // Asking costs the API server time, and only this side asks: often only towards the end.
+  // Asking costs the API server time, and only this side asks, so it asks often only towards the end.
   for (const [part, intervalMs] of [
     [0.95, 150],
     [1, 25],
@@ -80,7 +84,7 @@ async function expectAllReady(transport: KubeTransport): Promise<void> {
 
 const EVENTS = "/apis/events.k8s.io/v1/namespaces/watched/events";
 
-/** How many objects a collection has, without reading them: the Event comes after the status, so it counts what is done. */
+/** How many objects a collection has, without reading them. The Event comes after the status, so it counts what is done. */
 async function countItems(transport: KubeTransport, path: string): Promise<number> {
   const list = await transport.request<{ items: unknown[]; metadata: { remainingItemCount?: number } }>("GET", path, {
     query: { limit: "1" },
@@ -88,7 +92,7 @@ async function countItems(transport: KubeTransport, path: string): Promise<numbe
   return list.items.length + (list.metadata.remainingItemCount ?? 0);
 }
 
-/** What the controller has written for one ApiToken: bare writes the same, to the field. */
+/** What the controller has written for one ApiToken; the bare writes are the same, field by field. */
 interface Sample {
   readonly status: ApiTokenStatus;
   readonly secret: Secret;

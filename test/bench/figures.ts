@@ -1,7 +1,10 @@
+/*
+ * What every bench needs: its type, the median, and a stopwatch.
+ */
 /** Results by key: flat, so that two runs can be compared line by line. */
 export type Figures = Record<string, number>;
 
-/** One bench: says what it does while it does it, and returns its figures. */
+/** One bench: reports its progress with `tell`, and returns its figures. */
 export type Bench = (tell: (text: string) => void) => Promise<Figures>;
 
 export function median(values: readonly number[]): number {

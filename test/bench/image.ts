@@ -1,12 +1,15 @@
+/*
+ * Node's options and the environment in the Dockerfile decide how much memory a program takes, so the benches use the same.
+ */
 import { readFileSync } from "node:fs";
 
-/** What the Dockerfile says of how an image's program is run. */
+/** How the Dockerfile runs an image's program. */
 export interface ImageCommand {
   readonly nodeOptions: readonly string[];
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Reads it from the Dockerfile itself, so that what is measured is what is installed. Throws when it is not there. */
+/** Reads it from the Dockerfile itself, so that what is measured is what is installed. Throws if it is not there. */
 export function readImageCommand(target: string): ImageCommand {
   const text = readFileSync(new URL("../../Dockerfile", import.meta.url), "utf8").replaceAll(/\\\n\s*/g, "");
   const stages = text.split(/^(?=FROM )/m);

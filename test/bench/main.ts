@@ -50,7 +50,7 @@ async function runBenches({ only, json, before }: BenchOptions): Promise<void> {
     Object.assign(figures, await bench(tell));
   }
   const record = { date: new Date().toISOString(), machine, figures };
-  // First of all: what took an hour to measure must not be lost by a fault of what follows.
+  // First, so that a fault in what follows does not lose what took an hour to measure.
   if (json !== undefined) writeFileSync(json, formatRecord(record));
   process.stdout.write(`${formatFigures(record)}\n`);
   if (before !== undefined) process.stdout.write(`\n${formatComparison(before.record, record)}\n`);

@@ -1,4 +1,7 @@
-/** Reads a controller's metrics once: a value by its name, with its labels if it has any; 0 where there is none. */
+/*
+ * The benches learn from the controller's own metrics when it has nothing left to do.
+ */
+/** Reads a controller's metrics once: a value by its name, with its labels if it has any; 0 if there is none. */
 export async function readController(metricsUrl: string): Promise<(name: string) => number> {
   const text = await (await fetch(metricsUrl)).text();
   const values = new Map(

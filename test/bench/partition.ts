@@ -1,3 +1,6 @@
+/*
+ * Dropping a whole partition should take as long as Postgres needs for it, and no longer.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,8 +13,8 @@ import { type Figures, median, time } from "./figures.ts";
 const ROUNDS = 3;
 
 /**
- * A partition of a million dead rows next to one of as many live rows: dropped whole by the cleanup, and by hand with the
- * same two statements on an open connection. No program can be faster than Postgres itself.
+ * A partition of a million dead rows next to one of as many live rows, dropped as a whole: by the cleanup, and by hand with
+ * the same two statements on an open connection. No program can be faster than Postgres itself.
  */
 export async function benchPartition(tell: (text: string) => void, rows = 1_000_000): Promise<Figures> {
   const postgres = await startPostgres({ settings: DURABLE_SETTINGS });
@@ -26,7 +29,7 @@ export async function benchPartition(tell: (text: string) => void, rows = 1_000_
   };
   const run = async (url: string) => {
     const { deleted, elapsedMs } = await runProgram(url, ["--config", config], {});
-    if (deleted !== rows) throw new Error(`${deleted} rows went, not ${rows}`);
+    if (deleted !== rows) throw new Error(`${deleted} rows were deleted, not ${rows}`);
     return elapsedMs;
   };
   try {

@@ -1,10 +1,10 @@
 /*
- * The figures as tables for people: against what they should reach, and against an earlier run.
+ * The figures as tables for people, next to what they should reach or to an earlier run.
  */
 import { formatMachine } from "./machine.ts";
 import type { BenchRecord } from "./record.ts";
 
-/** What the figures should reach; those without a bar are there to be compared with the next run. */
+/** What the figures should reach. Those without a bar exist to be compared with the next run. */
 const BARS: Readonly<Record<string, readonly ["≤" | "≥", number]>> = {
   startup_ms: ["≤", 300],
   create_over_bare: ["≤", 1.5],

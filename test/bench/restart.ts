@@ -1,3 +1,6 @@
+/*
+ * A restart must cost nothing: an operator that writes to every resource when it starts is a burden at each upgrade.
+ */
 import { execFileSync } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
 import { apiTokensPath } from "../../src/kube/resources/api-token-api.ts";
@@ -11,7 +14,7 @@ import { runMany, startBenchStage } from "./stage.ts";
 const COUNT = 10_000;
 const WATCHED_SECONDS = 60;
 
-/** 10,000 converged ApiTokens: what a new controller writes in its first minute, by the API server's own log, and its memory. */
+/** With 10,000 converged ApiTokens: what a new controller writes in its first minute (by the audit log), and its memory. */
 export async function benchRestart(tell: (text: string) => void): Promise<Figures> {
   const stage = await startBenchStage();
   try {
@@ -38,7 +41,7 @@ export async function benchRestart(tell: (text: string) => void): Promise<Figure
   }
 }
 
-/** Until every ApiToken has been looked at and nothing waits. */
+/** Waits until every ApiToken has had a pass and the queue is empty. */
 async function untilConverged(metricsUrl: string): Promise<void> {
   await eventually(
     async () => {
@@ -53,7 +56,7 @@ async function untilConverged(metricsUrl: string): Promise<void> {
   );
 }
 
-/** The largest resident set that is seen, and the part of a core that is used, over a minute. */
+/** The largest resident set seen within a minute, and the share of a core used. */
 async function watchMemory(pid: number): Promise<Figures> {
   const before = readProcess(pid);
   let largestKib = 0;

@@ -1,3 +1,7 @@
+/*
+ * Tokens that are issued together could all fall due together. The controller must get through that as fast as through
+ * creating them.
+ */
 import { setTimeout as delay } from "node:timers/promises";
 import { runAsSuperuser } from "../../local/postgres-server.ts";
 import { apiTokensPath } from "../../src/kube/resources/api-token-api.ts";
@@ -8,14 +12,14 @@ import { runMany, startBenchStage } from "./stage.ts";
 
 const COUNT = 10_000;
 
-/** Old enough to be renewed, as if they had been issued that long ago; no trigger tells of it. */
+/** Makes the tokens old enough to be renewed, as if they had been issued that long ago; no trigger reports it. */
 const AGE = `with quiet as (select set_config('session_replication_role', 'replica', false))
   update apitoken.tokens set issued_at = issued_at - interval '660 hours', expires_at = expires_at - interval '660 hours'
   from quiet`;
 
 /**
- * 10,000 tokens that fall due at the same moment, in seconds per thousand over those of their creation by the same
- * controller; and the most that it did at once meanwhile.
+ * 10,000 tokens fall due at the same moment: the seconds per thousand, divided by those of their creation by the same
+ * controller, and the most keys that it handled at once.
  */
 export async function benchRotate(tell: (text: string) => void): Promise<Figures> {
   const stage = await startBenchStage();

@@ -1,3 +1,6 @@
+/*
+ * Figures of a server without fsync, or of a program that was not bundled, would say nothing about an installation.
+ */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,12 +13,12 @@ import { migrate } from "../../src/postgres/migrations.ts";
 import { installResources } from "../support/global-setup.ts";
 import { readImageCommand } from "./image.ts";
 
-/** A control plane, a durable Postgres and room for a controller: as fast as they are in earnest. */
+/** A control plane, a durable Postgres and a way to start the controller, as fast as they are in production. */
 export interface BenchStage {
   readonly controlPlane: ControlPlane;
   readonly transport: KubeTransport;
   readonly databaseUrl: string;
-  /** Starts the bundled controller as its image does; it looks at the namespace "watched" alone. */
+  /** Starts the bundled controller as its image does; it watches only the namespace "watched". */
   startController(): Promise<BackgroundProcess & { readonly metricsUrl: string }>;
   stop(): Promise<void>;
 }
@@ -69,7 +72,7 @@ export async function startBenchStage(): Promise<BenchStage> {
   };
 }
 
-/** Runs `work` for each number below `count`, so many at once. */
+/** Runs `work` for each number below `count`, at most `concurrency` at once. */
 export async function runMany(count: number, concurrency: number, work: (index: number) => Promise<unknown>) {
   let next = 0;
   const worker = async () => {
