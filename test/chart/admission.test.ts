@@ -38,7 +38,7 @@ describe.skipIf(tools.helm === undefined)("with a rule for its namespace", () =>
     await cluster?.close();
   });
 
-  test("the API server finds no fault in the expressions' types", async () => {
+  test("the API server accepts the types of the expressions", async () => {
     const name = objects[0]?.metadata.name ?? "";
     const { output } = await cluster.kubectl(["get", "validatingadmissionpolicy", name, "-o", "json"]);
     expect(JSON.parse(output).status?.typeChecking?.expressionWarnings ?? []).toEqual([]);
@@ -72,12 +72,12 @@ describe.skipIf(tools.helm === undefined)("with a rule for its namespace", () =>
     ["own-token", { owner: "ns" }],
     ["me-token", { owner: "it's+me@example.com", scopes: ["orders:read"], duration: "24h" }],
     ["end-token", { owner: "ns", expiresAt: new Date(Date.now() + 23 * 3_600_000).toISOString() }],
-  ])("what is within the rule is taken: %s", async (name, { owner, ...spec }) => {
+  ])("what the rule allows is accepted: %s", async (name, { owner, ...spec }) => {
     const result = await create(name, { ...spec, owner: owner === "ns" ? `${cluster.namespace}-app` : owner });
     expect(result).toMatchObject({ code: 0 });
   });
 
-  test("what was there before can lose its finalizer and change its labels, but not its spec", async () => {
+  test("an ApiToken that existed before can lose its finalizer and change its labels, but not its spec", async () => {
     expect((await cluster.annotate("early-token", { seen: "yes" })).metadata.annotations).toMatchObject({
       seen: "yes",
     });

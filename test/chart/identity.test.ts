@@ -79,7 +79,7 @@ describe.skipIf(tools.helm === undefined)("with admission.identity", () => {
     await cluster?.close();
   });
 
-  test("the API server finds no fault in the expressions' types", async () => {
+  test("the API server accepts the types of the expressions", async () => {
     for (const { kind, metadata } of objects.filter(({ kind }) => kind === "ValidatingAdmissionPolicy")) {
       const { output } = await cluster.kubectl(["get", kind, metadata.name, "-o", "json"]);
       expect(JSON.parse(output).status?.typeChecking?.expressionWarnings ?? []).toEqual([]);
@@ -101,7 +101,7 @@ describe.skipIf(tools.helm === undefined)("with admission.identity", () => {
     ["a user without the prefix, whose name is the owner's", as("alice"), "alice", "which does not begin with oidc:"],
     ["a user who has nothing but the prefix", as("oidc:"), "alice", "which does not begin with oidc:"],
     ["a person who names themselves as exempt in an annotation", BOB, "alice", "only ApiTokens with spec.owner bob"],
-  ])("%s may not, and is told why", async (_who, who, owner, fault) => {
+  ])("%s may not, and the refusal says why", async (_who, who, owner, fault) => {
     const { code, output } = await create(who, "refused", { owner });
     expect(output).toContain(`spec.owner is ${owner}: `);
     expect(output).toContain(fault);
@@ -122,7 +122,7 @@ describe.skipIf(tools.helm === undefined)("with admission.identity", () => {
     expect(await kubectl(ALICE, args)).toMatchObject({ code: 0 });
   });
 
-  test("nobody deletes another's with all of a namespace", async () => {
+  test("nobody can delete another person's ApiToken with all those of a namespace", async () => {
     await create(GITOPS, "bystander", { owner: "dave" });
     const { code } = await kubectl(BOB, ["delete", "apitokens", "--all"]);
     expect(code).toBe(1);
@@ -130,7 +130,7 @@ describe.skipIf(tools.helm === undefined)("with admission.identity", () => {
   });
 
   describe("who asked", () => {
-    test("is whoever created it, whatever they write", async () => {
+    test("is the person who created it, regardless of what they write", async () => {
       await create(GITOPS, "forged", { owner: "erin" }, { [REQUESTER]: "oidc:erin" });
       expect(await requesterOf("forged")).toBe("system:serviceaccount:argocd:controller");
     });
@@ -141,7 +141,7 @@ describe.skipIf(tools.helm === undefined)("with admission.identity", () => {
       ["labels it", ["label", "apitoken", "asked", "seen=yes"], "oidc:dave"],
       ["writes another name", ["annotate", "apitoken", "asked", "--overwrite", `${REQUESTER}=oidc:bob`], "oidc:dave"],
       ["takes the name away", ["annotate", "apitoken", "asked", `${REQUESTER}-`], "oidc:dave"],
-    ])("is as it should be after somebody else %s", async (_what, args, expected) => {
+    ])("is still correct after somebody else %s", async (_what, args, expected) => {
       await cluster.kubectl(["delete", "apitoken", "asked", "--ignore-not-found"]);
       await create(as("oidc:dave"), "asked", { owner: "dave" });
       expect(await requesterOf("asked")).toBe("oidc:dave");
@@ -186,7 +186,7 @@ describe.skipIf(tools.helm === undefined)("with the owner in an extra key of the
   });
 });
 
-describe.skipIf(tools.helm === undefined)("where the API server has no MutatingAdmissionPolicy", () => {
+describe.skipIf(tools.helm === undefined)("if the API server has no MutatingAdmissionPolicy", () => {
   let cluster: TestCluster;
   let objects: Rendered[] = [];
   beforeAll(async () => {
@@ -205,7 +205,7 @@ describe.skipIf(tools.helm === undefined)("where the API server has no MutatingA
     await cluster?.close();
   });
 
-  test("a person may name only themselves as the one who asked", async () => {
+  test("people may name only themselves as the one who asked", async () => {
     const create = (name: string, requester: string) => {
       const body = anApiTokenBody(cluster.namespace, name, { owner: "alice" });
       const annotated = { ...body, metadata: { ...body.metadata, annotations: { [REQUESTER]: requester } } };

@@ -52,12 +52,12 @@ describe.skipIf(tools.helm === undefined)("the controller's account", () => {
   const act = (verb: string, ...args: string[]) => tenant.kubectl([verb, "secret", ...args, ...asAccount()]);
   const merge = (name: string, patch: object) => act("patch", name, "--type=merge", "-p", JSON.stringify(patch));
 
-  test("may by RBAC create Secrets everywhere: the policy alone says no", async () => {
+  test("may create Secrets everywhere by RBAC: only the policy prevents it", async () => {
     const { output } = await tenant.kubectl(["auth", "can-i", "create", "secrets", ...asAccount()]);
     expect(output.trim()).toBe("yes");
   });
 
-  test("gets no credential of another account, not even with the label", async () => {
+  test("gets no credentials of another account, not even with the label", async () => {
     await tenant.kubectl(["create", "serviceaccount", "admin"]);
     const { code, output } = await create("minted", {
       labels: LABEL,
@@ -71,7 +71,7 @@ describe.skipIf(tools.helm === undefined)("the controller's account", () => {
     expect(await tenant.getSecret("minted")).toBeUndefined();
   });
 
-  test("makes Secrets with its label, and without it the keyring in its own namespace alone", async () => {
+  test("creates Secrets with its label and, without it, only the keyring in its own namespace", async () => {
     expect(await create("labelled", { labels: LABEL })).toMatchObject({ code: 0 });
     expect(await create("bare", {})).toMatchObject({ code: 1, output: expect.stringContaining("lacks the label") });
     expect(await create("apitoken-keyring", {})).toMatchObject({ code: 1 });
@@ -84,7 +84,7 @@ describe.skipIf(tools.helm === undefined)("the controller's account", () => {
     expect(changed).toMatchObject({ code: 0 });
   });
 
-  test("changes and deletes no Secret of others, nor makes it its own", async () => {
+  test("cannot change, delete or adopt other people's Secrets", async () => {
     await tenant.kubectl(["create", "secret", "generic", "theirs", "--from-literal=password=first"]);
     const refused = { code: 1, output: expect.stringContaining("the Secret does not belong to an ApiToken") };
     expect(await merge("theirs", { data: { password: "" } })).toMatchObject(refused);
@@ -93,7 +93,7 @@ describe.skipIf(tools.helm === undefined)("the controller's account", () => {
     expect((await tenant.getSecret("theirs"))?.data).toEqual({ password: Buffer.from("first").toString("base64") });
   });
 
-  test("lets go of its own, and deletes them", async () => {
+  test("can release its own Secrets, and delete them", async () => {
     await create("own", { labels: LABEL });
     expect(await merge("own", { metadata: { labels: { "apitoken.dev/managed": null } } })).toMatchObject({ code: 0 });
     expect(await act("delete", "own")).toMatchObject({ code: 1 });
@@ -101,7 +101,7 @@ describe.skipIf(tools.helm === undefined)("the controller's account", () => {
     expect(await act("delete", "next")).toMatchObject({ code: 0 });
   });
 
-  test("of another release is none of this policy's business, nor is anybody else", async () => {
+  test("of another release is not affected by this policy, nor is anybody else", async () => {
     const another = ["--as", `system:serviceaccount:${tenant.namespace}:${ACCOUNT}`, "--as-group", "system:masters"];
     expect(await tenant.kubectl(["create", "secret", "generic", "another", ...another])).toMatchObject({ code: 0 });
     expect(await tenant.kubectl(["create", "secret", "generic", "people"])).toMatchObject({ code: 0 });

@@ -5,7 +5,7 @@ import { openDatabase } from "../../src/postgres/database.ts";
 import { migrate, requireSchema } from "../../src/postgres/migrations.ts";
 import { CHART } from "../support/chart/values-table.ts";
 
-test("the SQL of the chart's README makes logins that are enough, on a server that nobody has prepared", async () => {
+test("the SQL in the chart's README creates sufficient logins on an unprepared server", async () => {
   const readme = readFileSync(new URL("README.md", CHART), "utf8");
   const sql = /```sql\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
   const server = await startPostgres(); // its own: roles belong to the whole server

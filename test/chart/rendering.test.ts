@@ -58,7 +58,7 @@ afterAll(async () => {
   if (folder) rmSync(folder, { recursive: true, force: true });
 });
 
-test("helm, and what kubeconform compares with, are there in CI", () => {
+test("helm, and the schemas for kubeconform, are available in CI", () => {
   if (process.env.CI === "true")
     expect(tools).toMatchObject({ helm: expect.any(String), monitoringCrds: expect.any(String) });
 });
@@ -81,7 +81,7 @@ describe.skipIf(tools.helm === undefined).each(VALUE_SETS)("with the values %s",
     expect(code).toBe(0);
   });
 
-  test("the API server takes every object, and warns of none: Pod Security restricted among others", async () => {
+  test("the API server accepts every object without a warning, even with Pod Security restricted", async () => {
     const objects = (await render()).filter((object) => !isForeign(object));
     const args = ["--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict"];
     const { code, stdout, stderr } = await applyObjects(objects, args);

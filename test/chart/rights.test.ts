@@ -68,7 +68,7 @@ describe.skipIf(tools.helm === undefined).each(["all namespaces", "one namespace
     if (folder) rmSync(folder, { recursive: true, force: true });
   });
 
-  test("the controller does everything that it does for an ApiToken, and is refused nothing", async () => {
+  test("the controller can do everything for an ApiToken, without a single refusal", async () => {
     await tenant.apply("life", { owner: "alice", duration: "1h" });
     await untilReady(tenant, "life");
     const first = readToken(await tenant.getSecret("life"));
@@ -168,7 +168,7 @@ describe.skipIf(tools.helm === undefined).each(["all namespaces", "one namespace
     expect(await mayI(verb, resource)).toBe(false);
   });
 
-  test.skipIf(isNamespaced)("it may look everywhere", async () => {
+  test.skipIf(isNamespaced)("it may read everywhere", async () => {
     for (const resource of ["secrets", "apitokens.apitoken.dev"]) {
       for (const verb of ["list", "watch", "patch"]) expect(await mayI(verb, resource)).toBe(true);
     }

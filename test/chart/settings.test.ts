@@ -72,8 +72,8 @@ describe.skipIf(tools.helm === undefined)("the programs read", () => {
   });
 });
 
-describe.skipIf(tools.helm === undefined)("of what the cluster has the chart makes", () => {
-  test("the CRDs as they are, kept when the release goes", async () => {
+describe.skipIf(tools.helm === undefined)("the chart creates", () => {
+  test("the CRDs unchanged, and keeps them when the release is removed", async () => {
     const crds = (await renderChart(DEV)).filter(({ kind }) => kind === "CustomResourceDefinition");
     const ours = Object.values(buildCrds()) as unknown as { metadata: { name: string }; spec: object }[];
     expect(crds.map(({ metadata, spec }) => [metadata.name, spec]).sort()).toEqual(
@@ -82,7 +82,7 @@ describe.skipIf(tools.helm === undefined)("of what the cluster has the chart mak
     for (const { metadata } of crds) expect(metadata.annotations).toEqual({ "helm.sh/resource-policy": "keep" });
   });
 
-  test("no CRDs, and none kept, where that is said", async () => {
+  test("no CRDs, and keeps none, if the values say so", async () => {
     const without = await renderChart({ ...DEV, crds: { enabled: false } });
     expect(without.filter(({ kind }) => kind === "CustomResourceDefinition")).toEqual([]);
     const unkept = await renderChart({ ...DEV, crds: { keep: false } });
@@ -91,7 +91,7 @@ describe.skipIf(tools.helm === undefined)("of what the cluster has the chart mak
     ).toBeUndefined();
   });
 
-  test("the default policy a hook at first, and then an object of the release", async () => {
+  test("the default policy as a hook first, and then as an object of the release", async () => {
     const first = findObject(await renderChart(DEV), "ApiTokenPolicy").metadata.annotations;
     expect(first).toMatchObject({ "helm.sh/hook": "post-install,post-upgrade", "meta.helm.sh/release-name": "tokens" });
     const later = findObject(await renderChart(DEV, { args: SERVED }), "ApiTokenPolicy").metadata;
@@ -99,7 +99,7 @@ describe.skipIf(tools.helm === undefined)("of what the cluster has the chart mak
     expect(later.labels).toMatchObject({ "app.kubernetes.io/managed-by": "Helm" });
   });
 
-  test("a cleanup that has no credentials of the API server, and is not repeated where that mends nothing", async () => {
+  test("a cleanup without credentials for the API server, which is not retried when a retry would not help", async () => {
     const cronJob = findObject(await renderChart(DEV), "CronJob");
     const pod = podOf(cronJob);
     expect(pod).toMatchObject({ automountServiceAccountToken: false, restartPolicy: "Never" });
@@ -112,7 +112,7 @@ describe.skipIf(tools.helm === undefined)("of what the cluster has the chart mak
     expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(30);
   });
 
-  test("a Postgres to try things out that no upgrade restarts as long as it has no disk", async () => {
+  test("a Postgres for trials that no upgrade restarts as long as it has no disk", async () => {
     const strategyWith = async (devPostgres: object) =>
       findObject(await renderChart({ devPostgres: { enabled: true, ...devPostgres } }), "StatefulSet").spec
         .updateStrategy;
@@ -120,7 +120,7 @@ describe.skipIf(tools.helm === undefined)("of what the cluster has the chart mak
     expect((await strategyWith({ persistence: { enabled: true } })).rollingUpdate).toEqual({ partition: 0 });
   });
 
-  test("no program's password a variable", async () => {
+  test("no password in a program's environment", async () => {
     for (const name of ["dev", "production", "everything"] as const) {
       const objects = await renderChart(parse(readValueSet(name)));
       const env = JSON.stringify(
@@ -137,7 +137,7 @@ describe.skipIf(tools.helm === undefined)("of what the cluster has the chart mak
     }
   });
 
-  test("each login's password visible to its own container alone", async () => {
+  test("each login's password visible only to its own container", async () => {
     const { spec } = findObject(await renderChart(parse(readValueSet("production"))), "Deployment").spec.template;
     const mountsOf = (name: string) =>
       [...spec.initContainers, ...spec.containers]

@@ -5,7 +5,7 @@ import { CHART, putValueRows, readValueRows } from "../support/chart/values-tabl
 
 const DEV = { devPostgres: { enabled: true } };
 
-test("the README's table says what values.yaml says", () => {
+test("the README's table matches values.yaml", () => {
   const readme = readFileSync(new URL("README.md", CHART), "utf8");
   expect(putValueRows(readme, readValueRows()), 'run "npm run chart:docs"').toBe(readme);
 });
@@ -44,7 +44,7 @@ function listPaths(part: Schema, above: readonly string[], rows: ReadonlySet<str
   return Object.entries(properties).flatMap(([name, child]) => listPaths(child, [...above, name], rows));
 }
 
-test("the schema and values.yaml know the same values", () => {
+test("the schema and values.yaml have the same values", () => {
   const rows = new Set(readValueRows().map(({ path }) => path));
   const paths = listPaths(schema, [], rows).filter((path) => path !== "global" && path !== "enabled");
   expect(paths.sort()).toEqual([...rows].sort());
@@ -115,11 +115,11 @@ describe.skipIf(tools.helm === undefined)("a value is refused, with its name, th
     expect(code).not.toBe(0);
   });
 
-  test("a parent chart's global values are none of them", async () => {
+  test("a parent chart's global values are accepted", async () => {
     expect(await runTemplate({ ...DEV, global: { region: "x" }, enabled: true })).toMatchObject({ code: 0 });
   });
 
-  test("the packaged chart has all that it renders from", async () => {
+  test("the packaged chart contains everything that it renders from", async () => {
     const list = await runTool(tools.helm ?? "", ["show", "crds", CHART_PATH]);
     expect(list.stdout.trim()).toBe(""); // Helm would never upgrade them there
   });

@@ -41,7 +41,7 @@ function withChecksum(body: string): string {
   return body + digits.padStart(6, "0");
 }
 
-test("bcrypt is for tokens from now on: those before it work on, rotations go over to it, a restart writes nothing", async () => {
+test("bcrypt applies to new tokens: earlier ones keep working, rotations switch to it, a restart writes nothing", async () => {
   const plain = await issueToken(cluster, "plain", { owner: "ann" });
   await restart(BCRYPT);
 
@@ -72,7 +72,7 @@ test("bcrypt is for tokens from now on: those before it work on, rotations go ov
   expect(tap.writes).toEqual([]);
 });
 
-test("a Secret with a bcrypt token is written anew from itself, and replaced when it was edited", async () => {
+test("a Secret with a bcrypt token is rewritten from its own values, and replaced if it was edited", async () => {
   const token = await issueToken(cluster, "moved", { owner: "cay" });
   expect(await algorithms("moved")).toEqual(["bcrypt"]);
   await cluster.patch("moved", { secret: { name: "moved-elsewhere" } });
@@ -93,7 +93,7 @@ test("a Secret with a bcrypt token is written anew from itself, and replaced whe
   expect(await verifies(cluster, databaseUrl, next)).toBe(true);
 });
 
-test("with the id of one token and the secret of another nothing is verified", async () => {
+test("the id of one token with the secret of another is not verified", async () => {
   const [one, two] = [
     await issueToken(cluster, "one", { owner: "dan" }),
     await issueToken(cluster, "two", { owner: "eve" }),

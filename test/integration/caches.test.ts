@@ -36,7 +36,7 @@ function emptyLists(transport: KubeTransport, collection: string): KubeTransport
   };
 }
 
-test("with a list of Namespaces that is wrongly empty the namespace's own policy still decides", async () => {
+test("after a wrongly empty list of Namespaces the namespace's own policy still decides", async () => {
   const strict = await connectCluster();
   const resources = createClusterResources(strict);
   await resources.applyPolicy("strict", { owners: ["nobody"] });
@@ -57,7 +57,7 @@ test("with a list of Namespaces that is wrongly empty the namespace's own policy
 test.each([
   ["ApiTokens", () => apiTokensPath(cluster.namespace)],
   ["Secrets", () => secretsPath(cluster.namespace)],
-])("a list of %s that is wrongly empty ends and replaces nothing", async (_, collection) => {
+])("a wrongly empty list of %s ends and replaces nothing", async (_, collection) => {
   const tap = createWriteTap();
   const controller = await startTestController(cluster, databaseUrl, {
     ...tap,

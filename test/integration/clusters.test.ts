@@ -49,7 +49,7 @@ test("two control planes on one database do not touch each other's rows", async 
   expect(await findRows(databaseUrl, "only-there")).toMatchObject([{ is_live: true }]);
 });
 
-test("an ApiToken restored into another cluster leaves the Secret from here alone, and gets a token of there", async () => {
+test("an ApiToken restored into another cluster leaves the restored Secret alone, and gets that cluster's token", async () => {
   const plaintext = await issueToken(here, "moved");
   const secret = await here.getSecret("moved");
   const { name, labels, annotations, ownerReferences } = secret?.metadata ?? {};

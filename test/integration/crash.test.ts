@@ -43,9 +43,9 @@ const SCENARIOS: readonly Scenario[] = [
     change: (name) => cluster.apply(name, { owner: "alice", duration: "9000h" }),
     end: "live",
   },
-  { sentence: "change of scopes", change: (name) => cluster.patch(name, { scopes: ["a:b"] }), end: "live" },
+  { sentence: "scopes changed", change: (name) => cluster.patch(name, { scopes: ["a:b"] }), end: "live" },
   {
-    sentence: "change of labels",
+    sentence: "labels changed",
     change: (name) => cluster.patch(name, { secret: { labels: { team: "a" } } }),
     end: "live",
   },
@@ -75,7 +75,7 @@ const SCENARIOS: readonly Scenario[] = [
     end: "rotated",
   },
   {
-    sentence: "change of templates",
+    sentence: "templates changed",
     change: (name) => cluster.patch(name, { secret: { data: { header: "Bearer ${token}" } } }),
     end: "live",
   },
@@ -105,7 +105,7 @@ const CASES = SCENARIOS.flatMap((scenario) =>
 );
 
 test.each(CASES)(
-  "$sentence: a $fault at any write leaves what heals, and then there is nothing left to write",
+  "$sentence: a $fault at any write heals, and then nothing is left to write",
   async ({ sentence, fault, ...scenario }) => {
     let reached = 0;
     for (let write = 1; write <= MOST_WRITES; write += 1) {

@@ -70,7 +70,7 @@ const secretVersions = async () =>
 /** A test's controller sees the OwnerBlocks that are named after its namespace. */
 const blockName = (name: string) => `${cluster.namespace}-${name}`;
 
-test("finds nothing where a controller leads and all is well", async () => {
+test("finds nothing if a controller leads and all is well", async () => {
   await withController(async () => {
     await issueToken(cluster, "well");
     const result = await doctor();
@@ -192,7 +192,7 @@ test("fixes nothing while another leads, and reports who does", async () => {
   expect({ rows: await allRows(), versions: await secretVersions() }).toEqual(before);
 });
 
-test("tells a Lease whose holder is gone, takes it to fix things, and gives it back", async () => {
+test("reports a Lease whose holder is gone, takes it to fix things, and gives it back", async () => {
   await withController(() => issueToken(cluster, "lost"));
   await cluster.kubectl(["delete", "secret", "lost"]);
   const lease = leaseOf("dead", new Date(Date.now() - 60_000), 3);
@@ -212,7 +212,7 @@ test("tells a Lease whose holder is gone, takes it to fix things, and gives it b
   expect(output).toBe("");
 });
 
-test("tells of keys that the keyring lacks, of a keyring that is gone, and of a schema that is not ours", async () => {
+test("reports keys that the keyring lacks, a missing keyring, and a schema that is not ours", async () => {
   await withController(() => issueToken(cluster, "keyed"));
   const find = async () => readReport(await doctor("-o", "json")).findings;
   await runAsSuperuser(databaseUrl, "update apitoken.tokens set key_id = 'p-lost'");
@@ -233,7 +233,7 @@ test("tells of keys that the keyring lacks, of a keyring that is gone, and of a 
   );
 });
 
-test("one finding for a namespace without a policy, however many ApiTokens wait there", async () => {
+test("a namespace without a policy is one finding, however many ApiTokens wait there", async () => {
   await cluster.kubectl(["label", "namespace", cluster.namespace, "apitoken-test-no-policy=true"]);
   await withController(async () => {
     for (const name of ["a", "b", "c"]) await cluster.apply(name, { owner: "alice" });
@@ -249,7 +249,7 @@ test("one finding for a namespace without a policy, however many ApiTokens wait 
   });
 });
 
-test("bad usage is 2, a database that is away is 1", async () => {
+test("exits with 2 for bad usage, and with 1 if the database is unavailable", async () => {
   expect(await doctor("--mend")).toMatchObject({ code: 2, stderr: expect.stringContaining("--mend") });
   expect(await doctor("-o", "yaml")).toMatchObject({ code: 2, stderr: expect.stringContaining("text or json") });
   const away = await runCommand(cluster, "postgres://nobody@127.0.0.1:1/nothing", ["doctor"]);

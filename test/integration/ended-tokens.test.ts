@@ -23,7 +23,7 @@ const USES = [
   ["never-used", null, null],
 ] as const;
 
-test("tokens count that were used within the hour after their end, by what had ended them", async () => {
+test("tokens that were used within the last hour, after their end, are counted by how they had ended", async () => {
   const url = await createTestDatabase();
   await insertTokenRows(url, [
     { prefix: "live", count: 1, expires: "1 day" },

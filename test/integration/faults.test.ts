@@ -103,7 +103,7 @@ const SCENARIOS: readonly Scenario[] = [
 ];
 
 test.concurrent.each(SCENARIOS)(
-  "$sentence: nothing is ended by mistake, and all heals without a restart",
+  "$sentence: nothing is ended by mistake, and everything heals without a restart",
   async ({ begin, untilFelt }) => {
     const world = await createFaultyWorld();
     try {

@@ -49,7 +49,7 @@ function aRow(name: string, rest: Partial<NewTokenRow> = {}): NewTokenRow {
   };
 }
 
-test("every write of an old epoch is refused, and changes nothing", async () => {
+test("every write with an old epoch is rejected, and changes nothing", async () => {
   const old = await raiseEpoch(db, clusterId, "first");
   const row = aRow("fenced");
   await issueToken(db, old, row, LIMIT);

@@ -22,8 +22,8 @@ afterAll(async () => {
 
 const readSecret = async (name: string) => readToken(await cluster.getSecret(name));
 
-describe("what anybody with a login of the database may do", () => {
-  test.each(["x", "null", "{}", '{"clusterId":1}'])("a notification of %j moves nothing", async (payload) => {
+describe("what anybody with a login for the database can do", () => {
+  test.each(["x", "null", "{}", '{"clusterId":1}'])("a notification of %j changes nothing", async (payload) => {
     await runAsSuperuser(databaseUrl, "select pg_notify('apitoken_changed', $1)", [payload]);
     await issueToken(cluster, `after-notify-${payload.length}`);
     expect(await readMetric(controller, "apitoken_leading")).toBe(1);
@@ -40,7 +40,7 @@ describe("what anybody with a login of the database may do", () => {
     expect(trail).toHaveLength(1);
   });
 
-  test("a row of which only the key's name was changed is noticed, and its token replaced", async () => {
+  test("a row of which only the key's id was changed is noticed, and its token replaced", async () => {
     const token = await issueToken(cluster, "wrong-key");
     await runAsSuperuser(databaseUrl, "update apitoken.tokens set key_id = 'p-unknown' where name = 'wrong-key'");
     await eventually(async () => expect(await readSecret("wrong-key")).not.toBe(token));
@@ -48,8 +48,8 @@ describe("what anybody with a login of the database may do", () => {
   });
 });
 
-describe("a Secret that the API server refuses", () => {
-  test("is told, with its field, tried ever more slowly, and leaves few traces", async () => {
+describe("a Secret that the API server rejects", () => {
+  test("is reported with its field, retried less and less often, and writes little", async () => {
     const webhook = await refuseSecrets("refused");
     await cluster.apply("refused", { owner: "alice" });
     await untilReason(cluster, "refused", "SecretRefused");
@@ -66,7 +66,7 @@ describe("a Secret that the API server refuses", () => {
     expect((await findRows(databaseUrl, "refused")).filter((row) => row.is_live)).toHaveLength(1);
   }, 60_000);
 
-  test("while it holds a token that works the ApiToken stays Ready, and says that it is not renewed", async () => {
+  test("while it holds a working token the ApiToken stays Ready, and shows that it is not renewed", async () => {
     const token = await issueToken(cluster, "not-renewed");
     const webhook = await refuseSecrets("not-renewed");
     await cluster.annotate("not-renewed", { "apitoken.dev/rotate-requested-at": "1" });
@@ -117,8 +117,8 @@ describe("a Secret that the API server refuses", () => {
   }
 });
 
-describe("a database that refuses the work", () => {
-  test("is told with its SQLSTATE on what is new and on what is to go, and heals", async () => {
+describe("a database that rejects the operation", () => {
+  test("is reported with its SQLSTATE on new ApiTokens and on those being deleted, and heals", async () => {
     await issueToken(cluster, "to-go");
     await runAsSuperuser(databaseUrl, "revoke update on apitoken.tokens from apitoken_controller");
     await runAsSuperuser(databaseUrl, "revoke insert on apitoken.tokens from apitoken_controller");
@@ -149,12 +149,12 @@ describe("what a user may write", () => {
     ],
     ["a key named ..", { owner: "alice", secret: { key: ".." } }, "must not be '.' or start with '..'"],
     ["a duration that no number holds", { owner: "alice", duration: "99999999999999h" }, "must be a Go duration"],
-  ])("%s is refused, with what is right", async (_, spec, message) => {
+  ])("%s is refused, with the correct form", async (_, spec, message) => {
     const error = await cluster.apply("wrong", spec).catch((cause: unknown) => cause);
     expect(String(error)).toContain(message);
   });
 
-  test("a status with an impossible revision and a wrong time does not hold the next token up", async () => {
+  test("a status with an impossible revision and a wrong time does not delay the next token", async () => {
     await issueToken(cluster, "lied-to");
     await cluster.transport.request(
       "PATCH",
@@ -169,7 +169,7 @@ describe("what a user may write", () => {
     await eventually(async () => expect((await cluster.get("lied-to"))?.status?.revision).toBe(2));
   });
 
-  test("after all of this nothing is left to do", async () => {
+  test("after all this, nothing is left to do", async () => {
     await eventually(() => isIdle(controller), { timeoutMs: 30_000 });
   });
 });

@@ -80,7 +80,7 @@ async function editRing(
   });
 }
 
-test("a rotation: old tokens go on working, new ones and all metadata go under the new keys, and then it is quiet", async () => {
+test("after a rotation old tokens keep working, new ones and all metadata use the new keys, and nothing more is written", async () => {
   const token = await issueToken(cluster, "kept", { owner: "alice", metadata: METADATA });
   const before = await keysOfRow("kept");
   const rotation = await keys("rotate", "--active-in", "0s");
@@ -109,7 +109,7 @@ test("a rotation: old tokens go on working, new ones and all metadata go under t
   expect(tap.writes).toEqual([]);
 });
 
-test("a standby takes the new keyring over as well", async () => {
+test("a standby adopts the new keyring, too", async () => {
   await issueToken(cluster, "before", { owner: "alice", metadata: METADATA });
   const standby = await startTestController(cluster, databaseUrl, QUICK);
   try {
@@ -128,19 +128,22 @@ test("a standby takes the new keyring over as well", async () => {
 test.each([
   ["pepper", "tokens hashed under"],
   ["encryption", "metadata encrypted under"],
-])("a controller without a key of kind %s that rows name does not start, and says what to do", async (kind, fault) => {
-  await issueToken(cluster, "orphaned", { owner: "alice", metadata: METADATA });
-  await controller?.stop();
-  controller = undefined;
-  const field = kind === "pepper" ? "peppers" : "encryption";
-  await editRing((json) => {
-    json[field] = [{ id: "another", secret: Buffer.alloc(32, 9).toString("base64") }];
-  });
-  const { finished } = await startTestController(cluster, databaseUrl, QUICK);
-  await expect(finished).rejects.toThrow(new RegExp(`${fault} "[pe]-.*restore the keyring's Secret`));
-});
+])(
+  "a controller without a key of kind %s that rows name does not start, and its error has the remedy",
+  async (kind, fault) => {
+    await issueToken(cluster, "orphaned", { owner: "alice", metadata: METADATA });
+    await controller?.stop();
+    controller = undefined;
+    const field = kind === "pepper" ? "peppers" : "encryption";
+    await editRing((json) => {
+      json[field] = [{ id: "another", secret: Buffer.alloc(32, 9).toString("base64") }];
+    });
+    const { finished } = await startTestController(cluster, databaseUrl, QUICK);
+    await expect(finished).rejects.toThrow(new RegExp(`${fault} "[pe]-.*restore the keyring's Secret`));
+  },
+);
 
-test("a key in waiting is used by nothing before its time, and by everything from then on", async () => {
+test("a coming key is not used before its time, and always used from then on", async () => {
   await issueToken(cluster, "early", { owner: "alice", metadata: METADATA });
   const before = await keysOfRow("early");
   await keys("rotate", "--active-in", "4s");
@@ -155,7 +158,7 @@ test("a key in waiting is used by nothing before its time, and by everything fro
   expect(coming.activeFrom?.getTime()).toBeLessThanOrEqual(now.getTime());
 });
 
-test("a key is removed when no row that works names it, and not before", async () => {
+test("a key can be removed once no working token's row names it, and not before", async () => {
   const token = await issueToken(cluster, "held", { owner: "alice", metadata: METADATA });
   const { pepper, encryption } = await keysOfRow("held");
   expect(await keys("remove", pepper)).toMatchObject({ code: 3, stderr: expect.stringContaining("current") });
@@ -199,7 +202,7 @@ test("a key is removed when no row that works names it, and not before", async (
   expect(await verifies(cluster, databaseUrl, last)).toBe(true);
 });
 
-test("only one kind is rotated where only one is asked for, and what else the Secret holds stays", async () => {
+test("only the requested kind is rotated, and everything else in the Secret stays", async () => {
   await issueToken(cluster, "any");
   await editRing((json) => Object.assign(json, { note: "kept" }));
   expect(await keys("rotate", "--kind", "encryption")).toMatchObject({ code: 0 });

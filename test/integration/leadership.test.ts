@@ -43,7 +43,7 @@ async function expectAllWell(names: readonly string[]): Promise<void> {
   }
 }
 
-test("of two replicas one leads; a graceful stop hands over within a second", async () => {
+test("one of two replicas leads; a graceful stop hands over within a second", async () => {
   const [first, second] = await startTwo("handover");
   expect(await isLeading(second)).toBe(false);
   const startedAtMs = performance.now();
@@ -85,7 +85,7 @@ test("a leader that is stopped past its lease and comes back writes nothing more
   await expectAllWell(names);
 });
 
-test("kill -9 of the leader in the middle of its work, again and again, loses and doubles nothing", async () => {
+test("kill -9 of the leader in the middle of its work, again and again, loses nothing and does nothing twice", async () => {
   const names: string[] = [];
   for (let round = 0; round < 4; round += 1) {
     const replica = await startControllerProcess(cluster, databaseUrl, "victim"); // the same name: no wait for its lease

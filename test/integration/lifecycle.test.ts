@@ -44,7 +44,7 @@ async function editSecret(name: string, data: object): Promise<void> {
 }
 
 describe("issuing", () => {
-  test("an owner alone gives, within a second, a Secret whose token the row's hash fits, for 30 days", async () => {
+  test("with only an owner, a Secret with a valid token for 30 days exists within a second", async () => {
     const appliedAtMs = performance.now();
     const token = await issue("alone", { owner: "alice" });
     expect(performance.now() - appliedAtMs).toBeLessThan(1_000);
@@ -95,14 +95,14 @@ describe("issuing", () => {
     );
   });
 
-  test("a fixed end is kept to the second", async () => {
+  test("a fixed end is exact to the second", async () => {
     const expiresAt = new Date(Math.ceil(Date.now() / 1_000) * 1_000 + 3_600_000);
     await issue("fixed", { owner: "alice", expiresAt: expiresAt.toISOString() });
     const [row] = await findRows(databaseUrl, "fixed");
     expect(row?.expires_at).toEqual(expiresAt);
   });
 
-  test("a fixed end that has passed gives no token, and says so", async () => {
+  test("a fixed end that has passed yields no token, and the status says why", async () => {
     await cluster.apply("past", { owner: "alice", expiresAt: "2020-01-01T00:00:00Z" });
     await reason("past", "Expired");
     expect(await findRows(databaseUrl, "past")).toEqual([]);
@@ -115,7 +115,7 @@ describe("issuing", () => {
     expect(await findRows(databaseUrl, "short")).toMatchObject([{ is_live: false }]);
   });
 
-  test("Secret name, key, labels and annotations are as the spec says, and follow it", async () => {
+  test("the Secret's name, key, labels and annotations follow the spec", async () => {
     const token = await issueInto("decorated", "custom", {
       owner: "alice",
       secret: { name: "custom", key: "API_KEY", labels: { team: "a", tier: "x" }, annotations: { note: "hello" } },
@@ -169,7 +169,7 @@ describe("changing", () => {
     expect(await findRows(databaseUrl, name)).toMatchObject([{ revision: 1, is_live: true }]);
   });
 
-  test("templates fill further keys, change in place, and an edited value is put right without a new token", async () => {
+  test("templates fill extra keys and change in place, and an edited value is corrected without a new token", async () => {
     const token = await issue("templated", { owner: "alice", secret: { data: { header: "Bearer ${token}" } } });
     const readKey = async (key: string) => readToken(await cluster.getSecret("templated"), key);
     expect(await readKey("header")).toBe(`Bearer ${token}`);
@@ -183,7 +183,7 @@ describe("changing", () => {
     expect(await findRows(databaseUrl, "templated")).toHaveLength(1);
   });
 
-  test("onDelete: Retain leaves the Secret, but not a token that works", async () => {
+  test("onDelete: Retain leaves the Secret, but revokes the token", async () => {
     const token = await issue("retained", { owner: "alice", secret: { onDelete: "Retain" } });
     await cluster.delete("retained");
     await eventually(async () => expect(await cluster.get("retained")).toBeUndefined());
@@ -193,7 +193,7 @@ describe("changing", () => {
     expect(await verifies(cluster, databaseUrl, token)).toBe(false);
   });
 
-  test("while suspended nothing is repaired, and afterwards it is", async () => {
+  test("while suspended nothing is repaired, but afterwards it is", async () => {
     await issue("suspended", { owner: "alice" });
     await cluster.patch("suspended", { suspend: true });
     await reason("suspended", "Suspended");
@@ -238,7 +238,7 @@ describe("the Secret", () => {
     },
   );
 
-  test("that somebody made immutable is replaced whole when the token rotates", async () => {
+  test("that somebody made immutable is replaced as a whole when the token rotates", async () => {
     const token = await issue("immutable", { owner: "alice" });
     await cluster.transport.request("PATCH", `/api/v1/namespaces/${cluster.namespace}/secrets/immutable`, {
       contentType: "application/merge-patch+json",
@@ -248,7 +248,7 @@ describe("the Secret", () => {
     await eventually(async () => expect(readToken(await cluster.getSecret("immutable"))).not.toBe(token));
   });
 
-  test("that lost its label and owner is still known by its token, and gets them back", async () => {
+  test("that lost its label and owner is recognised by its token, and gets them back", async () => {
     const token = await issue("unlabelled", { owner: "alice" });
     await cluster.transport.request("PATCH", `/api/v1/namespaces/${cluster.namespace}/secrets/unlabelled`, {
       contentType: "application/merge-patch+json",
@@ -262,7 +262,7 @@ describe("the Secret", () => {
     });
   });
 
-  test("of the same name that is not ours is never changed, and once it is gone the token comes", async () => {
+  test("of the same name that is not ours is never changed, and once it is gone the token is written", async () => {
     const body = { metadata: { name: "foreign" }, data: { token: Buffer.from("theirs").toString("base64") } };
     const path = `/api/v1/namespaces/${cluster.namespace}/secrets`;
     const before = await cluster.transport.request<{ metadata: { resourceVersion: string } }>("POST", path, { body });
@@ -333,7 +333,7 @@ function deleteSecret(name: string): Promise<unknown> {
 }
 
 describe("ending", () => {
-  test("revoked: true kills the token, removes the Secret, and is final and audited", async () => {
+  test("revoked: true revokes the token, deletes the Secret, and is final and audited", async () => {
     const token = await issue("revoked", { owner: "alice" });
     await cluster.patch("revoked", { revoked: true, revocationReason: "laptop lost" });
     await reason("revoked", "RevokedBySpec");
@@ -347,7 +347,7 @@ describe("ending", () => {
     await expect(cluster.patch("revoked", { revoked: false })).rejects.toMatchObject({ code: 422 });
   });
 
-  test("kubectl delete: the row is revoked and audited, Secret and object are gone", async () => {
+  test("kubectl delete: the row is revoked and audited, and Secret and object are gone", async () => {
     const token = await issue("deleted", { owner: "alice" });
     expect(await cluster.kubectl(["delete", "apitoken", "deleted", "--timeout=10s"])).toMatchObject({ code: 0 });
     expect(await cluster.get("deleted")).toBeUndefined();
@@ -359,7 +359,7 @@ describe("ending", () => {
     ]);
   });
 
-  test("a row that is revoked with SQL is noticed at once, and a new token takes its place", async () => {
+  test("a row that is revoked with SQL is noticed at once, and a new token replaces it", async () => {
     const token = await issue("by-sql", { owner: "alice" });
     await runAsSuperuser(
       databaseUrl,

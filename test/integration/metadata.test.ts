@@ -22,7 +22,7 @@ afterAll(async () => {
   await cluster?.close();
 });
 
-test("metadata is told to those who verify the token, and follows the spec in place", async () => {
+test("metadata is returned to whoever verifies the token, and follows the spec in place", async () => {
   const token = await issueToken(cluster, "followed", { owner: "ann", metadata: METADATA });
   expect((await verify(cluster, databaseUrl, token))?.metadata).toEqual(METADATA);
 
@@ -44,7 +44,7 @@ test("metadata is told to those who verify the token, and follows the spec in pl
   expect(readToken(await cluster.getSecret("followed"))).toBe(token);
 });
 
-test("the next token has it as well", async () => {
+test("the next token has it, too", async () => {
   const token = await issueToken(cluster, "next", { owner: "bea", metadata: METADATA });
   await cluster.annotate("next", { "apitoken.dev/rotate-requested-at": "2026-01-01T00:00:00Z" });
   const next = await eventually(async () => {
@@ -87,7 +87,7 @@ test("only ciphertext is in the database, and nothing of it in the audit trail",
   expect(trail?.text).toContain("metadataKeyId");
 });
 
-test("metadata that was exchanged, damaged or made unreadable in the database is written anew", async () => {
+test("metadata that was swapped, damaged or made unreadable in the database is rewritten", async () => {
   const [first, second] = [
     await issueToken(cluster, "first", { owner: "dan", metadata: { who: "first" } }),
     await issueToken(cluster, "second", { owner: "eve", metadata: { who: "second" } }),
@@ -103,7 +103,7 @@ test("metadata that was exchanged, damaged or made unreadable in the database is
   );
 });
 
-test("what is converged is not written again, by a new controller either", async () => {
+test("what is converged is not written again, not even by a new controller", async () => {
   await issueToken(cluster, "quiet", { owner: "fay", metadata: { b: "2", a: "1" } });
   await eventually(() => isIdle(controller));
   await controller.stop();

@@ -25,7 +25,7 @@ afterAll(async () => {
 
 const read = (line: string) => readMetric(controller, line);
 
-test("issues, rotations and revocations are counted by why, tokens by how they are", async () => {
+test("issues, rotations and revocations are counted by cause, and tokens by state", async () => {
   await issueToken(cluster, "kept");
   await cluster.annotate("kept", { "apitoken.dev/rotate-requested-at": "1" });
   await untilReason(cluster, "kept", "Rotated");
@@ -61,7 +61,7 @@ test("tokens that a block or a newer ApiToken ends are counted once", async () =
   await eventually(async () => expect(await read('apitoken_revocations_total{reason="Superseded"}')).toBe(1));
 });
 
-test("owners over the red lines, by the database's own count", async () => {
+test("owners over the limits, as counted by the database", async () => {
   const names = Array.from({ length: 11 }, (_, index) => `many-${index}`);
   for (const name of names) await cluster.apply(name, { owner: "hoarder" });
   for (const name of names) await untilReady(cluster, name);

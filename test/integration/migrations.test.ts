@@ -14,7 +14,7 @@ test("a schema from before the first release is refused with the remedy, and lef
   ]);
 });
 
-test("a schema that is up to date is left as it is", async () => {
+test("a schema that is up to date is not changed", async () => {
   expect(await migrate({ url: await createTestDatabase() })).toEqual([]);
 });
 

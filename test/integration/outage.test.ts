@@ -25,7 +25,7 @@ afterAll(async () => {
   await cluster?.close();
 });
 
-test("with Postgres gone a deletion waits and says why, and goes on by itself once it is back", async () => {
+test("while Postgres is down a deletion waits and shows why, and continues automatically once it is back", async () => {
   const token = await issueToken(cluster, "waits");
   const kept = await issueToken(cluster, "kept");
   const before = await cluster.get("kept");
@@ -54,7 +54,7 @@ test("with Postgres gone a deletion waits and says why, and goes on by itself on
   expect(await findRows(databaseUrl, "kept")).toHaveLength(1);
 });
 
-test("a controller that starts while Postgres is gone begins to work once it is back", async () => {
+test("a controller that starts while Postgres is down begins to work once it is back", async () => {
   const token = await issueToken(cluster, "later");
   await controller.stop();
   await postgres.pause();
@@ -68,7 +68,7 @@ test("a controller that starts while Postgres is gone begins to work once it is 
   expect(readToken(await cluster.getSecret("later"))).toBe(token);
 });
 
-test("connections that are cut in the middle of the work do no harm", async () => {
+test("connections that are cut in the middle of work do no harm", async () => {
   const names = Array.from({ length: 40 }, (_, index) => `cut-${index}`);
   const cutter = setInterval(() => void cutConnections(), 50);
   await Promise.all(names.map((name) => cluster.apply(name, { owner: "alice" })));

@@ -24,7 +24,7 @@ afterAll(async () => {
   await cluster?.close();
 });
 
-test("a block ends every token of the owner, issues none, and once lifted new ones come", async () => {
+test("a block ends every token of the owner and issues none; once it is lifted, new ones are issued", async () => {
   const names = ["blocked-a", "blocked-b", "blocked-c"];
   const tokens = [];
   for (const name of names) tokens.push(await issueToken(cluster, name, { owner: "mallory" }));
@@ -50,7 +50,7 @@ test("a block ends every token of the owner, issues none, and once lifted new on
   for (const token of tokens) expect(await verifies(cluster, databaseUrl, token)).toBe(false);
 });
 
-test("a block whose time lies ahead waits for it", async () => {
+test("a block whose time is in the future waits for it", async () => {
   const token = await issueToken(cluster, "leaving", { owner: "oscar" });
   const effectiveAt = new Date(Math.ceil(Date.now() / 1_000) * 1_000 + 3_000);
   await resources.applyBlock("oscar", { owner: "oscar", effectiveAt: effectiveAt.toISOString() });
@@ -71,7 +71,7 @@ test("a block that was deleted while no controller ran is lifted by the next", a
   await untilReady(cluster, "returning");
 });
 
-test("erase: the rows go at once, and the trail names a pseudonym instead", async () => {
+test("erase: the rows are deleted at once, and the trail names a pseudonym instead", async () => {
   await issueToken(cluster, "forgotten", { owner: "trent@example.com" });
   await cluster.patch("forgotten", { scopes: ["a:b"] });
   await eventually(async () => expect((await cluster.get("forgotten"))?.status?.effective?.scopes).toEqual(["a:b"]));

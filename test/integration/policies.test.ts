@@ -40,7 +40,7 @@ async function labelNamespace(labels: Readonly<Record<string, string | null>>): 
 }
 
 describe("a policy", () => {
-  test("gives the lifetime, and its name is told", async () => {
+  test("decides the lifetime, and its name is in the status", async () => {
     await resources.applyPolicy("short", { defaultDuration: "24h", maxDuration: "48h", maxTokensPerOwner: 10 });
     await issueToken(cluster, "default-life", { owner: "alice" });
     await issueToken(cluster, "clamped-life", { owner: "alice", duration: "72h" });
@@ -52,7 +52,7 @@ describe("a policy", () => {
     expect(conditionOf(await cluster.get("clamped-life"), "LifetimeClamped")?.message).toContain("48h");
   });
 
-  test("that is made stricter shortens what lives, at once", async () => {
+  test("that is made stricter shortens live tokens at once", async () => {
     await issueToken(cluster, "shortened", { owner: "bob" });
     await resources.applyPolicy("stricter", { defaultDuration: "1h", maxDuration: "1h", maxTokensPerOwner: 10 });
     await eventually(async () => expect((await statusOf("shortened"))?.effective?.duration).toBe("1h"));
@@ -78,7 +78,7 @@ describe("a policy", () => {
     },
   );
 
-  test("where none selects the namespace what lives, lives on, and nothing new is issued", async () => {
+  test("that is missing lets live tokens keep working, but nothing new is issued", async () => {
     const token = await issueToken(cluster, "kept", { owner: "dave" });
     await labelNamespace({ [NO_POLICY_LABEL]: "true" });
     await untilReason(cluster, "kept", "PolicyMissing");
@@ -134,7 +134,7 @@ describe("an owner's limit", () => {
     expect(conditionOf(await cluster.get("oldest"), "Ready")?.reason).toBe("Superseded");
   });
 
-  test("Reject: the newer ApiToken waits, and comes within a second of the older one's end", async () => {
+  test("Reject: the newer ApiToken waits, and gets its token within a second of the older one's end", async () => {
     await resources.applyPolicy("reject", { maxTokensPerOwner: 1, onLimit: "Reject" });
     await issueToken(cluster, "first", { owner: "grace" });
     await cluster.apply("waiting", { owner: "grace" });
@@ -152,7 +152,7 @@ describe("an owner's limit", () => {
     await untilReady(cluster, "rotating");
   });
 
-  test("that is lowered ends what is over it", async () => {
+  test("that is lowered ends the tokens above it", async () => {
     await resources.applyPolicy("three", { maxTokensPerOwner: 3 });
     for (const name of ["low-a", "low-b", "low-c"]) await issueToken(cluster, name, { owner: "ivan" });
     await resources.applyPolicy("three", { maxTokensPerOwner: 1 });

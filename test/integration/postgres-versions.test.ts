@@ -21,7 +21,7 @@ async function start(version: string): Promise<PostgresServer> {
   return postgres;
 }
 
-test.each(installed)("on Postgres %s migrations and cleanup do what they do elsewhere", async (version) => {
+test.each(installed)("on Postgres %s migrations and cleanup work as on any other version", async (version) => {
   const postgres = await start(version);
   const url = await postgres.createDatabase("tokens");
   expect((await migrate({ url })).length).toBeGreaterThan(0);

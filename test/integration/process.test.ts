@@ -113,7 +113,7 @@ test("SIGTERM while controller --migrate waits for another migration ends it", a
   await expectNoSchema(database.url);
 });
 
-test("SIGTERM while migrate waits for another migration ends it; that is no success", async () => {
+test("SIGTERM while migrate waits for another migration ends it, with a failure", async () => {
   const database = await createLockedDatabase();
   const env = { PATH: process.env.PATH, DATABASE_URL: database.url };
   const migrate = spawn(process.execPath, [MIGRATE], { env, stdio: ["ignore", "ignore", "pipe"] });
@@ -130,7 +130,7 @@ test("SIGTERM while migrate waits for another migration ends it; that is no succ
   await expectNoSchema(database.url);
 });
 
-test("SIGTERM that comes while the controller's parts are being made is not lost", async () => {
+test("SIGTERM during the controller's start is not lost", async () => {
   const signalEarly = `process.on("newListener", (event) => {
     if (event === "SIGTERM") process.nextTick(() => process.emit("SIGTERM", "SIGTERM"));
   })`;
@@ -164,7 +164,7 @@ test("SIGTERM while an API server does not answer the first call ends the contro
   await expectPromptEnd(controller, signalledAtMs);
 });
 
-test("SIGTERM while an API server does not answer ends controller keys; that is no success", async () => {
+test("SIGTERM while an API server does not answer ends controller keys, with a failure", async () => {
   const { KUBECONFIG, connected } = await startSilentServer();
   const keys = await launch(await createTestDatabase(), "keys", { KUBECONFIG }, ["keys", "status"]);
   await connected;
@@ -173,7 +173,7 @@ test("SIGTERM while an API server does not answer ends controller keys; that is 
   expect(keys.readLog()).toBe("controller: stopped by SIGTERM\n");
 });
 
-test("what no retry mends ends the leader in order: the reason as JSON, the Lease free, nothing after", async () => {
+test("an error that no retry fixes ends the leader in order: the reason as JSON, the Lease released, nothing after", async () => {
   const url = await createTestDatabase();
   const before = await startControllerProcess(cluster, url, "before");
   undo.push(() => before.dispose());

@@ -37,7 +37,7 @@ afterAll(async () => {
   await controlPlane?.stop();
 });
 
-test("whatever people do, at every quiet moment all is as it should be", async () => {
+test("after any operations, once the controller is idle, all invariants hold", async () => {
   const random = createRandom(seed);
   const resources = createClusterResources(cluster);
   const walk: Walk = {

@@ -58,7 +58,7 @@ async function untilSettled(name: string, revision: number): Promise<string> {
   return tokenOf(name);
 }
 
-test("the database is restored from yesterday's copy under a controller at work: nothing that was ended lives again", async () => {
+test("the database is restored from yesterday's copy under a running controller: no ended token is revived", async () => {
   const yesterday: Record<string, string> = {};
   for (const name of ["kept", "rotated", "twice", "revoked", "deleted", "leaked"]) {
     yesterday[name] = await issueToken(cluster, name);
@@ -136,7 +136,7 @@ describe("the cluster is restored from yesterday's etcd, and the database is ahe
   test.each([
     { sentence: "in the old token's overlap", isOver: false },
     { sentence: "after the old token's overlap", isOver: true },
-  ])("$sentence one new token takes the place of the one whose Secret was lost", async ({ isOver }) => {
+  ])("$sentence one new token replaces the one whose Secret was lost", async ({ isOver }) => {
     const first = await issueToken(cluster, "back");
     const before = { secret: await secretOf("back"), status: (await cluster.get("back"))?.status };
     const second = await rotate("back", "one", 2);
@@ -154,7 +154,7 @@ describe("the cluster is restored from yesterday's etcd, and the database is ahe
     expect(await findRows(databaseUrl, "back")).toHaveLength(2);
   });
 
-  test("an ApiToken that was deleted since and is back gets a new token; the old one stays dead", async () => {
+  test("an ApiToken that was deleted and is restored gets a new token; the old one stays dead", async () => {
     const old = await issueToken(cluster, "undead");
     await untilIdle();
     await controller.stop();
@@ -168,12 +168,12 @@ describe("the cluster is restored from yesterday's etcd, and the database is ahe
   });
 });
 
-describe("Secret and row, changed by hand together", () => {
+describe("a Secret and its row, both changed by hand", () => {
   const SECRETS = ["kept", "edited", "deleted"] as const;
   const ROWS = ["kept", "revoked", "deleted"] as const;
   const CASES = SECRETS.flatMap((secret) => ROWS.map((row) => ({ secret, row, name: `secret-${secret}-row-${row}` })));
 
-  test("each comes out with one live token, with no more than one new one, and without any that was ended", async () => {
+  test("each ends up with one live token, at most one of them new, and none of them ended before", async () => {
     const old = new Map<string, string>();
     for (const { name } of CASES) old.set(name, await issueToken(cluster, name));
     await untilIdle();
@@ -217,7 +217,7 @@ describe("Secret and row, changed by hand together", () => {
     );
   });
 
-  test("a rotation that is asked for while a foreign Secret has the name issues no token", async () => {
+  test("a rotation that is requested while a foreign Secret has the name issues no token", async () => {
     await issueToken(cluster, "taken");
     await untilIdle();
     const path = secretsPath(cluster.namespace);

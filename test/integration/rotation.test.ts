@@ -38,7 +38,7 @@ async function age(name: string, interval: string): Promise<void> {
 }
 
 describe("rotation", () => {
-  test("a token is renewed at nine tenths of its life, the one before it lives on for the overlap", async () => {
+  test("a token is renewed at nine tenths of its life, and the previous one keeps working for the overlap", async () => {
     const first = await issueToken(cluster, "due", { owner: "alice" });
     const before = await statusOf("due");
     const lived = Date.parse(before?.renewAt ?? "") - Date.parse(before?.issuedAt ?? "");
@@ -87,7 +87,7 @@ describe("rotation", () => {
     expect(live.length).toBeLessThanOrEqual(2);
   }, 40_000);
 
-  test("a request by annotation is answered once, and status says which", async () => {
+  test("a request by annotation is handled once, and the status shows which", async () => {
     const first = await issueToken(cluster, "asked", { owner: "alice" });
     await cluster.annotate("asked", { [REQUEST]: "2026-11-21T10:00:00Z" });
     await untilRevision("asked", 2);
@@ -101,7 +101,7 @@ describe("rotation", () => {
     expect(await findRows(databaseUrl, "asked")).toHaveLength(2);
   });
 
-  test("of two requests in a row the second ends the first token at once: one current, one previous", async () => {
+  test("after two requests in a row, the second ends the first token at once: one current, one previous", async () => {
     const first = await issueToken(cluster, "twice", { owner: "alice" });
     await cluster.annotate("twice", { [REQUEST]: "1" });
     await untilRevision("twice", 2);
@@ -113,7 +113,7 @@ describe("rotation", () => {
     expect((await findRows(databaseUrl, "twice")).filter((row) => row.is_live)).toHaveLength(2);
   });
 
-  test("without rotation a token is said to expire soon, and then to have expired", async () => {
+  test("without rotation a token is first ExpiringSoon and then Expired", async () => {
     const token = await issueToken(cluster, "fixed", { owner: "alice", rotation: { policy: "Disabled" } });
     expect(conditionOf(await cluster.get("fixed"), "ExpiringSoon")).toBeUndefined();
     await age("fixed", "600 hours");
@@ -127,7 +127,7 @@ describe("rotation", () => {
     expect(await verifies(cluster, databaseUrl, token)).toBe(false);
   });
 
-  test("a token that nobody uses for too long is revoked, and comes back when it is asked for", async () => {
+  test("a token that is unused for too long is revoked, and a request issues a new one", async () => {
     const token = await issueToken(cluster, "idle", { owner: "alice", inactivityTimeout: "240h" });
     await age("idle", "241 hours");
     await cluster.patch("idle", { description: "look again" });
@@ -146,7 +146,7 @@ describe("rotation", () => {
     expect(await verifies(cluster, databaseUrl, await readSecret("idle"))).toBe(true);
   });
 
-  test("one that is used is not, and the last use is told", async () => {
+  test("a token that is used is not revoked, and the status shows its last use", async () => {
     await issueToken(cluster, "busy", { owner: "alice", inactivityTimeout: "240h" });
     await runAsSuperuser(databaseUrl, "update apitoken.tokens set last_used_at = now() where name = 'busy'");
     await age("busy", "241 hours");
@@ -156,8 +156,8 @@ describe("rotation", () => {
   });
 });
 
-describe("what SQL does to a row", () => {
-  test("an end that lies ahead is met by a successor before it comes", async () => {
+describe("a change made with SQL", () => {
+  test("that ends a token in the future gets it a successor in time", async () => {
     const token = await issueToken(cluster, "sql-ahead", { owner: "alice" });
     await runAsSuperuser(
       databaseUrl,
@@ -168,7 +168,7 @@ describe("what SQL does to a row", () => {
     expect((await findRows(databaseUrl, "sql-ahead"))[0]?.revocation_reason).toBe("audit");
   });
 
-  test("an end longer than allowed is put right, and told in the audit trail", async () => {
+  test("that extends a token beyond the maximum is corrected, and recorded in the audit trail", async () => {
     await issueToken(cluster, "sql-longer", { owner: "alice" });
     await runAsSuperuser(
       databaseUrl,
@@ -182,7 +182,7 @@ describe("what SQL does to a row", () => {
     expect(changes.map(({ actor }) => actor.split("/")[0])).toEqual(["postgres", "controller"]);
   });
 
-  test("a backup that brings a rotated row back does not bring its token back to life", async () => {
+  test("that brings back a rotated row from a backup does not revive its token", async () => {
     const first = await issueToken(cluster, "restored", { owner: "alice", rotation: { overlap: "0s" } });
     await cluster.annotate("restored", { [REQUEST]: "1" });
     await untilRevision("restored", 2);

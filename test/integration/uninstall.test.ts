@@ -88,7 +88,7 @@ test("uninstall --revoke ends every token of this cluster first; an operator tha
   });
 });
 
-test("uninstall revokes what was being deleted when the operator went", async () => {
+test("uninstall revokes what was being deleted when the operator was removed", async () => {
   let token = "";
   await withController(async () => {
     token = await issueToken(cluster, "leaving");
@@ -120,7 +120,7 @@ test("uninstall does nothing while a controller leads", async () => {
   });
 });
 
-test("with the CRDs all ApiTokens go and their tokens end; applied again, everything comes back", async () => {
+test("deleting the CRDs deletes all ApiTokens and ends their tokens; applied again, everything comes back", async () => {
   await withController(async (controller) => {
     const isReady = async () => (await fetch(`http://127.0.0.1:${controller.port}/readyz`)).ok;
     const token = await issueToken(cluster, "a");
@@ -139,7 +139,7 @@ test("with the CRDs all ApiTokens go and their tokens end; applied again, everyt
   }, EVERYWHERE);
 }, 120_000);
 
-test("a namespace that is deleted goes, and its tokens end", async ({ skip }) => {
+test("a namespace can be deleted, and its tokens end", async ({ skip }) => {
   skip(plane.controllerManager === undefined, "there is no kube-controller-manager, which empties namespaces");
   const system = cluster;
   const team = await connectCluster(plane.kubeconfigPath);
@@ -164,7 +164,7 @@ test("a namespace that is deleted goes, and its tokens end", async ({ skip }) =>
   }
 }, 90_000);
 
-test("a namespace that was deleted while no controller ran goes once one does", async ({ skip }) => {
+test("a namespace that was deleted while no controller ran is gone once one runs", async ({ skip }) => {
   skip(plane.controllerManager === undefined, "there is no kube-controller-manager, which empties namespaces");
   const team = await connectCluster(plane.kubeconfigPath);
   const run = () => startTestController(cluster, databaseUrl, { settings: EVERYWHERE });

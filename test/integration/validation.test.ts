@@ -83,7 +83,7 @@ describe("the API server refuses, naming the field and the remedy", () => {
     expect(code).toBe(1);
   });
 
-  test("a field that does not exist, already in kubectl", async () => {
+  test("a field that does not exist, even in kubectl", async () => {
     const manifest = {
       apiVersion: "apitoken.dev/v1alpha1",
       kind: "ApiToken",
@@ -111,7 +111,7 @@ describe("the API server takes", () => {
   });
 });
 
-test("every example is taken as it stands, and every refused one refused", async () => {
+test("every example is accepted unchanged, and every refused one is refused", async () => {
   const examples = fileURLToPath(new URL("../../examples/", import.meta.url));
   expect(await cluster.kubectl(["apply", "-f", examples])).toMatchObject({ code: 0 });
   for (const name of ["missing-owner", "two-lifetimes", "bad-scope", "changed-owner"]) {

@@ -142,7 +142,7 @@ describe("Postgres inlines the words, and an index finds the rows", () => {
     expect(plan).not.toMatch(CALL_OR_SCAN);
   });
 
-  test("what row-level security lets the cleanup delete", async () => {
+  test("row-level security lets the cleanup delete the right rows", async () => {
     const cleanup = openDatabase({ url, role: "apitoken_cleanup", actor: "test", maxConnections: 1 });
     try {
       const due = "expires_at <= now() - interval '8 days 12 hours'";

@@ -34,7 +34,7 @@ async function scrapeController(): Promise<Scrape> {
 const HOUR = 60;
 const DAY = 24 * HOUR;
 
-test.skipIf(!hasPromtool)("a cleanup that has never run, does not keep up, comes late", async () => {
+test.skipIf(!hasPromtool)("a cleanup that has never run, does not keep up, or is late", async () => {
   await insertTokenRows(url, [{ prefix: "first", count: 12_000, ...DUE.expired }]);
   const never = await scrapeController();
   await expectFiring(lasting(never, 37 * HOUR), ["ApiTokenCleanupNeverSucceeded"]);
@@ -53,7 +53,7 @@ test.skipIf(!hasPromtool)("a cleanup that has never run, does not keep up, comes
   await expectFiring(lasting(done, 37 * HOUR), ["ApiTokenCleanupNotSucceeding"]);
 });
 
-test.skipIf(!hasPromtool)("a cleanup that the cap refuses says of which table", async () => {
+test.skipIf(!hasPromtool)("a cleanup that the cap refuses names the table", async () => {
   await insertTokenRows(url, [
     { prefix: "many", count: 1_500, ...DUE.revoked },
     { prefix: "few", count: 10, ...KEPT.live },
@@ -76,41 +76,44 @@ test.skipIf(!hasPromtool)("a cleanup that the cap refuses says of which table", 
   expect((await runCleanup(url, ["--max-fraction", "1"])).exitCode).toBe(0);
 });
 
-test.skipIf(!hasPromtool)("a cleanup that fails on one table, and leaves what others refer to in another", async () => {
-  await execute(
-    url,
-    "create schema app",
-    "create table app.guarded (id integer primary key, expires_at timestamptz)",
-    "create function app.refuse() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$",
-    "create trigger refuse before delete on app.guarded for each row execute function app.refuse()",
-    "insert into app.guarded values (1, now() - interval '8 days')",
-    "create table app.held (id integer primary key, expires_at timestamptz)",
-    "insert into app.held select n, now() - interval '40 days' from generate_series(1, 10001) n",
-    "create table app.uses (held integer references app.held)",
-    "insert into app.uses select id from app.held",
-    "create index on app.uses (held)",
-    ...GRANT_APP,
-  );
-  const targets = ["app.guarded", "app.held"].map((table) => ({ table, expiresAt: "expires_at" }));
-  const config = writeConfig(JSON.stringify({ targets }));
-  expect((await runCleanup(url, ["--config", config, "--max-fraction", "1"])).exitCode).toBe(1);
-  const past = lasting(await scrapeController(), 70);
-  await expectFiring(past, ["ApiTokenCleanupFailed", "ApiTokenCleanupFallsBehind", "ApiTokenCleanupHoldsRows"]);
-  const rule = readAlerts().find(({ alert }) => alert === "ApiTokenCleanupFailed");
-  if (rule === undefined) throw new Error("there is no such alert");
-  await expectSaid(
-    past,
-    rule,
-    { table: "app.guarded" },
-    {
-      summary: "The last run of the cleanup failed",
-      description:
-        "The last run of the cleanup failed on app.guarded. What it deleted before that is in the audit trail, and the next run continues.",
-    },
-  );
-});
+test.skipIf(!hasPromtool)(
+  "a cleanup that fails on one table, and in another leaves rows that others refer to",
+  async () => {
+    await execute(
+      url,
+      "create schema app",
+      "create table app.guarded (id integer primary key, expires_at timestamptz)",
+      "create function app.refuse() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$",
+      "create trigger refuse before delete on app.guarded for each row execute function app.refuse()",
+      "insert into app.guarded values (1, now() - interval '8 days')",
+      "create table app.held (id integer primary key, expires_at timestamptz)",
+      "insert into app.held select n, now() - interval '40 days' from generate_series(1, 10001) n",
+      "create table app.uses (held integer references app.held)",
+      "insert into app.uses select id from app.held",
+      "create index on app.uses (held)",
+      ...GRANT_APP,
+    );
+    const targets = ["app.guarded", "app.held"].map((table) => ({ table, expiresAt: "expires_at" }));
+    const config = writeConfig(JSON.stringify({ targets }));
+    expect((await runCleanup(url, ["--config", config, "--max-fraction", "1"])).exitCode).toBe(1);
+    const past = lasting(await scrapeController(), 70);
+    await expectFiring(past, ["ApiTokenCleanupFailed", "ApiTokenCleanupFallsBehind", "ApiTokenCleanupHoldsRows"]);
+    const rule = readAlerts().find(({ alert }) => alert === "ApiTokenCleanupFailed");
+    if (rule === undefined) throw new Error("there is no such alert");
+    await expectSaid(
+      past,
+      rule,
+      { table: "app.guarded" },
+      {
+        summary: "The last run of the cleanup failed",
+        description:
+          "The last run of the cleanup failed on app.guarded. What it deleted before that is in the audit trail, and the next run continues.",
+      },
+    );
+  },
+);
 
-test.skipIf(!hasPromtool)("a controller that may not read what the cleanup has noted", async () => {
+test.skipIf(!hasPromtool)("a controller that may not read what the cleanup has recorded", async () => {
   await runAsSuperuser(url, "revoke select on apitoken.cleanup_runs from apitoken_controller");
   await expectFiring(lasting(await scrapeController(), 30), ["ApiTokenCleanupFiguresMissing"]);
 });

@@ -65,7 +65,7 @@ test.skipIf(!hasPromtool)("Prometheus reads every query of the dashboard", async
   await checkRules({ groups: [{ name: "dashboard", rules }] });
 });
 
-test.skipIf(!hasPromtool)("tokens that end soon because no policy selects their namespace any more", async () => {
+test.skipIf(!hasPromtool)("tokens that expire soon because no policy selects their namespace anymore", async () => {
   await issueToken(cluster, "week", { owner: "alice", duration: "100h" });
   await cluster.kubectl(["label", "namespace", cluster.namespace, `${NO_POLICY_LABEL}=`]);
   await untilReason(cluster, "week", "PolicyMissing");
@@ -75,7 +75,7 @@ test.skipIf(!hasPromtool)("tokens that end soon because no policy selects their 
   await untilReason(cluster, "week", "Issued");
 });
 
-test.skipIf(!hasPromtool)("a rotation that fails again and again until the token ends", async () => {
+test.skipIf(!hasPromtool)("a rotation that fails again and again until the token expires", async () => {
   const rotation = { renewBeforePercentage: 50 };
   await issueToken(cluster, "short", { owner: "alice", duration: "14s", rotation });
   await runAsSuperuser(databaseUrl, "revoke insert on apitoken.tokens from apitoken_controller");

@@ -6,7 +6,7 @@ import { eventually } from "../../support/eventually.ts";
 import { createFaultyWorld } from "../../support/faulty-world.ts";
 import { issueToken } from "../../support/resources.ts";
 
-test.skipIf(!hasPromtool)("a database, an API server and at last a controller that are gone", async () => {
+test.skipIf(!hasPromtool)("a database, an API server and finally a controller that are down", async () => {
   const world = await createFaultyWorld();
   try {
     const { controller, cluster, database, network } = world;

@@ -133,7 +133,7 @@ const scenario = fc.record({
   ),
 });
 
-test("whatever the pod's clock, the session's defaults, others' writes and kills: each row that went was due, and is in the trail", async () => {
+test("with any pod clock, session defaults, concurrent writes and kills, each deleted row was due and is in the trail", async () => {
   await fc.assert(
     fc.asyncProperty(scenario, async ({ shape, clockShiftMs, zone, isolation, sessions, kills }) => {
       const url = await createTestDatabase();
@@ -204,7 +204,7 @@ test("whatever the pod's clock, the session's defaults, others' writes and kills
   );
 }, 120_000);
 
-test("a pod's clock that is days off keeps a run from deleting anything", async () => {
+test("if the pod's clock is days off, a run deletes nothing", async () => {
   const url = await createTestDatabase();
   await fill(url, "timestamptz");
   const config = writeConfig("targets: [{ table: app.sessions, expiresAt: expires_at, retention: { expired: 30m } }]");

@@ -16,7 +16,7 @@ test.each([
     { APITOKEN_CLEANUP_RETENTION_EXPIRED: "week" },
     'APITOKEN_CLEANUP_RETENTION_EXPIRED is "week": must be a number',
   ],
-])("%j with %j is bad configuration, and the message says how to put it right", async (args, env, message) => {
+])("%j with %j is bad configuration, and the message explains how to correct it", async (args, env, message) => {
   const { exitCode, stderr, stdout } = await runCleanup("postgres://nobody@127.0.0.1:1/nothing", args, env);
   expect(exitCode).toBe(2);
   expect(stderr).toContain(message);
@@ -43,7 +43,7 @@ test.each<[string, () => string, string]>([
   expect(stderr).toContain(message);
 });
 
-test("a login that is no member of the role is bad configuration, and the message names the grant", async () => {
+test("a login that is not a member of the role is bad configuration, and the message has the grant", async () => {
   const url = new URL(await createTestDatabase());
   await runAsSuperuser(url.href, "create role stranger login password 'test'");
   const stranger = Object.assign(new URL(url), { username: "stranger", password: "test" });
@@ -59,7 +59,7 @@ test("a database without our schema fails the run, and the message names the rem
   expect(stderr).toContain('run "migrate" first');
 });
 
-test("a server that is not there fails the run", async () => {
+test("an unreachable server fails the run", async () => {
   const [port] = await findFreePorts(1);
   const { exitCode, stderr } = await runCleanup(`postgres://cleanup@127.0.0.1:${port}/tokens`);
   expect(exitCode).toBe(1);

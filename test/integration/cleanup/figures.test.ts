@@ -56,7 +56,7 @@ function keepOthers(before: string, sent: string): string {
     .join("");
 }
 
-test("a run's figures are pushed to the database's own group; stale groups of ours go, others stay", async () => {
+test("a run's figures are pushed to the database's own group; our stale groups are deleted, others stay", async () => {
   const old = { text: "", pushedAtMs: Date.now() - 15 * 86_400_000 };
   const groups = new Map([
     ["/base/metrics/job/apitoken_cleanup/instance/gone:5432:db", old],
@@ -92,7 +92,7 @@ test("a run's figures are pushed to the database's own group; stale groups of ou
   expect(second).toContain(`${success}\n`);
 });
 
-test("a Pushgateway that is not there costs a warning, and neither the run nor its exit code", async () => {
+test("an unreachable Pushgateway causes a warning, but does not fail the run", async () => {
   const [port] = await findFreePorts(1);
   const { exitCode, stderr } = await runCleanup(url, ["--config", writeConfig(TARGETS)], {
     APITOKEN_CLEANUP_PUSHGATEWAY_URL: `http://127.0.0.1:${port}/`,
@@ -104,7 +104,7 @@ test("a Pushgateway that is not there costs a warning, and neither the run nor i
   expect(stderr).toContain("cannot write the textfile");
 });
 
-test("the textfile is replaced whole, and nothing is left beside it; a dry run writes none", async () => {
+test("the textfile is replaced atomically, and nothing is left next to it; a dry run writes none", async () => {
   const config = writeConfig(TARGETS);
   const path = join(dirname(config), "cleanup.prom");
   const env = { APITOKEN_CLEANUP_TEXTFILE: path };
@@ -137,7 +137,7 @@ async function scrape(): Promise<(line: string) => number | undefined> {
 
 const DAY_SECONDS = 86_400;
 
-test("the controller exports backlog and age also when no run has ever been", async () => {
+test("the controller exports backlog and age even if there has never been a run", async () => {
   await insertTokens(url, [
     { prefix: "due", count: 7, ...DUE.expired },
     { prefix: "revoked", count: 5, ...DUE.revoked },
@@ -151,7 +151,7 @@ test("the controller exports backlog and age also when no run has ever been", as
   expect(read("last_run_timestamp_seconds")).toBeUndefined();
 });
 
-test("the controller exports what runs have noted: sums by table and reason, the last outcome, the cap", async () => {
+test("the controller exports what runs have recorded: sums by table and reason, the last outcome, the cap", async () => {
   const config = ["--config", writeConfig(TARGETS)];
   await insertTokens(url, [{ prefix: "due", count: 7, ...DUE.expired }]);
   await runCleanup(url, config);
@@ -183,7 +183,7 @@ test("the controller exports what runs have noted: sums by table and reason, the
   expect(bad('table_bytes{table="app.sessions",part="indexes"}')).toBeGreaterThan(0);
 });
 
-test("figures that cannot be read are not shown, and the reason is told", async () => {
+test("figures that cannot be read are not exported, and the reason is logged", async () => {
   await runCleanup(url, ["--config", writeConfig(TARGETS)]);
   await execute(url, "revoke select on apitoken.cleanup_runs from apitoken_controller");
   const db = openDatabase({ url, role: "apitoken_controller", actor: "test", maxConnections: 1 });

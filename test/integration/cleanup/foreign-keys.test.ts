@@ -12,7 +12,7 @@ beforeEach(async () => {
   await createSessions(url, 100);
 });
 
-test("rows that go with a deleted one are counted", async () => {
+test("rows that are deleted by a cascade are counted", async () => {
   await execute(
     url,
     "create table app.uses (session bigint references app.sessions on delete cascade)",
@@ -46,7 +46,7 @@ test.each(["restrict", "no action"])(
   },
 );
 
-test("ON DELETE SET NULL does as it says", async () => {
+test("ON DELETE SET NULL sets null", async () => {
   await execute(
     url,
     "create table app.logins (session bigint references app.sessions on delete set null)",
@@ -57,7 +57,7 @@ test("ON DELETE SET NULL does as it says", async () => {
   expect(await findAll(url, "select coalesce(session, 0) from app.logins")).toEqual(["0", "250"]);
 });
 
-test("one table that cannot be cleaned keeps none of the others from it", async () => {
+test("one table that cannot be cleaned does not keep the others from being cleaned", async () => {
   await execute(
     url,
     "create function app.refuse() returns trigger language plpgsql as $$ begin raise exception 'not this one'; end $$",

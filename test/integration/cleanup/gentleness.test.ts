@@ -12,7 +12,7 @@ beforeEach(async () => {
   url = await createTestDatabase();
 });
 
-test("--max-rows ends a run after so many rows with exit code 4, and the next one goes on", async () => {
+test("--max-rows ends a run after that many rows with exit code 4, and the next run continues", async () => {
   await createSessions(url, 5_000);
   const { exitCode, report } = await runCleanup(url, [...args(), "--max-rows", "1234"]);
   expect(exitCode).toBe(4);
@@ -22,7 +22,7 @@ test("--max-rows ends a run after so many rows with exit code 4, and the next on
   expect(await findAll(url, "select count(*) from app.sessions")).toEqual(["10000"]);
 });
 
-test("a run pauses while the server writes more WAL than it may, and says so", async () => {
+test("a run pauses while the server writes more WAL than allowed, and reports it", async () => {
   await createSessions(url, 20_000);
   const { exitCode, report } = await runCleanup(url, args(), {
     APITOKEN_CLEANUP_MAX_WAL_RATE: "1MiB",
@@ -95,7 +95,7 @@ test("a run pauses while a session waits for one of its locks", async () => {
   expect(report.targets[1]?.pausedMs["waiting sessions"]).toBeGreaterThan(0);
 });
 
-test("SIGTERM ends a run in the middle of a pause as well", async () => {
+test("SIGTERM also ends a run in the middle of a pause", async () => {
   await createSessions(url, 50_000);
   const program = startCleanup(url, args(), {
     APITOKEN_CLEANUP_MAX_WAL_RATE: "1KiB",

@@ -40,7 +40,7 @@ async function startAndMeet(args: readonly string[] = []): Promise<CleanupProgra
   return program;
 }
 
-test("kill -9 in the middle of a run loses nothing, and the next run goes on", async () => {
+test("kill -9 in the middle of a run loses nothing, and the next run continues", async () => {
   const program = await startAndMeet();
   program.process.kill("SIGKILL");
   expect((await program.ended).exitCode).toBeNull();
@@ -67,7 +67,7 @@ test("kill -9 in the middle of a run loses nothing, and the next run goes on", a
   ]);
 });
 
-test("SIGTERM ends a run between two batches with exit code 4, and it says what is left", async () => {
+test("SIGTERM ends a run between two batches with exit code 4, and the run reports what is left", async () => {
   const program = await startAndMeet(["-o", "json"]);
   program.process.kill("SIGTERM");
   const { exitCode, report } = await program.ended;
@@ -86,7 +86,7 @@ test("a deadline ends a run with exit code 4", async () => {
   expect(await findNames(url)).toHaveLength(DEAD + LIVE);
 });
 
-test("a connection that breaks ends the run with exit code 1 and what it had done; the next run goes on", async () => {
+test("a broken connection ends the run with exit code 1 and a report of what was done; the next run continues", async () => {
   const program = await startAndMeet(["-o", "json"]);
   await runAsSuperuser(
     url,
@@ -102,7 +102,7 @@ test("a connection that breaks ends the run with exit code 1 and what it had don
   expect(await findCleaned(url)).toHaveLength(DEAD);
 });
 
-test("two at once: the second says so, does nothing and ends well; a dry run may look on", async () => {
+test("of two runs at once, the second does nothing, says why and succeeds; a dry run may run next to it", async () => {
   const first = await startAndMeet();
   first.process.kill("SIGSTOP");
   const second = await runCleanup(url);
@@ -120,7 +120,7 @@ test("two at once: the second says so, does nothing and ends well; a dry run may
   expect(await findNames(url)).toHaveLength(LIVE);
 });
 
-test("a run in one database keeps none from running in another", async () => {
+test("a run in one database does not prevent a run in another", async () => {
   const elsewhere = await createTestDatabase();
   await insertTokens(elsewhere, [{ prefix: "dead", count: 10, ...DUE.revoked }]);
   const first = await startAndMeet();

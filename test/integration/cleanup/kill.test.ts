@@ -62,7 +62,7 @@ test.each<[Moment, string, boolean]>([
   ["while the server runs it", ", and the session with it", true],
   ["after it, before the answer arrives", "", false],
 ])(
-  "kill -9 at every batch, %s%s: trail, figures and rows agree, and the next run goes on",
+  "kill -9 at every batch, %s%s: trail, figures and rows agree, and the next run continues",
   async (moment, _also, endsSession) => {
     let batch = 1;
     for (; !(await runUntilBatch(batch, moment, endsSession)); batch += 1) {

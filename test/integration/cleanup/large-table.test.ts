@@ -6,7 +6,7 @@ import { execute, findAll, GRANT_APP, writeConfig } from "./team-table.ts";
 /** A row a block, and so a little more than 1 GiB: from there on a table is not read through for the sake of a few rows. */
 const ROWS = 132_000;
 
-test("of a large table the few dead rows are found through the indexes: it is neither read through nor counted", async () => {
+test("the few dead rows of a large table are found through indexes: it is neither scanned nor counted", async () => {
   const url = await createTestDatabase();
   await execute(
     url,

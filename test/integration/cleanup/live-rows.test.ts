@@ -59,7 +59,7 @@ async function write(client: pg.Client, { kind, pick, isRolledBack, holdMs }: Wr
   return isRolledBack ? [] : names;
 }
 
-test("whatever others do meanwhile, no row goes that is live or within its retention, and every other one does", async () => {
+test("during any concurrent writes, no row that is live or within its retention is deleted, and every other one is", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.array(aWrite, { minLength: 5, maxLength: 25 }), { minLength: 4, maxLength: 4 }),

@@ -29,7 +29,7 @@ beforeEach(async () => {
 
 afterEach(() => other.end());
 
-test("dead rows that another session has locked delay nobody, and go in the next run", async () => {
+test("dead rows that another session has locked delay nobody, and are deleted by the next run", async () => {
   const locked = ["dead-1", "dead-2500", "dead-5000"];
   await other.query("select from apitoken.tokens where name = any($1) for update", [locked]);
   const { exitCode, report } = await runCleanup(url, ["-o", "json"], { APITOKEN_CLEANUP_LOCK_TIMEOUT: "1h" });
@@ -43,7 +43,7 @@ test("dead rows that another session has locked delay nobody, and go in the next
   expect(await findCleaned(url)).toHaveLength(ROWS);
 });
 
-test("a token that is extended while the run is at it survives", async () => {
+test("a token that is extended during the run survives", async () => {
   await other.query("update apitoken.tokens set expires_at = now() + interval '1 day' where name = 'dead-7'");
   const program = runCleanup(url);
   await eventually(() => isTrue(url, "(select deleted from apitoken.cleanup_runs) > 0"));

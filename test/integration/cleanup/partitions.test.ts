@@ -68,7 +68,7 @@ test.each(["summary", "rows"])(
   },
 );
 
-test("the number of rows in the trail is what was counted, whatever the planner believes, and says from when it is", async () => {
+test("the number of rows in the trail is counted, not the planner's estimate, and has the time of the count", async () => {
   await asOwner(
     `${SESSIONS} partition by range (expires_at)`,
     ...PARTITIONS,
@@ -87,7 +87,7 @@ test("the number of rows in the trail is what was counted, whatever the planner 
   ).toEqual(["app.sessions_2001 100 true", "app.sessions_2002 40 true"]);
 });
 
-test("rows that come after the count, while the partition is being detached, are in the trail as well with audit rows", async () => {
+test("with audit rows, rows that arrive after the count, while the partition is being detached, are in the trail, too", async () => {
   await asOwner(`${SESSIONS} partition by range (expires_at)`, ...PARTITIONS, ROWS);
   const other = new pg.Client({ connectionString: url });
   await other.connect();
@@ -124,7 +124,7 @@ test.each([
   expect(await findAll(url, "select count(*) from app.sessions")).toEqual(["30"]);
 });
 
-test("where a trigger sees each row that goes, none goes unseen", async () => {
+test("if a trigger must see each deleted row, none is deleted without it", async () => {
   await asOwner(
     `${SESSIONS} partition by range (expires_at)`,
     ...PARTITIONS,
@@ -140,7 +140,7 @@ test("where a trigger sees each row that goes, none goes unseen", async () => {
   expect(await findAll(url, "select count(*) from app.seen")).toEqual(["170"]);
 });
 
-test("a partition goes whole only if --max-rows has room for all its rows", async () => {
+test("a partition is dropped whole only if --max-rows allows for all its rows", async () => {
   await asOwner(`${SESSIONS} partition by range (expires_at)`, ...PARTITIONS, ROWS);
   const { exitCode, report } = await runCleanup(url, ["--max-rows", "120", ...yaml()]);
   expect(exitCode).toBe(4);
@@ -152,7 +152,7 @@ test("a partition goes whole only if --max-rows has room for all its rows", asyn
   expect(await findAll(url, "select count(*) from app.sessions")).toEqual(["80"]);
 });
 
-test("a dry run says which partitions would go, and leaves them", async () => {
+test("a dry run shows which partitions would be dropped, and leaves them", async () => {
   await asOwner(`${SESSIONS} partition by range (expires_at)`, ...PARTITIONS, ROWS);
   const { report } = await runCleanup(url, ["--dry-run", ...yaml()]);
   expect(report.targets[1]?.partitions.dropped.map(({ name }) => name)).toEqual([
@@ -163,7 +163,7 @@ test("a dry run says which partitions would go, and leaves them", async () => {
   expect(await findAll(url, "select count(*) from app.sessions")).toEqual(["200"]);
 });
 
-test("beside a default partition the rows are deleted instead, and the report says why", async () => {
+test("next to a default partition the rows are deleted instead, and the report says why", async () => {
   await asOwner(
     `${SESSIONS} partition by range (expires_at)`,
     ...PARTITIONS,
@@ -182,7 +182,7 @@ test("beside a default partition the rows are deleted instead, and the report sa
   expect(await tables()).toHaveLength(5);
 });
 
-test("partitions below partitions go as well: of each branch what is wholly dead", async () => {
+test("partitions of partitions are dropped, too: in each branch what is entirely dead", async () => {
   await asOwner(
     `${SESSIONS} partition by list (tenant)`,
     "create table app.tenant_a partition of app.sessions for values in ('a') partition by range (expires_at)",
@@ -205,7 +205,7 @@ test("partitions below partitions go as well: of each branch what is wholly dead
 test.each([
   ["date", "'2002-01-01'", "'2101-01-01'", "'2001-06-01'", "now()::date + 1", ", timezone: UTC"],
   ["bigint", "1000000000", "5000000000", "990000000", "4102444800", ", epoch: seconds"],
-])("partitions by %s are told apart by the same rule", async (type, first, last, dead, live, setting) => {
+])("partitions by %s are distinguished by the same rule", async (type, first, last, dead, live, setting) => {
   await asOwner(
     `create table app.sessions (id integer, expires_at ${type}) partition by range (expires_at)`,
     `create table app.old partition of app.sessions for values from (minvalue) to (${first})`,
@@ -218,7 +218,7 @@ test.each([
   expect(await findAll(url, "select id from app.sessions")).toEqual(["2"]);
 });
 
-test("a partition that others use is left, half detached, and the next run finishes it", async () => {
+test("a partition in use is left half detached, and the next run finishes it", async () => {
   await asOwner(`${SESSIONS} partition by range (expires_at)`, ...PARTITIONS, ROWS);
   const other = new pg.Client({ connectionString: url });
   await other.connect();
@@ -287,7 +287,7 @@ test("what a person has begun to detach is left to that person", async () => {
   expect(await findAll(url, "select count(*) from app.sessions_2001")).toEqual(["100"]);
 });
 
-test("a partition that a run has noted and not detached is its owner's: detached some day, it is not dropped", async () => {
+test("a partition that a run has recorded but not detached belongs to its owner: if detached later, it is not dropped", async () => {
   await asOwner(`${SESSIONS} partition by range (expires_at)`, ...PARTITIONS, ROWS);
   await execute(
     url,

@@ -38,7 +38,7 @@ test("a run is refused on a standby", async () => {
   expect((await runCleanup(elsewhere.href, ["validate"])).exitCode).toBe(1);
 });
 
-test("a run pauses while a replica is behind, also while it applies nothing at all, and goes on when it has caught up", async () => {
+test("a run pauses while a replica is behind, even one that applies nothing at all, and continues when it has caught up", async () => {
   await execute(standby.url, "select pg_wal_replay_pause()");
   await eventually(() => isTrue(standby.url, "pg_get_wal_replay_pause_state() = 'paused'"));
   const program = startCleanup(url, args(), {

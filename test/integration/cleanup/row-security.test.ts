@@ -67,7 +67,7 @@ test.each([
   expect(await runAsSuperuser(url, "select * from apitoken.tokens order by id")).toEqual(before);
 });
 
-test("it is all that the cleanup needs", async () => {
+test("the role's rights are enough for the cleanup", async () => {
   const { exitCode, report } = await runCleanup(loginUrl, ["-o", "json"]);
   expect(exitCode).toBe(0);
   expect(report.targets[0]?.deleted).toMatchObject({ expired: 3, revoked: 3 });

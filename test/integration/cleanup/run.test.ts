@@ -17,7 +17,7 @@ const oneOfEach = (count: number) => KINDS.map(([prefix, times]) => ({ prefix, c
 const namesOf = (prefixes: readonly string[], count: number) =>
   prefixes.flatMap((prefix) => Array.from({ length: count }, (_, index) => `${prefix}-${index + 1}`)).sort();
 
-test("exactly the dead rows past their retention go, and each leaves its trace", async () => {
+test("exactly the dead rows past their retention are deleted, and each is in the audit trail", async () => {
   await insertTokens(url, oneOfEach(30));
   const { exitCode, report } = await runCleanup(url, ["-o", "json"]);
 
@@ -44,7 +44,7 @@ test("exactly the dead rows past their retention go, and each leaves its trace",
   expect(run?.targets).toEqual(JSON.parse(JSON.stringify(report.targets)));
 });
 
-test("the retentions are those that are set, and each counts from its own death", async () => {
+test("the configured retentions apply, and each counts from the row's own death", async () => {
   await insertTokens(url, [
     { prefix: "expired-before", count: 2, expires: "-61 minutes" },
     { prefix: "expired-after", count: 2, expires: "-59 minutes" },
@@ -123,7 +123,7 @@ test("more than the cap: refused with exit code 3, and nothing is deleted", asyn
   expect(await findNames(url)).toHaveLength(100);
 });
 
-test("a summary in the audit trail agrees with what went", async () => {
+test("a summary in the audit trail matches what was deleted", async () => {
   await insertTokens(url, oneOfEach(40));
   await runCleanup(url, [], { APITOKEN_CLEANUP_AUDIT: "summary" });
   const events = await runAsSuperuser<{ run: string; expired: number; revoked: number }>(
@@ -136,7 +136,7 @@ test("a summary in the audit trail agrees with what went", async () => {
   expect(await findCleaned(url)).toEqual([]);
 });
 
-test("without audit the run alone says how many went", async () => {
+test("without audit only the run's record says how many were deleted", async () => {
   await insertTokens(url, oneOfEach(40));
   await runCleanup(url, [], { APITOKEN_CLEANUP_AUDIT: "none" });
   expect(await runAsSuperuser(url, "select from apitoken.cleaned_batches")).toEqual([]);
@@ -172,7 +172,7 @@ test("the audit trail has partitions three months ahead, and none past its reten
   });
 });
 
-test("after a run that deleted much the table is vacuumed where the role may, and else the report says why not", async () => {
+test("after a run that deleted much, the table is vacuumed if the role may; otherwise the report says why not", async () => {
   const kinds = [
     { prefix: "dead", count: 10_000, ...DUE.expired },
     { prefix: "live", count: 5_000, ...KEPT.live },
@@ -190,7 +190,7 @@ test("after a run that deleted much the table is vacuumed where the role may, an
   expect(report.targets[0]?.vacuum).toBe("not permitted to this role; autovacuum will do it");
 });
 
-test("the rows of a large table go in several batches, and nobody is notified", async () => {
+test("the rows of a large table are deleted in several batches, and nobody is notified", async () => {
   await insertTokens(url, [
     { prefix: "dead", count: 30_000, ...DUE.expired },
     { prefix: "live", count: 30_000, ...KEPT.live },

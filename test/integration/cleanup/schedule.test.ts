@@ -27,7 +27,7 @@ test("it runs at each time; SIGTERM while it waits ends it with exit code 0", as
   ).toBe(true);
 });
 
-test("SIGTERM before the first time ends it at once", async () => {
+test("SIGTERM before the first run ends it at once", async () => {
   const program = startCleanup(url, ["--schedule", "0 0 1 1 *"]);
   let stderr = "";
   program.process.stderr?.on("data", (chunk) => (stderr += chunk));

@@ -11,7 +11,7 @@ beforeEach(async () => {
 
 const DEMO = "targets: [{ table: app.demo, expiresAt: expires_at, revokedAt: revoked_at, owner: user_id }]";
 
-test("stats: the table, the owners with the most rows and the red line, growth since the last run", async () => {
+test("stats shows the table, the owners with the most rows and the limits, and growth since the last run", async () => {
   await createSessions(url, 500);
   await execute(
     url,
@@ -53,7 +53,7 @@ test("stats: the table, the owners with the most rows and the red line, growth s
   expect(await findAll(url, "select count(*) from apitoken.cleanup_runs")).toEqual(["1"]);
 });
 
-test("times that no calendar has, and numbers that mean never, disturb nothing", async () => {
+test("impossible times, and infinite ones, do no harm", async () => {
   await execute(
     url,
     "create schema app",
@@ -78,7 +78,7 @@ test("times that no calendar has, and numbers that mean never, disturb nothing",
   expect(await findAll(url, "select id from app.numbers")).toEqual(["1"]);
 });
 
-test("demo-table makes a table with the share of dead rows that it was asked for, ready to be cleaned", async () => {
+test("demo-table creates a table with the requested share of dead rows, ready to be cleaned", async () => {
   const made = await runCleanup(url, ["demo-table", "app.demo", "--rows", "20000", "--dead", "0.25"]);
   expect(made.exitCode, made.stderr).toBe(0);
   expect(made.stdout).toContain("app.demo has 20,000 rows, about 25 % of them dead");
@@ -99,7 +99,7 @@ test("demo-table makes a table with the share of dead rows that it was asked for
   expect(again.stderr).toContain("app.demo exists already; name another");
 });
 
-test("demo-table --partitioned makes months, whose dead ones go whole when the role is a member of their owner", async () => {
+test("demo-table --partitioned creates months, and dead ones are dropped whole if the role is a member of their owner", async () => {
   await createAppOwner(url);
   const made = await runCleanup(url, ["demo-table", "app.demo", "--rows", "2000", "--dead", "0.5", "--partitioned"]);
   expect(made.exitCode, made.stderr).toBe(0);

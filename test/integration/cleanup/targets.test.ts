@@ -14,7 +14,7 @@ async function clean(yaml: string, ...args: string[]) {
   return runCleanup(url, ["-o", "json", "--config", writeConfig(yaml), ...args]);
 }
 
-test("a team's table is cleaned of what is past its retention, and the trail has each key", async () => {
+test("in a team's table rows past their retention are deleted, and the trail has each key", async () => {
   await createSessions(url, 500);
   await execute(url, "update app.sessions set revoked_at = now() - interval '25 hours' where id in (1100, 1200)");
   const { exitCode, report } = await clean(`
@@ -36,7 +36,7 @@ test("a team's table is cleaned of what is past its retention, and the trail has
   expect(found).toMatchObject({ run: report.runId, reason: "Revoked", actor: "cleanup", cleaned_at: expect.any(Date) });
 });
 
-test("an expiry of whatever type is read as it is meant", async () => {
+test("an expiry of any type is read as intended", async () => {
   const ways = [
     ["timestamptz", "now() + $1::interval", ""],
     ["timestamp", "(now() at time zone 'Asia/Tokyo') + $1::interval", "timezone: Asia/Tokyo"],
@@ -73,7 +73,7 @@ test("an expiry of whatever type is read as it is meant", async () => {
   }
 });
 
-test("a revocation may be told by a column of several types", async () => {
+test("a revocation column may have any of several types", async () => {
   const ways = [
     ["boolean", "is_active = false", "false", "true"],
     ["text", "is_active = 'it''s off'", "'it''s off'", "'on'"],
@@ -93,7 +93,7 @@ test("a revocation may be told by a column of several types", async () => {
   for (const [index] of ways.entries()) expect(await findAll(url, `select id from app.t${index}`)).toEqual(["2", "3"]);
 });
 
-test("with a comparison and a time both must say that a row was revoked", async () => {
+test("with a comparison and a time, a row is revoked only if both say so", async () => {
   await execute(
     url,
     "create schema app",
@@ -107,7 +107,7 @@ test("with a comparison and a time both must say that a row was revoked", async 
   expect(await findAll(url, "select id from app.t")).toEqual(["2", "3"]);
 });
 
-test("a table is cleaned under its name, whatever stands in it", async () => {
+test("a table is cleaned even if its name has special characters", async () => {
   const names = [
     ['app."Weird Table"', 'app."Weird Table"', '"Expires At"'],
     ['app."say ""hi"""', 'app."say ""hi"""', "expires"],
@@ -138,7 +138,7 @@ test("a table is cleaned under its name, whatever stands in it", async () => {
   expect(keys).toEqual(names.map(() => '[1, "x"]'));
 });
 
-test("what does not fit the database is an error that names it, and nothing at all is deleted", async () => {
+test("a target that does not fit the database is an error that names it, and nothing at all is deleted", async () => {
   await createSessions(url, 10);
   await execute(
     url,
@@ -172,7 +172,7 @@ test("what does not fit the database is an error that names it, and nothing at a
   expect(await findAll(url, "select count(*) from app.sessions")).toEqual(["30"]);
 });
 
-test("over the cap in one table nothing is deleted in any, and the message says which table and what to do", async () => {
+test("if one table exceeds the cap, nothing is deleted in any, and the message names the table and the remedy", async () => {
   await createSessions(url, 1_000);
   await execute(url, "delete from app.sessions where expires_at > now() - interval '7 days' and id % 50 <> 0");
   await execute(url, "create table app.other (id integer primary key, expires_at timestamptz)", ...GRANT_APP);

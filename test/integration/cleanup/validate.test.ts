@@ -14,7 +14,7 @@ beforeEach(async () => {
 const validate = (yaml: string, ...args: string[]) =>
   runCleanup(url, ["validate", "--config", writeConfig(yaml), ...args]);
 
-test("a configuration that fits: what a run would do, with which index, and nothing is written", async () => {
+test("a valid configuration shows what a run would do, with which index, and nothing is written", async () => {
   const { exitCode, stdout } = await validate("targets: [{ table: app.sessions, expiresAt: expires_at }]");
   expect(exitCode).toBe(0);
   expect(stdout).toContain("app.sessions\n  would delete 100 of 300 rows: expired for 7d; audit summary; key id\n");
@@ -28,7 +28,7 @@ test("a configuration that fits: what a run would do, with which index, and noth
   expect(written).toEqual({ rows: 300, runs: 0 });
 });
 
-test("a missing index is a warning with a command that mends it", async () => {
+test("a missing index is a warning with a command that fixes it", async () => {
   const yaml = "targets: [{ table: app.sessions, expiresAt: expires_at, revokedAt: revoked_at }]";
   const { exitCode, stdout } = await validate(yaml);
   expect(exitCode).toBe(0);
@@ -38,7 +38,7 @@ test("a missing index is a warning with a command that mends it", async () => {
   expect((await validate(yaml)).stdout).not.toContain("warning:");
 });
 
-test("what a run would be refused for is said beforehand", async () => {
+test("what a run would be refused for is reported in advance", async () => {
   await execute(url, "insert into app.sessions select n, 'x', '2001-01-01' from generate_series(1001, 9000) n");
   const { exitCode, stdout } = await validate("targets: [{ table: app.sessions, expiresAt: expires_at }]");
   expect(exitCode).toBe(0);

@@ -103,7 +103,7 @@ interface Lease {
 
 const readLease = () => cluster.transport.request<Lease>("GET", leasePath);
 
-test("one of two leads; when it stops, the other leads within a second", async () => {
+test("one of two candidates leads; when it stops, the other leads within a second", async () => {
   const a = stand("a");
   await eventually(() => a.isHeld());
   const b = stand("b");
@@ -119,7 +119,7 @@ test("one of two leads; when it stops, the other leads within a second", async (
   expect((await readLease()).spec).toMatchObject({ holderIdentity: "b", leaseTransitions: 1 });
 });
 
-test("of several, at most one holds the lease at any time, whoever is cut off the network", async () => {
+test("at most one of several holds the lease at any time, whichever is cut off from the network", async () => {
   const network = await Promise.all(Array.from({ length: 3 }, connectThroughProxy));
   const all = network.map(({ transport }, i) => stand(`candidate-${i}`, { transport }));
   let mostAtOnce = 0;
@@ -142,7 +142,7 @@ test("of several, at most one holds the lease at any time, whoever is cut off th
   expect(all.flatMap((candidate) => candidate.terms).length).toBeGreaterThanOrEqual(5);
 });
 
-test("a leader that was stopped by the system does not hold the lease when it wakes, and stands again", async () => {
+test("a leader that was stopped by the system does not hold the lease when it wakes, and becomes a candidate again", async () => {
   const child = spawn(
     process.execPath,
     [fileURLToPath(new URL("./lease-holder.ts", import.meta.url)), cluster.namespace, name, JSON.stringify(TIMES)],
@@ -170,7 +170,7 @@ test("a leader that was stopped by the system does not hold the lease when it wa
   await eventually(() => said.at(-1)?.isHeld === true && said.at(-1)?.terms === 2);
 });
 
-test("a lease that others label keeps its labels, and is not lost by it", async () => {
+test("a lease keeps labels that others set, and is not lost by them", async () => {
   const a = stand("a");
   await eventually(() => a.isHeld());
   for (let i = 0; i < 10; i += 1) {
@@ -183,7 +183,7 @@ test("a lease that others label keeps its labels, and is not lost by it", async 
   expect((await readLease()).metadata).toMatchObject({ labels: { touched: "9" } });
 });
 
-test("the duration that the holder has written counts, not the candidate's own", async () => {
+test("the duration written by the holder counts, not the candidate's own", async () => {
   const body = {
     metadata: { name, namespace: cluster.namespace },
     spec: { holderIdentity: "slow", leaseDurationSeconds: 4, renewTime: "2020-01-01T00:00:00.000000Z" },
@@ -208,7 +208,7 @@ test("a lease that someone deletes is not taken from a holder that others have s
   expect([a.terms.length, b.terms.length]).toEqual([1, 0]);
 });
 
-test("a leader whose work ends by itself gives the lease to others, and stands again after a while", async () => {
+test("a leader whose work ends releases the lease, and becomes a candidate again after a while", async () => {
   const a = stand("a", { lead: () => Promise.resolve() });
   await eventually(() => a.terms.length >= 1);
   const b = stand("b");

@@ -107,7 +107,7 @@ test("a collection is listed in pages and then followed", async () => {
   ]);
 });
 
-test("our own write, put into the store, is not reported again when the watch brings it", async () => {
+test("our own write, put into the store, is not reported again when the watch delivers it", async () => {
   await create("a");
   await reflect().synced;
   changes.length = 0;
@@ -119,7 +119,7 @@ test("our own write, put into the store, is not reported again when the watch br
   expect(changes).toEqual(["added last red"]);
 });
 
-test("a version that the server has forgotten (a real 410) leads to a new list; an object made anew is another", async () => {
+test("a version that the server no longer has (a real 410) leads to a new list; a recreated object is a new one", async () => {
   const stay = await cluster.apply("stays", { owner: "ann" });
   const gone = await cluster.apply("goes", { owner: "ann" });
   const before = await cluster.apply("again", { owner: "ann" });
@@ -157,7 +157,7 @@ test("a version that the server has forgotten (a real 410) leads to a new list; 
   expect(told.slice(3)).toEqual(later);
 });
 
-test("broken and silent networks are survived, and nothing is missed", async () => {
+test("broken and silent networks cause no missed event", async () => {
   const reasons = new Set<string>();
   await create("a");
   await reflect({ stallMs: 700, onRestart: (reason) => reasons.add(reason) }).synced;

@@ -36,7 +36,7 @@ test("hundreds of calls at once share at most 32 connections", async () => {
   expect(proxy.total).toBeGreaterThan(1);
 });
 
-test("refusals carry the server's code, reason and explanation", async () => {
+test("errors carry the server's code, reason and message", async () => {
   const body = { metadata: { name: "one" } };
   await transport.request("POST", path, { body });
   await expect(transport.request("POST", path, { body })).rejects.toMatchObject({ code: 409, reason: "AlreadyExists" });
@@ -45,7 +45,7 @@ test("refusals carry the server's code, reason and explanation", async () => {
   await expect(transport.request("POST", path, { body: bad })).rejects.toThrow(/422 Invalid: .*metadata.name/);
 });
 
-test("after a network has swallowed connections, the first call that fails is the last one", async () => {
+test("after a network has swallowed connections, only one call fails", async () => {
   const callAtOnce = () => Promise.allSettled(Array.from({ length: 4 }, () => transport.request("GET", path)));
   await callAtOnce();
   proxy.freeze("existing");
@@ -53,7 +53,7 @@ test("after a network has swallowed connections, the first call that fails is th
   expect((await callAtOnce()).map(({ status }) => status)).toEqual(Array(4).fill("fulfilled"));
 });
 
-test("a watch sees what happens from its version on, and its own end by the server", async () => {
+test("a watch sees what happens from its version on, and the server's end of it", async () => {
   const { metadata } = await transport.request<{ metadata: { resourceVersion: string } }>("GET", path);
   await transport.request("POST", path, { body: { metadata: { name: "watched" } } });
   await transport.request("DELETE", `${path}/watched`);
