@@ -25,7 +25,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** The failed checks of what these values render. */
+/** The failed checks for what these values render. */
 async function findFailures(name: "production" | "dev", options: RenderOptions = {}): Promise<Check[]> {
   const { stdout, code, stderr } = await runTemplate(parse(readValueSet(name)), options);
   expect(code, stderr).toBe(0);

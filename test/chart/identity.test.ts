@@ -9,7 +9,7 @@ const MUTATING = ["--api-versions", "admissionregistration.k8s.io/v1/MutatingAdm
 const RELEASE = "identity";
 const REQUESTER = "apitoken.dev/requested-by";
 
-/** A user as the API server may see one, by kubectl's flags for impersonation. */
+/** A user, as kubectl's flags for impersonation. */
 const as = (user: string, ...groups: string[]) => ["--as", user, ...groups.flatMap((group) => ["--as-group", group])];
 
 const ALICE = as("oidc:alice", "people");
@@ -17,7 +17,7 @@ const BOB = as("oidc:bob", "people");
 const GITOPS = as("system:serviceaccount:argocd:controller");
 const OFFICE = as("oidc:carol", "token-office");
 
-/** Installs policies for one namespace: the API server is other tests', too. */
+/** Installs policies for one namespace, because other tests share the API server. */
 async function install(cluster: TestCluster, policies: readonly Rendered[]): Promise<void> {
   const namespaceSelector = { matchLabels: { "kubernetes.io/metadata.name": cluster.namespace } };
   const narrowed = policies.map((object) =>
@@ -60,7 +60,7 @@ describe.skipIf(tools.helm === undefined)("with admission.identity", () => {
       "ValidatingAdmissionPolicyBinding",
     ]);
     await install(cluster, objects);
-    // Rights as the chart's own role gives them; the policies are about what RBAC cannot say.
+    // The rights of the chart's role; the policies are about what RBAC cannot express.
     const grant = ["create", "rolebinding", "everyone", "--clusterrole=cluster-admin"];
     const everyone = ["--group=system:authenticated"];
     expect(await cluster.kubectl([...grant, ...everyone])).toMatchObject({ code: 0 });

@@ -5,8 +5,9 @@ import { connectCluster, type TestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 
 /*
- * What RBAC lets the controller's account do to any Secret, the chart's policy narrows to the Secrets that it makes. That
- * the controller itself gets by with that is shown by rights.test.ts, and that the expressions have no faults by the e2e.
+ * What RBAC lets the controller's account do to any Secret, the chart's policy narrows to the Secrets that it makes.
+ * That the controller itself gets by with that is shown by rights.test.ts, and that the expressions have no faults by
+ * the e2e.
  */
 
 const RELEASE = `secrets-${randomBytes(3).toString("hex")}`;

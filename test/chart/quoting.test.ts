@@ -5,14 +5,17 @@ import { parse } from "yaml";
 import { applyText, CHART_PATH, readValueSet, runTemplate, tools, VALUE_SETS } from "../support/chart/helm.ts";
 import { connectCluster, type TestCluster } from "../support/cluster.ts";
 
-/* A name that YAML would read as a number, a boolean or null is as good as any other: every templated scalar states its type. */
+/*
+ * A name that YAML would read as a number, a boolean or null is as good as any other: every templated scalar states its
+ * type.
+ */
 
 const TEMPLATES = join(CHART_PATH, "templates");
 
-/** What stands before a value: `key: `, `- `, or both. */
+/** What precedes a value: `key: `, `- `, or both. */
 const BEFORE_VALUE = /^ *(?:- [\w./-]+: |- |[\w./-]+: )/;
 
-/** A template whose last function fixes the type, whatever the value. */
+/** A template whose last function fixes the type for any value. */
 const TYPED = /(?:\bquote|\btoJson|\btoYaml|\bint|\bint64|\bnindent \d+) -?\}\}\]?$|\{\{ to(?:Json|Yaml) [^}]*\}\}$/;
 
 function isUntyped(line: string): boolean {
@@ -43,7 +46,7 @@ async function ensureNamespace(name: string): Promise<void> {
   expect(code === 0 || output.includes("AlreadyExists"), output).toBe(true);
 }
 
-/** As text, so that kubectl reads it as helm would: what is a boolean or a number differs between YAML's versions. */
+/** As text, so that kubectl parses it as helm would: YAML's versions differ in what is a boolean or a number. */
 async function render(values: object, release: string, namespace: string): Promise<string> {
   const { code, stdout, stderr } = await runTemplate(values, { release, namespace });
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });

@@ -8,7 +8,7 @@ import { CHART } from "../support/chart/values-table.ts";
 test("the SQL in the chart's README creates sufficient logins on an unprepared server", async () => {
   const readme = readFileSync(new URL("README.md", CHART), "utf8");
   const sql = /```sql\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
-  const server = await startPostgres(); // its own: roles belong to the whole server
+  const server = await startPostgres(); // its own server, because roles belong to the whole server
   try {
     const url = await server.createDatabase("tokens");
     await runAsSuperuser(url, sql);

@@ -21,7 +21,7 @@ import { eventually } from "../support/eventually.ts";
 
 const MONITORING = "monitoring.coreos.com/v1";
 
-/** Kinds that the tests' API server does not have: those of the Prometheus operator, where its CRDs could not be had. */
+/** Kinds that the tests' API server lacks: those of the Prometheus operator, if its CRDs are not available. */
 const isForeign = ({ apiVersion }: Rendered) => tools.monitoringCrds === undefined && apiVersion === MONITORING;
 
 const MISSPELT_MONITORS = [
@@ -30,7 +30,7 @@ const MISSPELT_MONITORS = [
   { kind: "PrometheusRule", spec: { groups: [{ name: "a", rules: [{ alert: "A", expr: "1", fr: "5m" }] }] } },
 ].map((each) => ({ apiVersion: MONITORING, metadata: { name: "a" }, ...each }));
 
-/** Has the API server serve the kinds of the Prometheus operator, by its own CRDs. */
+/** Installs the Prometheus operator's CRDs in the API server. */
 async function installMonitoringCrds(folder: string): Promise<void> {
   const { code, output } = await cluster.kubectl(["apply", "--server-side", "-f", folder]);
   expect(code, output).toBe(0);

@@ -18,9 +18,9 @@ import { untilReady, untilReason } from "../support/resources.ts";
 
 const RELEASE = `rights-${randomBytes(3).toString("hex")}`;
 const ACCOUNT = `${RELEASE}-apitoken-operator`;
-const RIGHTS = /^(ServiceAccount|(Cluster)?Role(Binding)?|ValidatingAdmissionPolicy(Binding)?)$/; // what gives, and what takes away
+const RIGHTS = /^(ServiceAccount|(Cluster)?Role(Binding)?|ValidatingAdmissionPolicy(Binding)?)$/; // grants rights, or narrows them
 
-/** What a Secret of the controller's carries, whatever people have taken off. */
+/** What a Secret of the controller has again after people have removed it. */
 const MENDED = {
   labels: { "apitoken.dev/managed": "true" },
   annotations: { "apitoken.dev/token-id": expect.any(String) },
@@ -46,14 +46,14 @@ describe.skipIf(tools.helm === undefined).each(["all namespaces", "one namespace
     const objects = await renderChart(values, { namespace: home.namespace, release: RELEASE });
     rights = objects.filter(({ kind }) => RIGHTS.test(kind));
     expect(await applyObjects(rights)).toMatchObject({ code: 0, stderr: "" });
-    // An API server takes a moment to hear of a policy: from then on the account makes no Secret without the label.
+    // An API server takes a moment to apply a policy. From then on the account cannot create a Secret without the label.
     const as = `--as=system:serviceaccount:${home.namespace}:${ACCOUNT}`;
     const tryIt = () => tenant.kubectl(["create", "secret", "generic", "bare", "--dry-run=server", as]);
     await eventually(async () => expect((await tryIt()).output).toContain("lacks the label"));
     const { output: token } = await home.kubectl(["create", "token", ACCOUNT]);
     kubeconfigPath = join(folder, "kubeconfig");
     writeFileSync(kubeconfigPath, (await withToken(home, token.trim())) ?? "");
-    // One namespace of the tests' API server, whose other tests' ApiTokens are none of this controller's business.
+    // Only one namespace, because this controller must ignore the ApiTokens of other tests.
     controller = await startControllerProcess(home, databaseUrl, RELEASE, {
       KUBECONFIG: kubeconfigPath,
       APITOKEN_WATCH_NAMESPACES: tenant.namespace,
@@ -117,7 +117,7 @@ describe.skipIf(tools.helm === undefined).each(["all namespaces", "one namespace
     expect(result).toMatchObject({ code: 0, stdout: expect.stringContaining("added") });
   });
 
-  /** Whether the account may, by the API server's own word. */
+  /** Whether the account may, according to the API server. */
   async function mayI(verb: string, resource: string, namespace?: string): Promise<boolean> {
     const as = `system:serviceaccount:${home.namespace}:${ACCOUNT}`;
     const where = namespace === undefined ? [] : ["-n", namespace];
@@ -225,7 +225,7 @@ describe.skipIf(tools.helm === undefined)("the roles for people", () => {
         await renderChart({ devPostgres: { enabled: true } }, { namespace: cluster.namespace, release: RELEASE })
       ).filter(({ kind, metadata }) => kind === "ClusterRole" && /-(view|edit|policy-admin)$/.test(metadata.name));
       expect(roles).toHaveLength(3);
-      // What the controller-manager does with the labels, where there is one.
+      // A controller-manager, if there is one, aggregates roles by these labels.
       const into = `rbac.authorization.k8s.io/aggregate-to-${role}`;
       const rules = roles.filter(({ metadata }) => metadata.labels?.[into] === "true").flatMap(({ rules }) => rules);
       const verbs = new Set(rules.flatMap(({ resources, verbs }) => (resources.includes("apitokens") ? verbs : [])));

@@ -10,7 +10,7 @@ import { findObject, type Rendered, readValueSet, renderChart, tools, VALUE_SETS
 const DEV = { devPostgres: { enabled: true } };
 const SERVED = ["--api-versions", "apitoken.dev/v1alpha1/ApiTokenPolicy"];
 
-/** A container's variables; those whose value stands elsewhere have a plausible one. */
+/** A container's variables, with plausible values for those that come from elsewhere. */
 function readEnv({ env }: { env: { name: string; value?: string; valueFrom?: object }[] }): Record<string, string> {
   const elsewhere: Record<string, string> = { DATABASE_URL: "postgres://u@h/d", APITOKEN_NAMESPACE: "apitoken-system" };
   return Object.fromEntries(env.map(({ name, value }) => [name, value ?? elsewhere[name] ?? "from-a-secret"]));
@@ -37,7 +37,7 @@ describe.skipIf(tools.helm === undefined)("the programs read", () => {
     const objects = await renderChart(parse(readValueSet(name)));
     const known = Object.keys(controllerEnvironment.shape);
     const env = readEnv(containersOf(findObject(objects, "Deployment"))[0]);
-    // A file that only a pod has cannot be looked for here.
+    // A file that exists only in a pod cannot be read here.
     env.DATABASE_URL = env.DATABASE_URL?.replace(/sslrootcert=[^&]*&?|sslcert=[^&]*&?|sslkey=[^&]*&?/g, "") ?? "";
     expect(() => readControllerConfig(env)).not.toThrow();
     const ours = Object.keys(env).filter((variable) => variable.startsWith("APITOKEN_"));

@@ -35,7 +35,7 @@ afterAll(async () => {
   await cluster?.close();
 });
 
-/** The verbs that this user has, by resource, as the API server's own authorizer says. */
+/** The verbs that this user has, by resource, according to the API server's authorizer. */
 async function findRights(user: string): Promise<Record<string, string>> {
   const { output } = await cluster.kubectl(["auth", "can-i", "--list", "--no-headers", "--as", user]);
   const lines = output.split("\n").flatMap((line) => {

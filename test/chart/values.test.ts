@@ -36,7 +36,7 @@ const schema = JSON.parse(readFileSync(new URL("values.schema.json", CHART), "ut
 const resolve = (part: Schema): Schema =>
   part.$ref === undefined ? part : (schema.definitions[part.$ref.replace("#/definitions/", "")] as Schema);
 
-/** Every name that the schema allows at the places that it lists itself, down to where values.yaml's rows end. */
+/** Every name that the schema lists, down to the depth of the rows of values.yaml. */
 function listPaths(part: Schema, above: readonly string[], rows: ReadonlySet<string>): string[] {
   const path = above.join(".");
   const { properties } = resolve(part);

@@ -25,7 +25,7 @@ beforeAll(async () => {
 });
 afterAll(() => cluster?.close());
 
-/** A transport whose lists of a collection are empty, as a broken cache in front of the API server might give them. */
+/** A transport that returns empty lists of a collection, as a broken cache in front of the API server might. */
 function emptyLists(transport: KubeTransport, collection: string): KubeTransport {
   return {
     ...transport,
@@ -44,7 +44,7 @@ test("after a wrongly empty list of Namespaces the namespace's own policy still 
   const controller = await startTestController(strict, strictUrl, {
     wrapTransport: (transport) => emptyLists(transport, "/api/v1/namespaces"),
   });
-  // The tests' own policy would allow it: it is for all namespaces without a certain label.
+  // The shared policy would allow it, because it selects all namespaces without a certain label.
   await strict.apply("forbidden", { owner: "alice" });
   await untilReason(strict, "forbidden", "PolicyDenied");
   await eventually(() => isIdle(controller));
@@ -64,7 +64,7 @@ test.each([
     wrapTransport: (transport) => tap.wrapTransport(emptyLists(transport, collection())),
   });
   await eventually(() => isIdle(controller));
-  // Something real to do shows that it is at work, and not merely waiting.
+  // A real change shows that the controller is working and not just waiting.
   const name = `after-${collection().split("/").at(-1)}`;
   await cluster.apply(name, { owner: "alice" });
   await untilReady(cluster, name);

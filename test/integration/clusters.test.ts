@@ -35,7 +35,7 @@ test("two control planes on one database do not touch each other's rows", async 
   expect(new Set(rows.map((row) => row.cluster_id)).size).toBe(2);
   await issueToken(there, "only-there");
 
-  // A restart sweeps for rows without an ApiToken: those of the other cluster are none of its business.
+  // A restart looks for rows without an ApiToken. It must ignore those of the other cluster.
   await controllers[0]?.stop();
   controllers[0] = await startTestController(here, databaseUrl);
   const restarted = controllers[0];

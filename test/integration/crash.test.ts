@@ -7,7 +7,7 @@ import { eventually } from "../support/eventually.ts";
 import { createWriteTap, type Fault, type WriteTap } from "../support/faults.ts";
 import { type ClusterResources, createClusterResources } from "../support/policies.ts";
 
-/** The same replica, started again: it need not wait for its own lease to run out. */
+/** The same replica, started again, so that it need not wait for its own lease to expire. */
 const identity = "replica";
 
 let cluster: TestCluster;
@@ -29,7 +29,7 @@ interface Scenario {
   /** Whether the ApiToken exists before the change. */
   readonly isNew?: boolean;
   readonly end: "live" | "rotated" | "revoked" | "blocked" | "superseded" | "gone";
-  /** Where the token is in the end. */
+  /** The final state of the token. */
   readonly secretName?: (name: string) => string;
 }
 
@@ -97,7 +97,7 @@ const SCENARIOS: readonly Scenario[] = [
   { sentence: "delete", change: (name) => cluster.delete(name), end: "gone" },
 ];
 
-/** More writes than any scenario makes; the loop ends with the first k that is not reached. */
+/** More writes than any scenario makes; the loop ends at the first k that is not reached. */
 const MOST_WRITES = 15;
 
 const CASES = SCENARIOS.flatMap((scenario) =>
@@ -140,7 +140,7 @@ async function prepare(name: string, scenario: Pick<Scenario, "isNew" | "change"
   await scenario.change(name);
 }
 
-/** Runs a controller until it is dead, or has come to the scenario's end and is idle. */
+/** Runs a controller until it is dead, or has finished the scenario and is idle. */
 async function runUntilSettled(tap: WriteTap, name: string, scenario: Pick<Scenario, "end" | "secretName">) {
   await withController(tap, (controller) =>
     eventually(
@@ -172,7 +172,7 @@ async function expectEnd(name: string, { end, secretName }: Pick<Scenario, "end"
   const secret = await cluster.getSecret(secretName?.(name) ?? name);
   const resource = await cluster.get(name);
   if (end === "live" || end === "rotated") {
-    // A token whose end is set already is the previous one, in its overlap.
+    // A token whose end is already set is the previous one, in its overlap.
     const [current, ...others] = live.filter((row) => row.revoked_at === null);
     expect(others).toEqual([]);
     expect(live.length).toBeLessThanOrEqual(2);
@@ -201,7 +201,7 @@ async function expectEnd(name: string, { end, secretName }: Pick<Scenario, "end"
 
 const REASONS = { revoked: "RevokedBySpec", blocked: "OwnerBlocked", superseded: "Superseded" } as const;
 
-/** Creation times have whole seconds, and of one second the uid decides: here the row says that it is older. */
+/** Creation times are whole seconds, and within one second the uid decides. So this makes the row older. */
 async function makeOlder(name: string): Promise<void> {
   await runAsSuperuser(
     databaseUrl,

@@ -9,7 +9,10 @@ import { verifyToken } from "../../src/verifier/lookup.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { insertTokenRows, KEPT } from "../support/token-rows.ts";
 
-/* What the database itself refuses to logins that may do no more than their program. The cleanup's: cleanup/row-security. */
+/*
+ * What the database itself refuses to logins that may do no more than their program. The cleanup's:
+ * cleanup/row-security.
+ */
 
 let url: string;
 let loginName: string;

@@ -29,7 +29,7 @@ function makeFolder(): string {
   return folder;
 }
 
-/** As `npm start -- --no-tour --state-dir …` does it, with nothing on standard input. */
+/** Starts the demo as `npm start -- --no-tour --state-dir …` does, without standard input. */
 function startDemo(stateDir: string): BackgroundProcess {
   const args = [join(ROOT, "demo/main.ts"), "--no-tour", "--state-dir", stateDir];
   const demo = startProcess(process.execPath, args, { logPath: join(makeFolder(), "log"), cwd: ROOT });
@@ -39,7 +39,7 @@ function startDemo(stateDir: string): BackgroundProcess {
 
 const readLog = (demo: BackgroundProcess) => readFileSync(demo.logPath, "utf8");
 
-/** What "source DIR/env" sets, once the demo has said its last word. */
+/** The variables that "source DIR/env" sets, once the demo has printed its last line. */
 async function untilUp(demo: BackgroundProcess, stateDir: string): Promise<Record<string, string>> {
   const isUp = () => existsSync(join(stateDir, "env")) && readLog(demo).includes("Ctrl-C ends all of it.");
   await eventually(() => demo.hasEnded() || isUp(), { timeoutMs: START_MS });
@@ -48,7 +48,7 @@ async function untilUp(demo: BackgroundProcess, stateDir: string): Promise<Recor
   return Object.fromEntries([...lines].map(([, name, value]) => [name, value]));
 }
 
-/** Has a token issued, by the means of the env file alone. */
+/** Has a token issued, with only what the env file provides. */
 async function expectAtWork(env: Record<string, string>): Promise<void> {
   const kubectl = (...args: string[]) => run(env.KUBECTL ?? "", ["--kubeconfig", env.KUBECONFIG ?? "", ...args]);
   await kubectl("apply", "-f", join(ROOT, "examples/hello.yaml"));
@@ -92,7 +92,7 @@ test("a demo in the folder of an earlier one begins from scratch", { timeout: 3 
   const folder = makeFolder();
   const first = startDemo(folder);
   await expectAtWork(await untilUp(first, folder));
-  await first.stop("SIGKILL"); // so that nothing is tidied up
+  await first.stop("SIGKILL"); // so that nothing is cleaned up
   const second = startDemo(folder);
   const env = await untilUp(second, folder);
   const { stdout } = await run(env.KUBECTL ?? "", [

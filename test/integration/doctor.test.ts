@@ -20,7 +20,7 @@ interface JsonReport {
 
 const OTHER_CLUSTER = "11111111-1111-4111-8111-111111111111";
 
-// A control plane of its own: blocks and policies are the whole cluster's.
+// Its own control plane, because blocks and policies belong to the whole cluster.
 let plane: ControlPlane;
 let cluster: TestCluster;
 let databaseUrl: string;
@@ -46,7 +46,7 @@ function readReport({ stdout, stderr }: CommandResult): JsonReport {
   return JSON.parse(stdout) as JsonReport;
 }
 
-/** Runs a controller until it has done all there is to do, and what is done beside it. */
+/** Starts a controller and, once it is idle, does `work`. Stops it when it is idle again. */
 async function withController(work: () => Promise<unknown>): Promise<void> {
   const controller = await startTestController(cluster, databaseUrl);
   try {
@@ -67,7 +67,7 @@ const allRows = () => runAsSuperuser(databaseUrl, "select * from apitoken.tokens
 const secretVersions = async () =>
   (await cluster.kubectl(["get", "secrets,apitokens", "-o", "jsonpath={.items[*].metadata.resourceVersion}"])).output;
 
-/** A test's controller sees the OwnerBlocks that are named after its namespace. */
+/** A test's controller sees only the OwnerBlocks that are named after its namespace. */
 const blockName = (name: string) => `${cluster.namespace}-${name}`;
 
 test("finds nothing if a controller leads and all is well", async () => {

@@ -8,7 +8,7 @@ import { insertTokenRows } from "../support/token-rows.ts";
 const CLUSTER = "11111111-1111-4111-8111-111111111111";
 const ANOTHER = "22222222-2222-4222-8222-222222222222";
 
-/** What becomes of each kind of row: when it was used, and the grace after its expiry in seconds. */
+/** How each kind of row is counted, by when it was used and the grace after its expiry in seconds. */
 const USES = [
   ["live", "-1 minute", null],
   ["expired", "-1 minute", null],

@@ -10,7 +10,7 @@ interface Scenario {
   readonly sentence: string;
   /** Begins the fault. */
   readonly begin: (world: FaultyWorld) => void | Promise<void>;
-  /** Resolves when the fault has done what it can do. */
+  /** Resolves when the fault has had its full effect. */
   readonly untilFelt: (world: FaultyWorld) => Promise<unknown>;
 }
 
@@ -138,7 +138,7 @@ test.concurrent.each(SCENARIOS)(
   110_000,
 );
 
-/** All that was asked for during the fault is done, with no more tokens than were asked for, and said so. */
+/** Everything requested during the fault is done and in the statuses, with no more tokens than requested. */
 async function expectHealed(world: FaultyWorld, before: { changed: string; rotated: string; deleted: string }) {
   const { cluster, databaseUrl } = world;
   const patience = 40_000;

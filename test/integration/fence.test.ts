@@ -88,7 +88,7 @@ test("while epochs are raised under load, no write lands after the epoch that en
   for (let round = 1; round <= 20; round += 1) {
     const ended = fence;
     fence = await raiseEpoch(db, clusterId, `holder-${round}`);
-    // From this moment on the ended epoch's rows must not grow any more.
+    // From here on the number of rows of the ended epoch must not grow.
     counts.push((await rowsOf(ended)).length);
     const later = (await rowsOf(ended)).length;
     expect(later).toBe(counts.at(-1));

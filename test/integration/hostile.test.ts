@@ -58,7 +58,7 @@ describe("a Secret that the API server rejects", () => {
     await eventually(async () =>
       expect((await cluster.get("refused"))?.status?.failedAttempts).toBeGreaterThanOrEqual(8),
     );
-    // 5 ms doubled each time: ten attempts take more than two seconds, a loop without delay makes hundreds.
+    // With 5 ms, doubled each time, ten attempts take more than two seconds; a loop without delay makes hundreds.
     expect((await findEvents(databaseUrl, "refused")).length).toBeLessThan(20);
     await webhook.remove();
     await untilReady(cluster, "refused", 30_000);
@@ -77,7 +77,7 @@ describe("a Secret that the API server rejects", () => {
     await eventually(async () => expect(await readSecret("not-renewed")).not.toBe(token), { timeoutMs: 30_000 });
   }, 60_000);
 
-  /** A ValidatingAdmissionPolicy (KEP-3488) that refuses one Secret of the test's namespace. */
+  /** A ValidatingAdmissionPolicy (KEP-3488) that rejects one Secret in the test's namespace. */
   async function refuseSecrets(secretName: string) {
     const path = "/apis/admissionregistration.k8s.io/v1";
     const name = `${cluster.namespace}-${secretName}`;

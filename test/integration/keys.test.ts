@@ -34,7 +34,7 @@ afterEach(async () => {
   await cluster?.close();
 });
 
-/** Runs `controller keys …` as a program of its own. */
+/** Runs `controller keys …` as a process. */
 function keys(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   const env = { ...process.env, ...controllerSettings(cluster, databaseUrl) };
   return new Promise((resolve) => {

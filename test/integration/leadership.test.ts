@@ -71,8 +71,8 @@ test("a leader that is stopped past its lease and comes back writes nothing more
   await eventually(() => isIdle(second));
 
   const { auditLogPath } = inject("servers");
-  // A call that had passed the guard when the process froze may leave the socket only now. Those that change anything carry
-  // a version or meet the fence; an Event, which tells of what was done before, has neither.
+  // A call that had passed the guard when the process froze may leave the socket only now. One that changes anything has
+  // a version or meets the fence; an Event, which reports what was done before, has neither.
   const isEvent = ({ objectRef }: { objectRef?: { resource?: string } }) => objectRef?.resource === "events";
   expect(readWrites(auditLogPath, first.identity, resumedAt).filter((write) => !isEvent(write))).toEqual([]);
   expect(readWrites(auditLogPath, second.identity, resumedAt).length).toBeGreaterThan(0);
@@ -88,7 +88,7 @@ test("a leader that is stopped past its lease and comes back writes nothing more
 test("kill -9 of the leader in the middle of its work, again and again, loses nothing and does nothing twice", async () => {
   const names: string[] = [];
   for (let round = 0; round < 4; round += 1) {
-    const replica = await startControllerProcess(cluster, databaseUrl, "victim"); // the same name: no wait for its lease
+    const replica = await startControllerProcess(cluster, databaseUrl, "victim"); // the same name: no wait for the lease
     replicas.push(replica);
     names.push(...(await applyMany(cluster, `kill-${round}`, 15)));
     await eventually(async () => (await findRows(databaseUrl, `kill-${round}-${round * 3}`)).length > 0);

@@ -316,7 +316,7 @@ describe("the Secret", () => {
         contentType: "application/merge-patch+json",
         body: { metadata: { finalizers } },
       });
-    await setFinalizers(others); // without ours, which comes back
+    await setFinalizers(others); // without ours, which the controller adds again
     await eventually(async () => expect((await cluster.get("finalized"))?.metadata.finalizers).toHaveLength(51));
     await cluster.delete("finalized");
     await eventually(async () => expect((await cluster.get("finalized"))?.metadata.finalizers).toEqual(others));

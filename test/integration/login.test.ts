@@ -33,7 +33,7 @@ afterEach(async () => {
   undo = [];
 });
 
-/** The login's URL of the database, without a password. */
+/** The database's URL for the login, without a password. */
 function passwordless(): string {
   const bare = new URL(url);
   bare.username = login;

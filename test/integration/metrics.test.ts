@@ -53,7 +53,7 @@ test("tokens that a block or a newer ApiToken ends are counted once", async () =
 
   await resources.applyPolicy("one", { maxTokensPerOwner: 1 });
   await issueToken(cluster, "older", { owner: "frank" });
-  // Which one is newer is told by creation times, which are whole seconds.
+  // Creation times, which are whole seconds, decide which one is newer.
   const createdAt = Date.parse((await cluster.get("older"))?.metadata.creationTimestamp ?? "");
   await eventually(() => Date.now() >= createdAt + 1_000);
   await issueToken(cluster, "newer", { owner: "frank" });
@@ -66,7 +66,7 @@ test("owners over the limits, as counted by the database", async () => {
   for (const name of names) await cluster.apply(name, { owner: "hoarder" });
   for (const name of names) await untilReady(cluster, name);
   await applyMany(cluster, "few", 20);
-  // They are counted once a minute, and by a new controller at its first scrape.
+  // They are counted once a minute; a new controller counts at its first scrape.
   await controller.stop();
   controller = await startTestController(cluster, databaseUrl);
   await eventually(async () => expect(await read('apitoken_owners_over{limit="10"}')).toBe(1));

@@ -117,7 +117,7 @@ describe("an owner's limit", () => {
   test("RevokeOldest: the newest ApiToken wins, the older one is superseded for good", async () => {
     await resources.applyPolicy("one", { maxTokensPerOwner: 1 });
     const first = await issueToken(cluster, "oldest", { owner: "frank" });
-    // Creation times have whole seconds, and of one second the uid decides: so that "newer" is certain.
+    // Creation times are whole seconds, and within one second the uid decides; this makes "newer" certain.
     const createdAt = Date.parse((await cluster.get("oldest"))?.metadata.creationTimestamp ?? "");
     await eventually(() => Date.now() >= createdAt + 1_000);
     const second = await issueToken(cluster, "newest", { owner: "frank" });

@@ -6,7 +6,7 @@ import { DUE, KEPT } from "../support/token-rows.ts";
 import { findCleaned, findNames, insertTokens, runCleanup } from "./cleanup/program.ts";
 import { createAppOwner, execute, findAll, writeConfig } from "./cleanup/team-table.ts";
 
-/** Where Debian and its relatives install Postgres, version by version. */
+/** Where Debian and its derivatives install each version of Postgres. */
 const FOLDER = "/usr/lib/postgresql";
 
 const installed = (existsSync(FOLDER) ? readdirSync(FOLDER) : []).filter(

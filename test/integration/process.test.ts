@@ -23,11 +23,11 @@ import { eventually } from "../support/eventually.ts";
 import { untilReady } from "../support/resources.ts";
 
 const MIGRATE = fileURLToPath(new URL("../../src/migrate/main.ts", import.meta.url));
-/** The lock under which node-pg-migrate works: PG_MIGRATE_LOCK_ID of its documentation. */
+/** The lock that node-pg-migrate holds: PG_MIGRATE_LOCK_ID in its documentation. */
 const MIGRATION_LOCK = "7241865325823964";
 /** Much less than any time limit of a call. */
 const PROMPTLY_MS = 15_000;
-/** As in production: so that no time limit of a test's settings ends what hangs. */
+/** As in production, so that no short timeout of the tests' settings ends what hangs. */
 const LONG_LEASES = {
   APITOKEN_LEASE_DURATION: "15s",
   APITOKEN_LEASE_RENEW_DEADLINE: "12s",
@@ -53,14 +53,14 @@ async function launch(...[url, ...rest]: [url: string, identity: string, setting
   return controller;
 }
 
-/** Sends SIGTERM, and expects that the controller ends at once, with 0, and has begun nothing. */
+/** Sends SIGTERM, and expects the controller to end at once, with 0, without having begun anything. */
 async function expectPromptEnd({ process: background, readLog }: ControllerProcess, signalledAtMs: number) {
   expect(await background.ended, readLog()).toBe(0);
   expect(performance.now() - signalledAtMs).toBeLessThan(PROMPTLY_MS);
   expect(readLog()).not.toContain('"leading"');
 }
 
-/** An empty database whose migration has to wait, for as long as the test runs. */
+/** Creates an empty database whose migration has to wait as long as the test runs. */
 async function createLockedDatabase(): Promise<{
   url: string;
   isWaitedFor: () => Promise<boolean>;
@@ -88,7 +88,7 @@ async function createLockedDatabase(): Promise<{
   };
 }
 
-/** Once nobody else is connected to the database, there is nothing of ours in it. */
+/** Expects that once nobody else is connected to the database, it contains nothing of ours. */
 async function expectNoSchema(url: string): Promise<void> {
   await eventually(async () => {
     const others = await runAsSuperuser(
@@ -140,7 +140,7 @@ test("SIGTERM during the controller's start is not lost", async () => {
   await expectPromptEnd(controller, signalledAtMs);
 });
 
-/** An API server that takes connections and never answers. */
+/** Starts an API server that accepts connections and never answers. */
 async function startSilentServer(): Promise<{ KUBECONFIG: string; connected: Promise<void> }> {
   const connected = Promise.withResolvers<void>();
   const silent = createServer(() => connected.resolve()).listen(0, "127.0.0.1");
@@ -186,7 +186,7 @@ test("an error that no retry fixes ends the leader in order: the reason as JSON,
   const doomed = await launch(url, "doomed");
   expect(await doomed.process.ended).toBe(1);
   const lines = doomed.readLog().trimEnd().split("\n");
-  // The last word is for a person; all others are for the log's collector.
+  // The last line is for a person; all others are for the log's collector.
   expect(lines.at(-1)).toMatch(/^controller: the database's schema version 99 needs a program that knows version 99/);
   const entries = lines.slice(0, -1).map((line) => JSON.parse(line));
   const messages = entries.map(({ msg }) => msg);
@@ -204,7 +204,7 @@ test("an error that no retry fixes ends the leader in order: the reason as JSON,
   const lease = await cluster.transport.request<{ spec: { holderIdentity?: string } }>("GET", path);
   expect(lease.spec.holderIdentity ?? "").toBe("");
 
-  // So the next one leads at once: long before a lease of 15 s would have run out.
+  // So the next one leads at once, long before a lease of 15 s would have expired.
   await runAsSuperuser(url, `update apitoken.schema_version set version = ${SCHEMA_VERSION}, compatible_from = 1`);
   const after = await startControllerProcess(cluster, url, "after", LONG_LEASES);
   undo.push(() => after.dispose());

@@ -16,7 +16,7 @@ import { describeScene, isPassedBy, listTokens, type Walk } from "../support/ran
 
 const OPERATION_COUNT = 300;
 const OPERATIONS_BETWEEN_LOOKS = 25;
-/** A controller that is to crash does so at one of its first writes. */
+/** A controller that should crash does so at one of its first writes. */
 const LATEST_CRASH = 40;
 
 const seed = Number(process.env.WALK_SEED ?? randomInt(2 ** 31));
@@ -25,7 +25,7 @@ let controlPlane: ControlPlane;
 let cluster: TestCluster;
 let databaseUrl: string;
 
-// A control plane of its own, for blocks and policies are cluster-wide.
+// Its own control plane, because blocks and policies are cluster-scoped.
 beforeAll(async () => {
   controlPlane = await startControlPlane();
   installResources(controlPlane);
@@ -88,14 +88,14 @@ interface Replica {
   readonly tap: WriteTap;
 }
 
-/** Always under the same identity: a crashed one's successor need not wait for the lease to run out. */
+/** Always with the same identity, so that a crashed controller's successor need not wait for the lease to expire. */
 async function startReplica({ random }: Walk, mustCrash: boolean): Promise<Replica> {
   const tap = mustCrash ? createWriteTap({ fault: "crash", write: 1 + random.below(LATEST_CRASH) }) : createWriteTap();
   const controller = await startTestController(cluster, databaseUrl, { identity: "replica", ...tap });
   return { controller, tap };
 }
 
-/** Waits until looking at everything changes nothing any more, and all is as it should be; crashes come to an end here. */
+/** Waits until passes over everything change nothing and all invariants hold. Crashes end here. */
 async function untilQuiet(walk: Walk, before: Replica): Promise<Replica> {
   let replica = before;
   await eventually(

@@ -45,7 +45,7 @@ async function rotate(name: string, request: string, revision: number): Promise<
   return tokenOf(name);
 }
 
-/** Ready with one current token of that revision, which the Secret holds. */
+/** Expects Ready, with one current token of that revision, which the Secret holds. */
 async function untilSettled(name: string, revision: number): Promise<string> {
   await eventually(async () => {
     const status = (await cluster.get(name))?.status;
@@ -72,7 +72,7 @@ test("the database is restored from yesterday's copy under a running controller:
   await untilIdle();
   await copyDatabase(databaseUrl);
   await controller.stop();
-  await restart(); // what leads when the database is restored is not what led when it was copied
+  await restart(); // the leader at the restore is not the leader at the time of the copy
 
   const lost = {
     rotated: await rotate("rotated", "one", 2),
@@ -98,7 +98,7 @@ test("the database is restored from yesterday's copy under a running controller:
 
   await restoreDatabase(databaseUrl);
 
-  // What was ended since is ended again, whether by spec, by SQL, by deletion, by a block or by its overlap.
+  // What has ended since is ended again, whether by spec, SQL, deletion, a block or its overlap.
   await eventually(async () => {
     for (const name of ["twice", "revoked", "deleted", "leaked", "leaver"]) {
       expect(await isValid(yesterday[name] as string), name).toBe(false);
@@ -106,7 +106,7 @@ test("the database is restored from yesterday's copy under a running controller:
   });
   for (const name of ["revoked", "deleted", "leaver"]) expect(await liveRows(name), name).toEqual([]);
   expect(conditionOf(await cluster.get("leaver"), "Ready")?.reason).toBe("OwnerBlocked");
-  // A row that was lost takes its token with it; one new token takes its place. What has its row keeps its token.
+  // A lost row loses its token, which one new token replaces. An ApiToken that has its row keeps its token.
   expect(await untilSettled("rotated", 3)).not.toBe(lost.rotated);
   await untilSettled("twice", 4);
   await untilSettled("leaked", 3);
@@ -119,7 +119,7 @@ test("the database is restored from yesterday's copy under a running controller:
 });
 
 describe("the cluster is restored from yesterday's etcd, and the database is ahead", () => {
-  /** Puts Secret and status back, as they were. */
+  /** Restores the earlier Secret and status. */
   async function rewind(name: string, { data, metadata }: Secret, status: unknown): Promise<void> {
     const { transport, namespace } = cluster;
     const { resourceVersion: _, ...rest } = metadata;
@@ -146,7 +146,7 @@ describe("the cluster is restored from yesterday's etcd, and the database is ahe
     await rewind("back", before.secret, before.status);
     await restart();
 
-    // The request for a rotation is still there, and was not yet answered in what was restored.
+    // The rotation request still exists, and was not yet handled in the restored state.
     const third = await untilSettled("back", 2);
     expect([first, second]).not.toContain(third);
     expect(await isValid(second)).toBe(false);
@@ -198,7 +198,7 @@ describe("a Secret and its row, both changed by hand", () => {
       const isUntouched = secret === "kept" && row === "kept";
       const current = await untilSettled(name, isUntouched ? 1 : 2);
       expect(current === old.get(name), name).toBe(isUntouched);
-      // One whose Secret alone was lost is perhaps in use somewhere: it has its overlap.
+      // A token of which only the Secret was lost may still be in use somewhere, so it gets its overlap.
       expect(await isValid(old.get(name) as string), name).toBe(row === "kept");
       expect(
         (await liveRows(name)).filter((live) => live.revoked_at === null),

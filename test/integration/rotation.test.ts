@@ -45,7 +45,7 @@ describe("rotation", () => {
     expect(lived / (720 * 3_600_000)).toBeGreaterThanOrEqual(0.9);
     expect(lived / (720 * 3_600_000)).toBeLessThan(0.91);
 
-    await age("due", "656 hours"); // later than the latest that spreading allows: 10 % less a tenth of them before the end
+    await age("due", "656 hours"); // later than spreading allows, which is 9 % of the lifetime before its end
     await untilRevision("due", 2);
     const second = await readSecret("due");
     expect(second).not.toBe(first);

@@ -23,7 +23,7 @@ afterAll(async () => {
 
 const secretsPath = () => `/api/v1/namespaces/${cluster.namespace}/secrets`;
 
-/** All that a token goes through, the failures included; returns every plaintext that there was. */
+/** Takes a token through everything, including failures; returns every plaintext that existed. */
 async function liveThroughEverything(): Promise<string[]> {
   const seen = [
     await issueToken(cluster, "plain"),
@@ -50,7 +50,7 @@ async function liveThroughEverything(): Promise<string[]> {
   return seen;
 }
 
-/** Everything that can be read anywhere but in a Secret. */
+/** Everything that can be read outside of Secrets. */
 async function collectTraces(): Promise<Record<string, string>> {
   const get = async (path: string) => JSON.stringify(await cluster.transport.request("GET", path));
   const dump = await runAsSuperuser<{ name: string }>(

@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 const PROGRAMS = ["controller", "migrate", "cleanup"] as const;
 const URL_OF_NOTHING = "postgres://u:hunter2@127.0.0.1:1/nothing";
 
-/** The real program, which must end by itself before it has tried to connect to anything. */
+/** Runs the real program, which must end before it has tried to connect to anything. */
 function run(name: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
   const path = fileURLToPath(new URL(`../../src/${name}/main.ts`, import.meta.url));
   const { status, stdout, stderr } = spawnSync(process.execPath, [path, ...args], {
@@ -15,7 +15,7 @@ function run(name: string, args: readonly string[], env: Readonly<Record<string,
   return { status, stdout, stderr };
 }
 
-/** How often a text is in another. */
+/** How often one text occurs in another. */
 const count = (text: string, part: string) => text.split(part).length - 1;
 
 function expectRefusal({ status, stdout, stderr }: ReturnType<typeof run>, fault: string): void {

@@ -12,7 +12,7 @@ import { issueToken, untilReady } from "../support/resources.ts";
 
 const CRDS = fileURLToPath(new URL("../../crds/", import.meta.url));
 
-// A control plane of its own: its CRDs are deleted.
+// Its own control plane, because its CRDs are deleted.
 let plane: ControlPlane;
 let cluster: TestCluster;
 let databaseUrl: string;
@@ -31,7 +31,7 @@ afterAll(async () => {
   await plane?.stop();
 });
 
-/** Looks at all namespaces: of what other tests have left nothing must hang either. */
+/** Checks all namespaces, because nothing that other tests have left behind may get stuck either. */
 const EVERYWHERE = { APITOKEN_WATCH_NAMESPACES: "" };
 
 async function withController(

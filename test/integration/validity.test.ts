@@ -51,7 +51,7 @@ const arbitraryCase: fc.Arbitrary<Case> = fc.record({
   grace_seconds: fc.option(fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 2 ** 31 - 1 }))),
 });
 
-/** Postgres' answers to all cases, in one round trip. */
+/** Postgres' answers to all cases, in a single round trip. */
 const ask = (cases: readonly Case[]) =>
   db.query<Answer & Record<string, unknown>>({
     text: `select t.expires_at, t.revoked_at, apitoken.accepted_until(t) as accepted_until,

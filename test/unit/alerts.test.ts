@@ -62,7 +62,7 @@ test("the table of alerts in docs/operations.md matches the rules", () => {
   expect(told).toEqual(ruled);
 });
 
-/** The labels of every metric that the controller exports, by the names that samples have. */
+/** The labels of every metric that the controller exports, by the names of its samples. */
 function readExported(): Map<string, readonly string[]> {
   const { registry } = createMetrics({
     queueDepth: () => 0,

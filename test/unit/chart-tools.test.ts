@@ -25,7 +25,7 @@ afterEach(() => {
   rmSync(home, { recursive: true, force: true });
 });
 
-/** Makes a program. */
+/** Creates a program. */
 function put(path: string): string {
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, "#!/bin/sh\n");

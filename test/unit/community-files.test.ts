@@ -1,6 +1,6 @@
 /*
- * GitHub reads the issue forms, dependabot.yml and CODEOWNERS only after a push, and drops what it cannot read without a
- * word to whoever opened the issue. These tests check what can be checked before.
+ * GitHub reads the issue forms, dependabot.yml and CODEOWNERS only after a push, and drops what it cannot read without
+ * a word to whoever opened the issue. These tests check what can be checked before.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";

@@ -28,7 +28,7 @@ const allowed = new Map(
   }),
 );
 
-/** Packages of which a folder may import some names only, as "folder package". */
+/** Packages from which a folder may import only some names, as "folder package". */
 const restricted = new Set(
   overrides.flatMap(({ includes: [glob = ""], linter }) =>
     Object.keys(linter.rules.style.noRestrictedImports.options.paths ?? {}).map(

@@ -23,7 +23,7 @@ afterEach(() => {
   rmSync(home, { recursive: true, force: true });
 });
 
-/** Puts programs into a folder, as a download or a build would. */
+/** Creates programs in a folder, as a download or a build would. */
 function fill(folder: string, names: readonly string[] = ["kube-apiserver", "etcd", "kubectl"]): void {
   mkdirSync(folder, { recursive: true });
   for (const name of names) {

@@ -20,7 +20,7 @@ beforeAll(async () => {
 });
 afterAll(() => cluster?.close());
 
-/** The figures of a controller that has just started: it asks of the cleanup twice a minute at most. */
+/** The figures of a newly started controller, because a running one queries the cleanup's only twice a minute. */
 async function scrapeController(): Promise<Scrape> {
   const controller = await startTestController(cluster, url);
   try {

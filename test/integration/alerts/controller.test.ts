@@ -24,7 +24,7 @@ let databaseUrl: string;
 let controller: TestController;
 let healthy: Scrape;
 
-/** In the order of the tests below, each of which leaves a healthy controller behind. */
+/** The tests share one controller, and each leaves it healthy for the next. */
 beforeAll(async () => {
   if (!hasPromtool) return;
   cluster = await connectCluster();
@@ -44,7 +44,7 @@ afterAll(async () => {
 
 const read = (line: string) => readMetric(controller, line);
 
-/** What the database tells is asked once a minute, and by a new controller at its first scrape. */
+/** The database is queried once a minute, and by a new controller at its first scrape. */
 async function restart(): Promise<void> {
   await controller.stop();
   controller = await startTestController(cluster, databaseUrl);
@@ -125,7 +125,7 @@ test.skipIf(!hasPromtool)(
     await untilReason(cluster, "occupied", "SecretConflict");
     await pretendOlder("occupied", 3_600_000);
     await untilReason(cluster, "brief", "Expired");
-    // As a verifier notes the use of a token.
+    // As a verifier records the use of a token.
     await runAsSuperuser(
       databaseUrl,
       "update apitoken.tokens set last_used_at = now() where name in ('taken-away', 'brief')",
@@ -157,7 +157,7 @@ test.skipIf(!hasPromtool)(
   },
 );
 
-/** Has an ApiToken wait since an earlier time: what it waits for, and the controller's word on it, stay what they are. */
+/** Makes an ApiToken seem to have waited since an earlier time; its reason stays the same. */
 async function pretendOlder(name: string, ms: number): Promise<void> {
   const { metadata, status } = (await cluster.get(name)) ?? {};
   const lastTransitionTime = new Date(Date.now() - ms).toISOString().replace(/\.\d+Z$/, "Z");
@@ -179,7 +179,7 @@ test.skipIf(!hasPromtool)("two controllers that lead by different Leases", async
     await untilEpochOf(controller);
     await eventually(() => isSettled(controller));
     const [first, second] = [await scrape(older, "older-0"), await scrape(controller, "newer-0")];
-    // Sooner than the alerts on the tokens of the test before.
+    // Earlier than the alerts about the tokens of the previous test.
     await expectFiring(lasting(together(first, second), 5), ["ApiTokenTwoLeaders"]);
     await expectFiring(lasting(first, 5), ["ApiTokenTwoLeaders"]);
     await expectFiring(lasting(second, 5), []);
@@ -188,7 +188,7 @@ test.skipIf(!hasPromtool)("two controllers that lead by different Leases", async
   }
 });
 
-/** Waits until a controller has begun an epoch, without asking it: its figures are old for a minute then. */
+/** Waits until a controller has begun an epoch, without a scrape, after which its figures would stay for a minute. */
 async function untilEpochOf({ identity }: TestController): Promise<void> {
   await eventually(async () => {
     const epochs = await runAsSuperuser(databaseUrl, "select holder from apitoken.leader_epoch");

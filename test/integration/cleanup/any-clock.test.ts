@@ -9,14 +9,14 @@ import { runCleanup, startCleanup } from "./program.ts";
 import { execute, findAll, GRANT_APP, writeConfig } from "./team-table.ts";
 
 /*
- * A table of a team's own, without the row-level security that protects tokens: what keeps its live rows is the program
- * alone. A trigger writes down each deleted row as it was, and when, so that the database itself is the judge.
+ * A team's table has no row-level security as the tokens have, so only the program protects its live rows. A trigger
+ * records each deleted row and the time, so that the database itself is the judge.
  */
 
 const ROWS = 400;
 const CLOCK = new URL("../../support/shift-clock.mjs", import.meta.url).href;
 
-/** Columns of several types; `at` is the column's value of a moment, `time` the moment of the column `value`. */
+/** Columns of several types. `at` converts a moment to the column's value, `time` the column `value` to a moment. */
 const SHAPES = {
   timestamptz: { setting: "", at: (moment: string) => moment, time: (value: string) => value },
   timestamp: {
@@ -32,7 +32,7 @@ const SHAPES = {
 } as const;
 type Shape = keyof typeof SHAPES;
 
-/** What rows there are: minutes from now. Retained are 30 minutes of expired rows and 20 of revoked ones. */
+/** The rows, in minutes from now. Expired rows are kept for 30 minutes, revoked ones for 20. */
 const KINDS = {
   expired: ["-31 minutes", undefined],
   "just-expired": ["-29 minutes", undefined],
@@ -84,7 +84,7 @@ async function fill(url: string, shape: Shape): Promise<void> {
   );
 }
 
-/** Does one write in a transaction of its own; returns the ids of rows that it has committed as new. */
+/** Makes one write in its own transaction; returns the ids of rows that it has inserted. */
 async function write(client: pg.Client, shape: Shape, { kind, pick, isRolledBack, holdMs }: Write): Promise<string[]> {
   const { at } = SHAPES[shape];
   await client.query("begin");
@@ -166,7 +166,7 @@ test("with any pod clock, session defaults, concurrent writes and kills, each de
       );
       for (const { batch, moment } of kills) {
         const program = startCleanup(proxy.url, args, env);
-        // The first table is that of the tokens, with one batch at most.
+        // The first table is that of the tokens, with at most one batch.
         proxy.meetNext(batch, moment, () => program.process.kill("SIGKILL"));
         await program.ended;
         const atWork =

@@ -21,7 +21,7 @@ beforeEach(async () => {
   await createSessions(url, 800);
 });
 
-/** A Pushgateway as its documentation has it: groups by their labels, PUT in place of all, POST in place of the same names. */
+/** A Pushgateway as documented: groups by labels; PUT replaces a group, POST replaces metrics of the same name. */
 async function startGateway(groups: Map<string, { text: string; pushedAtMs: number }>): Promise<string> {
   const answer = async (request: IncomingMessage): Promise<[number, string]> => {
     const path = decodeURIComponent(request.url ?? "");
@@ -46,7 +46,7 @@ async function startGateway(groups: Map<string, { text: string; pushedAtMs: numb
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/base/`;
 }
 
-/** The lines of `before` whose metric does not come in `sent`. */
+/** The lines of `before` whose metric is not in `sent`. */
 function keepOthers(before: string, sent: string): string {
   const names = new Set([...sent.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name));
   return before
@@ -83,7 +83,7 @@ test("a run's figures are pushed to the database's own group; our stale groups a
   const success = /^apitoken_cleanup_last_success_timestamp_seconds \d+.*$/m.exec(first)?.[0];
   expect(success).toBeDefined();
 
-  // A refused run says so, and does not wipe out when the last one succeeded.
+  // A refused run is reported, and does not delete the time of the last success.
   await execute(url, "insert into app.sessions select n, 'x', '2001-01-01' from generate_series(10001, 50000) n");
   expect((await runCleanup(url, args, env)).exitCode).toBe(3);
   const second = groups.get(own)?.text ?? "";
@@ -109,7 +109,7 @@ test("the textfile is replaced atomically, and nothing is left next to it; a dry
   const path = join(dirname(config), "cleanup.prom");
   const env = { APITOKEN_CLEANUP_TEXTFILE: path };
   writeFileSync(path, "old 1\n");
-  const reader = openSync(path, "r"); // a collector that reads at this very time has the old text to its end
+  const reader = openSync(path, "r"); // a collector that is reading just now gets the complete old text
   onTestFinished(() => closeSync(reader));
   expect((await runCleanup(url, ["--dry-run", "--config", config], env)).exitCode).toBe(0);
   expect(readFileSync(path, "utf8")).toBe("old 1\n");
@@ -121,7 +121,7 @@ test("the textfile is replaced atomically, and nothing is left next to it; a dry
   expect(readdirSync(dirname(path)).sort()).toEqual(["cleanup.prom", "cleanup.yaml"]);
 });
 
-/** What the controller would answer a scrape with, on a connection in its own role. */
+/** The controller's answer to a scrape, using a connection with its own role. */
 async function scrape(): Promise<(line: string) => number | undefined> {
   const db = openDatabase({ url, role: "apitoken_controller", actor: "test", maxConnections: 1 });
   const registry = new Registry();

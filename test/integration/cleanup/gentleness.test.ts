@@ -38,7 +38,7 @@ test.each([
   ["does not, where it is told to make no room", "1", false],
 ])("a run %s", async (_case, share, isResting) => {
   await createSessions(url, 20_000);
-  // Slow enough for the run to look at the server several times, however slow the writer is.
+  // Slow enough for the run to check the server several times, however slow the writer is.
   await execute(
     url,
     "create function app.linger() returns trigger language plpgsql as $$ begin perform pg_sleep(0.05); return old; end $$",
@@ -66,7 +66,7 @@ test.each([
 
 test("a run pauses while a session waits for one of its locks", async () => {
   await createSessions(url, 20_000);
-  // Row 5,000 holds the batch up that has locked the rows before it.
+  // Row 5,000 blocks the batch, which has locked the rows before it.
   await execute(
     url,
     "create function app.hold() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock(5000); return old; end $$",

@@ -16,7 +16,7 @@ import {
 
 const DEAD = 40_000;
 const LIVE = 2_000;
-/** So that a run takes long enough to be met in its middle. */
+/** Makes a run slow enough to be interrupted in the middle. */
 const MANY_BATCHES = { APITOKEN_CLEANUP_BATCH_TARGET: "1ms" };
 const NOBODY_IS_AT_WORK =
   "not exists (select from pg_stat_activity where application_name = 'cleanup' and datname = current_database())";
@@ -31,7 +31,7 @@ beforeEach(async () => {
   ]);
 });
 
-/** Starts a run and waits until it has deleted rows, but by far not all. */
+/** Starts a run and waits until it has deleted some rows, but far from all. */
 async function startAndMeet(args: readonly string[] = []): Promise<CleanupProgram> {
   const program = startCleanup(url, ["--max-fraction", "1", ...args], MANY_BATCHES);
   await eventually(() => isTrue(url, "exists (select from apitoken.cleanup_runs where deleted > 0)"), {
@@ -44,7 +44,7 @@ test("kill -9 in the middle of a run loses nothing, and the next run continues",
   const program = await startAndMeet();
   program.process.kill("SIGKILL");
   expect((await program.ended).exitCode).toBeNull();
-  await eventually(() => isTrue(url, NOBODY_IS_AT_WORK)); // the server may finish the batch that it was at
+  await eventually(() => isTrue(url, NOBODY_IS_AT_WORK)); // the server may finish the batch that it was running
 
   const left = (await findNames(url)).length;
   const cleaned = await findCleaned(url);

@@ -14,7 +14,7 @@ let proxy: StatementProxy;
 
 beforeEach(async () => {
   url = await createTestDatabase();
-  await runAsSuperuser(url, "alter table apitoken.tokens set (fillfactor = 10)"); // few rows a block, and so many batches
+  await runAsSuperuser(url, "alter table apitoken.tokens set (fillfactor = 10)"); // few rows per block: many batches
   await insertTokens(url, [
     { prefix: "dead", count: DEAD, ...DUE.expired },
     { prefix: "live", count: LIVE, ...KEPT.live },
@@ -24,7 +24,7 @@ beforeEach(async () => {
 
 afterEach(() => proxy.close());
 
-/** Runs until it is killed at a batch, or to its end where it has fewer batches. Returns whether it came to its end. */
+/** Runs until it is killed at a batch, or to its end if it has fewer batches. Returns whether it reached its end. */
 async function runUntilBatch(batch: number, moment: Moment, alsoEndsSession: boolean): Promise<boolean> {
   const program = startCleanup(proxy.url, ["--max-fraction", "1"], { APITOKEN_CLEANUP_BATCH_TARGET: "1ms" });
   proxy.meetNext(batch, moment, () => program.process.kill("SIGKILL"));
@@ -42,7 +42,7 @@ async function runUntilBatch(batch: number, moment: Moment, alsoEndsSession: boo
   return exitCode !== null;
 }
 
-/** Rows that are neither there nor in the trail, or both, or in the trail twice; and what the runs have counted. */
+/** Rows that are in neither table nor trail, or in both, or in the trail twice; and what the runs have counted. */
 async function compareTrail() {
   const [found] = await runAsSuperuser<{ odd: number; twice: number; gone: number; counted: number }>(
     url,

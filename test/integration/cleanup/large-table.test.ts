@@ -3,7 +3,7 @@ import { createTestDatabase } from "../../support/database.ts";
 import { isTrue, runCleanup } from "./program.ts";
 import { execute, findAll, GRANT_APP, writeConfig } from "./team-table.ts";
 
-/** A row a block, and so a little more than 1 GiB: from there on a table is not read through for the sake of a few rows. */
+/** One row per block, a little more than 1 GiB: tables of that size are not scanned for the sake of a few rows. */
 const ROWS = 132_000;
 
 test("the few dead rows of a large table are found through indexes: it is neither scanned nor counted", async () => {

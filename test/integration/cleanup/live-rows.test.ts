@@ -9,7 +9,7 @@ import { findCleaned, findNames, insertTokens, isTrue, runCleanup } from "./prog
 
 const ROWS = 3_000;
 
-/** What other sessions do to the table while the cleanup runs; `pick` chooses the row, `holdMs` delays the commit. */
+/** What other sessions do to the table during the cleanup. `pick` chooses the row, `holdMs` delays the commit. */
 interface Write {
   readonly kind: "extend" | "unrevoke" | "revokeNow" | "endLater" | "expireNow" | "use" | "insert";
   readonly pick: number;
@@ -34,7 +34,7 @@ const aWrite: fc.Arbitrary<Write> = fc.record({
   holdMs: fc.integer({ min: 0, max: 80 }),
 });
 
-/** Does one write in a transaction of its own. Returns the names of rows that must not go from now on. */
+/** Makes one write in its own transaction. Returns the names of rows that must not be deleted from now on. */
 async function write(client: pg.Client, { kind, pick, isRolledBack, holdMs }: Write): Promise<string[]> {
   await client.query("begin");
   let names: string[];
@@ -89,7 +89,7 @@ test("during any concurrent writes, no row that is live or within its retention 
         );
         expect((await program).exitCode).toBe(0);
         await Promise.all(clients.map((client) => client.end()));
-        expect((await runCleanup(url)).exitCode).toBe(0); // for those that were locked
+        expect((await runCleanup(url)).exitCode).toBe(0); // for rows that were locked
 
         const there = new Set(await findNames(url));
         expect(kept.flat().filter((name) => !there.has(name))).toEqual([]);

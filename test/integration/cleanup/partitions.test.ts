@@ -24,7 +24,7 @@ beforeEach(async () => {
   await createAppOwner(url);
 });
 
-/** Makes tables as their owner, and lets the cleanup in by the membership alone. */
+/** Creates tables as their owner, to which the cleanup has access only by its membership. */
 const asOwner = (...statements: string[]) => execute(url, ...statements.map((sql) => `set role app_owner; ${sql}`));
 
 const tables = () =>

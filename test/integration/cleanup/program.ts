@@ -1,3 +1,7 @@
+/*
+ * The cleanup is tested as the program that a CronJob would run: exit codes, signals and kills are half of its
+ * promises.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
@@ -43,7 +47,7 @@ export function runCleanup(url: string, args?: readonly string[], env?: NodeJS.P
   return startCleanup(url, args, env).ended;
 }
 
-/** The names of the rows that are there, sorted. */
+/** The names of the existing rows, sorted. */
 export async function findNames(url: string): Promise<string[]> {
   const rows = await runAsSuperuser<{ name: string }>(
     url,
@@ -52,7 +56,7 @@ export async function findNames(url: string): Promise<string[]> {
   return rows.map((row) => row.name);
 }
 
-/** Inserts rows and remembers their names, so that a test can tell which those were that have gone. */
+/** Inserts rows and records their names, so that a test can find out which have been deleted. */
 export async function insertTokens(url: string, kinds: readonly TokenRows[]): Promise<void> {
   await insertTokenRows(url, kinds);
   await runAsSuperuser(url, "create table if not exists public.remembered (id text primary key, name text)");

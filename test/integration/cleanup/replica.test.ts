@@ -44,7 +44,7 @@ test("a run pauses while a replica is behind, even one that applies nothing at a
   const program = startCleanup(url, args(), {
     APITOKEN_CLEANUP_MAX_REPLICA_LAG: "300ms",
     APITOKEN_CLEANUP_BATCH_TARGET: "1ms",
-    APITOKEN_CLEANUP_MAX_WAL_RATE: "512KiB", // slow enough to be met in its middle
+    APITOKEN_CLEANUP_MAX_WAL_RATE: "512KiB", // slow enough to be interrupted in the middle
   });
   let log = "";
   program.process.stderr?.on("data", (chunk) => (log += chunk));

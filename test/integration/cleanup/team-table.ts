@@ -1,10 +1,13 @@
+/*
+ * Teams' tables differ from our own: other columns and owners, no row-level security, and rights that the team grants.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 
-/** Writes a configuration file, which goes with the test; returns its path. */
+/** Writes a configuration file, which is deleted after the test; returns its path. */
 export function writeConfig(text: string): string {
   const dir = mkdtempSync(join(tmpdir(), "apitoken-cleanup-"));
   onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
@@ -18,13 +21,13 @@ export async function execute(url: string, ...statements: readonly string[]): Pr
   for (const statement of statements) await runAsSuperuser(url, statement);
 }
 
-/** What a team grants so that its tables can be cleaned. */
+/** The grants of a team whose tables are to be cleaned. */
 export const GRANT_APP = [
   "grant usage on schema app to apitoken_cleanup",
   "grant select, delete, update on all tables in schema app to apitoken_cleanup",
 ];
 
-/** A schema "app" with a table of sessions: `dead` rows that are due, as many that are not yet, as many live ones. */
+/** Creates a table app.sessions with `dead` rows past their retention, as many within it, and as many live ones. */
 export async function createSessions(url: string, dead: number, columns = "id bigint primary key"): Promise<void> {
   await execute(
     url,
@@ -38,13 +41,13 @@ export async function createSessions(url: string, dead: number, columns = "id bi
   );
 }
 
-/** One column of a query's only table, sorted. */
+/** The first column of a query's result, sorted. */
 export async function findAll(url: string, sql: string): Promise<string[]> {
   const rows = await runAsSuperuser<Record<string, unknown>>(url, sql);
   return rows.map((row) => String(Object.values(row)[0])).sort();
 }
 
-/** An owner of tables whom the cleanup's role is a member of, so that it may detach and drop their partitions. */
+/** Creates an owner of tables that the cleanup's role is a member of, so that it may detach and drop partitions. */
 export async function createAppOwner(url: string): Promise<void> {
   await execute(
     url,

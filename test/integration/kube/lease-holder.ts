@@ -1,8 +1,11 @@
+/*
+ * A candidate in its own process, so that a test can stop it with a signal. Every few milliseconds it prints whether it
+ * holds the lease.
+ */
 import { runLeaderElection } from "../../../src/kube/lease.ts";
 import { createTransport } from "../../../src/kube/transport.ts";
 import { createLogger } from "../../../src/runtime/log.ts";
 
-/* A candidate in a process of its own, which says every few milliseconds whether it holds the lease. */
 const [, , namespace = "", name = "", times = "{}"] = process.argv;
 let terms = 0;
 let isHeld = () => false;

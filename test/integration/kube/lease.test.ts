@@ -12,7 +12,7 @@ import { startTcpProxy } from "./tcp-proxy.ts";
 
 const TIMES = { leaseDurationMs: 2_000, renewDeadlineMs: 1_500, retryPeriodMs: 150 };
 
-/** A candidate of this process. */
+/** A candidate in this process. */
 interface Candidate {
   readonly identity: string;
   readonly terms: LeaseTerm[];

@@ -74,7 +74,7 @@ async function patch(name: string, body: object): Promise<ConfigMap> {
 
 const remove = (name: string) => cluster.transport.request("DELETE", `${path}/${name}`);
 
-/** What the API server has, and what the store has, as "name@version". */
+/** The objects of the API server and those of the store, as "name@version". */
 async function expectSame(): Promise<void> {
   await eventually(async () => {
     const { items } = await cluster.transport.request<{ items: ConfigMap[] }>("GET", path, {

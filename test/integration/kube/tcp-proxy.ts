@@ -1,21 +1,25 @@
+/*
+ * Networks also fail by falling silent, which clients notice last. This proxy holds bytes back instead of closing, and
+ * can deliver them later.
+ */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** A network between a client and the API server, which can go silent as networks do: nothing is refused or closed. */
+/** A network between a client and the API server that can fall silent: nothing is refused or closed. */
 export interface TcpProxy {
-  /** The kubeconfig that leads through it. */
+  /** A kubeconfig that connects through the proxy. */
   readonly kubeconfigPath: string;
   /** The connections that are open now. */
   readonly open: number;
   /** The connections that there have ever been. */
   readonly total: number;
-  /** Keeps back all that is sent, either way, on the connections of now, and with "all" on those to come as well. */
+  /** Holds back all bytes, in both directions, on existing connections and, with "all", on new ones. */
   freeze(which: "existing" | "all"): void;
-  /** Delivers what was kept back, and everything from now on. */
+  /** Delivers what was held back, and everything from now on. */
   thaw(): void;
-  /** Breaks the connections of now. */
+  /** Breaks all open connections. */
   cut(): void;
   close(): Promise<void>;
 }

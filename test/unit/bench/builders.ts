@@ -1,3 +1,6 @@
+/*
+ * A complete record of a bench run, so that tests state only the figures that they are about.
+ */
 import type { Figures } from "../../bench/figures.ts";
 import type { BenchRecord } from "../../bench/record.ts";
 

@@ -1,3 +1,6 @@
+/*
+ * Complete and ordinary objects of the cleanup, of which a test overrides only what it is about.
+ */
 import type { RunReport, TargetReport } from "../../../src/cleanup/report.ts";
 import type { TargetConfig } from "../../../src/cleanup/target-config.ts";
 import type { ColumnFacts, TableFacts } from "../../../src/postgres/cleanup/catalog.ts";
@@ -55,7 +58,7 @@ export function aRunReport(overrides: Partial<RunReport> = {}): RunReport {
   };
 }
 
-/** As a team would write it: expiry and revocation by time. */
+/** A target as a team would write it: expiry and revocation by time. */
 export function aTargetConfig(overrides: Partial<TargetConfig> = {}): TargetConfig {
   return {
     table: { schema: "app", table: "refresh_tokens" },

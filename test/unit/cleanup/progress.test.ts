@@ -10,7 +10,7 @@ test("a terminal shows a bar, the rate and the time left, on one line that disap
   const progress = createTerminalProgress(terminal, false, "apitoken.tokens", 400_000);
   vi.advanceTimersByTime(2_000);
   progress.update(0.25, 100_000);
-  progress.update(0.26, 104_000); // too soon after the other to be shown
+  progress.update(0.26, 104_000); // too soon after the previous one to be shown
   progress.end();
   expect(String(terminal.read())).toBe(
     "\r\u001b[Kapitoken.tokens ██████░░░░░░░░░░░░░░░░░░ 25 % · 100,000 of 400,000 rows · 50,000 rows/s · 6s left\r\u001b[K",

@@ -12,7 +12,7 @@ const keyring = createKeyring();
 const hasher = createTokenHasher();
 const [pepper] = keyring.peppers;
 const fingerprint = hashToken("the token", pepper);
-/** No comparison ever finds that it fits: only a proof does. */
+/** A hash that no comparison ever matches, so that only a proof can. */
 const OPAQUE: TokenHash = { hash: Buffer.from("no bcrypt hash at all"), hashAlgorithm: "bcrypt" };
 
 function aRecord(hash: TokenHash, id = "tokenOne0001"): TokenRecord {

@@ -13,7 +13,7 @@ import { HOUR_MS, NOW } from "../../support/builders.ts";
 
 const after = (ms: number) => formatTime(new Date(NOW.getTime() + ms));
 
-/** An ApiToken that is Ready or not, since an hour ago. */
+/** An ApiToken that has been Ready, or not, for an hour. */
 function anApiToken(
   number: number,
   ready?: { status: "True" | "False"; reason: string; since?: number },

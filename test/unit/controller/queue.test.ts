@@ -5,7 +5,7 @@ import { eventually } from "../../support/eventually.ts";
 let queue: Queue;
 afterEach(() => queue.stop());
 
-/** A handler that is at work on a key until it is let go. */
+/** A handler that works on a key until it is released. */
 function aHandler() {
   const handled: string[] = [];
   const held = new Map<string, () => void>();
@@ -66,7 +66,7 @@ test("a key that was added before its handler's last look is not handled again",
 
   queue.add("a");
   looks[1]?.();
-  queue.add("a"); // after the look: it may not have seen this
+  queue.add("a"); // after the look, which may have missed this
   release("a");
   await eventually(() => handled.length === 3);
   release("a");
@@ -84,10 +84,10 @@ test("a key that is nudged during a retry is handled again, unless the retry fai
     onFailure: ignore,
   });
   queue.add("a");
-  queue.nudge("a"); // the try that comes after the failure sees what has changed
+  queue.nudge("a"); // the retry after the failure sees the change
   release("a");
   await eventually(() => handled.length === 2);
-  queue.nudge("a"); // nothing else would come after a success
+  queue.nudge("a"); // nothing else would run after a success
   release("a");
   await eventually(() => handled.length === 3);
   release("a");

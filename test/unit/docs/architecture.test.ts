@@ -1,5 +1,5 @@
 /*
- * ARCHITECTURE.md is how a stranger finds their way: what it names must exist, and it must name every room.
+ * ARCHITECTURE.md is how a stranger finds their way: what it names must exist, and it must name every folder of src.
  */
 import { existsSync, readdirSync } from "node:fs";
 import { posix } from "node:path";

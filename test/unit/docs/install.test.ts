@@ -13,7 +13,7 @@ function findValues(block: Record<string, unknown>): unknown {
   return block.kind === undefined ? block : {};
 }
 
-/** The names of all values that are set, as in `controller.lease.name`. */
+/** The names of all values that are set, such as `controller.lease.name`. */
 function listPaths(value: unknown, above: readonly string[] = []): string[] {
   const path = above.join(".");
   const isWhole = rows.has(path) || typeof value !== "object" || value === null || Array.isArray(value);

@@ -14,7 +14,7 @@ interface Rule {
 const RBAC = "charts/apitoken-operator/templates/rbac";
 const values = parse(readProjectFile("charts/apitoken-operator/values.yaml"));
 
-/** The rules of a template's text, its own values filled in and its other directives left out. */
+/** The rules in a template's text, with its values filled in and other directives left out. */
 function readRules(template: string): Rule[] {
   const filled = template
     .replace("{{ .Values.controller.lease.name | quote }}", values.controller.lease.name)

@@ -44,7 +44,7 @@ describe.each(PROGRAMS)("the settings of %s in docs/settings.md", (program, sche
     const ofCode = schema.parse({ DATABASE_URL });
     const withoutDefault = new Set(["DATABASE_URL", "APITOKEN_WATCH_NAMESPACES"]);
     const isTold = ([name, value]: [string, unknown]) => value !== undefined && !withoutDefault.has(name);
-    // What the table says is read as a setting, and comes to the same.
+    // The default from the table, read as a setting, has the same meaning.
     expect(told.map(([name]) => name).sort()).toEqual(
       Object.entries(ofCode)
         .filter(isTold)

@@ -1,3 +1,6 @@
+/*
+ * The documents' tables are compared with the code. This reads them as readers do: by heading, row and cell.
+ */
 import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 
@@ -21,12 +24,12 @@ export function readTable(text: string, heading: string): string[][] {
   );
 }
 
-/** What a cell has in backticks. */
+/** The texts in backticks in a cell. */
 export function codeIn(cell: string | undefined): string[] {
   return [...(cell ?? "").matchAll(/`([^`]+)`/g)].map(([, code]) => code as string);
 }
 
-/** What the YAML blocks of a Markdown text hold. Throws when one is no YAML, or more than one document. */
+/** The contents of the YAML blocks of a Markdown text. Throws if one is not YAML, or has several documents. */
 export function readYamlBlocks(text: string): Record<string, unknown>[] {
   return [...text.matchAll(/^```yaml\n(.*?)^```/gms)].map(([, block]) => parse(block ?? ""));
 }

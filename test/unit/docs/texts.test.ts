@@ -14,7 +14,7 @@ const TEXTS = [
     .map((file) => `docs/${file}`),
 ];
 
-/** The anchor that GitHub gives a heading. */
+/** The anchor that GitHub generates for a heading. */
 function anchorOf(heading: string): string {
   return heading
     .toLowerCase()
@@ -41,7 +41,7 @@ const READERS: Readonly<Record<string, (resource: never) => unknown>> = {
   OwnerBlock: (resource: OwnerBlock) => parseOwnerBlock(resource).problem,
 };
 
-/** Those of others stand in guides: no reader of ours could judge them. */
+/** Guides also show resources of other projects, which our schemas cannot check. */
 const isOurs = ({ apiVersion, kind }: Record<string, unknown>) =>
   String(kind) in READERS || String(apiVersion).startsWith("apitoken.dev/");
 

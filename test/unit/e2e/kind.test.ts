@@ -57,7 +57,7 @@ describe("with stand-ins for the programs", () => {
     rmSync(home, { recursive: true, force: true });
   });
 
-  /** Makes a program that writes down how it was called. */
+  /** Creates a program that records its arguments. */
   function put(name: string, script = ""): string {
     const path = join(home, "bin", name);
     writeFileSync(path, `#!/bin/sh\necho "${name} $*" >> '${home}/calls'\n${script}\n`);

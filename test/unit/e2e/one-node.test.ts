@@ -17,7 +17,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Puts a tool into a folder beside the checkout, which fails at one verb. */
+/** Creates a tool in a folder next to the checkout, which fails for one verb. */
 function putTool(beside: string, failing = "none"): string {
   const path = join(folder, beside, "cluster/cluster");
   mkdirSync(join(folder, beside, "cluster"), { recursive: true });

@@ -1,3 +1,6 @@
+/*
+ * A real API server cannot be made to answer 500, to send broken lines or to fall silent at will. This one can.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -20,16 +23,16 @@ export interface ReceivedRequest {
 export interface MisbehavingApiServer {
   readonly url: string;
   readonly kubeconfigPath: string;
-  /** A folder of the test's own. */
+  /** The test's own folder. */
   readonly folder: string;
   readonly requests: readonly ReceivedRequest[];
-  /** The requests that are not answered to their end yet, and whose clients have not gone. */
+  /** How many requests are not completely answered yet, and whose clients are still connected. */
   readonly openRequests: number;
   /** The connections that are open now. */
   readonly openConnections: number;
-  /** What the next calls are answered, one after the other; the last one again and again. */
+  /** The answers to the next calls, in order; the last one is repeated. */
   calls(...answers: Answer[]): void;
-  /** The same for watches; after the last they stay silent. */
+  /** The answers to the next watches, in order; further watches stay silent. */
   watches(...answers: Answer[]): void;
   close(): Promise<void>;
 }

@@ -27,7 +27,7 @@ let server: MisbehavingApiServer;
 let transport: KubeTransport;
 let store: Store<Thing>;
 let reflectors: Reflector[];
-/** What the consumer was told, as "type namespace/name/uid color". */
+/** The changes that were reported, as "type namespace/name/uid color". */
 let changes: string[];
 let recorded: ReturnType<typeof createRecordedLog>;
 

@@ -45,7 +45,7 @@ async function failureOf(work: Promise<unknown>): Promise<Error> {
   );
 }
 
-/** Answers only to those who know the token of now. */
+/** Answers only requests with the current token. */
 function guardedBy(token: () => string): Answer {
   return (response, request) => {
     const isKnown = request.headers.authorization === `Bearer ${token()}`;
@@ -195,7 +195,7 @@ describe("connections", () => {
 });
 
 describe("credentials", () => {
-  /** A plugin that prints the token of now, and notes that it ran. */
+  /** A plugin that prints the current token, and records that it ran. */
   function writePlugin(): { user: object; rotate: (token: string) => void; runs: () => number } {
     const tokenPath = join(server.folder, "token");
     const runsPath = join(server.folder, "runs");

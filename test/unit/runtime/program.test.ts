@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 
 const RUNTIME = fileURLToPath(new URL("../../../src/runtime/", import.meta.url));
 
-/** A program that logs, and then meets an error that nothing catches. */
+/** A program that logs, and then has an error that nothing catches. */
 function runUncaught(statement: string) {
   const source = `
     import { createLogger } from "${RUNTIME}log.ts";

@@ -62,7 +62,7 @@ describe("with bcrypt", () => {
     const stored = await small.hash(fingerprint, { ...method, rounds: 4 });
     const guesses = Array.from({ length: 5 }, (_, index) => Buffer.alloc(32, index));
     expect(await Promise.all(guesses.map((guess) => small.isMatch(guess, stored)))).not.toContain(true);
-    // At once, without a promise: from memory.
+    // At once, without a promise, because it is from memory.
     expect(small.isMatch(fingerprint, stored)).toBe(true);
     expect(guesses.map((guess) => small.isMatch(guess, stored)).filter((answer) => answer === false)).toHaveLength(2);
   });

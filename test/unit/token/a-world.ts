@@ -1,3 +1,6 @@
+/*
+ * The usual starting point of tests on a simulated world: one ApiToken that has its token and needs nothing.
+ */
 import { ALLOWED, aDesiredToken, aResource, aTokenRow, NOW } from "../../support/builders.ts";
 import { contentsOf, decorationOf, type World } from "./world.ts";
 
@@ -10,7 +13,7 @@ export const inSecret = {
   handledRotateAt: undefined,
 } as const;
 
-/** A world that has converged, but for what is said of it. */
+/** A converged world, except for the overrides. */
 export function aWorld(overrides: Partial<World> = {}): World {
   return structuredClone({
     now: NOW,

@@ -1,3 +1,6 @@
+/*
+ * Shorthands for tests of the plan's actions: the states from which they start, and the plan's answer to them.
+ */
 import type { Condition, DesiredToken, Observed, PolicyVerdict } from "../../../src/token/model.ts";
 import type { Action } from "../../../src/token/plan/action.ts";
 import { plan } from "../../../src/token/plan/plan.ts";
@@ -7,7 +10,7 @@ import { ALLOWED, aDesiredToken, aPolicy, aResource, aSecret, aTokenRow } from "
 /** A Secret of ours that holds the row with this id. */
 export const ours = (holds: string | undefined) => aSecret({ holds });
 
-/** Two tokens of one ApiToken, and that its status tells of the first. */
+/** Two tokens of one ApiToken, and a resource whose status names the first. */
 export const row = aTokenRow();
 export const second = aTokenRow({ id: "tokenTwo0002", revision: 2 });
 export const published = aResource({ status: { tokenId: row.id, revision: 1 } });
@@ -19,7 +22,7 @@ export const allow = (policy: Parameters<typeof aPolicy>[0]): PolicyVerdict => (
 
 export const rejecting = allow({ owner: { max: 1, onLimit: "Reject", scope: "Cluster" } });
 
-/** What is to be done. */
+/** The actions of the plan. */
 export function actionsOf(
   observed: Observed,
   desired: Partial<DesiredToken> = {},
@@ -28,14 +31,14 @@ export function actionsOf(
   return plan({ desired: aDesiredToken(desired) }, observed, policy).actions;
 }
 
-/** The first action of a kind; throws when there is none. */
+/** The first action of a kind. Throws an Error if there is none. */
 export function find<K extends Action["kind"]>(actions: readonly Action[], kind: K): Action & { kind: K } {
   const action = actions.find((each): each is Action & { kind: K } => each.kind === kind);
   if (action === undefined) throw new Error(`there is no ${kind} among ${actions.map((each) => each.kind)}`);
   return action;
 }
 
-/** A condition that tells of a revocation. */
+/** A condition that reports a revocation. */
 export const revokedFor = (reason: Reason): Condition => ({
   type: "Revoked",
   status: "True",
@@ -45,7 +48,7 @@ export const revokedFor = (reason: Reason): Condition => ({
   lastTransitionTime: "2026-06-01T11:00:00Z",
 });
 
-/** An ApiToken whose first token is to be rotated. */
+/** An ApiToken with a rotation request for its first token. */
 export const requested = (rotateRequestedAt: string, lastHandledRotateAt?: string) =>
   aResource({
     rotateRequestedAt,

@@ -16,7 +16,7 @@ import { actionsOf, allow, find, ours, published, requested, row, second } from 
 
 const later = (ms: number) => new Date(NOW.getTime() + ms);
 
-/** Every cause that there is: a new one does not compile without a case. */
+/** Every cause; a new one does not compile without a case. */
 const CAUSES: Readonly<Record<IssueCause, readonly (readonly [string, Observed])[]>> = {
   FirstToken: [
     ["nothing was ever issued", anObserved()],
@@ -77,7 +77,7 @@ describe("a token is issued for a known cause:", () => {
   });
 });
 
-/** Whether the cache alone is no ground for it; every kind that there is. */
+/** For every kind of action, whether the cache is not enough for it. */
 const NEEDS_LIVE_READ: Readonly<Record<Exclude<Action["kind"], "issueToken" | "revokeTokens">, boolean>> = {
   addFinalizer: false,
   writeSecret: false,

@@ -1,3 +1,6 @@
+/*
+ * Generates arbitrary states of the simulated world, including those that only hand edits, restores and SQL can cause.
+ */
 import fc from "fast-check";
 import type {
   ApiTokenStatus,
@@ -25,7 +28,7 @@ import { contentsOf, decorationOf, type World, type WorldSecret } from "./world.
 
 const hoursFromNow = (hours: number) => new Date(NOW.getTime() + hours * HOUR_MS);
 
-/** Ids of rows that may exist, and a value that is no token's. */
+/** Ids of rows that may exist, and a value that is not a token's. */
 const anyValue = fc.constantFrom("row1", "row2", "row3", "edited by hand");
 
 const anyRow = fc.record({

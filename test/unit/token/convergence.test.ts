@@ -20,7 +20,7 @@ import { anyWorld } from "./any-world.ts";
 import { expectSettled, heldRow, isRotating, liveRows, readyOf } from "./settled.ts";
 import { endFor, look, ownSecrets, planFor, settle, type World } from "./world.ts";
 
-/** Reasons for which a token is taken away though it would live on. */
+/** Reasons for which a token is ended before its expiry. */
 const ENDS: readonly string[] = [
   "RevokedBySpec",
   "OwnerBlocked",
@@ -30,7 +30,7 @@ const ENDS: readonly string[] = [
   "OwnerLimitExceeded",
 ];
 
-/** What must hold after every single action, for the next one may never come. */
+/** What must hold after every single action, because the next one may never happen. */
 function watchSteps(world: World): (action: Action) => void {
   const before = structuredClone(world);
   const given = new Map(before.rows.map((row) => [row.id, row.expiresAt.getTime()]));
@@ -56,7 +56,7 @@ function expectWithinMaximum({ policy }: World, row: TokenRow, given: ReadonlyMa
   expect(row.expiresAt.getTime()).toBeLessThanOrEqual(row.issuedAt.getTime() + policy.applied.lifetime.maxMs);
 }
 
-/** Whether time alone has ended it, or a lifetime that is shorter now and has no next one. */
+/** Whether time alone has ended it, or a shortened lifetime without a next token. */
 function isOver(world: World, token: TokenRow): boolean {
   if (liveUntil(token) <= world.now) return true;
   return world.policy.kind === "allowed" && !isRotating(world) && endFor(world, token.issuedAt) <= world.now;

@@ -13,7 +13,7 @@ function want(labels: Keys, annotations: Keys = {}, expiresAt = NOW): Decoration
   return wantDecoration(desired, MANAGED, { id: "tokenOne0001", expiresAt });
 }
 
-/** What the API server makes of a merge patch (RFC 7386). */
+/** Applies a merge patch as the API server does (RFC 7386). */
 function mend(current: Decoration, wanted: Decoration): Decoration {
   const patch = diffDecoration(current, wanted);
   const merge = (keys: Readonly<Keys>, changes: Readonly<Record<string, string | null>> = {}) =>

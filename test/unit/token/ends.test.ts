@@ -18,7 +18,7 @@ const later = (ms: number) => new Date(NOW.getTime() + ms);
 
 type End = readonly [when: string, Observed, Partial<DesiredToken>?, PolicyVerdict?];
 
-/** Every reason that there is: a new one does not compile without a case. */
+/** Every reason; a new one does not compile without a case. */
 const ENDS: Readonly<Record<RevocationReason, readonly End[]>> = {
   RevokedBySpec: [
     ["spec.revoked says so", aConvergedObserved(), { isRevoked: true }],
@@ -240,7 +240,7 @@ test("a use that only the status records, because the database is from a backup,
   const spec = { inactivityTimeoutMs: HOUR_MS };
   expect(actionsOf(observed({}), spec).map(({ kind }) => kind)).toContain("revokeTokens");
   expect(actionsOf(observed(status), spec)).toEqual([]);
-  // A status can be edited by hand: a use that lies ahead is none.
+  // A status can be edited by hand; a use in the future does not count.
   const ahead = { ...status, lastUsedAt: later(HOUR_MS).toISOString() };
   expect(actionsOf(observed(ahead), spec).map(({ kind }) => kind)).toContain("revokeTokens");
 });

@@ -15,7 +15,7 @@ const passTime = (world: World, ms: number) => {
   world.now = new Date(world.now.getTime() + ms);
 };
 
-/** The end of a row, as far as it is still ahead. */
+/** The end of a row, if it is in the future. */
 const endAhead = (world: World, id: string) => {
   const row = world.rows.find((each) => each.id === id);
   return row === undefined ? 0 : Math.max(liveUntil(row).getTime(), world.now.getTime());
@@ -40,7 +40,7 @@ describe("rotating for a year, with passes only when they are due", () => {
       expect(held && isLive(held, world.now)).toBe(true);
       expect(passes).toBeLessThan(400);
     }
-    // The year has 8,760 hours; each token is followed after 648 of its 720, or up to 7.2 later.
+    // The year has 8,760 hours; each token is renewed after 648 of its 720, or up to 7.2 later.
     expect(world.rows.map((row) => row.revision)).toEqual(world.rows.map((_, index) => index + 1));
     expect(world.rows.length).toBe(14);
     expect(world.rows.filter((row) => row.revocationReason === "Rotated").length).toBeGreaterThanOrEqual(12);
@@ -99,7 +99,7 @@ describe("use keeps a token alive", () => {
   });
 });
 
-/** What people and time do to an ApiToken; after each it settles. */
+/** What people and time do to an ApiToken, which settles after each. */
 const DEEDS: Readonly<Record<string, (world: World) => void>> = {
   "an hour and a half goes by": (world) => passTime(world, 1.5 * HOUR_MS),
   "a month goes by": (world) => passTime(world, 700 * HOUR_MS),

@@ -25,9 +25,9 @@ interface Case {
   readonly spec?: ParsedSpec;
   readonly observed: Observed;
   readonly policy?: PolicyVerdict;
-  /** The kinds of the actions, in their order. */
+  /** The kinds of the actions, in order. */
   readonly actions: readonly Action["kind"][];
-  /** The reason of Ready, where a status is given. */
+  /** The reason of Ready, if the plan has a status. */
   readonly reason?: string;
 }
 

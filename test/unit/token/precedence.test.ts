@@ -16,7 +16,7 @@ import { actionsOf, ours, rejecting, requested, row } from "./actions-of.ts";
 
 const later = (ms: number) => new Date(NOW.getTime() + ms);
 
-/** Every rule that can stop an ApiToken, each before those that follow, with what brings it about. */
+/** Every rule that can stop an ApiToken, in order of precedence, with a state that triggers it. */
 const PRECEDENCE: readonly [reason: Reason, Partial<Observed>, Partial<DesiredToken>, PolicyVerdict | undefined][] = [
   ["RevokedBySpec", {}, { isRevoked: true }, undefined],
   ["OwnerBlocked", { block: { reason: "", effectiveAt: NOW } }, {}, undefined],
@@ -34,7 +34,7 @@ describe("when several rules would apply", () => {
   const pairs = PRECEDENCE.flatMap((first, index) =>
     PRECEDENCE.slice(index + 1).map((second) => [first, second] as const),
   )
-    // Of policies there is one verdict, and where it is none that allows, no limit.
+    // There is only one verdict of the policies, and unless it allows, there is no limit.
     .filter(([first, second]) => first[3] === undefined || second[3] === undefined)
     .filter(([first, second]) => !(first[0] === "Superseded" && second[3] !== undefined))
     .filter(([first, second]) => !(first[1].rivals && second[1].rivals));

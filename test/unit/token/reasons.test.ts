@@ -45,7 +45,7 @@ interface Said {
 /** Reasons that only Events have: see notes.test.ts. */
 type EventReason = "Renewing" | "SecretDrift";
 
-/** Every reason that there is: a new one does not compile without a case. */
+/** Every reason; a new one does not compile without a case. */
 const REASONS: Readonly<Record<Exclude<Reason, EventReason>, Said>> = {
   Issued: {
     status: () => statusOf(aConvergedObserved()),

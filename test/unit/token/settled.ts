@@ -1,3 +1,7 @@
+/*
+ * States what a settled world must look like, written independently of the plan, so that a mistake in a rule of the
+ * plan is not repeated in its test.
+ */
 import { expect } from "vitest";
 import type { AppliedPolicy, DesiredToken, TokenRow } from "../../../src/token/model.ts";
 import { renewalTime } from "../../../src/token/rotation.ts";
@@ -9,7 +13,7 @@ export const liveRows = (world: World) => world.rows.filter((row) => isLive(row,
 
 export const readyOf = (world: World) => world.resource && findCondition(world.resource.status, "Ready");
 
-/** The live row whose plaintext the wanted Secret has. */
+/** The live row whose plaintext the wanted Secret holds. */
 export function heldRow(world: World): TokenRow | undefined {
   const secret = world.secrets[world.spec.desired?.secret.name ?? ""];
   return liveRows(world).find(
@@ -21,7 +25,7 @@ export function isRotating({ spec: { desired }, policy }: World): boolean {
   return desired?.rotation.isAutomatic === true && desired.lifetime.kind !== "fixed" && policy.kind === "allowed";
 }
 
-/** Compares a world that has settled with what its spec and policy ask for, without asking the plan. */
+/** Compares a settled world with what its spec and policy require, without using the plan. */
 export function expectSettled(world: World, before: World): void {
   const { resource, spec } = world;
   if (resource === undefined || resource.isDeleting) {
@@ -42,7 +46,7 @@ export function expectSettled(world: World, before: World): void {
   }
 }
 
-/** What stops an ApiToken whatever its tokens are like. */
+/** What stops an ApiToken regardless of its tokens. */
 function findStop({ policy, block, now }: World, { isRevoked, isSuspended }: DesiredToken): string | undefined {
   if (isRevoked) return "RevokedBySpec";
   if (block && block.effectiveAt <= now) return "OwnerBlocked";

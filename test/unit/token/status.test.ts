@@ -17,7 +17,7 @@ import { statusOf } from "./status-of.ts";
 
 const later = (ms: number) => new Date(NOW.getTime() + ms);
 
-/** A status that tells of a token which is not there any more. */
+/** A status that names a token which no longer exists. */
 const LAST: ApiTokenStatus = {
   tokenId: "tokenOne0001",
   revision: 4,

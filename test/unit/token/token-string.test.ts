@@ -4,7 +4,7 @@ import { createToken, parseTokenId } from "../../../src/token/token-string.ts";
 
 const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/** Made outside of this program: CRC-32 by zlib, base62 by hand. The second checksum starts with a zero. */
+/** Created outside of this program: CRC-32 with zlib, base62 by hand. The second checksum starts with a zero. */
 const KNOWN = [
   "apt_GoldenId001335vxT1aecT5UVC5RHbM3Pe5tp8UtnqjhVeeVa02aPDY1u6LzE",
   "apt_GoldenId00122rAqvm2hjyqHMt2W0dTSnpZlxYw6NPYIQ1Uqi3admBP0vOSzt",

@@ -1,3 +1,7 @@
+/*
+ * A simulated cluster and database in which plans are carried out. It lets property tests run thousands of lives of an
+ * ApiToken, with crashes at any point, in the time of one integration test.
+ */
 import { resolveLifetime } from "../../../src/token/lifetime.ts";
 import type {
   AppliedPolicy,
@@ -14,20 +18,20 @@ import type { Action, Plan } from "../../../src/token/plan/action.ts";
 import { type ParsedSpec, plan } from "../../../src/token/plan/plan.ts";
 import { isLive } from "../../../src/token/validity.ts";
 
-/** A Secret as it lies in the cluster. */
+/** A Secret in the simulated cluster. */
 export type WorldSecret = { readonly owner: "somebody"; readonly value?: string } | OwnSecret;
 
 export interface OwnSecret {
   readonly owner: "us";
-  /** The id of the token whose plaintext it has, or anything else. */
+  /** The id of the token whose plaintext it holds, or any other text. */
   readonly value: string;
   readonly decoration: string;
-  /** Its keys, and what their templates were filled with. */
+  /** Its keys, and the values that their templates were rendered with. */
   readonly contents: string;
   readonly handledRotateAt: string | undefined;
 }
 
-/** A cluster and a database that know one ApiToken: what `plan` is about, without any I/O. */
+/** A cluster and a database with one ApiToken, simulated without I/O. */
 export interface World {
   now: Date;
   policy: PolicyVerdict;
@@ -35,7 +39,7 @@ export interface World {
   rivals: Rivals;
   spec: ParsedSpec;
   resource: ObservedResource | undefined;
-  /** Every row, also those that no pass looks at any more. */
+  /** Every row, including those that passes no longer read. */
   rows: TokenRow[];
   secrets: Record<string, WorldSecret>;
   /** The token that was issued in this pass and not yet written to its Secret; a crash forgets it. */
@@ -43,7 +47,7 @@ export interface World {
   issued: number;
 }
 
-/** What a pass sees of a world: as the controller's `observe` reads cluster and database. */
+/** The facts of a world, as the controller's `observe` would derive them. */
 export function look({ now, spec, resource, rows, secrets, block, rivals }: World): Observed {
   const tokens = rows.filter((row) => isLive(row, now) || !rows.some((other) => isNewer(other, row)));
   const seen = { now, tokens, block, rivals, encryptionChangesAt: undefined };

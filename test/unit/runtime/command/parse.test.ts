@@ -31,7 +31,7 @@ const program = defineCommand({
   run: done,
 });
 
-/** What a command line asks for, in the words that are typed: `call("keys remove a")`. */
+/** What a command line means, as it is typed: `call("keys remove a")`. */
 function call(line: string) {
   const found = findCall(program, line === "" ? [] : line.split(" "));
   return { ...found, command: found.path.join(" ") };
