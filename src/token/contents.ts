@@ -1,9 +1,13 @@
+/*
+ * What a Secret holds, and how the controller recognises it again. The caches keep no plaintext, so what the Secret should
+ * hold is compared by HMACs.
+ */
 import { createHmac } from "node:crypto";
 import type { Key } from "./keyring.ts";
 import type { DesiredSecret } from "./model.ts";
 import { formatTime } from "./status.ts";
 
-/** What a Secret's templates may speak of. */
+/** The token's facts that a Secret's templates may use. */
 export interface ContentsSubject {
   readonly id: string;
   readonly owner: string;
@@ -26,9 +30,9 @@ export function renderContents(
 }
 
 /**
- * An HMAC under a pepper of what the values were made from and of what they are (`fingerprints`: the HMAC of each value
- * under the same pepper, by key). It tells whether a Secret still holds what the spec asks for without its plaintext.
- * Base64; undefined where there are no templates, for the token's own hash says enough then.
+ * An HMAC under a pepper of the inputs of the values and of the values themselves (`fingerprints`: the HMAC of each value
+ * under the same pepper, by key). It shows whether a Secret still holds what the spec asks for, without plaintext.
+ * Base64; undefined if there are no templates, because then the token's own hash is enough.
  */
 export function sealContents(
   secret: DesiredSecret,
@@ -48,8 +52,8 @@ export function sealContents(
 }
 
 /**
- * An HMAC under a pepper that ties a token (`fingerprint`: its HMAC under the same pepper) to a slow hash of it. Kept beside
- * the token in its Secret, it spares the slow comparison at every start, and nobody can make it without the pepper. Base64.
+ * An HMAC under a pepper that ties a token (`fingerprint`: its HMAC under the same pepper) to its bcrypt hash. Stored next
+ * to the token in its Secret, it saves the slow comparison at every start; nobody can forge it without the pepper. Base64.
  */
 export function proveHash(fingerprint: Buffer, hash: Buffer, pepper: Key): string {
   return createHmac("sha256", pepper.secret)

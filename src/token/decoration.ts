@@ -1,7 +1,11 @@
+/*
+ * Labels and annotations of Secrets. Other people put theirs on the same Secrets, so a pass must change only its own, and must
+ * remember which ones those are.
+ */
 import type { DesiredToken } from "./model.ts";
 import { formatTime } from "./status.ts";
 
-/** Labels and annotations, of a Secret or wanted on one. */
+/** Labels and annotations that a Secret has or should have. */
 export interface Decoration {
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
@@ -16,10 +20,10 @@ export interface DecorationPatch {
 /** The id of the token that the Secret holds. */
 export const TOKEN_ID_ANNOTATION = "apitoken.dev/token-id";
 
-/** Which keys the spec asked for last time, so that those it no longer asks for can be told from somebody else's. */
+/** The keys that the spec asked for last time: those it no longer asks for are removed, other people's keys are kept. */
 const APPLIED_ANNOTATION = "apitoken.dev/applied-keys";
 
-/** What a Secret that holds the token is to carry. */
+/** What a Secret that holds the token should carry. */
 export function wantDecoration(
   desired: DesiredToken,
   managedLabel: string,
@@ -41,10 +45,10 @@ export function wantDecoration(
 /** An HMAC of what a Secret with templates holds: see `sealContents`. */
 export const SEAL_ANNOTATION = "apitoken.dev/contents-seal";
 
-/** What tells that a Secret holds a token hashed with bcrypt: see `proveHash`. */
+/** The proof that a Secret holds a token hashed with bcrypt: see `proveHash`. */
 export const PROOF_ANNOTATION = "apitoken.dev/hash-proof";
 
-/** What makes `current` carry all of `wanted`, and no key that was wanted earlier only; undefined when it does. */
+/** The change after which `current` has all of `wanted` and no key that was wanted only earlier; undefined if none is needed. */
 export function diffDecoration(current: Decoration, wanted: Decoration): DecorationPatch | undefined {
   const applied = readApplied(current.annotations[APPLIED_ANNOTATION]);
   const labels = diffKeys(current.labels, wanted.labels, applied.labels);
@@ -63,7 +67,7 @@ function diffKeys(
   return Object.fromEntries([...changed, ...dropped.map((key): [string, null] => [key, null])]);
 }
 
-/** The annotation can be edited by anybody: what does not read as ours names no keys. */
+/** Anybody can edit the annotation: if it is not in our format, it names no keys. */
 function readApplied(text: string | undefined): { labels: readonly string[]; annotations: readonly string[] } {
   try {
     const value = JSON.parse(text ?? "{}") as Record<string, unknown>;

@@ -1,13 +1,13 @@
-/**
- * Durations as Go writes them ("720h", "1h30m", "10s"), the format of Kubernetes' metav1.Duration.
+/*
+ * Durations as Go writes them ("720h", "1h30m", "10s"), because that is the format of Kubernetes' metav1.Duration.
  * https://pkg.go.dev/time#ParseDuration
  */
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 
-/** What a duration looks like: for CRD validation and for messages. At most 20 characters. */
+/** The pattern of a duration, for CRD validation. The CRD also limits the text to 20 characters. */
 export const DURATION_PATTERN = "^([0-9]{1,7}(\\.[0-9]{1,3})?(ms|s|m|h))+$";
 
-/** Milliseconds of a Go duration. Throws a RangeError that names the fault when the text is none. */
+/** The milliseconds of a Go duration. Throws a RangeError with a message for the user if the text is not one. */
 export function parseDuration(text: string): number {
   if (!new RegExp(DURATION_PATTERN).test(text)) {
     throw new RangeError(`"${text}" is not a duration; write it like "720h", "90m" or "1h30m"`);
@@ -19,7 +19,7 @@ export function parseDuration(text: string): number {
   return Math.round(totalMs);
 }
 
-/** The shortest text in whole hours, minutes, seconds and milliseconds: 5_400_000 is "1h30m". */
+/** The shortest text for a duration in whole hours, minutes, seconds and milliseconds: 5_400_000 is "1h30m". */
 export function formatDuration(durationMs: number): string {
   let rest = durationMs;
   let text = "";

@@ -1,3 +1,7 @@
+/*
+ * Which keys are still needed and whether they are the right ones: a key that is removed too early, or replaced by other bytes
+ * under the same id, invalidates every token that was made with it.
+ */
 import { createHmac } from "node:crypto";
 import { currentKey, type Key, type Keyring } from "./keyring.ts";
 
@@ -5,7 +9,7 @@ export const KEY_KINDS = ["pepper", "encryption"] as const;
 
 export type KeyKind = (typeof KEY_KINDS)[number];
 
-/** How many rows that still work were made with a key, and when the last of them ends. */
+/** How many accepted tokens were made with a key, and when the last of them ends. */
 export interface KeyUse {
   readonly kind: KeyKind;
   readonly id: string;
@@ -13,7 +17,7 @@ export interface KeyUse {
   readonly lastEndsAt: Date;
 }
 
-/** A key of the ring, or one that rows name and the ring lacks. */
+/** A key of the keyring, or one that rows name although the keyring lacks it. */
 export interface KeyStatus {
   readonly kind: KeyKind;
   readonly id: string;
@@ -21,16 +25,16 @@ export interface KeyStatus {
   readonly activeFrom: Date | undefined;
   readonly rows: number;
   readonly lastEndsAt: Date | undefined;
-  /** Whether nothing needs the key any more. */
+  /** Whether no accepted token needs the key any longer. */
   readonly isRemovable: boolean;
 }
 
-/** The keys of one kind. */
+/** The keyring's keys of one kind. */
 export function keysOf(keyring: Keyring, kind: KeyKind): Keyring["peppers"] {
   return kind === "pepper" ? keyring.peppers : keyring.encryption;
 }
 
-/** What has become of every key by `now`, newest first; those that the ring lacks come last. */
+/** The state of every key at `now`, newest first; keys that the keyring lacks come last. */
 export function describeKeys(keyring: Keyring, uses: readonly KeyUse[], now: Date): KeyStatus[] {
   const inRing = KEY_KINDS.flatMap((kind) =>
     keysOf(keyring, kind).map((key): KeyStatus => {
@@ -47,7 +51,7 @@ export function describeKeys(keyring: Keyring, uses: readonly KeyUse[], now: Dat
   return [...inRing, ...missing];
 }
 
-/** The keys that rows name and the ring lacks. */
+/** The keys that rows name although the keyring lacks them. */
 export function findMissingKeys(keyring: Keyring, uses: readonly KeyUse[]): KeyUse[] {
   return uses.filter(({ kind, id }) => !keysOf(keyring, kind).some((key) => key.id === id));
 }
@@ -57,21 +61,21 @@ function describeState(keyring: Keyring, kind: KeyKind, key: Key, now: Date): Ke
   return currentKey(keysOf(keyring, kind), now).id === key.id ? "current" : "old";
 }
 
-/** A key by the id by which rows name it, and what tells it from another of the same id. */
+/** A key's id, as rows name it, and a value that differs for different bytes under the same id. */
 export interface KeyCheck {
   readonly kind: KeyKind;
   readonly id: string;
   readonly checkValue: Buffer;
 }
 
-/** What all keys of a ring can be recognised by. */
+/** The check values of all keys of a keyring. */
 export function describeKeyChecks(keyring: Keyring): KeyCheck[] {
   return KEY_KINDS.flatMap((kind) =>
     keysOf(keyring, kind).map((key) => ({ kind, id: key.id, checkValue: checkValueOf(key) })),
   );
 }
 
-/** What tells a key from another of the same id, without giving it away: HMAC-SHA-256 of a constant under it. */
+/** HMAC-SHA-256 of a constant under the key: recognises the key without revealing it. */
 export function checkValueOf({ secret }: Key): Buffer {
   return createHmac("sha256", secret).update("apitoken key check value").digest();
 }

@@ -1,17 +1,21 @@
+/*
+ * The secret keys without which the database is worthless to a thief: hashes cannot be checked nor metadata read. Keys are
+ * replaced while tokens that were made with the old ones keep working, so a keyring has several of each kind.
+ */
 import { createHmac, createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from "node:crypto";
 
 /** A secret key with the id by which rows name it. */
 export interface Key {
   readonly id: string;
-  /** 32 bytes; as a KeyObject they are in no log by accident. */
+  /** 32 bytes; a KeyObject does not end up in a log by accident. */
   readonly secret: KeyObject;
-  /** Nothing is made with it before: every program must have read it by then. Always active without it. */
+  /** Not used for new rows before, so that every program has read the key by then. Undefined: active at once. */
   readonly activeFrom?: Date | undefined;
 }
 
 /**
- * The keys that are not in the database: peppers for token hashes and keys for encrypted metadata. The first of each
- * that is active is the current one; those after it are kept for rows that still name them.
+ * The keys that are kept outside the database: peppers for token hashes and encryption keys for metadata. Of each kind the
+ * first active key is the current one; those after it are kept for rows that still name them.
  */
 export interface Keyring {
   readonly peppers: Keys;
@@ -20,7 +24,7 @@ export interface Keyring {
 
 export type Keys = readonly [Key, ...Key[]];
 
-/** Bytes of every key: the output size of SHA-256, and the key size of AES-256. */
+/** The length of every key in bytes: the output of SHA-256, and the key of AES-256. */
 export const KEY_BYTES = 32;
 
 /** A keyring with one new key of each kind. */
@@ -28,7 +32,7 @@ export function createKeyring(): Keyring {
   return { peppers: [createKey("p")], encryption: [createKey("e")] };
 }
 
-/** A new random key, whose id begins with the prefix. */
+/** A new random key whose id starts with the prefix. */
 export function createKey(prefix: "p" | "e"): Key {
   return { id: `${prefix}-${randomBytes(4).toString("hex")}`, secret: createSecretKey(randomBytes(KEY_BYTES)) };
 }
@@ -41,12 +45,12 @@ export function hashToken(plaintext: string | Buffer, pepper: Key): Buffer {
   return createHmac("sha256", pepper.secret).update(plaintext).digest();
 }
 
-/** The key that new rows are made with; the oldest where none is active yet. */
+/** The key for new rows; the oldest key if none is active yet. */
 export function currentKey(keys: Keys, now: Date): Key {
   return keys.find((key) => isActive(key, now)) ?? keys.at(-1) ?? keys[0];
 }
 
-/** When another key becomes the current one; undefined when none is in waiting. */
+/** When another key becomes the current one; undefined if no key waits for its time. */
 export function nextActivation(keys: Keys, now: Date): Date | undefined {
   const times = keys.flatMap((key) => (key.activeFrom === undefined || isActive(key, now) ? [] : [key.activeFrom]));
   return times.length === 0 ? undefined : new Date(Math.min(...times.map((time) => time.getTime())));
@@ -56,7 +60,7 @@ function isActive({ activeFrom }: Key, now: Date): boolean {
   return activeFrom === undefined || activeFrom <= now;
 }
 
-/** The pepper that a row names; undefined when the ring lacks it. */
+/** The pepper that a row names; undefined if the keyring lacks it. */
 export function findPepper(keyring: Keyring, keyId: string): Key | undefined {
   return keyring.peppers.find((key) => key.id === keyId);
 }

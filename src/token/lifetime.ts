@@ -1,17 +1,20 @@
+/*
+ * How long a token lives: what the spec asks for, within what the policy allows.
+ */
 import type { LifetimeLimits, RequestedLifetime } from "./model.ts";
 
-/** When a token issued at `issuedAt` ends, and whether that is earlier than was asked for. */
+/** When a token expires, and whether that is earlier than the spec asks for. */
 export interface Lifetime {
   readonly expiresAt: Date;
   readonly isClamped: boolean;
 }
 
-/** A life has a length, even where the wanted end lies before the beginning. */
+/** A row must expire after its issue, even if the requested expiry is before it. */
 const SHORTEST_MS = 1_000;
 
 /**
- * The end of a token's life under the limits: after `issuedAt`, and never later than `issuedAt` plus the maximum. In
- * whole seconds, the precision of metav1.Time, so that row, status and annotation say the same.
+ * The expiry of a token that was issued at `issuedAt`: after that time, and at most the policy's maximum later. In whole
+ * seconds, the precision of metav1.Time, so that row, status and annotation show the same time.
  */
 export function resolveLifetime(requested: RequestedLifetime, limits: LifetimeLimits, issuedAt: Date): Lifetime {
   const earliestMs = issuedAt.getTime() + SHORTEST_MS;

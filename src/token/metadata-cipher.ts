@@ -1,22 +1,22 @@
+/*
+ * Metadata may name people, so the database stores it encrypted: AES-256-GCM with a random 96-bit nonce (NIST SP 800-38D,
+ * 8.2.2), a new one for every encryption. The token's id is the associated data, so one row's metadata is useless in another.
+ */
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import type { Key, Keyring } from "./keyring.ts";
 import type { TokenMetadata } from "./model.ts";
 
-/**
- * AES-256-GCM with a random nonce of 96 bits (NIST SP 800-38D, 8.2.2), fresh for every encryption: nonce, ciphertext and
- * tag, one after the other. The token's id is authenticated with it, so that what belongs to one row is of no use in another.
- */
 const ALGORITHM = "aes-256-gcm";
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
-/** Metadata at rest, and the id of the key that it is encrypted under. */
+/** Encrypted metadata, and the id of its key. `bytes` are nonce, ciphertext and tag. */
 export interface EncryptedMetadata {
   readonly bytes: Buffer;
   readonly keyId: string;
 }
 
-/** Encrypts the metadata of a token; undefined where there is none. */
+/** Encrypts the metadata of a token; undefined if there is none. */
 export function encryptMetadata(metadata: TokenMetadata, tokenId: string, key: Key): EncryptedMetadata | undefined {
   if (Object.keys(metadata).length === 0) return undefined;
   const nonce = randomBytes(NONCE_BYTES);
@@ -29,8 +29,8 @@ export function encryptMetadata(metadata: TokenMetadata, tokenId: string, key: K
 }
 
 /**
- * The metadata of a token; undefined when it cannot be read: damaged, another token's, or under a key that the ring lacks
- * or has otherwise.
+ * The metadata of a token; undefined if it cannot be read: it is damaged or another token's, or the keyring lacks its key
+ * or has different bytes under the key's id.
  */
 export function decryptMetadata(
   encrypted: EncryptedMetadata | undefined,

@@ -1,9 +1,10 @@
-/**
- * The shapes that decisions are made of. Times are Dates, durations milliseconds. Nothing here holds a plaintext token.
+/*
+ * The inputs and outputs of every decision, in one place, so that decisions need neither a cluster nor a database. Times are
+ * Dates, durations milliseconds. No type here holds a plaintext token.
  */
 import type { Reason } from "./reasons.ts";
 
-/** What an ApiToken's spec asks for, with its defaults filled in. */
+/** What an ApiToken's spec asks for, with defaults applied. */
 export interface DesiredToken {
   readonly owner: string;
   readonly description: string;
@@ -12,7 +13,7 @@ export interface DesiredToken {
   readonly metadata: TokenMetadata;
   readonly lifetime: RequestedLifetime;
   readonly rotation: DesiredRotation;
-  /** The token ends when it has not been used for so long. */
+  /** The token is revoked when it has not been used for this long. */
   readonly inactivityTimeoutMs: number | undefined;
   readonly secret: DesiredSecret;
   readonly isRevoked: boolean;
@@ -20,14 +21,14 @@ export interface DesiredToken {
   readonly isSuspended: boolean;
 }
 
-/** What a spec attaches to a token, for those who verify it. */
+/** Data that a spec attaches to a token for those who verify it. */
 export type TokenMetadata = Readonly<Record<string, string>>;
 
 /** The Secret that a spec asks for. */
 export interface DesiredSecret {
   readonly name: string;
   readonly key: string;
-  /** Further keys, each with a template of its value. */
+  /** Extra keys, each with the template of its value. */
   readonly data: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
@@ -35,37 +36,37 @@ export interface DesiredSecret {
   readonly isRetained: boolean;
 }
 
-/** When a token is to be followed by the next one. */
+/** When a token is followed by the next one. */
 export interface DesiredRotation {
   readonly isAutomatic: boolean;
-  /** How long before the end: a time, or a share of the lifetime. */
+  /** How long before the expiry: a duration, or a share of the lifetime. */
   readonly renewBefore: { readonly ms: number } | { readonly percentage: number };
-  /** How long the token before stays valid once its Secret holds the next one. */
+  /** How long the previous token stays live after the Secret holds the next one. */
   readonly overlapMs: number;
 }
 
-/** How long a token is to live: as the policy says, for a duration, or to a fixed end. */
+/** The requested lifetime: the policy's default, a duration, or a fixed expiry. */
 export type RequestedLifetime =
   | { readonly kind: "default" }
   | { readonly kind: "duration"; readonly durationMs: number }
   | { readonly kind: "fixed"; readonly expiresAt: Date };
 
-/** The limits that a policy sets on a token's lifetime. */
+/** A policy's limits on the lifetime of tokens. */
 export interface LifetimeLimits {
   readonly defaultMs: number;
   readonly maxMs: number;
 }
 
-/** What an ApiTokenPolicy sets for the ApiTokens that it allows. */
+/** The settings of an ApiTokenPolicy for the ApiTokens that it allows. */
 export interface AppliedPolicy {
   readonly name: string;
   readonly lifetime: LifetimeLimits;
   readonly owner: OwnerLimit;
-  /** A token ends when it has not been used for so long; a spec may ask for less. */
+  /** A token is revoked when it has not been used for this long; a spec may ask for less. */
   readonly inactivityTimeoutMs: number | undefined;
-  /** For so long after its expiry a token is still accepted, for these scopes only. */
+  /** How long after its expiry a token is still accepted, and for which scopes. */
   readonly grace: Grace | undefined;
-  /** A token that does not rotate is called ExpiringSoon so long before its end. */
+  /** How long before its end a token that does not rotate is reported as ExpiringSoon. */
   readonly warnBeforeMs: number;
 }
 
@@ -74,18 +75,18 @@ export interface Grace {
   readonly scopes: readonly string[];
 }
 
-/** How many ApiTokens with a current token one owner may have, and which one yields. */
+/** How many ApiTokens with a current token one owner may have, and which one has to yield. */
 export interface OwnerLimit {
   readonly max: number;
   readonly onLimit: "RevokeOldest" | "Reject";
-  /** Where they are counted: in this cluster, or in all that share the database. */
+  /** Where they are counted: in this cluster, or in all clusters that share the database. */
   readonly scope: "Cluster" | "Database";
 }
 
-/** What the policies say about one ApiToken. */
+/** What the policies decide about one ApiToken. */
 export type PolicyVerdict =
   | { readonly kind: "allowed"; readonly applied: AppliedPolicy }
-  /** The policy that applies, by its name, forbids it with this rule. */
+  /** The policy with this name applies, and this rule of it forbids the ApiToken. */
   | { readonly kind: "denied"; readonly applied?: undefined; readonly name: string; readonly rule: string }
   /** No policy selects its namespace. */
   | { readonly kind: "missing"; readonly applied?: undefined };
@@ -99,22 +100,22 @@ export interface TokenRow {
   readonly description: string;
   readonly scopes: readonly string[];
   readonly allowedCidrs: readonly string[];
-  /** Undefined when its ciphertext cannot be read. */
+  /** Undefined if it cannot be decrypted. */
   readonly metadata: TokenMetadata | undefined;
-  /** Whether it is encrypted under a key that is no longer the current one. */
+  /** Whether the metadata is encrypted under a key that is no longer the current one. */
   readonly isMetadataStale: boolean;
   readonly grace: Grace | undefined;
   readonly issuedAt: Date;
   readonly expiresAt: Date;
-  /** May lie ahead: so an overlap ends. */
+  /** May be in the future: that is how an overlap ends. */
   readonly revokedAt: Date | undefined;
   readonly revocationReason: string | undefined;
   readonly lastUsedAt: Date | undefined;
-  /** Since when it has been possible to use it or the tokens that it followed in time: inactivity counts from here. */
+  /** Inactivity is counted from here: when this token, or the first of those that it followed in time, was issued. */
   readonly activeSince: Date;
 }
 
-/** A Secret with the wanted name, as seen. `holds` is the id of the row whose hash fits one of its values, if any does. */
+/** The Secret with the wanted name, as observed. `holds` is the id of the row whose hash matches one of its values. */
 export type ObservedSecret =
   | { readonly state: "absent" }
   | { readonly state: "foreign" }
@@ -122,10 +123,10 @@ export type ObservedSecret =
       readonly state: "ours";
       readonly name: string;
       readonly holds: string | undefined;
-      /** Whether its values are just those that the spec asks for. */
+      /** Whether its values are exactly those that the spec asks for. */
       readonly isIntact: boolean;
       readonly isDecorated: boolean;
-      /** The request for a rotation that the token in it answers. */
+      /** The rotation request that the token in it answers. */
       readonly handledRotateAt: string | undefined;
     };
 
@@ -140,18 +141,18 @@ export interface StraySecret {
  * Snapshot; decisions must not see those, or they could not be made without a cluster.
  */
 export interface Observed {
-  /** The database's clock, so that pods with wrong clocks decide alike. */
+  /** The database's time, so that pods with wrong clocks decide alike. */
   readonly now: Date;
-  /** Undefined when there is no ApiToken of this name any more. */
+  /** Undefined if there is no ApiToken with this name. */
   readonly resource: ObservedResource | undefined;
-  /** The rows of this cluster, namespace and name, whichever resource they belonged to; newest revision last. */
+  /** The rows of this cluster, namespace and name, whichever resource they belong to; newest revision last. */
   readonly tokens: readonly TokenRow[];
   readonly secret: ObservedSecret;
   readonly straySecrets: readonly StraySecret[];
-  /** The OwnerBlock on the owner, whether it is in effect yet or not. */
+  /** The OwnerBlock on the owner, even if it is not in effect yet. */
   readonly block: ObservedBlock | undefined;
   readonly rivals: Rivals;
-  /** When the next key for metadata takes over, if there is one in waiting. */
+  /** When the next encryption key becomes the current one, if one waits for its time. */
   readonly encryptionChangesAt: Date | undefined;
 }
 
@@ -171,14 +172,14 @@ export interface ObservedResource {
   readonly uid: string;
   readonly generation: number;
   readonly createdAt: Date;
-  /** Each new value of the annotation asks for one rotation. */
+  /** The annotation's value; each new one requests one rotation. */
   readonly rotateRequestedAt: string | undefined;
   readonly isDeleting: boolean;
   readonly hasFinalizer: boolean;
   readonly status: ApiTokenStatus;
 }
 
-/** A condition as in KEP-1623; `lastTransitionTime` is RFC 3339 in whole seconds. */
+/** A condition (KEP-1623); `lastTransitionTime` is RFC 3339 in whole seconds. */
 export interface Condition {
   readonly type: ConditionType;
   readonly status: "True" | "False" | "Unknown";
@@ -206,14 +207,14 @@ export interface ApiTokenStatus {
   readonly lastHandledRotateAt?: string;
 }
 
-/** The token before the current one, while its overlap lasts. */
+/** The token before the one in the Secret, during its overlap. */
 export interface PreviousToken {
   readonly tokenId: string;
   readonly validUntil: string;
   readonly lastUsedAt?: string;
 }
 
-/** The conditions that a status may have. `Ready` is there from the first pass on, the others only while they hold. */
+/** The conditions that a status may have: `Ready` always after the first pass, the others only while they are true. */
 export const CONDITION_TYPES = ["Ready", "LifetimeClamped", "ExpiringSoon", "Revoked"] as const;
 
 export type ConditionType = (typeof CONDITION_TYPES)[number];

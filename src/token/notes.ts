@@ -1,8 +1,12 @@
+/*
+ * Which changes deserve an Event. Events are derived from the status before and after, so a pass that changes nothing reports
+ * nothing.
+ */
 import type { ApiTokenStatus, Condition } from "./model.ts";
 import type { Action, IssueCause } from "./plan/action.ts";
 import { findCondition } from "./status.ts";
 
-/** What an Event says: `reason` is one of the documented reasons. */
+/** The content of an Event; `reason` is one of the documented reasons. */
 export interface Note {
   readonly type: "Normal" | "Warning";
   readonly reason: string;
@@ -10,7 +14,7 @@ export interface Note {
   readonly message: string;
 }
 
-/** What is worth telling about a change of status: a new token, a new reason, a lifetime that was cut. */
+/** The Events for a change of status: a new token, a new reason, a lifetime that was cut. */
 export function describeChange(before: ApiTokenStatus, after: ApiTokenStatus): Note[] {
   const notes: Note[] = [];
   const ready = findCondition(after, "Ready");
@@ -35,7 +39,7 @@ function isNewReason(before: ApiTokenStatus, condition: Condition): boolean {
   return findCondition(before, condition.type)?.reason !== condition.reason;
 }
 
-/** What is worth telling about actions that answer somebody's interference. */
+/** The Events for actions that answer somebody's interference. */
 export function describeActions(actions: readonly Action[]): Note[] {
   return actions.flatMap((action): Note[] => {
     const message = action.kind === "issueToken" ? DRIFT_MESSAGES[action.cause] : undefined;
@@ -44,7 +48,7 @@ export function describeActions(actions: readonly Action[]): Note[] {
 }
 
 const DRIFT_MESSAGES: Readonly<Partial<Record<IssueCause, string>>> = {
-  SecretMissing: "No Secret held the token any more; a new token is issued, and the old one ends after its overlap.",
-  SecretEdited: "The Secret no longer held the token; a new token is issued, and the old one ends after its overlap.",
-  TokenEnded: "The token had ended, or its row was deleted; a new token is issued.",
+  SecretMissing: "No Secret holds the token any longer: a new token is issued, and the old one ends after its overlap.",
+  SecretEdited: "The Secret no longer holds the token: a new token is issued, and the old one ends after its overlap.",
+  TokenEnded: "The token has ended, or its row was deleted: a new token is issued.",
 };

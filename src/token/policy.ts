@@ -1,15 +1,18 @@
+/*
+ * Which policy applies to an ApiToken, and whether it allows it: the only place where this is decided.
+ */
 import type { AppliedPolicy, PolicyVerdict } from "./model.ts";
 
-/** An ApiTokenPolicy as it is decided with. */
+/** An ApiTokenPolicy: whom it applies to, what it allows, and the settings that come with it. */
 export interface Policy extends AppliedPolicy {
   readonly priority: number;
   readonly namespaceSelector: LabelSelector;
-  /** Globs: `*` stands for any text, `${namespace}` for the ApiToken's namespace. */
+  /** Globs: `*` matches any text, `${namespace}` is the ApiToken's namespace. */
   readonly owners: readonly string[];
   readonly scopes: readonly string[];
 }
 
-/** metav1.LabelSelector: all of it must hold; an empty one selects everything. */
+/** metav1.LabelSelector: every part must match; an empty selector selects everything. */
 export interface LabelSelector {
   readonly matchLabels?: Readonly<Record<string, string>> | undefined;
   readonly matchExpressions?: readonly LabelRequirement[] | undefined;
@@ -21,7 +24,7 @@ export interface LabelRequirement {
   readonly values?: readonly string[] | undefined;
 }
 
-/** What policies are asked about: one ApiToken. */
+/** The facts about one ApiToken that policies look at. */
 export interface PolicySubject {
   readonly namespace: string;
   readonly namespaceLabels: Readonly<Record<string, string>>;
@@ -29,7 +32,7 @@ export interface PolicySubject {
   readonly scopes: readonly string[];
 }
 
-/** What the policies say: of those that select the namespace the one of highest priority decides, ties broken by name. */
+/** Among the policies that select the namespace, the one with the highest priority decides; ties are broken by name. */
 export function judge(policies: Iterable<Policy>, subject: PolicySubject): PolicyVerdict {
   const [policy] = [...policies]
     .filter(({ namespaceSelector }) => selects(namespaceSelector, subject.namespaceLabels))
@@ -39,7 +42,7 @@ export function judge(policies: Iterable<Policy>, subject: PolicySubject): Polic
   return rule === undefined ? { kind: "allowed", applied: policy } : { kind: "denied", name: policy.name, rule };
 }
 
-/** Whether a selector selects an object with these labels, as Kubernetes has it: NotIn selects what lacks the label. */
+/** Whether a selector matches these labels by Kubernetes' rules: NotIn also matches if the label is missing. */
 export function selects(
   { matchLabels = {}, matchExpressions = [] }: LabelSelector,
   labels: Readonly<Record<string, string>>,
@@ -64,7 +67,7 @@ function meets({ key, operator, values = [] }: LabelRequirement, labels: Readonl
   }
 }
 
-/** The first rule of the policy that forbids it, said with what the rule allows; undefined when none does. */
+/** The first rule of the policy that is broken, described with what it allows; undefined if none is. */
 function findBrokenRule(policy: Policy, { namespace, owner, scopes }: PolicySubject): string | undefined {
   const matches = (globs: readonly string[], text: string) => globs.some((glob) => matchesGlob(glob, text, namespace));
   const list = (globs: readonly string[]) => (globs.length === 0 ? "none" : globs.join(", "));
@@ -78,8 +81,8 @@ function findBrokenRule(policy: Policy, { namespace, owner, scopes }: PolicySubj
 }
 
 /**
- * Whether a glob matches the whole of a text. Matched piece by piece, not by a regular expression: globs come from
- * users, and some expressions take for ever.
+ * Whether a glob matches a whole text. It is matched piece by piece and not as a regular expression, because globs come
+ * from users and some expressions take forever.
  */
 export function matchesGlob(glob: string, text: string, namespace: string): boolean {
   const [first = "", ...rest] = glob.replaceAll("${namespace}", namespace).split("*");

@@ -1,16 +1,20 @@
+/*
+ * When a token is followed by the next one. Thousands of tokens may have been issued in the same minute, and must not all be
+ * renewed in one.
+ */
 import { createHash } from "node:crypto";
 import { floorToSecond } from "./lifetime.ts";
 import type { DesiredRotation } from "./model.ts";
 
-/** A lead of more would have a token spend most of its life being followed. */
+/** With a longer lead, a token would be due for rotation during most of its life. */
 const LONGEST_LEAD_SHARE = 0.5;
 
-/** Tokens that were issued together are renewed over this share of their lead, and so do not fall due together. */
+/** Tokens that were issued together spread their renewals over this share of the lead, so that not all are due at once. */
 const JITTER_SHARE = 0.1;
 
 /**
- * When the next token is due: before the end by the lead asked for (at most half of the lifetime), and later than that
- * by up to a tenth of the lead, always the same for the same ApiToken. In whole seconds, as status tells it.
+ * When the next token is due: the requested lead (at most half of the lifetime) before the expiry, delayed by up to a tenth
+ * of the lead. The delay is always the same for the same ApiToken. In whole seconds, as in the status.
  */
 export function renewalTime(
   { renewBefore }: DesiredRotation,
@@ -23,7 +27,7 @@ export function renewalTime(
   return floorToSecond(new Date(token.expiresAt.getTime() - leadMs * (1 - JITTER_SHARE * fractionOf(resourceUid))));
 }
 
-/** A number from 0 to 1 that looks random and is the same for the same text. */
+/** A number from 0 to 1 that looks random but depends on the text alone. */
 function fractionOf(text: string): number {
   return createHash("sha256").update(text).digest().readUInt32BE(0) / 2 ** 32;
 }

@@ -1,3 +1,7 @@
+/*
+ * How a status is written. It is rewritten only if something in it has changed, so uses are reported at intervals and times
+ * keep their value while the condition does.
+ */
 import { formatDuration } from "./duration.ts";
 import type {
   ApiTokenStatus,
@@ -11,7 +15,7 @@ import type {
 import type { Reason } from "./reasons.ts";
 import { liveUntil } from "./validity.ts";
 
-/** A condition before it is known since when it holds. */
+/** A condition without its transition time. */
 export interface ConditionClaim {
   readonly type: ConditionType;
   readonly status: Condition["status"];
@@ -24,7 +28,7 @@ export function formatTime(at: Date): string {
   return at.toISOString().replace(/\.\d+Z$/, "Z");
 }
 
-/** The conditions of a status, each with the time since when its `status` holds (KEP-1623). */
+/** The conditions of a status, each with the time of the last change of its `status` (KEP-1623). */
 export function buildConditions(
   claims: readonly ConditionClaim[],
   previous: ApiTokenStatus,
@@ -38,9 +42,9 @@ export function buildConditions(
   });
 }
 
-/** What a status tells besides its conditions. */
+/** What a status reports in addition to its conditions. */
 export interface StatusParts {
-  /** The newest token; without one, what was said of the last is kept. */
+  /** The newest token; if there is none, the status keeps what it says about the last one. */
   readonly token?: TokenRow | undefined;
   readonly previous?: TokenRow;
   readonly secretName?: string;
@@ -55,11 +59,15 @@ export function buildStatus(
   { token, previous, secretName, policy, renewAt }: StatusParts,
 ): ApiTokenStatus {
   const { status: before, generation, rotateRequestedAt } = observed.resource;
-  const lastUsedAt = tellUse(before.lastUsedAt, latest(token?.lastUsedAt, previous?.lastUsedAt), USE_TOLD_EVERY_MS);
+  const lastUsedAt = reportUse(
+    before.lastUsedAt,
+    latest(token?.lastUsedAt, previous?.lastUsedAt),
+    USE_REPORTED_EVERY_MS,
+  );
   const handled = observed.secret.state === "ours" ? observed.secret.handledRotateAt : undefined;
-  // What was handled stays so, whatever somebody does to the Secret.
-  const isTold = rotateRequestedAt !== undefined && rotateRequestedAt === before.lastHandledRotateAt;
-  const lastHandledRotateAt = isTold ? rotateRequestedAt : (handled ?? before.lastHandledRotateAt);
+  // A handled request stays handled, whatever somebody does to the Secret.
+  const isRecorded = rotateRequestedAt !== undefined && rotateRequestedAt === before.lastHandledRotateAt;
+  const lastHandledRotateAt = isRecorded ? rotateRequestedAt : (handled ?? before.lastHandledRotateAt);
   return {
     observedGeneration: generation,
     conditions: buildConditions(claims, before, generation, observed.now),
@@ -73,15 +81,15 @@ export function buildStatus(
   };
 }
 
-/** Tokens are used all the time: a status that told of each use would be written all the time. */
-const USE_TOLD_EVERY_MS = 3_600_000;
+/** Tokens are used all the time: a status that reported every use would be written all the time. */
+const USE_REPORTED_EVERY_MS = 3_600_000;
 
-/** In its overlap it matters more whether somebody still uses the previous token. */
-const PREVIOUS_USE_TOLD_EVERY_MS = 5 * 60_000;
+/** During the overlap it matters more whether somebody still uses the previous token. */
+const PREVIOUS_USE_REPORTED_EVERY_MS = 5 * 60_000;
 
-function tellUse(told: string | undefined, usedAt: Date | undefined, everyMs: number): string | undefined {
-  const isNews = usedAt !== undefined && (told === undefined || usedAt.getTime() >= Date.parse(told) + everyMs);
-  return isNews ? formatTime(usedAt) : told;
+function reportUse(reported: string | undefined, usedAt: Date | undefined, everyMs: number): string | undefined {
+  const isNews = usedAt !== undefined && (reported === undefined || usedAt.getTime() >= Date.parse(reported) + everyMs);
+  return isNews ? formatTime(usedAt) : reported;
 }
 
 function latest(...times: (Date | undefined)[]): Date | undefined {
@@ -91,9 +99,9 @@ function latest(...times: (Date | undefined)[]): Date | undefined {
   );
 }
 
-function describePrevious(token: TokenRow, told: PreviousToken | undefined): PreviousToken {
-  const toldUse = told?.tokenId === token.id ? told.lastUsedAt : undefined;
-  const lastUsedAt = tellUse(toldUse, token.lastUsedAt, PREVIOUS_USE_TOLD_EVERY_MS);
+function describePrevious(token: TokenRow, before: PreviousToken | undefined): PreviousToken {
+  const reported = before?.tokenId === token.id ? before.lastUsedAt : undefined;
+  const lastUsedAt = reportUse(reported, token.lastUsedAt, PREVIOUS_USE_REPORTED_EVERY_MS);
   return {
     tokenId: token.id,
     validUntil: formatTime(liveUntil(token)),
@@ -124,7 +132,7 @@ function keepToken({ tokenId, revision, issuedAt, expiresAt, effective }: ApiTok
   };
 }
 
-/** The condition of that type, if the status has it. */
+/** The condition of this type, if the status has one. */
 export function findCondition(status: ApiTokenStatus, type: ConditionType): Condition | undefined {
   return status.conditions?.find((condition) => condition.type === type);
 }

@@ -1,12 +1,11 @@
+/*
+ * The token string, `apt_<id 12><secret 43><crc 6>`, base62 throughout. The id is public and names the token in rows, logs and
+ * status. The secret is 256 bits from the CSPRNG. The CRC-32 of everything before it rejects typos without a query, and lets
+ * secret scanners match with almost no false positives.
+ */
 import { randomBytes, randomInt } from "node:crypto";
 import { crc32 } from "node:zlib";
 
-/**
- * The token string: `apt_<id 12><secret 43><crc 6>`, base62 throughout.
- *
- * The id is public and names the token in rows, logs and status. The secret is 256 bits from the CSPRNG. The CRC-32 of
- * everything before it rejects typos without a look-up and lets secret scanners match with next to no false positives.
- */
 const PREFIX = "apt_";
 const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const ID_LENGTH = 12;
@@ -17,13 +16,13 @@ const PATTERN = new RegExp(
   `^${PREFIX}([0-9A-Za-z]{${ID_LENGTH}})[0-9A-Za-z]{${SECRET_LENGTH}}[0-9A-Za-z]{${CRC_LENGTH}}$`,
 );
 
-/** A freshly made token: `id` is public, `plaintext` is the whole secret string. */
+/** A new token: `id` is public, `plaintext` is the whole secret string. */
 export interface NewToken {
   readonly id: string;
   readonly plaintext: string;
 }
 
-/** Makes a token from the operating system's CSPRNG. */
+/** Creates a token from the operating system's CSPRNG. */
 export function createToken(): NewToken {
   const id = Array.from({ length: ID_LENGTH }, () => ALPHABET.charAt(randomInt(ALPHABET.length))).join("");
   const secret = encodeBase62(BigInt(`0x${randomBytes(SECRET_BYTES).toString("hex")}`), SECRET_LENGTH);
@@ -32,8 +31,8 @@ export function createToken(): NewToken {
 }
 
 /**
- * The id of a well-formed token string; undefined when the prefix, the length, the alphabet or the checksum is wrong.
- * Well-formed is not valid: only the row decides that.
+ * The id of a well-formed token string; undefined if the prefix, the length, the alphabet or the checksum is wrong. A
+ * well-formed token is not necessarily valid: only its row decides that.
  */
 export function parseTokenId(plaintext: string): string | undefined {
   const id = PATTERN.exec(plaintext)?.[1];

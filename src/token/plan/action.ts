@@ -1,6 +1,9 @@
+/*
+ * The vocabulary of plans: every write that a pass can make, and which of them must not be decided by a cache alone.
+ */
 import type { ApiTokenStatus } from "../model.ts";
 
-/** Why a row's life ended; written to its revocation_reason, and told from what a person wrote there by these words. */
+/** Why a token was revoked. Written to the row's revocation_reason, where any other text was written by a person. */
 export const REVOCATION_REASONS = [
   "Inactive",
   "Orphaned",
@@ -15,7 +18,7 @@ export const REVOCATION_REASONS = [
 
 export type RevocationReason = (typeof REVOCATION_REASONS)[number];
 
-/** Why a token is issued: the first one, the next one in time, or one in the place of another that is lost. */
+/** Why a token is issued: the first one, the next one in time, or one that replaces a lost one. */
 export const ISSUE_CAUSES = ["FirstToken", "Due", "Requested", "SecretMissing", "SecretEdited", "TokenEnded"] as const;
 
 export type IssueCause = (typeof ISSUE_CAUSES)[number];
@@ -23,7 +26,7 @@ export type IssueCause = (typeof ISSUE_CAUSES)[number];
 /** One write. They are executed in the order of the plan's list. */
 export type Action =
   | { readonly kind: "addFinalizer" }
-  /** Inserts a row, if the owner's limit and blocks let it, and keeps the plaintext for the `writeSecret` that follows. */
+  /** Inserts a row, unless the owner's limit or a block forbids it, and keeps the plaintext for the `writeSecret` that follows. */
   | {
       readonly kind: "issueToken";
       readonly revision: number;
@@ -32,7 +35,7 @@ export type Action =
       readonly activeSince: Date;
       readonly cause: IssueCause;
     }
-  /** As issueToken, in the place of a row whose plaintext nobody holds. */
+  /** Like issueToken, but replaces a row whose plaintext nobody holds. */
   | {
       readonly kind: "replaceToken";
       readonly tokenId: string;
@@ -40,43 +43,43 @@ export type Action =
       readonly expiresAt: Date;
     }
   | { readonly kind: "updateToken"; readonly tokenId: string; readonly expiresAt: Date }
-  /** Writes the token that this pass has issued to the wanted Secret, and with it which request it answers. */
+  /** Writes the token that this pass has issued to the wanted Secret, and which request it answers. */
   | { readonly kind: "writeSecret"; readonly expiresAt: Date; readonly handledRotateAt: string | undefined }
-  /** Writes the wanted Secret anew with the token that the Secret `from` (it may be the same) holds. */
+  /** Rewrites the wanted Secret with the token that the Secret `from` holds, which may be the same Secret. */
   | { readonly kind: "rewriteSecret"; readonly from: string; readonly tokenId: string; readonly expiresAt: Date }
   | { readonly kind: "decorateSecret" }
   | {
       readonly kind: "revokeTokens";
       readonly tokenIds: readonly string[];
       readonly reason: RevocationReason;
-      /** What the person who revoked said of it. */
+      /** The reason given by the person who revoked the token. */
       readonly note?: string;
-      /** When they end; at once without it. */
+      /** When they end; undefined: at once. */
       readonly at?: Date;
     }
   | { readonly kind: "deleteSecret"; readonly name: string }
-  /** Takes the label and the owner reference off a Secret that outlives its ApiToken. */
+  /** Removes the label and the owner reference from a Secret that outlives its ApiToken. */
   | { readonly kind: "releaseSecret"; readonly name: string }
   | { readonly kind: "removeFinalizer" };
 
-/** What a pass is to do. Converged is exactly `actions.length === 0`. */
+/** What a pass does. An ApiToken has converged if and only if there are no actions. */
 export interface Plan {
   readonly actions: readonly Action[];
-  /** What to say once there is nothing left to do; undefined where there is nothing to say, or nothing to say it on. */
+  /** The status to write once no action is left; undefined if none is to be written, or there is no ApiToken to write it to. */
   readonly status: ApiTokenStatus | undefined;
-  /** When to look again without having been told of a change. */
+  /** When the next pass is needed even if no change is reported. */
   readonly requeueAt: Date | undefined;
 }
 
 /**
- * Not "Requested": a foreign Secret of the wanted name is in no cache, and against it one token after the other would be
- * issued. Of the first and the next in time the rows themselves tell by the second try.
+ * Causes for which an outdated cache does no harm: on a second try the rows show that the token was already issued. Not
+ * "Requested": caches lack foreign Secrets, so if one has the wanted name, token after token would be issued.
  */
 const HARMLESS_CAUSES: readonly IssueCause[] = ["FirstToken", "Due"];
 
 /**
- * Whether an action replaces or ends something because of what the cache says. Such a plan must rest on a live,
- * consistent read: the cache may be behind, or an empty list may have emptied it.
+ * Whether an action replaces or ends something because of what the cache shows. Such a plan must be confirmed by a
+ * consistent read from the API server: the cache may be outdated, or an empty list may have emptied it.
  */
 export function isDestructive(action: Action): boolean {
   switch (action.kind) {
@@ -87,10 +90,10 @@ export function isDestructive(action: Action): boolean {
     case "issueToken":
       return !HARMLESS_CAUSES.includes(action.cause);
     case "revokeTokens":
-      // That the Secret holds a newer token was seen; that the older one ends is the rows' own order.
+      // That the Secret holds a newer token was observed; which token is older, the rows alone decide.
       return action.reason !== "Rotated";
     case "replaceToken":
-    case "updateToken": // a shorter lifetime may be over already
+    case "updateToken": // a shorter lifetime may already be over
     case "rewriteSecret":
     case "deleteSecret":
     case "releaseSecret":

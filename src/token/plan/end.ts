@@ -1,3 +1,6 @@
+/*
+ * The rules that end a token. Each has a reason and a message of its own, and all are carried out in the same way.
+ */
 import type { Reason } from "../reasons.ts";
 import { buildStatus, type ConditionClaim } from "../status.ts";
 import type { Plan, RevocationReason } from "./action.ts";
@@ -17,19 +20,19 @@ interface End {
   readonly note?: string;
 }
 
-/** What ends a token whatever else is said of it, also where reconciliation is suspended. */
+/** Ends that come before everything else, even if reconciliation is suspended. */
 export function planForbidden(situation: Situation): Plan | undefined {
   const end = findRevocation(situation) ?? findBlock(situation) ?? findDenial(situation);
   return end && carryOut(situation, end);
 }
 
-/** What ends a token because of others that live, or because nobody uses it. */
+/** Ends because of the owner's other ApiTokens, or because nobody uses the token. */
 export function planRetired(situation: Situation): Plan | undefined {
   const end = findExcess(situation) ?? findInactivity(situation);
   return end && carryOut(situation, end);
 }
 
-/** Rows first, so that the token is dead before anything that says so is gone. */
+/** Rows first, so that the token is dead before anything that shows it is gone. */
 function carryOut(situation: Situation, { reason, message, note }: End): Plan {
   const { observed, live } = situation;
   const claims: ConditionClaim[] = [
@@ -43,7 +46,7 @@ function carryOut(situation: Situation, { reason, message, note }: End): Plan {
   };
 }
 
-/** Final: where a backup of the cluster has brought a spec back that does not say so yet, the row still does. */
+/** Final: after a restore of the cluster the spec may no longer say that it was revoked, but the row still does. */
 function findRevocation(situation: Situation): End | undefined {
   const { desired } = situation;
   if (!desired.isRevoked && !hasEndedFor("RevokedBySpec", situation)) return undefined;
@@ -59,7 +62,7 @@ function findBlock({ desired, observed: { block, now } }: Situation): End | unde
   if (block === undefined || block.effectiveAt > now) return undefined;
   return {
     reason: "OwnerBlocked",
-    message: `An OwnerBlock is on owner "${desired.owner}"${block.reason ? `: ${block.reason}` : ""}. A new token is issued once it is lifted.`,
+    message: `Owner "${desired.owner}" is blocked by an OwnerBlock${block.reason ? `: ${block.reason}` : ""}. A new token is issued once the block is lifted.`,
   };
 }
 
@@ -68,16 +71,16 @@ function findDenial({ policy }: Situation): End | undefined {
   return { reason: "PolicyDenied", message: `ApiTokenPolicy "${policy.name}" forbids this: ${policy.rule}.` };
 }
 
-/** One that was superseded never fights back: else two ApiTokens of one owner would take turns for ever. */
+/** A superseded ApiToken never fights back, or two ApiTokens of one owner would end each other's tokens forever. */
 function findExcess(situation: Situation): End | undefined {
   const { desired, observed, applied, live } = situation;
   const isSuperseded = hasEndedFor("Superseded", situation);
   const limit = applied?.owner;
   if (isSuperseded || (limit?.onLimit === "RevokeOldest" && observed.rivals.newer >= limit.max)) {
-    const count = limit === undefined ? "" : `: the owner may have ${limit.max}`;
+    const count = limit === undefined ? "" : ` (limit ${limit.max})`;
     return {
       reason: "Superseded",
-      message: `A newer ApiToken of owner "${desired.owner}" has taken this one's place${count}. This is final; to have a token again, apply another ApiToken.`,
+      message: `Superseded by a newer ApiToken of owner "${desired.owner}"${count}. This is final: apply a new ApiToken to get another token.`,
     };
   }
   if (limit?.onLimit === "Reject" && observed.rivals.older >= limit.max && live.length > 0) {
@@ -86,11 +89,12 @@ function findExcess(situation: Situation): End | undefined {
   return undefined;
 }
 
+/** The message of OwnerLimitExceeded. */
 export function describeLimit(owner: string, max: number): string {
-  return `Owner "${owner}" has ${max} live ApiToken${max === 1 ? "" : "s"} already, as many as the policy allows. Delete or revoke another, or have the limit raised; then this one gets its token by itself.`;
+  return `Owner "${owner}" already has ${max} ApiToken${max === 1 ? "" : "s"} with a token, the most that the policy allows. Delete or revoke one, or raise the limit; this ApiToken then gets its token automatically.`;
 }
 
-/** Stays so, for nobody has missed the token, until a rotation is asked for. */
+/** Lasts until a rotation is requested: nobody has missed the token so far. */
 function findInactivity(situation: Situation): End | undefined {
   const { observed, held } = situation;
   const timeoutMs = inactivityLimit(situation);
@@ -103,7 +107,7 @@ function findInactivity(situation: Situation): End | undefined {
   return {
     reason: "Inactive",
     message:
-      "The token was not used for longer than allowed, and was revoked. For a new one set the annotation " +
-      "apitoken.dev/rotate-requested-at to the time of now.",
+      "The token was not used for longer than allowed and was revoked. To get a new one, set the annotation " +
+      "apitoken.dev/rotate-requested-at to the current time.",
   };
 }

@@ -1,10 +1,14 @@
+/*
+ * How a token is issued. A crash between the row and the Secret leaves a row that nobody can use; it is replaced, so that crashes
+ * leave no trail of live rows.
+ */
 import { floorToSecond, resolveLifetime } from "../lifetime.ts";
 import type { AppliedPolicy, TokenRow } from "../model.ts";
 import type { Action, IssueCause, Plan } from "./action.ts";
 import { findLast, findRotationRequest, lastActivity, type Situation } from "./situation.ts";
 import { ensureFinalizer } from "./steps.ts";
 
-/** A new token: in the place of the newest row if that one's plaintext never reached anybody, else as the next revision. */
+/** Issues a token: it replaces the newest row if nobody ever got that one's plaintext, and is the next revision otherwise. */
 export function planIssue(situation: Situation, policy: AppliedPolicy): Plan {
   const { desired, observed, newest } = situation;
   const { resource, now } = observed;
@@ -30,7 +34,7 @@ export function planIssue(situation: Situation, policy: AppliedPolicy): Plan {
   };
 }
 
-/** The newest row, if it is live but neither a Secret nor the status has ever shown it: a crash came in between. */
+/** The newest row, if it is live but was never in a Secret or the status: a crash came in between. */
 function findLostToken(situation: Situation): TokenRow | undefined {
   const { observed, live, held } = situation;
   const last = findLast(situation);

@@ -1,3 +1,6 @@
+/*
+ * What is done for a token that stays, and when it no longer does: the next token is due, or nothing changes until `nextLook`.
+ */
 import { formatDuration } from "../duration.ts";
 import { floorToSecond, resolveLifetime } from "../lifetime.ts";
 import type { AppliedPolicy, DesiredToken, Grace, LifetimeLimits, TokenMetadata, TokenRow } from "../model.ts";
@@ -15,13 +18,13 @@ import {
 } from "./situation.ts";
 import { deleteStrays, ensureFinalizer, revoke } from "./steps.ts";
 
-/** Whether the previous token is still in use is worth a look so often. */
+/** How often a pass looks whether the previous token is still in use. */
 const OVERLAP_RECHECK_MS = 5 * 60_000;
 
-/** Where no policy applies that says it. */
+/** Used if no policy applies. */
 const DEFAULT_WARN_BEFORE_MS = 7 * 24 * 3_600_000;
 
-/** The Secret holds a live token: keep it, make everything around it as the spec says, and end those before it. */
+/** The Secret holds a live token: keep it, bring row and Secret in line with the spec, and end the tokens before it. */
 export function planUpkeep(situation: Situation, held: TokenRow): Plan {
   const { desired, observed, applied, live } = situation;
   const { expiresAt } = applied ? resolveLifetime(desired.lifetime, applied.lifetime, held.issuedAt) : held;
@@ -29,9 +32,9 @@ export function planUpkeep(situation: Situation, held: TokenRow): Plan {
   const actions: Action[] = [
     ...ensureFinalizer(observed.resource),
     ...grant(situation, held, expiresAt),
-    // What is taken from the current token is taken from the one before it, too.
+    // What the token in the Secret loses, the previous one loses as well.
     ...(previous ? grant(situation, previous, previous.expiresAt) : []),
-    ...mendSecret(situation, held, expiresAt),
+    ...repairSecret(situation, held, expiresAt),
     ...endOlder(situation, held),
     ...revoke(
       live.filter((token) => token.revision > held.revision),
@@ -58,18 +61,18 @@ function grant({ desired, applied }: Situation, token: TokenRow, expiresAt: Date
   return [{ kind: "updateToken", tokenId: token.id, expiresAt }];
 }
 
-/** Whether the next token is to be issued now. */
+/** Whether the next token is due. */
 export function isDue(situation: Situation, held: TokenRow, policy: AppliedPolicy): boolean {
   const { desired, observed } = situation;
   if (findRotationRequest(situation) !== undefined) return true;
   if (!isRotating(situation)) return false;
-  // Somebody has set it an end that lies ahead: its successor comes before that.
+  // Somebody has set an end in the future: the next token must come before it.
   if (held.revokedAt !== undefined) return true;
   const { expiresAt } = resolveLifetime(desired.lifetime, policy.lifetime, held.issuedAt);
   return renewalTime(desired.rotation, { ...held, expiresAt }, observed.resource.uid) <= observed.now;
 }
 
-function mendSecret({ desired, observed: { secret, now } }: Situation, held: TokenRow, expiresAt: Date): Action[] {
+function repairSecret({ desired, observed: { secret, now } }: Situation, held: TokenRow, expiresAt: Date): Action[] {
   if (secret.state !== "ours" || expiresAt <= now) return [];
   if (!secret.isIntact) {
     return [{ kind: "rewriteSecret", from: desired.secret.name, tokenId: held.id, expiresAt }];
@@ -77,7 +80,7 @@ function mendSecret({ desired, observed: { secret, now } }: Situation, held: Tok
   return secret.isDecorated ? [] : [{ kind: "decorateSecret" }];
 }
 
-/** The token before the one in the Secret ends with its overlap, all earlier ones now. */
+/** The token before the one in the Secret ends with its overlap, all earlier ones end now. */
 function endOlder(situation: Situation, held: TokenRow): Action[] {
   const { observed, live } = situation;
   const older = live.filter((token) => token.revision < held.revision);
@@ -87,7 +90,7 @@ function endOlder(situation: Situation, held: TokenRow): Action[] {
   const isOver = at <= observed.now;
   return [
     ...revoke(isOver ? older : older.slice(0, -1), "Rotated"),
-    // In whole seconds, as status tells it: else an end that somebody else has set would be set once more, as ours.
+    // Compared in whole seconds, like the status: otherwise an end that somebody else has set would be set again as ours.
     ...(!isOver && (previous.revokedAt === undefined || floorToSecond(previous.revokedAt) > at)
       ? revoke([previous], "Rotated", { at })
       : []),
@@ -95,16 +98,16 @@ function endOlder(situation: Situation, held: TokenRow): Action[] {
 }
 
 /**
- * When the overlap of the previous token ends: never later than the policy lets it live. Whatever the status no longer
- * names as the previous token had its overlap already, or was revoked: a backup has brought it back, and it must not live again.
+ * When the overlap of the previous token ends: at the latest when the policy's maximum lifetime does. If the status no longer
+ * names it as the previous token, it already had its overlap or was revoked: a restored backup must not revive it.
  */
 function overlapEnd({ desired, observed, applied }: Situation, previous: TokenRow): Date {
   const { now, resource } = observed;
-  const { revision = 0, previous: told } = resource.status;
+  const { revision = 0, previous: reported } = resource.status;
   const ends = [now.getTime() + desired.rotation.overlapMs, previous.expiresAt.getTime()];
   if (applied !== undefined) ends.push(previous.issuedAt.getTime() + applied.lifetime.maxMs);
   if (previous.revision < revision || findCondition(resource.status, "Revoked") !== undefined) {
-    ends.push(told?.tokenId === previous.id ? new Date(told.validUntil).getTime() : now.getTime());
+    ends.push(reported?.tokenId === previous.id ? new Date(reported.validUntil).getTime() : now.getTime());
   }
   return floorToSecond(new Date(Math.min(...ends)));
 }
@@ -122,7 +125,7 @@ function claim(situation: Situation, held: TokenRow): ConditionClaim[] {
     const lifetime = resolveLifetime(desired.lifetime, applied.lifetime, held.issuedAt);
     if (lifetime.isClamped) claims.push(claimClamped(applied.lifetime, lifetime.expiresAt));
   } else {
-    const message = `No ApiTokenPolicy selects this namespace: the token works until it expires, and is not renewed.`;
+    const message = `No ApiTokenPolicy selects this namespace: the token works until it expires and is not renewed.`;
     claims.push({ type: "Ready", status: "True", reason: "PolicyMissing", message });
   }
   const warnAt = warningTime(situation, held);
@@ -144,18 +147,18 @@ function claimExpiring(held: TokenRow): ConditionClaim {
     type: "ExpiringSoon",
     status: "True",
     reason: "NotRenewed",
-    message: `The token ends at ${formatTime(liveUntil(held))} and is not renewed by itself.`,
+    message: `The token ends at ${formatTime(liveUntil(held))} and will not be renewed automatically.`,
   };
 }
 
-/** From when on a token that does not rotate is called ExpiringSoon. */
+/** From when on a token that does not rotate is reported as ExpiringSoon. */
 function warningTime(situation: Situation, held: TokenRow): Date | undefined {
   if (isRotating(situation)) return undefined;
   const warnBeforeMs = situation.applied?.warnBeforeMs ?? DEFAULT_WARN_BEFORE_MS;
   return new Date(liveUntil(held).getTime() - warnBeforeMs);
 }
 
-/** The earliest time at which something of all this may be different though nobody has touched anything. */
+/** The earliest time at which the plan may be different although nobody has changed anything. */
 function nextLook(
   situation: Situation,
   held: TokenRow,
@@ -191,7 +194,7 @@ function isAsDesired(token: TokenRow, desired: DesiredToken, grace: Grace | unde
   );
 }
 
-/** Metadata that cannot be read differs from any. */
+/** Metadata that cannot be read is never the same. */
 function isSameMetadata(left: TokenMetadata | undefined, right: TokenMetadata): boolean {
   if (left === undefined) return false;
   const keys = Object.keys(right);

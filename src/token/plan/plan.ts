@@ -13,14 +13,14 @@ import { describeSituation, findMovable, type Situation } from "./situation.ts";
 import { deleteSecrets, revoke } from "./steps.ts";
 import { planConflict, planExpiry, planInvalid, planOverLimit, planPolicyMissing, planSuspension } from "./wait.ts";
 
-/** What reading a spec gave: what it asks for, or why it cannot be read. */
+/** The result of reading a spec: what it asks for, or why it cannot be read. */
 export type ParsedSpec =
   | { readonly desired: DesiredToken; readonly problem?: undefined }
   | { readonly desired?: undefined; readonly problem: string };
 
 /**
- * What one pass over an ApiToken is to do: the first rule that has an answer gives it. Pure: the same input gives the
- * same plan, and carrying out a plan, completely or up to any point, leads to a plan that does the rest.
+ * What one pass over an ApiToken does: the first rule with an answer decides. Pure: the same input gives the same plan, and
+ * after a plan was carried out, completely or up to any point, the next plan does the rest.
  */
 export function plan(spec: ParsedSpec, observed: Observed, policy: PolicyVerdict): Plan {
   const { resource, now } = observed;
@@ -36,7 +36,7 @@ export function plan(spec: ParsedSpec, observed: Observed, policy: PolicyVerdict
     spec.desired === undefined
       ? planInvalid(spec.problem, here, live.filter(isOwn))
       : planLife(describeSituation(spec.desired, here, policy));
-  // Of an ApiToken of the same name that was deleted while nobody watched.
+  // Tokens of an ApiToken of the same name that was deleted while no controller watched.
   const former = live.filter((token) => !isOwn(token));
   return { ...rest, actions: [...revoke(former, "ResourceDeleted"), ...rest.actions] };
 }
@@ -72,7 +72,7 @@ function planToken(situation: Situation): Plan {
   );
 }
 
-/** The token is in the Secret that the spec named earlier. It moves: a new name is not a reason for a new token. */
+/** The token is in the Secret that the spec named earlier. It is moved: a new name is not a reason for a new token. */
 function planMove(situation: Situation): Plan | undefined {
   const movable = findMovable(situation);
   if (movable === undefined) return undefined;

@@ -1,24 +1,27 @@
+/*
+ * What the rules know: the facts that several of them need, derived once from what was observed.
+ */
 import type { AppliedPolicy, DesiredToken, Observed, ObservedResource, PolicyVerdict, TokenRow } from "../model.ts";
 import type { Reason } from "../reasons.ts";
 import { findCondition } from "../status.ts";
 import { isLive } from "../validity.ts";
 
-/** An ApiToken that exists, and whose spec can be read, as the rules look at it. */
+/** An ApiToken that exists and whose spec can be read, with the facts that the rules look at. */
 export interface Situation {
   readonly desired: DesiredToken;
   readonly observed: Observed & { readonly resource: ObservedResource };
   readonly policy: PolicyVerdict;
-  /** What the policy that allows it sets; undefined where none does. */
+  /** The settings of the policy that allows it; undefined if none does. */
   readonly applied: AppliedPolicy | undefined;
-  /** Rows of this very resource that are live, oldest first. */
+  /** The live rows of this resource, oldest first; not those of an earlier resource of the same name. */
   readonly live: readonly TokenRow[];
-  /** Its row of the highest revision, dead or live. */
+  /** Its row with the highest revision, dead or live. */
   readonly newest: TokenRow | undefined;
   /** The live row that the wanted Secret holds. */
   readonly held: TokenRow | undefined;
 }
 
-/** Sorts out what was observed of a resource. */
+/** Derives the facts that the rules need from what was observed. */
 export function describeSituation(
   desired: DesiredToken,
   observed: Situation["observed"],
@@ -37,7 +40,7 @@ export function describeSituation(
   };
 }
 
-/** The live row that the Secret of the wanted name holds, if it is ours. */
+/** The live row that the wanted Secret holds, if the Secret is ours. */
 export function findHeld({ secret }: Observed, live: readonly TokenRow[]): TokenRow | undefined {
   return secret.state === "ours" ? live.find((token) => token.id === secret.holds) : undefined;
 }
@@ -57,19 +60,19 @@ export function findMovable({ observed, live, held }: Situation): { name: string
   return best !== undefined && best.token.revision > (held?.revision ?? 0) ? best : undefined;
 }
 
-/** The row of the last token; undefined where the status tells of a later one, whose row is gone. */
+/** The row of the last token; undefined if the status reports a later token, whose row is gone. */
 export function findLast({ newest, observed }: Situation): TokenRow | undefined {
   return newest !== undefined && newest.revision >= (observed.resource.status.revision ?? 0) ? newest : undefined;
 }
 
-/** Whether the newest token, or the last that was told of, ended for this reason. So that it stays so: either is enough. */
+/** Whether the newest token, or the last one in the status, ended for this reason. Either is enough, so that it lasts. */
 export function hasEndedFor(reason: Reason, situation: Situation): boolean {
   const { newest, held, observed } = situation;
   const { status } = observed.resource;
-  // With a token held the next status tells of that one, whatever later one it tells of now.
+  // If a token is held, the next status reports that one, even if the status now reports a later one.
   const last = held === undefined ? findLast(situation) : newest;
   if (last !== undefined && !isLive(last, observed.now) && isFor(reason, last)) return true;
-  // Not Ready: an outage of the database takes its place.
+  // Not the condition Ready: during an outage of the database it has another reason.
   return (newest?.revision ?? 0) <= (status.revision ?? 0) && findCondition(status, "Revoked")?.reason === reason;
 }
 
@@ -78,7 +81,7 @@ function isFor(reason: Reason, { revocationReason = "" }: TokenRow): boolean {
   return revocationReason === reason || revocationReason.startsWith(`${reason}: `);
 }
 
-/** The rotation that was asked for and not yet made, by the value of its annotation. */
+/** The rotation request that has not been handled yet, by the value of its annotation. */
 export function findRotationRequest({ observed: { resource, secret } }: Situation): string | undefined {
   const { rotateRequestedAt, status } = resource;
   const handled = secret.state === "ours" ? secret.handledRotateAt : undefined;
@@ -87,24 +90,24 @@ export function findRotationRequest({ observed: { resource, secret } }: Situatio
 }
 
 /**
- * When the owner was last seen to use a token of this ApiToken, or could first have done so. The status may know of a use
- * that a database from a backup does not.
+ * When a token of this ApiToken was last used, or could first have been used. The status may know of a use that a database
+ * restored from a backup does not.
  */
 export function lastActivity({ live, observed: { now, resource } }: Situation): Date {
   const { tokenId, lastUsedAt } = resource.status;
-  const toldMs = live.some(({ id }) => id === tokenId) ? Date.parse(lastUsedAt ?? "") : Number.NaN;
+  const reportedMs = live.some(({ id }) => id === tokenId) ? Date.parse(lastUsedAt ?? "") : Number.NaN;
   const times = live.flatMap(({ activeSince, lastUsedAt: usedAt }) => [activeSince, ...(usedAt ? [usedAt] : [])]);
   const latestMs = Math.max(...times.map((time) => time.getTime()));
-  return new Date(toldMs > latestMs && toldMs <= now.getTime() ? toldMs : latestMs);
+  return new Date(reportedMs > latestMs && reportedMs <= now.getTime() ? reportedMs : latestMs);
 }
 
-/** The stricter of what the spec and the policy say; undefined when neither does. */
+/** The shorter of the timeouts of spec and policy; undefined if neither sets one. */
 export function inactivityLimit({ desired, applied }: Situation): number | undefined {
   const set = [desired.inactivityTimeoutMs, applied?.inactivityTimeoutMs].filter((limit) => limit !== undefined);
   return set.length === 0 ? undefined : Math.min(...set);
 }
 
-/** Whether the next token comes by itself. */
+/** Whether the next token is issued automatically. */
 export function isRotating({ desired, applied }: Situation): boolean {
   return desired.rotation.isAutomatic && desired.lifetime.kind !== "fixed" && applied !== undefined;
 }

@@ -1,12 +1,15 @@
+/*
+ * Short sequences of actions that several rules share.
+ */
 import type { Observed, ObservedResource, TokenRow } from "../model.ts";
 import type { Action, RevocationReason } from "./action.ts";
 
-/** Without the finalizer a deletion could go by unseen, and the token would outlive it. */
+/** Without the finalizer a deletion could go unnoticed, and the token would outlive its ApiToken. */
 export function ensureFinalizer(resource: ObservedResource): Action[] {
   return resource.hasFinalizer ? [] : [{ kind: "addFinalizer" }];
 }
 
-/** Ends tokens: at once, or at `at`. */
+/** Revokes tokens at once, or at `at`. */
 export function revoke(
   tokens: readonly TokenRow[],
   reason: RevocationReason,
@@ -17,6 +20,7 @@ export function revoke(
   return [{ kind: "revokeTokens", tokenIds, reason, ...(note ? { note } : {}), ...(at ? { at } : {}) }];
 }
 
+/** Deletes every Secret of ours, under the wanted name and under outdated ones. */
 export function deleteSecrets(observed: Observed): Action[] {
   const { secret } = observed;
   return [
@@ -25,6 +29,7 @@ export function deleteSecrets(observed: Observed): Action[] {
   ];
 }
 
+/** Deletes the Secrets under names that the spec no longer asks for. */
 export function deleteStrays({ straySecrets }: Observed): Action[] {
   return straySecrets.map(({ name }) => ({ kind: "deleteSecret", name }));
 }

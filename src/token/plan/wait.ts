@@ -1,3 +1,6 @@
+/*
+ * The rules that issue nothing: something stands in the way, and the status says what has to change.
+ */
 import { floorToSecond, resolveLifetime } from "../lifetime.ts";
 import type { AppliedPolicy, Condition, TokenRow } from "../model.ts";
 import type { Reason } from "../reasons.ts";
@@ -8,14 +11,14 @@ import { describeLimit } from "./end.ts";
 import { findHeld, findLast, findPrevious, findRotationRequest, isRotating, type Situation } from "./situation.ts";
 import { deleteSecrets, deleteStrays, revoke } from "./steps.ts";
 
-/** What is waited for but cannot be watched is looked at again after this long. */
+/** Conditions that cannot be watched are checked again after this long. */
 const RECHECK_MS = 15_000;
 
-/** A spec that cannot be read asks for nothing: what lives, lives on. */
+/** A spec that cannot be read asks for nothing: existing tokens keep working. */
 export function planInvalid(problem: string, observed: Situation["observed"], live: readonly TokenRow[]): Plan {
   const held = findHeld(observed, live);
-  const told = observed.resource.status.previous;
-  const previous = live.find((token) => token.id === told?.tokenId);
+  const reported = observed.resource.status.previous;
+  const previous = live.find((token) => token.id === reported?.tokenId);
   const claim = { type: "Ready", status: "False", reason: "InvalidSpec", message: problem } as const;
   const { secretName } = observed.resource.status;
   return {
@@ -37,10 +40,10 @@ export function planSuspension({ desired, observed, live, held }: Situation): Pl
     status: held ? "True" : "False",
     reason: "Suspended",
     message: held
-      ? "Suspended by spec.suspend; the token works on until it expires."
-      : "Suspended by spec.suspend, and the Secret holds no token that works.",
+      ? "Suspended by spec.suspend; the token keeps working until it expires."
+      : "Suspended by spec.suspend, and the Secret holds no live token.",
   } as const;
-  // It may have been suspended before its status could tell of the Secret.
+  // It may have been suspended before its status could name the Secret.
   const secretName = held ? desired.secret.name : observed.resource.status.secretName;
   return {
     actions: [],
@@ -53,7 +56,7 @@ export function planSuspension({ desired, observed, live, held }: Situation): Pl
   };
 }
 
-/** Nothing may be written to a Secret that is not ours; a row that no Secret of ours holds is of no use to anybody. */
+/** A Secret that is not ours must not be written to; tokens that no Secret of ours holds are useless and are revoked. */
 export function planConflict({ desired, observed, live }: Situation): Plan | undefined {
   if (observed.secret.state !== "foreign") return undefined;
   const kept = new Set(observed.straySecrets.map((stray) => stray.holds));
@@ -61,13 +64,13 @@ export function planConflict({ desired, observed, live }: Situation): Plan | und
   return wait(
     observed,
     "SecretConflict",
-    `Secret "${desired.secret.name}" exists and does not belong to this ApiToken, so it is left as it is. ` +
+    `Secret "${desired.secret.name}" exists and does not belong to this ApiToken, so it is left untouched. ` +
       "Delete it, or choose another spec.secret.name.",
     { actions: revoke(lost, "Orphaned"), recheckMs: RECHECK_MS },
   );
 }
 
-/** Without a policy nothing new is issued: who could say what is allowed? */
+/** Without a policy nothing is issued, because nothing says what is allowed. */
 export function planPolicyMissing({ observed }: Situation): Plan {
   const message =
     "No ApiTokenPolicy selects this namespace, so no token is issued. Create one whose namespaceSelector selects it " +
@@ -75,25 +78,25 @@ export function planPolicyMissing({ observed }: Situation): Plan {
   return wait(observed, "PolicyMissing", message);
 }
 
-/** A lifetime that has been lived is over, where no next one is to follow: a token of the same spec would be as dead. */
+/** Without rotation, an expired token is not followed by another: one with the same spec would be just as dead. */
 export function planExpiry(situation: Situation, policy: AppliedPolicy): Plan | undefined {
   const { desired, observed, live } = situation;
   const { lifetime } = desired;
   if (isRotating(situation)) return undefined;
   const { now, resource } = observed;
-  const toldAt = resource.status.issuedAt;
+  const reportedAt = resource.status.issuedAt;
   const last = findLast(situation);
-  const issuedAt = last?.issuedAt ?? (toldAt === undefined ? floorToSecond(now) : new Date(toldAt));
+  const issuedAt = last?.issuedAt ?? (reportedAt === undefined ? floorToSecond(now) : new Date(reportedAt));
   const { expiresAt } = resolveLifetime(lifetime, policy.lifetime, issuedAt);
   const isPast = lifetime.kind === "fixed" && lifetime.expiresAt <= now;
   if (!isPast && (expiresAt > now || findRotationRequest(situation) !== undefined)) return undefined;
   const isSpent = issuedAt.getTime() + policy.lifetime.maxMs <= now.getTime();
-  const longer = lifetime.kind === "fixed" ? "set spec.expiresAt to a later time" : "set spec.duration to a longer one";
-  const remedy = isSpent ? "apply another ApiToken" : `${longer}, or apply another ApiToken`;
+  const longer = lifetime.kind === "fixed" ? "set a later spec.expiresAt" : "set a longer spec.duration";
+  const remedy = isSpent ? "apply a new ApiToken" : `${longer}, or apply a new ApiToken`;
   return wait(
     observed,
     "Expired",
-    `The lifetime asked for ended at ${formatTime(isPast ? lifetime.expiresAt : expiresAt)}. For a new token ${remedy}.`,
+    `The requested lifetime ended at ${formatTime(isPast ? lifetime.expiresAt : expiresAt)}. To get a new token, ${remedy}.`,
     {
       actions: [...revoke(live, "Orphaned"), ...deleteStrays(observed)],
       token: last,
@@ -103,7 +106,7 @@ export function planExpiry(situation: Situation, policy: AppliedPolicy): Plan | 
   );
 }
 
-/** The newer ApiToken waits until an older one of its owner is gone, where the policy has it so. */
+/** With `onLimit: Reject`, a newer ApiToken waits until an older one of its owner is gone. */
 export function planOverLimit({ desired, observed, live }: Situation, policy: AppliedPolicy): Plan | undefined {
   const { max, onLimit } = policy.owner;
   // The previous token in its overlap does not count, just as in the transaction that issues.

@@ -75,9 +75,9 @@ describe("what somebody has done to a Secret or a row is reported in Events", ()
   });
 
   const MESSAGES: Readonly<Record<Exclude<IssueCause, "FirstToken" | "Due" | "Requested">, string>> = {
-    SecretMissing: "No Secret held the token any more",
-    SecretEdited: "no longer held the token",
-    TokenEnded: "The token had ended",
+    SecretMissing: "No Secret holds the token any longer",
+    SecretEdited: "no longer holds the token",
+    TokenEnded: "The token has ended",
   };
 
   test.each(Object.entries(MESSAGES))("%s", (cause, message) => {

@@ -64,8 +64,8 @@ const REASONS: Readonly<Record<Exclude<Reason, EventReason>, Said>> = {
     type: "Ready",
     is: "False",
     message:
-      "The lifetime asked for ended at 2026-06-01T11:00:00Z. " +
-      "For a new token set spec.duration to a longer one, or apply another ApiToken.",
+      "The requested lifetime ended at 2026-06-01T11:00:00Z. " +
+      "To get a new token, set a longer spec.duration, or apply a new ApiToken.",
   },
   RevokedBySpec: {
     status: () => statusOf(anObserved(), { isRevoked: true, revocationReason: "laptop lost" }),
@@ -78,7 +78,7 @@ const REASONS: Readonly<Record<Exclude<Reason, EventReason>, Said>> = {
     type: "Ready",
     is: "False",
     message:
-      'Secret "demo" exists and does not belong to this ApiToken, so it is left as it is. ' +
+      'Secret "demo" exists and does not belong to this ApiToken, so it is left untouched. ' +
       "Delete it, or choose another spec.secret.name.",
   },
   Inactive: {
@@ -86,30 +86,31 @@ const REASONS: Readonly<Record<Exclude<Reason, EventReason>, Said>> = {
     type: "Ready",
     is: "False",
     message:
-      "The token was not used for longer than allowed, and was revoked. For a new one set the annotation " +
-      "apitoken.dev/rotate-requested-at to the time of now.",
+      "The token was not used for longer than allowed and was revoked. To get a new one, set the annotation " +
+      "apitoken.dev/rotate-requested-at to the current time.",
   },
   OwnerBlocked: {
     status: () => statusOf(anObserved({ block: { reason: "left the company", effectiveAt: NOW } })),
     type: "Revoked",
     is: "True",
-    message: 'An OwnerBlock is on owner "alice": left the company. A new token is issued once it is lifted.',
+    message:
+      'Owner "alice" is blocked by an OwnerBlock: left the company. A new token is issued once the block is lifted.',
   },
   OwnerLimitExceeded: {
     status: () => statusOf(anObserved({ rivals: { older: 1, newer: 0 } }), {}, rejecting),
     type: "Ready",
     is: "False",
     message:
-      'Owner "alice" has 1 live ApiToken already, as many as the policy allows. ' +
-      "Delete or revoke another, or have the limit raised; then this one gets its token by itself.",
+      'Owner "alice" already has 1 ApiToken with a token, the most that the policy allows. ' +
+      "Delete or revoke one, or raise the limit; this ApiToken then gets its token automatically.",
   },
   Superseded: {
     status: () => statusOf(anObserved({ rivals: { older: 0, newer: 1 } })),
     type: "Ready",
     is: "False",
     message:
-      'A newer ApiToken of owner "alice" has taken this one\'s place: the owner may have 1. ' +
-      "This is final; to have a token again, apply another ApiToken.",
+      'Superseded by a newer ApiToken of owner "alice" (limit 1). ' +
+      "This is final: apply a new ApiToken to get another token.",
   },
   PolicyDenied: {
     status: () => statusOf(anObserved(), {}, { kind: "denied", name: "strict", rule: 'scope "a" is not allowed' }),
@@ -121,13 +122,13 @@ const REASONS: Readonly<Record<Exclude<Reason, EventReason>, Said>> = {
     status: () => statusOf(aConvergedObserved(), {}, missing),
     type: "Ready",
     is: "True",
-    message: "No ApiTokenPolicy selects this namespace: the token works until it expires, and is not renewed.",
+    message: "No ApiTokenPolicy selects this namespace: the token works until it expires and is not renewed.",
   },
   NotRenewed: {
     status: () => statusOf(aConvergedObserved({}, { expiresAt: later(HOUR_MS) }), once),
     type: "ExpiringSoon",
     is: "True",
-    message: "The token ends at 2026-06-01T13:00:00Z and is not renewed by itself.",
+    message: "The token ends at 2026-06-01T13:00:00Z and will not be renewed automatically.",
   },
   DatabaseUnavailable: failed("DatabaseUnavailable"),
   DatabaseRefused: failed("DatabaseRefused"),
@@ -142,7 +143,7 @@ const REASONS: Readonly<Record<Exclude<Reason, EventReason>, Said>> = {
     status: () => statusOf(aConvergedObserved(), { isSuspended: true }),
     type: "Ready",
     is: "True",
-    message: "Suspended by spec.suspend; the token works on until it expires.",
+    message: "Suspended by spec.suspend; the token keeps working until it expires.",
   },
   OverMaximum: {
     status: () => statusOf(aConvergedObserved(), { lifetime: clampedLife }),
@@ -182,11 +183,21 @@ describe("what to do when a lifetime has ended without a next token", () => {
   const clamped = { rotation, lifetime: clampedLife };
 
   test.each<[string, Partial<DesiredToken>, Observed, RegExp]>([
-    ["a longer duration", once, aConvergedObserved({}, ended), /set spec.duration to a longer one, or apply/],
-    ["a later end", fixed, aConvergedObserved({}, ended), /at 2026-06-01T11:00:00Z. .* set spec.expiresAt to a later/],
-    ["a later end, where there never was a token", fixed, anObserved(), /set spec.expiresAt to a later time, or apply/],
-    ["another ApiToken after the maximum", { rotation }, aConvergedObserved({}, longAgo), /token apply another/],
-    ["the same where the wish was clamped", clamped, aConvergedObserved({}, longAgo), /token apply another/],
+    ["a longer duration", once, aConvergedObserved({}, ended), /set a longer spec.duration, or apply a new ApiToken/],
+    ["a later end", fixed, aConvergedObserved({}, ended), /at 2026-06-01T11:00:00Z. .* set a later spec.expiresAt/],
+    [
+      "a later end, where there never was a token",
+      fixed,
+      anObserved(),
+      /set a later spec.expiresAt, or apply a new ApiToken/,
+    ],
+    [
+      "another ApiToken after the maximum",
+      { rotation },
+      aConvergedObserved({}, longAgo),
+      /token, apply a new ApiToken/,
+    ],
+    ["the same where the wish was clamped", clamped, aConvergedObserved({}, longAgo), /token, apply a new ApiToken/],
   ])("%s", (_, desired, observed, message) => {
     expect(findCondition(statusOf(observed, desired), "Ready")?.message).toMatch(message);
   });

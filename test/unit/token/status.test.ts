@@ -119,7 +119,7 @@ describe("a status", () => {
   test("of an ApiToken that was suspended without a working token says so", () => {
     const ready = findCondition(statusOf(anObserved(), { isSuspended: true }), "Ready");
     expect(ready).toMatchObject({ status: "False", reason: "Suspended" });
-    expect(ready?.message).toContain("holds no token that works");
+    expect(ready?.message).toContain("holds no live token");
   });
 });
 
@@ -256,7 +256,7 @@ describe("a failure", () => {
     });
     const ready = findCondition(during({ status: clamped, isDeleting: true }) ?? {}, "Ready");
     expect(ready).toMatchObject({ status: "False", lastTransitionTime: "2026-06-01T13:00:00Z" });
-    expect(ready?.message).toContain("Until then the deletion waits");
+    expect(ready?.message).toContain("Deletion is on hold until then");
   });
 
   test("of another kind is shown on a Ready ApiToken, which stays Ready while its Secret holds a live token", () => {
