@@ -4,13 +4,18 @@ import { formatTableName } from "../postgres/cleanup/identifiers.ts";
 import { ConfigError } from "../runtime/config.ts";
 import { type ConfigFile, configFileSchema } from "./target-config.ts";
 
+const FILE_INVALID = "APITOKEN_E_CONFIG_FILE_INVALID";
+
 /** Reads the YAML file. Throws a ConfigError that names file, place, fault and remedy. */
 export function readConfigFile(path: string): ConfigFile {
   let text: string;
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
-    throw new ConfigError(`cannot read the configuration file: ${(error as Error).message}`, { cause: error });
+    throw new ConfigError(`cannot read the configuration file: ${(error as Error).message}`, {
+      faultCode: FILE_INVALID,
+      cause: error,
+    });
   }
   return parseConfigFile(text, path);
 }
@@ -19,17 +24,20 @@ export function readConfigFile(path: string): ConfigFile {
 export function parseConfigFile(text: string, name: string): ConfigFile {
   const document = parseDocument(text, { uniqueKeys: true });
   const [fault] = document.errors;
-  if (fault) throw new ConfigError(`${name}: ${fault.message.split("\n")[0]}`, { cause: fault });
+  if (fault)
+    throw new ConfigError(`${name}: ${fault.message.split("\n")[0]}`, { faultCode: FILE_INVALID, cause: fault });
   const result = configFileSchema.safeParse(document.toJS() ?? {});
   if (!result.success) {
     throw new ConfigError(
       result.error.issues.map(({ path, message }) => `${name}: ${formatPath(path)}: ${message}`).join("\n"),
+      { faultCode: FILE_INVALID },
     );
   }
   const seen = new Set<string>();
   for (const { table } of result.data.targets) {
     const shown = formatTableName(table);
-    if (seen.has(shown)) throw new ConfigError(`${name}: ${shown} is there twice; write one target for it`);
+    if (seen.has(shown))
+      throw new ConfigError(`${name}: ${shown} is there twice; write one target for it`, { faultCode: FILE_INVALID });
     seen.add(shown);
   }
   return result.data;

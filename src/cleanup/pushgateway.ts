@@ -1,3 +1,5 @@
+import { Fault } from "../runtime/fault.ts";
+
 const JOB = "apitoken_cleanup";
 const TIMEOUT_MS = 10_000;
 
@@ -51,6 +53,7 @@ function basePath(gatewayUrl: string): string {
 }
 
 async function request(url: URL, init: RequestInit): Promise<Response> {
+  const fault = { faultCode: "APITOKEN_E_METRICS_NOT_PUSHED" } as const;
   const { username, password, origin, pathname } = url;
   const login = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString("base64");
   const headers = { ...init.headers, ...(username === "" ? {} : { authorization: `Basic ${login}` }) };
@@ -58,8 +61,14 @@ async function request(url: URL, init: RequestInit): Promise<Response> {
   const response = await fetch(`${origin}${pathname}`, { ...init, headers, signal }).catch((error: Error) => {
     const { cause = error } = error;
     const reason = cause instanceof Error ? ("code" in cause && String(cause.code)) || cause.message : String(cause);
-    throw new Error(`the Pushgateway at ${origin} does not answer (${reason})`, { cause: error });
+    throw new Fault(
+      { ...fault, problem: `the Pushgateway at ${origin} does not answer (${reason})` },
+      { cause: error },
+    );
   });
-  if (!response.ok) throw new Error(`the Pushgateway answered ${init.method} ${url.pathname} with ${response.status}`);
+  if (!response.ok) {
+    const problem = `the Pushgateway answered ${init.method} ${url.pathname} with ${response.status}`;
+    throw new Fault({ ...fault, problem });
+  }
   return response;
 }

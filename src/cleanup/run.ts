@@ -110,7 +110,10 @@ async function requireAccess(db: Database): Promise<void> {
   await db.query({ text: "select" }).catch((error: unknown) => {
     const fault = REFUSALS[sqlState(error) ?? ""];
     if (fault === undefined) throw error;
-    throw new ConfigError(`DATABASE_URL: ${fault} (${(error as Error).message})`, { cause: error });
+    throw new ConfigError(`DATABASE_URL: ${fault} (${(error as Error).message})`, {
+      faultCode: "APITOKEN_E_DATABASE_REFUSED",
+      cause: error,
+    });
   });
 }
 

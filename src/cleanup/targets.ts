@@ -48,6 +48,6 @@ export function requireTargets(checked: readonly CheckedTarget[]): CleanupTarget
   const faults = checked.flatMap(({ name, findings }) =>
     findings.filter(({ level }) => level === "error").map(({ message }) => `${name}: ${message}`),
   );
-  if (faults.length > 0) throw new ConfigError(faults.join("\n"));
+  if (faults.length > 0) throw new ConfigError(faults.join("\n"), { faultCode: "APITOKEN_E_TARGET_INVALID" });
   return checked.flatMap(({ target }) => (target === undefined ? [] : [target]));
 }

@@ -2,6 +2,8 @@
  * Callers decide by HTTP status or by the lack of an answer, never by text, and an error's message ends up in logs. So
  * these errors carry fields, and nothing that the server may have quoted from a Secret.
  */
+import { Fault } from "../runtime/fault.ts";
+
 /**
  * Whether a path of the API is one of Secrets. A namespace may be called "secrets" too, so this looks at the position.
  */
@@ -10,7 +12,7 @@ export function isSecretsPath(path: string): boolean {
 }
 
 /** The API server rejected a call. `code` is the HTTP status, `reason` the machine-readable reason in the Status. */
-export class KubeApiError extends Error {
+export class KubeApiError extends Fault {
   override readonly name = "KubeApiError";
   readonly code: number;
   readonly reason: string;
@@ -24,7 +26,10 @@ export class KubeApiError extends Error {
     answer: { code: number; reason: string; detail?: string; retryAfterMs?: number },
   ) {
     const detail = answer.detail === undefined ? "" : `: ${answer.detail}`;
-    super(`${call.method} ${call.path} was answered with ${answer.code} ${answer.reason}${detail}`);
+    super({
+      faultCode: "APITOKEN_E_API_REFUSED",
+      problem: `${call.method} ${call.path} was answered with ${answer.code} ${answer.reason}${detail}`,
+    });
     this.code = answer.code;
     this.path = call.path;
     this.reason = answer.reason;
@@ -33,6 +38,10 @@ export class KubeApiError extends Error {
 }
 
 /** The server could not be reached or took too long. A write may or may not have happened. */
-export class KubeUnreachableError extends Error {
+export class KubeUnreachableError extends Fault {
   override readonly name = "KubeUnreachableError";
+
+  constructor(problem: string, options?: ErrorOptions) {
+    super({ faultCode: "APITOKEN_E_API_UNREACHABLE", problem }, options);
+  }
 }

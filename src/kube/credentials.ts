@@ -3,9 +3,11 @@
  * silently. This file decides when to read credentials again and when to give up connections; calls just ask for
  * access.
  */
+
 import { setTimeout as delay } from "node:timers/promises";
 import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
 import { Agent, type Dispatcher, ProxyAgent } from "undici";
+import { Fault } from "../runtime/fault.ts";
 
 /** What a request needs: address, headers and connections. Valid until the next `current`. */
 export interface Access {
@@ -50,6 +52,7 @@ const FRESH_MS = 60_000;
  * Error that never quotes the file, because it holds credentials.
  */
 export function loadKubeConfig(path: string | undefined): KubeConfig {
+  const fault = { faultCode: "APITOKEN_E_KUBECONFIG_INVALID" } as const;
   const config = new KubeConfig();
   try {
     if (path === undefined) config.loadFromDefault();
@@ -57,12 +60,22 @@ export function loadKubeConfig(path: string | undefined): KubeConfig {
   } catch (error) {
     const name = path ?? process.env.KUBECONFIG ?? "~/.kube/config";
     if (error instanceof Error && "syscall" in error) {
-      throw new Error(`the kubeconfig ${name} cannot be read`, { cause: error });
+      throw new Fault({ ...fault, object: `the kubeconfig ${name}`, problem: "it cannot be read" }, { cause: error });
     }
-    throw new Error(`the kubeconfig ${name} is malformed; "kubectl config view" shows where`);
+    throw new Fault({
+      ...fault,
+      object: `the kubeconfig ${name}`,
+      problem: "it is malformed",
+      remedy: '"kubectl config view" shows where',
+    });
   }
   if (config.getCurrentCluster() === null) {
-    throw new Error("the kubeconfig names no cluster; set its current-context to a context whose cluster is in it");
+    throw new Fault({
+      ...fault,
+      object: "the kubeconfig",
+      problem: "it names no cluster",
+      remedy: "set its current-context to a context whose cluster is in it",
+    });
   }
   // The client refuses http:// unless verification of TLS is off; without TLS there is nothing to verify.
   config.loadFromOptions({
@@ -142,7 +155,11 @@ export function createCredentials(load: () => KubeConfig, limits: ConnectionLimi
 async function withDeadline<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
   const isDone = new AbortController();
   const deadline = delay(timeoutMs, undefined, { signal: isDone.signal, ref: false }).then(() => {
-    throw new Error(`the kubeconfig's credentials took longer than ${timeoutMs} ms`);
+    throw new Fault({
+      faultCode: "APITOKEN_E_KUBECONFIG_INVALID",
+      object: "the kubeconfig",
+      problem: `its credentials took longer than ${timeoutMs} ms`,
+    });
   });
   try {
     return await Promise.race([work, deadline]);

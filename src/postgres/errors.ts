@@ -1,14 +1,26 @@
+import { Fault } from "../runtime/fault.ts";
+
 /** The database gave no answer, or said that it takes no work now: try again later. Nothing is known of the write. */
-export class DatabaseUnavailableError extends Error {
+export class DatabaseUnavailableError extends Fault {
   override readonly name = "DatabaseUnavailableError";
+
+  constructor(reason: string, options?: ErrorOptions) {
+    super(
+      { faultCode: "APITOKEN_E_DATABASE_UNAVAILABLE", problem: `the database is not available (${reason})` },
+      options,
+    );
+  }
 }
 
 /** A write of a leader whose epoch is no longer the newest: another controller leads now. Nothing was written. */
-export class FencedError extends Error {
+export class FencedError extends Fault {
   override readonly name = "FencedError";
 
   constructor(clusterId: string, epoch: string) {
-    super(`another controller of cluster ${clusterId} leads: epoch ${epoch} is over`);
+    super({
+      faultCode: "APITOKEN_E_FENCED",
+      problem: `another controller of cluster ${clusterId} leads: epoch ${epoch} is over`,
+    });
   }
 }
 
@@ -48,5 +60,5 @@ export function classifyError(error: unknown): unknown {
   if (state !== undefined && !state.startsWith("08") && !UNAVAILABLE.has(state)) return error;
   if (error instanceof DatabaseUnavailableError || error instanceof FencedError) return error;
   const cause = error instanceof Error ? ("code" in error && String(error.code)) || error.message : String(error);
-  return new DatabaseUnavailableError(`the database is not available (${cause})`, { cause: error });
+  return new DatabaseUnavailableError(cause, { cause: error });
 }

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { runner } from "node-pg-migrate";
 import pg from "pg";
+import { Fault } from "../runtime/fault.ts";
 import type { DatabaseLogin, Queryable } from "./database.ts";
 import { classifyError, sqlState } from "./errors.ts";
 import { createClientWithPasswordFile } from "./password-file.ts";
@@ -9,8 +10,8 @@ import { createClientWithPasswordFile } from "./password-file.ts";
 /** The newest schema that this program knows. */
 export const SCHEMA_VERSION = 3;
 
-/** The database's schema is not one that this program can work with. The message says what to do. */
-export class SchemaMismatchError extends Error {
+/** The database's schema is not one that this program can work with. */
+export class SchemaMismatchError extends Fault {
   override readonly name = "SchemaMismatchError";
 }
 
@@ -63,10 +64,13 @@ async function requireMigrated(client: pg.Client): Promise<void> {
   const { rows } = await client.query<{ version: number }>("select version from apitoken.schema_version");
   const version = rows[0]?.version ?? 0;
   if (version >= SCHEMA_VERSION) return;
-  throw new SchemaMismatchError(
-    `the database has schema version ${version}, from before the first release, which cannot be migrated to version ` +
-      `${SCHEMA_VERSION}; use an empty database, or drop the schema "apitoken" with all of its tokens and migrate again`,
-  );
+  throw new SchemaMismatchError({
+    faultCode: "APITOKEN_E_SCHEMA_UNRELEASED",
+    problem:
+      `the database has schema version ${version}, from before the first release, which cannot be migrated to version ` +
+      SCHEMA_VERSION,
+    remedy: 'use an empty database, or drop the schema "apitoken" with all of its tokens and migrate again',
+  });
 }
 
 /** From src/postgres in the sources, and from dist in the images. */
@@ -91,14 +95,19 @@ export async function requireSchema(db: Queryable): Promise<void> {
     });
   if (schema === undefined || schema.version < SCHEMA_VERSION) {
     const found = schema === undefined ? "no schema of ours" : `schema version ${schema.version}`;
-    throw new SchemaMismatchError(
-      `the database has ${found}, but this program needs version ${SCHEMA_VERSION}; run "migrate" first`,
-    );
+    throw new SchemaMismatchError({
+      faultCode: schema === undefined ? "APITOKEN_E_SCHEMA_MISSING" : "APITOKEN_E_SCHEMA_TOO_OLD",
+      problem: `the database has ${found}, but this program needs version ${SCHEMA_VERSION}`,
+      remedy: 'run "migrate" first',
+    });
   }
   if (schema.compatible_from > SCHEMA_VERSION) {
-    throw new SchemaMismatchError(
-      `the database's schema version ${schema.version} needs a program that knows version ${schema.compatible_from} ` +
-        `or newer, and this one knows version ${SCHEMA_VERSION}; install a newer release`,
-    );
+    throw new SchemaMismatchError({
+      faultCode: "APITOKEN_E_SCHEMA_TOO_NEW",
+      problem:
+        `the database's schema version ${schema.version} needs a program that knows version ${schema.compatible_from} ` +
+        `or newer, and this one knows version ${SCHEMA_VERSION}`,
+      remedy: "install a newer release",
+    });
   }
 }

@@ -6,11 +6,20 @@ import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
 import { z } from "zod";
 import { formatDuration, parseDuration } from "../token/duration.ts";
 import { findDatabaseUrlFault } from "./database-url.ts";
+import { Fault, type FaultCode } from "./fault.ts";
 import { joinWords } from "./text.ts";
 
-/** The configuration or the command line cannot be used. The message names each setting, its fault and the remedy. */
-export class ConfigError extends Error {
+/** The configuration or the command line cannot be used. The problem has one line for each setting: its name, fault and remedy. */
+export class ConfigError extends Fault {
   override readonly name = "ConfigError";
+
+  constructor(problem: string, { faultCode = "APITOKEN_E_CONFIG_INVALID", ...options }: ConfigErrorOptions = {}) {
+    super({ faultCode, problem }, options);
+  }
+}
+
+interface ConfigErrorOptions extends ErrorOptions {
+  readonly faultCode?: FaultCode;
 }
 
 /**

@@ -4,9 +4,10 @@
 import { createSecretKey } from "node:crypto";
 import { z } from "zod";
 import { KEY_BYTES, type Key, type Keyring } from "../token/keyring.ts";
+import { Fault } from "./fault.ts";
 
-/** The keyring cannot be used, or must not be made. The message says what to do; trying again does not help. */
-export class KeyringError extends Error {
+/** The keyring cannot be used, or must not be made. Trying again does not help. */
+export class KeyringError extends Fault {
   override readonly name = "KeyringError";
 }
 
@@ -56,7 +57,12 @@ export function parseKeyring(text: string, where: string): KeyringJson {
   const result = keyringSchema.safeParse(json);
   if (result.success) return { keyring: result.data, json: json as KeyringJson["json"] };
   const faults = result.error.issues.map((issue) => `${issue.path.join(".") || "the text"} (${issue.code})`);
-  throw new KeyringError(`${where}, is not a keyring: ${faults.join(", ")}; restore the Secret from a backup`);
+  throw new KeyringError({
+    faultCode: "APITOKEN_E_KEYRING_INVALID",
+    object: where,
+    problem: `it is not a keyring: ${faults.join(", ")}`,
+    remedy: "restore the Secret from a backup",
+  });
 }
 
 function readJson(text: string): unknown {

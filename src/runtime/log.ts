@@ -3,6 +3,7 @@
  */
 import { type DestinationStream, destination, type Logger, pino } from "pino";
 import type { LogLevel } from "./config.ts";
+import { Fault } from "./fault.ts";
 
 export type { Logger };
 
@@ -28,7 +29,7 @@ export function createLogger(
 }
 
 /**
- * An error's name, message, code, causes and the top of its stack, and nothing else: the errors of HTTP clients carry
+ * An error's name, message, codes, causes and the top of its stack, and nothing else: the errors of HTTP clients carry
  * requests and responses, which may contain secrets.
  */
 export function describeError(error: unknown): Record<string, unknown> {
@@ -36,6 +37,7 @@ export function describeError(error: unknown): Record<string, unknown> {
   return {
     name: error.name,
     message: error.message,
+    ...(error instanceof Fault ? { fault: error.faultCode } : {}),
     ...("code" in error && error.code !== undefined ? { code: error.code } : {}),
     ...(error.stack === undefined
       ? {}

@@ -3,6 +3,7 @@
  */
 import { ConfigError } from "./config.ts";
 import { EXIT } from "./exit-codes.ts";
+import { Fault, findFaultCode } from "./fault.ts";
 import type { Logger } from "./log.ts";
 
 export const EXIT_DONE = EXIT.done;
@@ -10,7 +11,7 @@ export const EXIT_FAILED = EXIT.failed;
 export const EXIT_BAD_CONFIGURATION = EXIT.badUsage;
 
 /** The work would do harm. Nothing was changed. */
-export class RefusedError extends Error {
+export class RefusedError extends Fault {
   override readonly name = "RefusedError";
 }
 
@@ -30,7 +31,7 @@ export async function runProgram(command: string, run: (stop: AbortSignal) => Pr
     process.exitCode = await run(stop.signal);
   } catch (error) {
     process.exitCode = findExitCode(error);
-    process.stderr.write(`${command.split(" ")[0]}: ${explain(error, command)}\n`);
+    process.stderr.write(`${command.split(" ")[0]}: ${explain(error, command, stop.signal)}\n`);
     process.exit();
   } finally {
     process.off("SIGTERM", onSignal).off("SIGINT", onSignal);
@@ -43,11 +44,15 @@ function findExitCode(error: unknown): number {
   return error instanceof RefusedError ? EXIT.refused : EXIT.failed;
 }
 
-function explain(error: unknown, command: string): string {
-  if (error instanceof ConfigError) return `${error.message}\nRun "${command} --help" for options and settings.`;
-  if (!(error instanceof Error)) return String(error);
+function explain(error: unknown, command: string, stop: AbortSignal): string {
+  if (stop.aborted && error === stop.reason) return stop.reason.message;
+  const code = `Error code: ${findFaultCode(error)} (docs/errors.md)`;
+  if (error instanceof ConfigError) {
+    return `${error.message}\n${code}\nRun "${command} --help" for options and settings.`;
+  }
+  if (!(error instanceof Error)) return `${String(error)}\n${code}`;
   const cause = error.cause instanceof Error ? ` (${error.cause.message})` : "";
-  return `${error.message}${cause}`;
+  return `${error.message}${cause}\n${code}`;
 }
 
 /** Logs an error that nothing caught, and ends the process, whose state is unknown. */

@@ -186,7 +186,7 @@ test("a key can be removed once no working token's row names it, and not before"
   });
   expect(await keys("remove", encryption ?? "")).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining("has no key"),
+    stderr: expect.stringContaining("the keyring has no such key"),
   });
   expect((await verify(cluster, databaseUrl, token))?.metadata).toEqual(METADATA);
 

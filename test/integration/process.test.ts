@@ -186,9 +186,10 @@ test("an error that no retry fixes ends the leader in order: the reason as JSON,
   const doomed = await launch(url, "doomed");
   expect(await doomed.process.ended).toBe(1);
   const lines = doomed.readLog().trimEnd().split("\n");
-  // The last line is for a person; all others are for the log's collector.
-  expect(lines.at(-1)).toMatch(/^controller: the database's schema version 99 needs a program that knows version 99/);
-  const entries = lines.slice(0, -1).map((line) => JSON.parse(line));
+  // The last two lines are for a person; all others are for the log's collector.
+  expect(lines.at(-1)).toBe("Error code: APITOKEN_E_SCHEMA_TOO_NEW (docs/errors.md)");
+  expect(lines.at(-2)).toMatch(/^controller: the database's schema version 99 needs a program that knows version 99/);
+  const entries = lines.slice(0, -2).map((line) => JSON.parse(line));
   const messages = entries.map(({ msg }) => msg);
   expect(messages).toEqual(expect.arrayContaining(["started", "leading", "no longer leading"]));
   expect(entries.at(-1)).toMatchObject({

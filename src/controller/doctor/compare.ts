@@ -48,9 +48,9 @@ function judgeLease(lease: LeaseView): Finding[] {
   return [{ kind: "NoLeader", object: "Lease", problem: "nobody holds it: no controller leads", remedy }];
 }
 
-function judgeDatabase({ schemaProblem, missingEventMonths, faultyTriggers }: DatabaseExamination): Finding[] {
-  if (schemaProblem !== undefined) {
-    const [problem = schemaProblem, remedy = ""] = schemaProblem.split("; ");
+function judgeDatabase({ schemaFault, missingEventMonths, faultyTriggers }: DatabaseExamination): Finding[] {
+  if (schemaFault !== undefined) {
+    const { problem, remedy = "" } = schemaFault;
     return [{ kind: "SchemaMismatch", object: "schema apitoken", problem, remedy }];
   }
   return [
@@ -77,9 +77,9 @@ function judgeDatabase({ schemaProblem, missingEventMonths, faultyTriggers }: Da
 }
 
 function judgeKeyring(keyring: KeyringExamination): Finding[] {
-  if ("problem" in keyring) {
-    const [problem = "", ...remedies] = keyring.problem.split("; ");
-    return [{ kind: "KeyringUnusable", object: "keyring", problem, remedy: remedies.join("; ") }];
+  if ("fault" in keyring) {
+    const { object = "keyring", problem, remedy = "" } = keyring.fault;
+    return [{ kind: "KeyringUnusable", object, problem, remedy }];
   }
   const restore = "restore the keyring's Secret from a backup";
   return [

@@ -2,10 +2,12 @@
  * Everything that the doctor reads, as plain data. It separates reading from judging, so that the judgement can be
  * tested on any state of a cluster and a database without either.
  */
+
 import type { NamespaceView } from "../../kube/resources/namespace.ts";
 import type { OwnerBlock } from "../../kube/resources/owner-block.ts";
 import type { PolicyResource } from "../../kube/resources/policy.ts";
 import type { RecordedBlock } from "../../postgres/examination.ts";
+import type { FaultFields } from "../../runtime/fault.ts";
 import type { KeyCheck, KeyUse } from "../../token/key-status.ts";
 import type { ApiTokenStatus } from "../../token/model.ts";
 import type { Action } from "../../token/plan/action.ts";
@@ -41,7 +43,7 @@ export interface ClusterExamination {
 /** What was read from the database alone. */
 export interface DatabaseExamination {
   /** Why this program cannot work with the schema. If set, nothing else was read from the database. */
-  readonly schemaProblem: string | undefined;
+  readonly schemaFault: FaultFields | undefined;
   readonly missingEventMonths: readonly string[];
   readonly faultyTriggers: readonly { readonly name: string; readonly isMissing: boolean }[];
   /** The keys that rows name whose tokens still work. */
@@ -58,7 +60,7 @@ export interface CrossExamination {
 /** What is wrong with the keyring's keys, or why it cannot be used at all. */
 export type KeyringExamination =
   | { readonly missing: readonly KeyUse[]; readonly swapped: readonly KeyCheck[] }
-  | { readonly problem: string };
+  | { readonly fault: FaultFields };
 
 export interface Examination {
   readonly now: Date;

@@ -50,10 +50,10 @@ export async function examine(options: ReadOptions): Promise<ReadResult> {
   const caches = createCaches();
   const clusterId = await findClusterId(transport);
   const [keyring, database] = await Promise.all([readKeyring(transport, config), examineDatabase(db, clusterId)]);
-  const ring = "problem" in keyring ? undefined : keyring;
+  const ring = "fault" in keyring ? undefined : keyring;
   const missingDefinitions = await fillCaches(options, caches, ring);
   const context = ring && { transport, db, caches, keyring: ring, hasher, clusterId };
-  const isComparable = missingDefinitions.length === 0 && database.schemaProblem === undefined;
+  const isComparable = missingDefinitions.length === 0 && database.schemaFault === undefined;
   const cross =
     context && isComparable
       ? await crossExamine(context, config.watchedNamespaces, options.onProgress, config.concurrency)
@@ -68,7 +68,7 @@ export async function examine(options: ReadOptions): Promise<ReadResult> {
         namespaces: [...caches.namespaces.values()],
       },
       database,
-      keyring: "problem" in keyring ? keyring : await examineKeyring(db, clusterId, keyring, database),
+      keyring: "fault" in keyring ? keyring : await examineKeyring(db, clusterId, keyring, database),
       cross,
     },
   };
@@ -78,11 +78,11 @@ export async function examine(options: ReadOptions): Promise<ReadResult> {
 async function readKeyring(
   transport: KubeTransport,
   { keyringPlace }: ControllerConfig,
-): Promise<Keyring | { problem: string }> {
+): Promise<Keyring | { fault: KeyringError }> {
   try {
     return await loadKeyring(transport, keyringPlace, () => Promise.resolve(true));
   } catch (error) {
-    if (error instanceof KeyringError) return { problem: error.message };
+    if (error instanceof KeyringError) return { fault: error };
     throw error;
   }
 }
@@ -91,9 +91,9 @@ async function examineKeyring(
   db: Database,
   clusterId: string,
   keyring: Keyring,
-  { schemaProblem, keyUses }: DatabaseExamination,
+  { schemaFault, keyUses }: DatabaseExamination,
 ): Promise<KeyringExamination> {
-  const swapped = schemaProblem === undefined ? await findSwappedKeys(db, clusterId, describeKeyChecks(keyring)) : [];
+  const swapped = schemaFault === undefined ? await findSwappedKeys(db, clusterId, describeKeyChecks(keyring)) : [];
   return { missing: findMissingKeys(keyring, keyUses), swapped };
 }
 
@@ -102,14 +102,14 @@ async function examineDatabase(db: Database, clusterId: string): Promise<Databas
     await requireSchema(db);
   } catch (error) {
     if (!(error instanceof SchemaMismatchError)) throw error;
-    return { schemaProblem: error.message, missingEventMonths: [], faultyTriggers: [], keyUses: [] };
+    return { schemaFault: error, missingEventMonths: [], faultyTriggers: [], keyUses: [] };
   }
   const [missingEventMonths, faultyTriggers, { uses }] = await Promise.all([
     findMissingEventMonths(db, EVENT_MONTHS_AHEAD),
     findFaultyTriggers(db),
     findKeyUses(db, clusterId),
   ]);
-  return { schemaProblem: undefined, missingEventMonths, faultyTriggers, keyUses: uses };
+  return { schemaFault: undefined, missingEventMonths, faultyTriggers, keyUses: uses };
 }
 
 /** Fills the caches; returns the missing CustomResourceDefinitions. Without a keyring, Secrets are not read. */

@@ -10,7 +10,7 @@ import { formatKey, KeyringError } from "../../runtime/keyring-json.ts";
 import type { KeyKind } from "../../token/key-status.ts";
 import { createKey, type Key } from "../../token/keyring.ts";
 import type { KeyringPlace } from "../config.ts";
-import { KEYRING_KEY, type StoredKeyring } from "./secret.ts";
+import { KEYRING_KEY, nameSecret, type StoredKeyring } from "./secret.ts";
 
 /** The field of the keyring's JSON that holds the keys of a kind. */
 const FIELDS = { pepper: "peppers", encryption: "encryption" } as const;
@@ -50,7 +50,7 @@ export async function removeKey(
 /** Writes the keyring if its Secret has not changed since it was read. Throws a KeyringError if it has. */
 async function write(
   transport: KubeTransport,
-  { namespace, name }: KeyringPlace,
+  place: KeyringPlace,
   { secret }: StoredKeyring,
   json: StoredKeyring["json"],
 ): Promise<void> {
@@ -59,7 +59,12 @@ async function write(
   } catch (error) {
     if (!(error instanceof KubeApiError && error.code === 409)) throw error;
     throw new KeyringError(
-      `the Secret "${namespace}/${name}" was changed by somebody else in the meantime, so it was left as it is; run the command again`,
+      {
+        faultCode: "APITOKEN_E_KEYRING_CHANGED",
+        object: nameSecret(place),
+        problem: "it was changed by somebody else in the meantime, so it was left as it is",
+        remedy: "run the command again",
+      },
       { cause: error },
     );
   }

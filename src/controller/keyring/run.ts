@@ -20,7 +20,7 @@ import { formatTime } from "../../token/status.ts";
 import { type KeyringPlace, readKeyringConfig } from "../config.ts";
 import { addKeys, removeKey } from "./changes.ts";
 import { formatKeyJson, formatKeyLines, formatKeyTable } from "./report.ts";
-import { readKeyring, type StoredKeyring } from "./secret.ts";
+import { createMissingError, readKeyring, type StoredKeyring } from "./secret.ts";
 
 /** Where a command finds the keyring. */
 interface KeyringAccess {
@@ -63,8 +63,15 @@ export function removeOldKey(context: CommandContext): Promise<number> {
   return withKeyring(context, async (access) => {
     const { stored, keys } = await lookUp(access, environment);
     const key = keys.find((each) => each.id === id && each.state !== "missing");
-    if (key === undefined) throw new KeyringError(`the keyring has no key "${id}"; see "controller keys status"`);
-    if (!key.isRemovable) throw new RefusedError(explainRefusal(key));
+    if (key === undefined) {
+      throw new KeyringError({
+        faultCode: "APITOKEN_E_KEY_UNKNOWN",
+        object: `key "${id}"`,
+        problem: "the keyring has no such key",
+        remedy: 'see "controller keys status"',
+      });
+    }
+    if (!key.isRemovable) throw createRefusal(key);
     await removeKey(access.transport, access.place, stored, key.kind, id);
     process.stdout.write(`${key.kind} ${id} removed\n`);
     return EXIT.done;
@@ -84,11 +91,21 @@ async function withKeyring(
   return unlessAborted(done, stop);
 }
 
-function explainRefusal({ kind, id, state, rows, lastEndsAt }: KeyStatus): string {
-  if (state !== "old") return `the ${kind} "${id}" is the ${state} one; rotate first, and remove it when it is old`;
-  const until = lastEndsAt === undefined ? "" : `; the last of them ends at ${formatTime(lastEndsAt)}`;
+function createRefusal({ kind, id, state, rows, lastEndsAt }: KeyStatus): RefusedError {
+  const fault = { faultCode: "APITOKEN_E_KEY_IN_USE", object: `the ${kind} "${id}"` } as const;
+  if (state !== "old") {
+    return new RefusedError({
+      ...fault,
+      problem: `it is the ${state} one`,
+      remedy: "rotate first, and remove it when it is old",
+    });
+  }
   const what = kind === "pepper" ? "working tokens" : "the metadata of working tokens";
-  return `the ${kind} "${id}" is needed for ${what}: ${count(rows, "row names", "rows name")} it${until}`;
+  return new RefusedError({
+    ...fault,
+    problem: `it is needed for ${what}: ${count(rows, "row names", "rows name")} it`,
+    remedy: lastEndsAt && `the last of them ends at ${formatTime(lastEndsAt)}`,
+  });
 }
 
 /** The keyring, with what the database says about the use of its keys. */
@@ -116,9 +133,10 @@ async function lookUp(
 async function requireKeyring({ transport, place }: KeyringAccess): Promise<StoredKeyring> {
   const stored = await readKeyring(transport, place);
   if (stored !== undefined) return stored;
-  throw new KeyringError(
-    `there is no Secret "${place.namespace}/${place.name}"; the controller creates it when it first starts. If the ` +
-      "keyring is in another Secret, set APITOKEN_NAMESPACE and APITOKEN_KEYRING_SECRET",
+  throw createMissingError(
+    place,
+    "the controller creates it when it first starts; if the keyring is in another Secret, set APITOKEN_NAMESPACE and " +
+      "APITOKEN_KEYRING_SECRET",
   );
 }
 

@@ -26,9 +26,16 @@ export interface StoredKeyring extends KeyringJson {
 export async function readKeyring(transport: KubeTransport, place: KeyringPlace): Promise<StoredKeyring | undefined> {
   const secret = await getSecret(transport, place.namespace, place.name);
   if (secret === undefined) return undefined;
-  const where = `the Secret "${place.namespace}/${place.name}", key "${KEYRING_KEY}"`;
+  const where = `${nameSecret(place)}, key "${KEYRING_KEY}"`;
   const base64 = secret.data?.[KEYRING_KEY];
-  if (base64 === undefined) throw new KeyringError(`${where}, is missing; restore the Secret from a backup`);
+  if (base64 === undefined) {
+    throw new KeyringError({
+      faultCode: "APITOKEN_E_KEYRING_INVALID",
+      object: where,
+      problem: "it is missing",
+      remedy: "restore the Secret from a backup",
+    });
+  }
   return { secret, ...parseKeyring(Buffer.from(base64, "base64").toString(), where) };
 }
 
@@ -45,10 +52,12 @@ export async function loadKeyring(
   const stored = await readKeyring(transport, place);
   if (stored !== undefined) return stored.keyring;
   if (await hasTokens()) {
-    throw new KeyringError(
-      `the Secret "${place.namespace}/${place.name}" with the keyring is missing, but the database holds tokens that ` +
-        "were made with it; restore the Secret from a backup (a new keyring would invalidate every token)",
-    );
+    throw new KeyringError({
+      faultCode: "APITOKEN_E_KEYRING_MISSING",
+      object: nameSecret(place),
+      problem: "it is missing, but the database holds tokens that were made with the keyring in it",
+      remedy: "restore the Secret from a backup (a new keyring would invalidate every token)",
+    });
   }
   return createKeyringSecret(transport, place, hasTokens);
 }
@@ -73,9 +82,12 @@ async function createKeyringSecret(
     // Another replica was faster: use its keyring.
     if (error instanceof KubeApiError && error.code === 409) return loadKeyring(transport, place, hasTokens);
     if (error instanceof KubeApiError && error.code === 404) {
-      throw new KeyringError(
-        `the namespace "${place.namespace}" for the keyring does not exist; create it, or set APITOKEN_NAMESPACE`,
-      );
+      throw new KeyringError({
+        faultCode: "APITOKEN_E_KEYRING_MISSING",
+        object: `the namespace "${place.namespace}" for the keyring`,
+        problem: "it does not exist",
+        remedy: "create it, or set APITOKEN_NAMESPACE",
+      });
     }
     throw error;
   }
@@ -91,20 +103,39 @@ export function requireKeys(keyring: Keyring, uses: readonly KeyUse[]): void {
     ...(peppers.length > 0 ? [`tokens hashed under ${peppers.join(", ")}`] : []),
     ...(others.length > 0 ? [`metadata encrypted under ${others.join(", ")}`] : []),
   ];
-  throw new KeyringError(
-    `the database holds ${faults.join(" and ")}, which the keyring lacks; restore the keyring's Secret from a backup` +
+  throw new KeyringError({
+    faultCode: "APITOKEN_E_KEY_MISSING",
+    problem: `the database holds ${faults.join(" and ")}, which the keyring lacks`,
+    remedy:
+      "restore the keyring's Secret from a backup" +
       (peppers.length > 0 ? ", or delete those rows if you can do without their tokens" : "") +
       (others.length > 0
         ? ", or set metadata and metadata_key_id of those rows to null: the specs still contain it"
         : ""),
-  );
+  });
 }
 
 /** The error for keys whose bytes have changed although their ids have not. */
-export function createSwappedKeysError(ids: readonly string[], { namespace, name }: KeyringPlace): KeyringError {
-  return new KeyringError(
-    `the bytes of the keyring's ${ids.map((id) => `"${id}"`).join(", ")} have changed: the Secret ` +
-      `"${namespace}/${name}" was edited or restored from elsewhere; restore it from this cluster's own backup ` +
-      "(a new key needs a new id: controller keys rotate)",
-  );
+export function createSwappedKeysError(ids: readonly string[], place: KeyringPlace): KeyringError {
+  return new KeyringError({
+    faultCode: "APITOKEN_E_KEY_SWAPPED",
+    object: nameSecret(place),
+    problem: `the bytes of its ${ids.map((id) => `"${id}"`).join(", ")} have changed: it was edited or restored from elsewhere`,
+    remedy: "restore it from this cluster's own backup (a new key needs a new id: controller keys rotate)",
+  });
+}
+
+/** The error for a keyring that should exist. */
+export function createMissingError(place: KeyringPlace, remedy: string): KeyringError {
+  return new KeyringError({
+    faultCode: "APITOKEN_E_KEYRING_MISSING",
+    object: nameSecret(place),
+    problem: "there is no such Secret",
+    remedy,
+  });
+}
+
+/** The keyring's Secret as messages call it. */
+export function nameSecret({ namespace, name }: KeyringPlace): string {
+  return `the Secret "${namespace}/${name}"`;
 }

@@ -8,7 +8,7 @@ import type { KubeTransport } from "../../kube/transport.ts";
 import type { Logger } from "../../runtime/log.ts";
 import type { Keyring } from "../../token/keyring.ts";
 import type { KeyringPlace } from "../config.ts";
-import { readKeyring } from "./secret.ts";
+import { createMissingError, readKeyring } from "./secret.ts";
 
 export interface KeyringWatchOptions {
   readonly transport: KubeTransport;
@@ -33,7 +33,7 @@ export async function waitForNewKeyring(
     if (signal.aborted) break;
     try {
       const stored = await readKeyring(transport, place);
-      if (stored === undefined) throw new Error(`the Secret "${place.namespace}/${place.name}" is gone; restore it`);
+      if (stored === undefined) throw createMissingError(place, "restore it from a backup");
       if (!isDeepStrictEqual(stored.keyring, known)) return stored.keyring;
       isFailing = false;
     } catch (error) {

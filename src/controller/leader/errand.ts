@@ -4,11 +4,12 @@
  */
 import { type LeaseTerm, runLeaderElection } from "../../kube/lease.ts";
 import type { KubeTransport } from "../../kube/transport.ts";
+import { Fault } from "../../runtime/fault.ts";
 import type { Logger } from "../../runtime/log.ts";
 import type { ControllerConfig } from "../config.ts";
 
 /** A controller holds the Lease and keeps renewing it. Nothing was done. */
-export class LeaseTakenError extends Error {
+export class LeaseTakenError extends Fault {
   override readonly name = "LeaseTakenError";
 }
 
@@ -46,8 +47,9 @@ export async function runErrand<T>(options: ErrandOptions, work: (term: LeaseTer
   }).finally(() => clearTimeout(impatience));
   options.signal.throwIfAborted();
   if (outcome !== undefined) return outcome;
-  throw new LeaseTakenError(
-    `the Lease "${config.lease.namespace}/${config.lease.name}" could not be taken: a controller leads, or ` +
-      "the Lease cannot be written",
-  );
+  throw new LeaseTakenError({
+    faultCode: "APITOKEN_E_LEASE_TAKEN",
+    object: `the Lease "${config.lease.namespace}/${config.lease.name}"`,
+    problem: "it could not be taken: a controller leads, or the Lease cannot be written",
+  });
 }

@@ -1,3 +1,5 @@
+import { Fault } from "../../runtime/fault.ts";
+
 /** A table's name as the catalog has it: unquoted. */
 export interface TableName {
   readonly schema: string;
@@ -5,8 +7,12 @@ export interface TableName {
 }
 
 /** A name that cannot be one of Postgres'. The message says how it must be written. */
-export class IdentifierError extends Error {
+export class IdentifierError extends Fault {
   override readonly name = "IdentifierError";
+
+  constructor(problem: string, remedy?: string) {
+    super({ faultCode: "APITOKEN_E_NAME_INVALID", problem, remedy });
+  }
 }
 
 const PART = /(?:"((?:[^"\0]|"")+)"|([A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*))/;
@@ -25,7 +31,8 @@ export function parseTableName(text: string): TableName {
   const match = TWO_PARTS.exec(text);
   if (match === null) {
     throw new IdentifierError(
-      `${JSON.stringify(text)} is not a table; write it as schema.table, such as app.refresh_tokens or app."Weird Table"`,
+      `${JSON.stringify(text)} is not a table`,
+      'write it as schema.table, such as app.refresh_tokens or app."Weird Table"',
     );
   }
   return { schema: unquote(match[1], match[2]), table: unquote(match[3], match[4]) };
@@ -36,7 +43,8 @@ export function parseColumnName(text: string): string {
   const match = ONE_PART.exec(text);
   if (match === null) {
     throw new IdentifierError(
-      `${JSON.stringify(text)} is not a column; write it as in SQL, such as expires_at or "Expires At"`,
+      `${JSON.stringify(text)} is not a column`,
+      'write it as in SQL, such as expires_at or "Expires At"',
     );
   }
   return unquote(match[1], match[2]);
@@ -49,7 +57,8 @@ function unquote(quoted: string | undefined, bare: string | undefined): string {
       : quoted.replaceAll('""', '"');
   if (Buffer.byteLength(name) > LONGEST_BYTES) {
     throw new IdentifierError(
-      `${JSON.stringify(name)} is too long; Postgres' names have ${LONGEST_BYTES} bytes at most`,
+      `${JSON.stringify(name)} is too long`,
+      `Postgres' names have ${LONGEST_BYTES} bytes at most`,
     );
   }
   return name;

@@ -27,7 +27,7 @@ export async function runCommandLine(program: Command): Promise<void> {
         process.stdout.write(`${VERSION}\n`);
         return EXIT.done;
       case "faults":
-        throw new ConfigError(call.faults.join("\n"));
+        throw new ConfigError(call.faults.join("\n"), { faultCode: "APITOKEN_E_USAGE" });
       case "run": {
         const { options, argument } = call;
         return call.command.run?.({ options, argument, environment: process.env, stop }) ?? EXIT.done;

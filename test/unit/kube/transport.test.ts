@@ -268,7 +268,7 @@ describe("credentials", () => {
     const transport = await connect({ requestTimeoutMs: 200 });
     const error = await failureOf(transport.request("GET", PATH));
     expect(error).toBeInstanceOf(KubeUnreachableError);
-    expect(error.cause).toMatchObject({ message: "the kubeconfig's credentials took longer than 200 ms" });
+    expect(error.cause).toMatchObject({ message: "the kubeconfig: its credentials took longer than 200 ms" });
   });
 
   test("may be a user's name and password", async () => {
@@ -281,9 +281,9 @@ describe("credentials", () => {
 });
 
 test.each([
-  ["that is not there", undefined, /the kubeconfig .*kc cannot be read/],
-  ["that is not YAML", "users: [{user: {token: hidden-token}", /the kubeconfig .*kc is malformed/],
-  ["that is empty", "", /the kubeconfig .*kc is malformed/],
+  ["that is not there", undefined, /the kubeconfig .*kc: it cannot be read/],
+  ["that is not YAML", "users: [{user: {token: hidden-token}", /the kubeconfig .*kc: it is malformed/],
+  ["that is empty", "", /the kubeconfig .*kc: it is malformed/],
   ["without a current context", JSON.stringify({ clusters: [], contexts: [], users: [] }), /set its current-context/],
 ])("a kubeconfig %s is refused with a reason, and nothing of it is quoted", async (_what, text, message) => {
   const kubeconfigPath = join(server.folder, "kc");

@@ -118,7 +118,7 @@ describe.each(PROGRAMS)("the program $name, without any setting", (program) => {
     expect(run(program.name, ["--hlep"])).toEqual({
       status: 2,
       stdout: "",
-      stderr: `${program.name}: unknown option --hlep (did you mean --help?)\nRun "${program.name} --help" for options and settings.\n`,
+      stderr: `${program.name}: unknown option --hlep (did you mean --help?)\nError code: APITOKEN_E_USAGE (docs/errors.md)\nRun "${program.name} --help" for options and settings.\n`,
     });
   });
 });

@@ -14,7 +14,7 @@ function anExamination(cross: Partial<CrossExamination> = {}, rest: Partial<Exam
   return {
     now: NOW,
     cluster: { missingDefinitions: [], policies: [], namespaces: [] },
-    database: { schemaProblem: undefined, missingEventMonths: [], faultyTriggers: [], keyUses: [] },
+    database: { schemaFault: undefined, missingEventMonths: [], faultyTriggers: [], keyUses: [] },
     keyring: { missing: [], swapped: [] },
     cross: { tokens: [], unownedSecrets: [], blocks: { resources: [], rows: [] }, ...cross },
     ...rest,

@@ -1,0 +1,72 @@
+/*
+ * What goes wrong in a way that a user can meet and put right. A fault has fields, so that nobody takes a message apart, and
+ * a code that stays the same when the words change: docs/errors.md explains each, and scripts and searches can rely on it.
+ */
+
+/** The code of every fault. docs/errors.md has a section on each. */
+export const FAULT_CODES = [
+  "APITOKEN_E_USAGE",
+  "APITOKEN_E_CONFIG_INVALID",
+  "APITOKEN_E_CONFIG_FILE_INVALID",
+  "APITOKEN_E_NAME_INVALID",
+  "APITOKEN_E_TARGET_INVALID",
+  "APITOKEN_E_DATABASE_UNAVAILABLE",
+  "APITOKEN_E_DATABASE_REFUSED",
+  "APITOKEN_E_SCHEMA_MISSING",
+  "APITOKEN_E_SCHEMA_TOO_OLD",
+  "APITOKEN_E_SCHEMA_TOO_NEW",
+  "APITOKEN_E_SCHEMA_UNRELEASED",
+  "APITOKEN_E_API_UNREACHABLE",
+  "APITOKEN_E_API_REFUSED",
+  "APITOKEN_E_KUBECONFIG_INVALID",
+  "APITOKEN_E_LEASE_TAKEN",
+  "APITOKEN_E_FENCED",
+  "APITOKEN_E_KEYRING_MISSING",
+  "APITOKEN_E_KEYRING_INVALID",
+  "APITOKEN_E_KEYRING_CHANGED",
+  "APITOKEN_E_KEY_MISSING",
+  "APITOKEN_E_KEY_SWAPPED",
+  "APITOKEN_E_KEY_UNKNOWN",
+  "APITOKEN_E_KEY_IN_USE",
+  "APITOKEN_E_METRICS_NOT_PUSHED",
+  "APITOKEN_E_UNEXPECTED",
+] as const;
+
+export type FaultCode = (typeof FAULT_CODES)[number];
+
+export interface FaultFields {
+  readonly faultCode: FaultCode;
+  /** What it is about, such as `the Secret "apitoken-system/apitoken-keyring"`; undefined if the problem says it. */
+  readonly object?: string | undefined;
+  /** What is wrong, as a clause without a full stop. It never contains a secret. */
+  readonly problem: string;
+  /** What to do about it, likewise. */
+  readonly remedy?: string | undefined;
+}
+
+/** An error that a user can meet. Its message is made from its fields: "object: problem; remedy". */
+export class Fault extends Error implements FaultFields {
+  override readonly name: string = "Fault";
+  readonly faultCode: FaultCode;
+  readonly object: string | undefined;
+  readonly problem: string;
+  readonly remedy: string | undefined;
+
+  constructor({ faultCode, object, problem, remedy }: FaultFields, options?: ErrorOptions) {
+    super(
+      `${object === undefined ? "" : `${object}: `}${problem}${remedy === undefined ? "" : `; ${remedy}`}`,
+      options,
+    );
+    this.faultCode = faultCode;
+    this.object = object;
+    this.problem = problem;
+    this.remedy = remedy;
+  }
+}
+
+/** The code of whatever was thrown. What Postgres itself reported has a severity; all else that is no Fault is a bug. */
+export function findFaultCode(error: unknown): FaultCode {
+  if (error instanceof Fault) return error.faultCode;
+  const isReportedByPostgres = error instanceof Error && "severity" in error && "code" in error;
+  return isReportedByPostgres ? "APITOKEN_E_DATABASE_REFUSED" : "APITOKEN_E_UNEXPECTED";
+}
