@@ -1,3 +1,7 @@
+/*
+ * What the tour does, does as a user would: with kubectl, SQL, the cleanup program and a verifier. Nothing calls the
+ * controller's code behind its back.
+ */
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -17,14 +21,14 @@ export interface Result {
   readonly text: string;
 }
 
-/** The token in an ApiToken's Secret. It is not printed: a terminal has a memory, too. */
+/** Reads the token from an ApiToken's Secret without printing it, because terminals keep a history. */
 export async function readToken(stage: Stage, secret: string): Promise<string> {
   const args = ["get", "secret", secret, "-o", "jsonpath={.data.token}"];
   const { text } = await execute(stage.kubectlPath, ["--kubeconfig", stage.kubeconfigPath, ...args]);
   return Buffer.from(text, "base64").toString();
 }
 
-/** The owner that a token speaks for, if it is valid. */
+/** The owner that a token acts for; undefined if the token is not valid. */
 export async function check(stage: Stage, token: string): Promise<string | undefined> {
   const transport = await createTransport({ userAgent: "tour", kubeconfigPath: stage.kubeconfigPath });
   const db = openDatabase({ url: stage.databaseUrl, role: "apitoken_verifier", actor: "tour", maxConnections: 1 });

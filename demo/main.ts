@@ -1,3 +1,7 @@
+/*
+ * `npm start`: the quickest way to see the operator, with nothing to install but Node. It cleans up after itself, no
+ * matter how it ends.
+ */
 import { parseArgs } from "node:util";
 import { say, warn } from "./console.ts";
 import { type Stage, startStage } from "./stage.ts";
@@ -5,14 +9,14 @@ import { runTour } from "./tour.ts";
 
 const HELP = `npm start: apitoken-operator on a real control plane and a real Postgres, on this machine
 
-  npm start                                  set everything up, take a tour, and run on until Ctrl-C
-  npm start -- --exit                        end after the tour; not with 0 if any step failed
+  npm start                                  set everything up, take a tour, and keep running until Ctrl-C
+  npm start -- --exit                        exit after the tour, with a code other than 0 if a step failed
   npm start -- --no-tour --state-dir DIR     only start everything, and write DIR/env for "source DIR/env"
   npm start -- --help                        print this
 
-Every start begins from scratch: what an earlier one has left in DIR is removed. DIR/env sets KUBECONFIG, KUBECTL,
+Every start begins from scratch and removes what an earlier one has left in DIR. DIR/env sets KUBECONFIG, KUBECTL,
 DATABASE_URL (of the superuser), CONTROLLER_METRICS_URL, and the PIDs CONTROLLER_PID, APISERVER_PID and POSTGRES_PID.
-Ports are free ones: several can run at once, each with a DIR of its own.
+It uses free ports, so several can run at once, each with its own DIR.
 `;
 
 process.exitCode = await main();
@@ -27,7 +31,7 @@ async function main(): Promise<number> {
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.abort());
   const stopped = new Promise<void>((resolve) => stop.signal.addEventListener("abort", () => resolve()));
-  const hold = setInterval(() => {}, 3_600_000); // the servers and the controller do not keep this process alive
+  const hold = setInterval(() => {}, 3_600_000); // neither the servers nor the controller keep this process alive
   const watch = watchNpm(() => stop.abort());
 
   let stage: Stage | undefined;
@@ -51,7 +55,7 @@ async function main(): Promise<number> {
   }
 }
 
-/** Ends with npm, if npm has started this: a signal that is sent to npm alone does not always come as far as here. */
+/** Ends together with npm, if npm has started this: npm does not always pass on a signal that is sent only to it. */
 function watchNpm(onGone: () => void): NodeJS.Timeout | undefined {
   if (process.env.npm_lifecycle_event !== "start") return undefined;
   const parent = process.ppid;
@@ -78,11 +82,11 @@ function readOptions() {
 
 function farewell({ stateDir }: Stage): string {
   return `
-Everything runs on. In another shell:
+Everything keeps running. In another shell:
 
   source ${stateDir}/env
   "$KUBECTL" get apitokens
   "$KUBECTL" explain apitoken.spec
 
-Ctrl-C ends all of it.`;
+Ctrl-C stops everything.`;
 }

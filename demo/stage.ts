@@ -1,3 +1,7 @@
+/*
+ * The tour must not need a cluster, a database or Docker. So it starts real servers on this machine, as the tests do,
+ * and runs the controller as its own process with a login of its own.
+ */
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -15,21 +19,21 @@ const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const NAMESPACE = "apitoken-system";
 
-/** All that the tour plays on: a control plane, a database with its roles, and the controller as its own process. */
+/** Everything that the tour uses. */
 export interface Stage {
   readonly stateDir: string;
   readonly kubectlPath: string;
   readonly kubeconfigPath: string;
-  /** The superuser's. */
+  /** The database's URL for the superuser. */
   readonly databaseUrl: string;
-  /** A login that is a member of apitoken_cleanup, and of nothing else. */
+  /** The URL for a login that is a member of apitoken_cleanup and of no other role. */
   readonly cleanupUrl: string;
   readonly metricsUrl: string;
   readonly controller: BackgroundProcess;
   stop(): Promise<void>;
 }
 
-/** Starts everything; what was started is stopped again when something fails or the signal comes. */
+/** Starts everything. If something fails, or the signal comes, stops what was started, and throws. */
 export async function startStage(stateDirOption: string | undefined, signal: AbortSignal): Promise<Stage> {
   const isTemporary = stateDirOption === undefined;
   const stateDir = isTemporary ? mkdtempSync(join(tmpdir(), "apitoken-operator-")) : resolve(stateDirOption);
@@ -56,7 +60,7 @@ export async function startStage(stateDirOption: string | undefined, signal: Abo
         keep(startControlPlane({ dir: join(stateDir, "control-plane"), withControllerManager: true })),
       ),
     );
-    const urls = await withProgress("schema migrated, logins made", prepareDatabase(postgres));
+    const urls = await withProgress("schema migrated, logins created", prepareDatabase(postgres));
     await withProgress("CRDs and the default policy installed", prepareCluster(controlPlane));
     const controller = await withProgress(
       "controller ready",
@@ -80,7 +84,7 @@ export async function startStage(stateDirOption: string | undefined, signal: Abo
   }
 }
 
-/** Waits for both, also when one fails: what has started by then is to be stopped. */
+/** Waits for both even if one fails, so that whatever has started can be stopped. */
 async function settleAll<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
   await Promise.allSettled([first, second]);
   return Promise.all([first, second]);
@@ -135,7 +139,7 @@ async function startController(stateDir: string, { kubeconfigPath }: ControlPlan
   return { process: controller, metricsUrl: `${url}/metrics`, stop: () => controller.stop() };
 }
 
-/** Written whole or not at all: whoever waits for the file finds everything in it. */
+/** Writes the file atomically: a script that waits for it finds it complete. */
 function writeEnv(stage: Omit<Stage, "stop">, { apiserver }: ControlPlane, postgres: PostgresServer): void {
   const variables = {
     KUBECONFIG: stage.kubeconfigPath,

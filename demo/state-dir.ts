@@ -1,12 +1,16 @@
+/*
+ * Two demos in one folder would delete each other's files. A file with the process id marks the folder as in use, and a
+ * stale one does not block the next start.
+ */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** What a run keeps in its folder. The file "pid" says whose the folder is. */
+/** What a run keeps in its folder, apart from the file "pid" with its owner. */
 const CONTENTS = ["env", "controller.log", "control-plane"];
 
 /**
- * Makes the folder this run's own, and empties it of what an earlier run has left: its cluster would not fit the new
- * database. Throws when a run that is still at work has it.
+ * Claims the folder for this run, and removes what an earlier run has left, whose cluster would not match the new
+ * database. Throws an Error if another run is using the folder.
  */
 export function claimStateDir(stateDir: string): { release(): void } {
   mkdirSync(stateDir, { recursive: true });
@@ -17,7 +21,7 @@ export function claimStateDir(stateDir: string): { release(): void } {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
     const owner = Number(readFileSync(path, "utf8"));
     if (isRunning(owner)) {
-      throw new Error(`${stateDir} is in use by the process ${owner}; end that one, or take another --state-dir`, {
+      throw new Error(`${stateDir} is in use by process ${owner}; stop it, or use another --state-dir`, {
         cause: error,
       });
     }

@@ -1,3 +1,7 @@
+/*
+ * The tour shows in a minute what the README promises, on real servers. Each step checks its own outcome, so the tour
+ * is also a smoke test: `npm start -- --exit` fails if a promise is broken.
+ */
 import { runAsSuperuser } from "../local/postgres-server.ts";
 import { command, headline, output, say, verdict } from "./console.ts";
 import { check, type Result, readToken, runCleanup, runKubectl, runSql } from "./hands.ts";
@@ -6,33 +10,33 @@ import type { Stage } from "./stage.ts";
 const DEAD_ROWS = 60_000;
 const LIVE_ROWS = 40_000;
 
-/** The tour's hands: each prints what it does and what came back. */
+/** What a step can do. Each command is printed together with its output. */
 interface Tour {
   readonly stage: Stage;
   kubectl(...args: string[]): Promise<Result>;
   sql(text: string): Promise<void>;
-  /** Says whether a step came out as it should. */
+  /** Prints whether a step had the expected outcome. */
   expect(isGood: boolean, text: string): void;
 }
 
 type Step = readonly [title: string, run: (tour: Tour) => Promise<void>];
 
-/** Every step that there is, in its order. */
+/** All steps, in order. */
 const STEPS: readonly Step[] = [
   ["An ApiToken becomes a Secret and a row", showIssue],
   ["The token is checked against Postgres by the project's own code", showCheck],
-  ["Sixty days were asked for, thirty are given", showClamping],
+  ["Sixty days are requested, thirty are granted", showClamping],
   ["Bad YAML is refused, with the remedy", showRefusals],
-  ["A rotation: the token before works on for its overlap", showRotation],
-  ["A policy forbids, and says by which rule", showPolicy],
-  ["Somebody leaves: an OwnerBlock ends all of their tokens", showOffboarding],
-  ["Revoking kills the token", showRevocation],
+  ["A rotation: the previous token keeps working for the overlap", showRotation],
+  ["A policy denies a token, and names the rule", showPolicy],
+  ["Somebody leaves: an OwnerBlock revokes all of their tokens", showOffboarding],
+  ["Revoking ends the token", showRevocation],
   ["So does deleting", showDeletion],
   ["The nightly cleanup of a table full of dead tokens", showCleanup],
   ["The controller's metrics", showMetrics],
 ];
 
-/** Takes the tour; true when every step came out as it should. */
+/** Runs the tour. Returns whether every step had the expected outcome. */
 export async function runTour(stage: Stage, signal: AbortSignal): Promise<boolean> {
   let isGood = true;
   const tour: Tour = {
@@ -54,7 +58,7 @@ export async function runTour(stage: Stage, signal: AbortSignal): Promise<boolea
     }
   }
   say("");
-  verdict(isGood, isGood ? "the whole tour came out as it should" : "a step of the tour failed");
+  verdict(isGood, isGood ? "every step of the tour succeeded" : "a step of the tour failed");
   return isGood;
 }
 
@@ -73,7 +77,7 @@ async function showCheck(tour: Tour): Promise<void> {
   const token = await readToken(tour.stage, "hello");
   const forged = token.slice(0, -1) + (token.endsWith("0") ? "1" : "0");
   const owner = await check(tour.stage, token);
-  tour.expect(owner === "alice", "the token is valid and speaks for alice");
+  tour.expect(owner === "alice", "the token is valid and acts for alice");
   tour.expect((await check(tour.stage, forged)) === undefined, "the same token with one character changed is not");
 }
 
@@ -124,7 +128,7 @@ async function showOffboarding(tour: Tour): Promise<void> {
   const blocked = '--for=jsonpath={.status.conditions[?(@.type=="Ready")].reason}=OwnerBlocked';
   const waited = await tour.kubectl("-n", "lab", "wait", blocked, "--timeout=30s", "apitoken/mallory");
   await tour.kubectl("get", "ownerblocks");
-  tour.expect(waited.code === 0, "mallory's token is dead, and none is issued while the block stands");
+  tour.expect(waited.code === 0, "mallory's token is dead, and none is issued while the block exists");
 }
 
 async function showRevocation(tour: Tour): Promise<void> {
@@ -157,11 +161,11 @@ async function showCleanup(tour: Tour): Promise<void> {
   tour.expect(dry.code === 0 && real.code === 0, "the dry run and the run ended with exit code 0");
   tour.expect(
     Number(left?.live) >= LIVE_ROWS && left?.dead === "0",
-    "every dead token is gone, every live one is there",
+    "every dead token is gone, and every live one is still there",
   );
 }
 
-/** As the table would be after months: no trigger fires, for these rows were never issued here. */
+/** Fills the table as months of use would. Triggers are off, because these rows were never issued here. */
 const FILL = `
   set session_replication_role = replica;
   insert into apitoken.tokens (id, cluster_id, namespace, name, resource_uid, revision, owner, hash, hash_algorithm,
@@ -181,5 +185,5 @@ async function showMetrics(tour: Tour): Promise<void> {
   const text = await (await fetch(tour.stage.metricsUrl)).text();
   const ours = text.split("\n").filter((line) => line.startsWith("apitoken_") && !line.includes("_bucket"));
   output(ours.join("\n"));
-  tour.expect(ours.includes("apitoken_leading 1"), "the controller leads, and says so");
+  tour.expect(ours.includes("apitoken_leading 1"), "the controller leads, and its metrics show it");
 }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { isExecutable, moduleFolder, TOOLS_FOLDER } from "./assets.mjs";
 import { fillFolder } from "./control-plane.mjs";
 import { buildWithGo } from "./go-build.mjs";
-import { tell } from "./progress.mjs";
+import { print } from "./progress.mjs";
 
 const MODULE = new URL("promtool/", TOOLS_FOLDER);
 
@@ -26,7 +26,7 @@ export async function provideAlertTools({ environment = process.env, build = bui
     const isComplete = (folder) => isExecutable(join(folder, "promtool"));
     await fillFolder(promtoolFolder(environment), build, isComplete);
   } catch (error) {
-    tell(`without promtool the alerts' tests are skipped: ${error.message}`);
+    print(`without promtool the alerts' tests are skipped: ${error.message}`);
   }
 }
 

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { cacheFolder, findOnPath, isExecutable, moduleFolder } from "./assets.mjs";
 import { fillFolder } from "./control-plane.mjs";
 import { buildWithGo, downloadWithGo } from "./go-build.mjs";
-import { run, startProgress, tell } from "./progress.mjs";
+import { print, run, startProgress } from "./progress.mjs";
 
 const MODULE = new URL("../chart-tools/", import.meta.url);
 const CRDS_MODULE = new URL("monitoring-crds/", MODULE);
@@ -90,7 +90,7 @@ async function attempt(what, isNeeded, get) {
     await get();
   } catch (error) {
     if (isNeeded) throw new Error(`could not get ${what}, which CI requires: ${error.message}`);
-    tell(`could not get ${what}: ${error.message.split("\n")[0]}; tests that depend on it are skipped`);
+    print(`could not get ${what}: ${error.message.split("\n")[0]}; tests that depend on it are skipped`);
   }
 }
 

@@ -8,7 +8,7 @@ import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, writ
 import { basename, dirname, join } from "node:path";
 import { controlPlaneFolder, KUBERNETES_VERSION, REQUIRED, readAssets, TOOLS_FOLDER } from "./assets.mjs";
 import { buildWithGo } from "./go-build.mjs";
-import { run, startProgress, tell } from "./progress.mjs";
+import { print, run, startProgress } from "./progress.mjs";
 
 const INDEX_URL = "https://raw.githubusercontent.com/kubernetes-sigs/controller-tools/HEAD/envtest-releases.yaml";
 const INDEX_TIMEOUT_MS = 5_000;
@@ -28,7 +28,7 @@ export async function provideControlPlane({
   const given = environment.KUBEBUILDER_ASSETS;
   if (given) {
     if (readAssets(given)) return given;
-    tell(`KUBEBUILDER_ASSETS is ${given}, but that folder lacks one of ${REQUIRED.join(", ")}; continuing without it`);
+    print(`KUBEBUILDER_ASSETS is ${given}, but that folder lacks one of ${REQUIRED.join(", ")}; continuing without it`);
   }
   const folder = controlPlaneFolder(environment);
   if (readAssets(folder)) return folder;
@@ -43,7 +43,7 @@ export async function provideControlPlane({
       return folder;
     } catch (error) {
       reasons.push(`${name}: ${error.message}`);
-      tell(`${name} failed: ${error.message.split("\n")[0]}`);
+      print(`${name} failed: ${error.message.split("\n")[0]}`);
     }
   }
   throw new Error(

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { run, startProgress, tell } from "./progress.mjs";
+import { print, run, startProgress } from "./progress.mjs";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -46,7 +46,7 @@ async function installUndisturbed() {
       return;
     } catch (error) {
       if (attempt === TRIES || !DISTURBED.test(error.message)) throw error;
-      tell("another npm is writing node_modules; retrying");
+      print("another npm is writing node_modules; retrying");
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
   }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { findOnPath, isExecutable, moduleFolder, TOOLS_FOLDER } from "./assets.mjs";
 import { fillFolder } from "./control-plane.mjs";
 import { buildWithGo } from "./go-build.mjs";
-import { tell } from "./progress.mjs";
+import { print } from "./progress.mjs";
 
 const MODULE = new URL("kind/", TOOLS_FOLDER);
 
@@ -23,7 +23,7 @@ export async function provideKind({ environment = process.env, build = buildKind
   try {
     await fillFolder(kindFolder(environment), build, (folder) => isExecutable(join(folder, "kind")));
   } catch (error) {
-    tell(`could not get kind: ${error.message}`);
+    print(`could not get kind: ${error.message}`);
   }
 }
 

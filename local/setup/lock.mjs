@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cacheFolder } from "./assets.mjs";
-import { tell } from "./progress.mjs";
+import { print } from "./progress.mjs";
 
 /** Runs `work` while no other set-up of this checkout runs. A lock whose owner has died is ignored. */
 export async function withLock(checkout, work) {
@@ -15,7 +15,7 @@ export async function withLock(checkout, work) {
   const path = join(folder, createHash("sha256").update(checkout).digest("hex").slice(0, 16));
   let hasTold = false;
   while (!tryLock(path)) {
-    if (!hasTold) tell("waiting for another set-up of this checkout");
+    if (!hasTold) print("waiting for another set-up of this checkout");
     hasTold = true;
     await new Promise((resolve) => setTimeout(resolve, 500));
   }

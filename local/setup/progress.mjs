@@ -23,7 +23,7 @@ export function startProgress(what) {
 }
 
 /** Prints one line of the set-up. */
-export function tell(text) {
+export function print(text) {
   process.stderr.write(`set-up: ${text}\n`);
 }
 

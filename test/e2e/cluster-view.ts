@@ -1,3 +1,7 @@
+/*
+ * How the e2e looks at the cluster: only with kubectl, as an administrator would, so that it depends on nothing of the
+ * programs that it tests.
+ */
 import { FULLNAME, SYSTEM, TENANT } from "./installation.ts";
 import { getJson, kubectl, until } from "./programs.ts";
 
@@ -25,7 +29,7 @@ export interface JobView {
 
 const selector = (component: string) => `app.kubernetes.io/instance=tokens,app.kubernetes.io/component=${component}`;
 
-/** The pods of a part of the release. */
+/** The pods of one component of the release. */
 export async function listPods(component: string): Promise<PodView[]> {
   return (await getJson<{ items: PodView[] }>("pods", "-n", SYSTEM, "-l", selector(component))).items;
 }
@@ -47,7 +51,7 @@ export function isReady({ status }: ApiTokenView): boolean {
   return status?.conditions?.some(({ type, status: is }) => type === "Ready" && is === "True") ?? false;
 }
 
-/** Waits until all of the tenant's ApiTokens, of which there are so many at least, are Ready. */
+/** Waits until the tenant has at least this many ApiTokens and all of them are Ready. */
 export function untilAllReady(count: number, timeoutMs?: number): Promise<ApiTokenView[]> {
   return until(
     `${count} ApiTokens are Ready`,
@@ -59,12 +63,12 @@ export function untilAllReady(count: number, timeoutMs?: number): Promise<ApiTok
   );
 }
 
-/** What a controller's pod exports. */
+/** The metrics of a controller's pod. */
 export function scrape(pod: string): Promise<string> {
   return kubectl("get", "--raw", `/api/v1/namespaces/${SYSTEM}/pods/${pod}:8080/proxy/metrics`);
 }
 
-/** The pod that leads, by the Lease: its holder begins with the pod's name. */
+/** The pod that leads, according to the Lease, whose holder begins with the pod's name. */
 export async function findLeader(): Promise<string | undefined> {
   const lease = await getJson<{ spec: { holderIdentity?: string } }>("lease", "apitoken-controller", "-n", SYSTEM);
   const pods = await listPods("controller");

@@ -1,3 +1,7 @@
+/*
+ * The e2e's consumer, bundled and run in a pod: reads its token from the mounted Secret as an application would, and
+ * checks it against Postgres many times a second. It prints one line of JSON per second.
+ */
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { openDatabase } from "../../src/postgres/database.ts";
@@ -5,16 +9,11 @@ import { parseKeyring } from "../../src/runtime/keyring-json.ts";
 import { createTokenHasher } from "../../src/runtime/token-hash.ts";
 import { verifyToken } from "../../src/verifier/lookup.ts";
 
-/*
- * The e2e's consumer, bundled and run in a pod: reads its token from the mounted Secret as an application would, and
- * checks it in Postgres by its hash, so many times a second. Each second it prints one line of JSON.
- */
-
-/** What the consumer has seen since it began. */
+/** What the consumer has seen since its start. */
 export interface ConsumerReport {
   readonly checks: number;
   readonly failures: number;
-  /** What the last failure was. */
+  /** The last failure. */
   readonly fault?: string;
   /** The ids of the tokens that it has used, in order. */
   readonly tokenIds: readonly string[];

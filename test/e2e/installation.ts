@@ -1,3 +1,7 @@
+/*
+ * What the e2e installs and removes. It deploys the chart as a user would, with values that every version of it has, so
+ * that an upgrade from an older version can be tested with the same code.
+ */
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import { findChartTools } from "../../local/setup/chart-tools.mjs";
@@ -8,28 +12,28 @@ export const TENANT = "e2e-tenant";
 export const RELEASE = "tokens";
 export const FULLNAME = "tokens-apitoken-operator";
 
-/** The chart at hand. */
+/** The chart in this checkout. */
 export const CHART = fileURLToPath(new URL("../../charts/apitoken-operator", import.meta.url));
 
 export interface Images {
   readonly registry: string;
-  /** That which the chart names, if undefined. */
+  /** If undefined, the one that the chart names. */
   readonly tag: string | undefined;
   readonly postgres: string;
 }
 
-/** A chart, by whatever reference helm takes, with the images that it is to run. */
+/** A chart, by any reference that helm accepts, with the images that it should run. */
 export interface Version {
   readonly chart: string;
   readonly images: Images;
 }
 
-/** The name of an image, by the Dockerfile's target. */
+/** The name of the image of a target of the Dockerfile. */
 export function imageName({ registry, tag }: { registry: string; tag: string }, target: string): string {
   return `${registry === "" ? "" : `${registry}/`}apitoken-operator-${target}:${tag}`;
 }
 
-/** Runs helm with this on its standard input. */
+/** Runs helm with a text on its standard input. */
 function helmWith(input: string, ...args: string[]): Promise<string> {
   return run(findChartTools().helm ?? "helm", args, input);
 }
@@ -39,8 +43,8 @@ export function helm(...args: string[]): Promise<string> {
 }
 
 /**
- * `helm install` or `helm upgrade`, with what the e2e needs over the defaults: values that every version of the chart has.
- * Returns what helm says of the release's state.
+ * Runs `helm install` or `helm upgrade` with the values that the e2e needs. Returns the state of the release as helm
+ * reports it.
  */
 export async function deploy(
   verb: "install" | "upgrade",
@@ -62,7 +66,7 @@ export async function deploy(
   return /STATUS: \w+/.exec(said)?.[0] ?? said;
 }
 
-/** The e2e's consumer talks to Postgres itself, which the chart's NetworkPolicy lets nobody do but the operator. */
+/** The e2e's consumer connects to Postgres, which the chart's NetworkPolicy allows only to the operator. */
 const ALLOW_CONSUMER = {
   apiVersion: "networking.k8s.io/v1",
   kind: "NetworkPolicy",
@@ -79,7 +83,7 @@ const ALLOW_CONSUMER = {
   },
 };
 
-/** Two namespaces that admit what passes Pod Security "restricted", and nothing else. */
+/** Creates two namespaces that admit only what passes Pod Security "restricted". */
 export async function createNamespaces(): Promise<void> {
   const labels = Object.fromEntries(
     ["enforce", "warn", "audit"].map((mode) => [`pod-security.kubernetes.io/${mode}`, "restricted"]),
@@ -89,16 +93,16 @@ export async function createNamespaces(): Promise<void> {
   );
 }
 
-/** Takes away all that an e2e leaves, whatever state it is in. */
+/** Removes everything that an e2e may have left, in any state. */
 export async function removeEverything(): Promise<void> {
   await helm("uninstall", RELEASE, "--namespace", SYSTEM, "--ignore-not-found", "--wait").catch(() => {});
-  await releaseApiTokens().catch(() => {}); // no CRD, no ApiTokens
+  await releaseApiTokens().catch(() => {}); // without the CRD there are no ApiTokens
   const crds = ["apitokens", "apitokenpolicies", "ownerblocks"].map((plural) => `${plural}.apitoken.dev`);
   await kubectl("delete", "crd", ...crds, "--ignore-not-found", "--timeout=60s");
   await kubectl("delete", "namespace", SYSTEM, TENANT, "--ignore-not-found", "--timeout=120s");
 }
 
-/** Nobody is there who would take the finalizers off. */
+/** Removes finalizers, because no controller is left to do it. */
 async function releaseApiTokens(): Promise<void> {
   const { items } = await getJson<{ items: { metadata: { name: string; namespace: string } }[] }>("apitokens", "-A");
   for (const { metadata } of items) {

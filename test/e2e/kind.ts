@@ -1,4 +1,7 @@
 #!/usr/bin/env node
+/*
+ * `npm run e2e:kind`: the e2e for everybody who has docker and nothing else.
+ */
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,12 +13,12 @@ import { findKind } from "../../local/setup/kind-tool.mjs";
 import { type Command, explainMissing, type Found, planKind } from "./kind-plan.ts";
 import { step } from "./programs.ts";
 
-const HELP = `The e2e on a cluster of its own in docker: makes it with kind, builds and loads the images, and takes it away again.
+const HELP = `The e2e on its own cluster in docker: creates it with kind, builds and loads the images, and removes it again.
 
 Usage: npm run e2e:kind -- [options of the e2e: npm run e2e -- --help]
 
-Needs docker. kind and helm are built with Go where they are missing; KIND, HELM and KUBECTL name others.
-With --keep the cluster stays.
+Needs docker. kind and helm are built with Go if they are missing. KIND, HELM and KUBECTL set other paths.
+With --keep the cluster is kept.
 `;
 
 const NAME = "apitoken-e2e";
@@ -31,13 +34,13 @@ function findKubectl(): string | undefined {
   const given = process.env.KUBECTL ?? findOnPath("kubectl", process.env);
   if (given !== undefined) return given;
   try {
-    return findAssets().kubectl; // where the tests have run
+    return findAssets().kubectl; // exists where the tests have run
   } catch {
     return undefined;
   }
 }
 
-/** Runs it in the terminal; resolves with its exit code. A signal ends it, not this program, which has to clean up. */
+/** Runs a command in the terminal; resolves with its exit code. A signal ends only it: this program has to clean up. */
 function runInTerminal([program, ...args]: Command, env: NodeJS.ProcessEnv): Promise<number> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { stdio: "inherit", env: { ...process.env, ...env } });
@@ -75,9 +78,9 @@ async function main(args: readonly string[]): Promise<number> {
     }
     return 0;
   } finally {
-    if (args.includes("--keep")) step(`the cluster stays: export KUBECONFIG=${kubeconfig}`);
+    if (args.includes("--keep")) step(`the cluster is kept: export KUBECONFIG=${kubeconfig}`);
     else {
-      step("the cluster is taken away");
+      step("remove the cluster");
       await runInTerminal(remove, env);
       rmSync(folder, { recursive: true, force: true });
     }

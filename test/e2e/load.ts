@@ -1,3 +1,7 @@
+/*
+ * Failovers, upgrades and rotations must not be noticed by applications. So a consumer uses its token all the time
+ * while the e2e does all of these.
+ */
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import type { ConsumerReport } from "./consumer.ts";
@@ -9,7 +13,7 @@ interface Secret {
 }
 
 /**
- * Starts the consumer in the tenant's namespace: a pod that mounts the Secret of an ApiToken, and uses it all the time.
+ * Starts the consumer in the tenant's namespace: a pod that mounts the Secret of an ApiToken and uses it constantly.
  * @param image one with Node, such as the controller's
  */
 export async function startConsumer(image: string, secretName: string): Promise<void> {
@@ -78,7 +82,7 @@ async function bundleConsumer(): Promise<string> {
   return outputFiles[0]?.text ?? "";
 }
 
-/** What the consumer has seen so far. */
+/** The consumer's latest report. */
 export async function readConsumer(): Promise<ConsumerReport> {
   return JSON.parse(await kubectl("logs", "consumer", "-n", TENANT, "--tail=1")) as ConsumerReport;
 }

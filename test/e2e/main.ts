@@ -1,4 +1,8 @@
 #!/usr/bin/env node
+/*
+ * The e2e: what only a real cluster can show. Images start under Pod Security, RBAC and NetworkPolicies are enough,
+ * upgrades and failovers go unnoticed, and nothing is left behind.
+ */
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -25,7 +29,7 @@ import {
 } from "./installation.ts";
 import { readConsumer, startConsumer } from "./load.ts";
 import { type E2eOptions, HELP, readOptions } from "./options.ts";
-import { getJson, kubectl, kubectlWith, need, run, runLine, step, tell, until } from "./programs.ts";
+import { getJson, kubectl, kubectlWith, need, print, run, runLine, step, until } from "./programs.ts";
 import { applyToken, readTokenIds, requestRotation, upgradeValues, upgradeVersion } from "./upgrade.ts";
 
 const { current, previous, supply, waits, keeps, needsHelp } = readCommandLine();
@@ -54,19 +58,19 @@ async function provideImages({ build, load }: NonNullable<typeof supply>): Promi
   }
 }
 
-/** Installs, without waiting for anything; the first ApiToken is applied as soon as helm is back. */
+/** Installs without waiting for anything. The first ApiToken is applied as soon as helm has returned. */
 async function install(): Promise<void> {
   const startedAtMs = performance.now();
-  tell(await deploy("install", previous ?? current, {}, ...(waits ? ["--wait", "--timeout", "5m"] : [])));
+  print(await deploy("install", previous ?? current, {}, ...(waits ? ["--wait", "--timeout", "5m"] : [])));
   const helmMs = performance.now() - startedAtMs;
   await kubectl("apply", "-n", TENANT, "-f", join(EXAMPLES, "hello.yaml"));
   await untilAllReady(1, 300_000);
   const seconds = (ms: number) => (ms / 1_000).toFixed(1);
-  tell(
+  print(
     `helm install took ${seconds(helmMs)} s; the first ApiToken was Ready ${seconds(performance.now() - startedAtMs)} s after its start`,
   );
   await untilRolledOut();
-  tell(await kubectl("get", "pods", "-n", SYSTEM));
+  print(await kubectl("get", "pods", "-n", SYSTEM));
 }
 
 const OF_RELEASE = `app.kubernetes.io/instance=${RELEASE}`;
@@ -85,7 +89,7 @@ async function applyExamples(): Promise<void> {
   const files = readdirSync(EXAMPLES).filter((name) => name.endsWith(".yaml"));
   for (const file of files) await kubectl("apply", "-n", TENANT, "-f", join(EXAMPLES, file));
   await untilAllReady((await listApiTokens()).length);
-  tell(await kubectl("get", "apitokens", "-n", TENANT));
+  print(await kubectl("get", "apitokens", "-n", TENANT));
   for (const file of readdirSync(join(EXAMPLES, "refused")).filter((name) => name.endsWith(".yaml"))) {
     const refusal = await kubectl("apply", "-n", TENANT, "-f", join(EXAMPLES, "refused", file)).catch(
       (error: Error) => error.message,
@@ -105,17 +109,17 @@ async function scrapeMetrics(): Promise<void> {
   for (const line of ["apitoken_database_available 1", 'apitoken_tokens{state="ready",reason="Issued"}']) {
     need(leading[0]?.includes(line) ?? false, `the leader's metrics lack ${line}`);
   }
-  tell(`${texts.length} replicas answer, one leads`);
+  print(`${texts.length} replicas answer, one leads`);
 }
 
-/** With the account's own rights; only a controller-manager checks the types of the expressions. */
+/** Uses the account's own rights. Only a controller-manager checks the types of the expressions. */
 async function tryAccount(): Promise<void> {
   const checked = await until("the admission policy's types are checked", async () => {
     const { items } = await getJson<{ items: AdmissionPolicyView[] }>("validatingadmissionpolicies", "-l", OF_RELEASE);
     return items.length > 0 && items.every(({ status }) => status?.observedGeneration !== undefined) && items;
   });
   const warnings = checked.flatMap(({ status }) => status?.typeChecking?.expressionWarnings ?? []);
-  need(warnings.length === 0, `the expressions have faults: ${JSON.stringify(warnings)}`);
+  need(warnings.length === 0, `the expressions have type errors: ${JSON.stringify(warnings)}`);
   const account = `--as=system:serviceaccount:${SYSTEM}:${FULLNAME}`;
   const annotations = { "kubernetes.io/service-account.name": "default" };
   const metadata = { name: "minted", namespace: TENANT, annotations, labels: { "apitoken.dev/managed": "true" } };
@@ -125,7 +129,7 @@ async function tryAccount(): Promise<void> {
     refusal.includes("the controller writes only Secrets of type Opaque"),
     `a Secret of type ${MINTING} was not refused: ${refusal}`,
   );
-  tell(`the controller's account may make no Secret of type ${MINTING}`);
+  print(`the controller's account cannot create a Secret of type ${MINTING}`);
 }
 
 async function rotate(): Promise<void> {
@@ -140,7 +144,7 @@ async function rotate(): Promise<void> {
     },
     300_000,
   );
-  tell(
+  print(
     `from ${before.tokenIds.at(-1)} to ${after.tokenIds.at(-1)}, in use after ${((performance.now() - startedAtMs) / 1_000).toFixed(0)} s`,
   );
 }
@@ -153,7 +157,7 @@ async function killLeader(): Promise<void> {
     const holder = await findLeader();
     return holder !== leader && holder;
   });
-  tell(`${leader} was killed; ${next} leads after ${((performance.now() - startedAtMs) / 1_000).toFixed(1)} s`);
+  print(`${leader} was killed; ${next} leads after ${((performance.now() - startedAtMs) / 1_000).toFixed(1)} s`);
   await applyToken("after-failover");
   await untilAllReady((await listApiTokens()).length);
   await untilRolledOut();
@@ -161,53 +165,55 @@ async function killLeader(): Promise<void> {
 
 async function cleanUp(): Promise<void> {
   const scheduled = await until("the CronJob's Job is done", async () => (await listDoneJobs())[0], 180_000);
-  tell(`by schedule: ${scheduled.metadata.name}`);
+  print(`by schedule: ${scheduled.metadata.name}`);
   await kubectl("create", "job", "by-hand", "-n", SYSTEM, `--from=cronjob/${FULLNAME}-cleanup`);
   await kubectl("wait", "job/by-hand", "-n", SYSTEM, "--for=condition=Complete", "--timeout=120s");
-  tell(await kubectl("logs", "job/by-hand", "-n", SYSTEM));
+  print(await kubectl("logs", "job/by-hand", "-n", SYSTEM));
   const pods = await listPods("cleanup");
-  need(pods.length > 0, "the cleanup's pods have gone");
+  need(pods.length > 0, "the cleanup's pods are gone");
   for (const { spec, metadata } of pods) {
     const hasToken = (spec.volumes ?? []).some((volume) => "projected" in volume);
-    need(!hasToken, `${metadata.name} has credentials of the API server`);
+    need(!hasToken, `${metadata.name} has credentials for the API server`);
   }
   const leader = await until("a controller leads", findLeader);
-  await until("its metrics tell of the cleanup", async () =>
+  await until("its metrics show the cleanup", async () =>
     /^apitoken_cleanup_last_success_timestamp_seconds \d/m.test(await scrape(leader)),
   );
 }
 
 async function judgeConsumer(): Promise<void> {
   const { checks, failures, fault, tokenIds, slowestMs } = await readConsumer();
-  tell(`${checks} checks with ${tokenIds.length} tokens, ${failures} failed; the slowest took ${slowestMs} ms`);
+  print(`${checks} checks with ${tokenIds.length} tokens, ${failures} failed; the slowest took ${slowestMs} ms`);
   need(failures === 0, `the consumer was refused: ${fault}`);
 }
 
 async function examine(): Promise<void> {
   const program = ["--", "/usr/local/bin/node", "/app/controller.js", "doctor"];
-  tell(await kubectl("exec", `deployment/${FULLNAME}`, "-n", SYSTEM, "-c", "controller", ...program));
+  print(await kubectl("exec", `deployment/${FULLNAME}`, "-n", SYSTEM, "-c", "controller", ...program));
 }
 
 async function uninstall(): Promise<void> {
   await kubectl("delete", "pod", "consumer", "-n", TENANT, "--wait=false");
   const before = await readTokenIds();
-  tell(await helm("uninstall", RELEASE, "--namespace", SYSTEM, "--wait"));
-  need(JSON.stringify(await readTokenIds()) === JSON.stringify(before), "ApiTokens went with the release");
+  print(await helm("uninstall", RELEASE, "--namespace", SYSTEM, "--wait"));
+  need(JSON.stringify(await readTokenIds()) === JSON.stringify(before), "ApiTokens were deleted with the release");
   await kubectl("get", "secret", "hello", "-n", TENANT);
   const { items: policies } = await getJson<{ items: unknown[] }>("apitokenpolicies");
   need(policies.length === 0, "the default policy has outlived the release");
-  tell(`${Object.keys(before).length} ApiTokens and their Secrets are still there`);
+  print(`${Object.keys(before).length} ApiTokens and their Secrets are still there`);
 }
 
 const STEPS: readonly (readonly [title: string, work: () => Promise<unknown>])[] = [
-  ["the cluster", async () => tell(await run("sh", ["-c", "kubectl version; kubectl get nodes -o wide"]))],
-  ["nothing is left of an earlier run", removeEverything],
+  ["the cluster", async () => print(await run("sh", ["-c", "kubectl version; kubectl get nodes -o wide"]))],
+  ["remove what an earlier run has left", removeEverything],
   ...(supply === undefined ? [] : ([["images", () => provideImages(supply)]] as const)),
-  ["namespaces that admit Pod Security restricted alone", createNamespaces],
+  ["namespaces that admit only Pod Security restricted", createNamespaces],
   [`helm install${previous === undefined ? "" : ` of ${previous.chart}`}`, install],
   ["a consumer uses its token, 50 times a second from now on", startLoad],
-  ...(previous === undefined ? [] : ([["helm upgrade to the chart at hand", () => upgradeVersion(current)]] as const)),
-  ["helm test", async () => tell(await helm("test", RELEASE, "--namespace", SYSTEM))],
+  ...(previous === undefined
+    ? []
+    : ([["helm upgrade to the chart in this checkout", () => upgradeVersion(current)]] as const)),
+  ["helm test", async () => print(await helm("test", RELEASE, "--namespace", SYSTEM))],
   ["examples", applyExamples],
   ["metrics", scrapeMetrics],
   ["the account of the controller", tryAccount],
@@ -218,7 +224,7 @@ const STEPS: readonly (readonly [title: string, work: () => Promise<unknown>])[]
   ["the doctor finds nothing", examine],
   ["the consumer has noticed nothing", judgeConsumer],
   ["helm uninstall", uninstall],
-  ...(keeps ? [] : ([["all is taken away", removeEverything]] as const)),
+  ...(keeps ? [] : ([["remove everything", removeEverything]] as const)),
 ];
 
 async function main(): Promise<void> {

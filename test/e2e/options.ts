@@ -1,41 +1,44 @@
+/*
+ * The e2e must run on any cluster and with any way to build and load images, so both are options with command lines.
+ */
 import { parseArgs } from "node:util";
 import { CHART, SYSTEM, TENANT, type Version } from "./installation.ts";
 
-export const HELP = `Installs the chart into a cluster, and sees it work on real pods. KUBECONFIG says which cluster.
+export const HELP = `Installs the chart into a cluster, and checks that it works on real pods. KUBECONFIG selects the cluster.
 
 Usage: npm run e2e -- [options]
 
       --build CMD      builds an image; {target} and {image} are replaced   [docker build --target {target} -t {image} .]
       --load CMD       loads an image; {} is an archive of it, {image} its name: 'kind load image-archive {}'
-      --no-build       the images are where the cluster finds them
-      --registry R     where they are                                       []
+      --no-build       build nothing: the cluster can already pull the images
+      --registry R     their registry                                       []
       --tag T          their tag                                            [e2e]
-      --postgres I     the image of the Postgres                            [docker.io/library/postgres:15]
-      --upgrade-from CHART         first installs another version of the chart, and upgrades it to this one: an archive,
+      --postgres I     the image for Postgres                               [docker.io/library/postgres:15]
+      --upgrade-from CHART         first install another version of the chart, then upgrade it to this one: an archive,
                                    a folder, or oci://REGISTRY/CHART:VERSION
-      --upgrade-from-registry R    where that version's images are          [as --registry]
+      --upgrade-from-registry R    the registry of that version's images    [as --registry]
       --upgrade-from-tag T         their tag                                [that chart's appVersion]
       --wait           helm install --wait
-      --keep           leave everything as it is at the end
+      --keep           remove nothing at the end
   -h, --help           print this
 
-It makes the namespaces ${SYSTEM} and ${TENANT}, and the CRDs; at the beginning and at the end it deletes them.
+It creates the namespaces ${SYSTEM} and ${TENANT} and the CRDs, and deletes them at the beginning and at the end.
 `;
 
-/** What an e2e is to do. */
+/** What the e2e should do. */
 export interface E2eOptions {
-  /** The version to be tested, with images of a known tag. */
+  /** The version under test, with images of a known tag. */
   readonly current: Version & { readonly images: { readonly tag: string } };
-  /** The version that is installed first, if it is another one. */
+  /** The version to install first; undefined to install only the current one. */
   readonly previous: Version | undefined;
-  /** How to build and load the current version's images; undefined where the cluster finds them. */
+  /** How to build and load the current version's images; undefined if the cluster can pull them. */
   readonly supply: { readonly build: string; readonly load: string | undefined } | undefined;
   readonly waits: boolean;
   readonly keeps: boolean;
   readonly needsHelp: boolean;
 }
 
-/** Reads the command line. Throws an error that names what is unknown or makes no sense. */
+/** Reads the command line. Throws an Error that names an unknown option, or options that make no sense together. */
 export function readOptions(args: readonly string[]): E2eOptions {
   const { values } = parseArgs({
     args: [...args],
@@ -58,7 +61,7 @@ export function readOptions(args: readonly string[]): E2eOptions {
   const chart = values["upgrade-from"];
   const of = { registry: values["upgrade-from-registry"], tag: values["upgrade-from-tag"] };
   if (chart === undefined && (of.registry !== undefined || of.tag !== undefined)) {
-    throw new Error("--upgrade-from-registry and --upgrade-from-tag say whose images; give --upgrade-from, too");
+    throw new Error("--upgrade-from-registry and --upgrade-from-tag need --upgrade-from");
   }
   return {
     current: { chart: CHART, images: { registry, tag, postgres } },

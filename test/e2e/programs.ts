@@ -1,3 +1,7 @@
+/*
+ * The e2e runs other programs and must show enough for somebody to find a failure in CI: each step with its time, and
+ * all output of a command that fails.
+ */
 import { spawn } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
 import { styleText } from "node:util";
@@ -5,18 +9,18 @@ import { styleText } from "node:util";
 const useColours = process.stdout.isTTY === true && process.env.NO_COLOR === undefined;
 const beganAtMs = performance.now();
 
-/** Prints the headline of a step, with the seconds since the beginning. */
+/** Prints the headline of a step, with the seconds since the start. */
 export function step(title: string): void {
   const seconds = ((performance.now() - beganAtMs) / 1_000).toFixed(0).padStart(4);
   process.stdout.write(`\n${useColours ? styleText("bold", `[${seconds} s] ${title}`) : `[${seconds} s] ${title}`}\n`);
 }
 
-/** Prints what came out of a step. */
-export function tell(text: string): void {
+/** Prints the result of a step. */
+export function print(text: string): void {
   process.stdout.write(`${text.trimEnd().replace(/^/gm, "         ")}\n`);
 }
 
-/** Runs a program, and returns what it wrote to standard output. Throws with all its output when it fails. */
+/** Runs a program and returns its standard output. Throws an Error with all its output if it fails. */
 export function run(command: string, args: readonly string[], input?: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
@@ -29,19 +33,19 @@ export function run(command: string, args: readonly string[], input?: string): P
       if (code === 0) resolve(stdout);
       else reject(new Error(`${command} ${args.join(" ")} ended with ${code}:\n${stdout}${stderr}`));
     });
-    child.stdin.on("error", () => {}); // it has ended without reading
+    child.stdin.on("error", () => {}); // the program ended without reading its input
     child.stdin.end(input ?? "");
   });
 }
 
-/** Runs a command line that the user gave, each {name} replaced. */
+/** Runs a command line from the user, with each {name} replaced. */
 export async function runLine(line: string, values: Readonly<Record<string, string>>): Promise<void> {
   const filled = line.replace(/\{(\w*)\}/g, (whole, name: string) => values[name] ?? whole);
-  tell(`$ ${filled}`);
+  print(`$ ${filled}`);
   await run("sh", ["-c", filled]);
 }
 
-/** Runs kubectl with this on its standard input. */
+/** Runs kubectl with a text on its standard input. */
 export const kubectlWith = (input: string, ...args: string[]): Promise<string> =>
   run(process.env.KUBECTL ?? "kubectl", args, input);
 
@@ -58,7 +62,7 @@ export async function getJson<T>(...args: string[]): Promise<T> {
   return JSON.parse(await kubectl("get", ...args, "-o", "json")) as T;
 }
 
-/** Waits until `check` returns something else than undefined or false, and returns it. Throws what it last said. */
+/** Waits until `check` returns something other than undefined or false, and returns it. Throws its last error. */
 export async function until<T>(
   what: string,
   check: () => Promise<T | undefined | false>,

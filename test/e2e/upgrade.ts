@@ -1,8 +1,12 @@
+/*
+ * An upgrade must neither replace a token nor interrupt its use. So tokens and Secrets are compared before and after,
+ * and a consumer uses its token meanwhile.
+ */
 import { createHash } from "node:crypto";
 import { listApiTokens, listPods, untilAllReady, untilRolledOut } from "./cluster-view.ts";
 import { deploy, helm, RELEASE, SYSTEM, TENANT, type Version } from "./installation.ts";
 import { readConsumer } from "./load.ts";
-import { getJson, kubectl, kubectlApply, need, tell, until } from "./programs.ts";
+import { getJson, kubectl, kubectlApply, need, print, until } from "./programs.ts";
 
 const WAIT = ["--wait", "--timeout", "5m"];
 
@@ -17,13 +21,13 @@ export async function requestRotation(name: string): Promise<void> {
   await kubectl("annotate", "apitoken", name, "-n", TENANT, "--overwrite", annotation);
 }
 
-/** Has somebody new own a token of the tenant. */
+/** Applies an ApiToken of the tenant, for a new owner. */
 export async function applyToken(name: string): Promise<void> {
   const metadata = { name, namespace: TENANT };
   await kubectlApply([{ apiVersion: "apitoken.dev/v1alpha1", kind: "ApiToken", metadata, spec: { owner: name } }]);
 }
 
-/** Digests of what the tenant's Secrets of ApiTokens hold, so that no failure prints a token. */
+/** Digests of the tenant's Secrets. A failed comparison prints these and not the tokens. */
 async function digestSecrets(names: readonly string[]): Promise<Record<string, string>> {
   const digest = async (name: string): Promise<[string, string]> => {
     const { data } = await getJson<{ data: object }>("secret", name, "-n", TENANT);
@@ -32,7 +36,7 @@ async function digestSecrets(names: readonly string[]): Promise<Record<string, s
   return Object.fromEntries(await Promise.all(names.map(digest)));
 }
 
-/** Chart and application of the release, as in "apitoken-operator-0.1.0 (0.1.0)". */
+/** Chart and application version of the release, such as "apitoken-operator-0.1.0 (0.1.0)". */
 async function describeRelease(): Promise<string> {
   const releases = JSON.parse(
     await helm("list", "--namespace", SYSTEM, "--filter", `^${RELEASE}$`, "--output", "json"),
@@ -52,7 +56,7 @@ async function untilAllRun(tag: string | undefined): Promise<void> {
   });
 }
 
-/** From whatever version is installed to the current one: every token stays what it is, and works all the time. */
+/** Upgrades from the installed version to the current one: every token stays the same and works all the time. */
 export async function upgradeVersion(current: Version): Promise<void> {
   const names = ["hello", "survivor-1", "survivor-2"];
   for (const name of names.slice(1)) await applyToken(name);
@@ -61,10 +65,10 @@ export async function upgradeVersion(current: Version): Promise<void> {
   const before = { ids: await readTokenIds(), secrets: await digestSecrets(names) };
   const load = await readConsumer();
 
-  tell(await deploy("upgrade", current, {}, ...WAIT));
+  print(await deploy("upgrade", current, {}, ...WAIT));
   await untilRolledOut();
   await untilAllRun(current.images.tag);
-  await applyToken("after-upgrade"); // the new version issues, and so has seen the old one's tokens
+  await applyToken("after-upgrade"); // the new version issues a token, so it has seen those of the old one
   await untilAllReady(names.length + 1);
 
   const { "after-upgrade": _, ...ids } = await readTokenIds();
@@ -73,29 +77,29 @@ export async function upgradeVersion(current: Version): Promise<void> {
   const { checks, failures, fault, tokenIds } = await readConsumer();
   need(failures === load.failures, `the consumer was refused: ${fault}`);
   need(tokenIds.length === 1 && tokenIds[0] === ids.hello, "the consumer's token is another one");
-  tell(`from ${from} to ${await describeRelease()}`);
-  tell(`${names.length} tokens and their Secrets are the same; ${checks - load.checks} checks meanwhile, none failed`);
+  print(`from ${from} to ${await describeRelease()}`);
+  print(`${names.length} tokens and their Secrets are the same; ${checks - load.checks} checks meanwhile, none failed`);
 }
 
-/** To other values, while the consumer's own token is renewed. */
+/** Upgrades to other values, while the consumer's own token is rotated. */
 export async function upgradeValues(current: Version): Promise<void> {
   const { hello, ...before } = await readTokenIds();
   const load = await readConsumer();
   const rollout = deploy("upgrade", current, { controller: { logLevel: "debug" } }, ...WAIT);
   await requestRotation("hello");
-  tell(await rollout);
+  print(await rollout);
   await untilRolledOut();
   await until("the rotation is done", async () => (await readTokenIds()).hello !== hello);
   const { hello: next = "", ...after } = await readTokenIds();
-  // Before the kubelet has brought it to the pod, one more rotation would end the token that is used there.
+  // Until the kubelet has updated the pod's file, another rotation would end the token that is used there.
   await until("the consumer uses it", async () => (await readConsumer()).tokenIds.includes(next), 300_000);
   need(JSON.stringify(after) === JSON.stringify(before), "tokens were replaced");
   const { checks, failures, fault } = await readConsumer();
   need(failures === load.failures, `the consumer was refused: ${fault}`);
-  tell(
+  print(
     `one token was rotated, ${Object.keys(after).length} are the same; ${checks - load.checks} checks meanwhile, none failed`,
   );
-  // A hook at the installation, for lack of the CRD; from the first upgrade on one of the release's objects.
+  // At the installation it is a hook, because the CRD is missing; from the first upgrade on it belongs to the release.
   const manifest = await helm("get", "manifest", RELEASE, "--namespace", SYSTEM);
   need(manifest.includes("kind: ApiTokenPolicy"), "the default policy is not the release's");
 }

@@ -41,7 +41,7 @@ const readLog = (demo: BackgroundProcess) => readFileSync(demo.logPath, "utf8");
 
 /** The variables that "source DIR/env" sets, once the demo has printed its last line. */
 async function untilUp(demo: BackgroundProcess, stateDir: string): Promise<Record<string, string>> {
-  const isUp = () => existsSync(join(stateDir, "env")) && readLog(demo).includes("Ctrl-C ends all of it.");
+  const isUp = () => existsSync(join(stateDir, "env")) && readLog(demo).includes("Ctrl-C stops everything.");
   await eventually(() => demo.hasEnded() || isUp(), { timeoutMs: START_MS });
   expect(isUp(), readLog(demo)).toBe(true);
   const lines = readFileSync(join(stateDir, "env"), "utf8").matchAll(/^export (\w+)='(.*)'$/gm);
@@ -83,7 +83,7 @@ test("two demos run side by side until SIGTERM, and leave nothing behind", { tim
 
   const third = startDemo(here);
   expect(await third.ended).toBe(1);
-  expect(readLog(third)).toContain(`${here} is in use by the process ${first.pid}`);
+  expect(readLog(third)).toContain(`${here} is in use by process ${first.pid}`);
 
   await Promise.all([expectEnd(first, here, envs[0]), expectEnd(second, there, envs[1])]);
 });

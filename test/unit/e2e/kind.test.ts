@@ -16,9 +16,9 @@ test("with every tool installed nothing is missing", () => {
 test.each<[string, Partial<Found>, RegExp]>([
   ["no docker", { docker: "missing" }, /docker is not installed.*Without docker: npm run e2e .*e2e:one-node/s],
   ["no daemon", { docker: "silent" }, /docker does not answer. Start its daemon.*Without docker/s],
-  ["no kind", { kind: undefined }, /kind could not be had. Install Go/],
+  ["no kind", { kind: undefined }, /kind is not available. Install Go/],
   ["no kubectl", { kubectl: undefined }, /kubectl is not installed.*KUBECTL/],
-  ["no helm", { helm: undefined }, /helm could not be had.*HELM/],
+  ["no helm", { helm: undefined }, /helm is not available.*HELM/],
 ])("%s: the remedy is shown", (_what, lack, remedy) => {
   expect(explainMissing({ ...ALL, ...lack }).join("\n")).toMatch(remedy);
 });
@@ -95,11 +95,11 @@ describe("with stand-ins for the programs", () => {
     const { status, stdout } = runE2e();
     expect(status).toBe(1);
     expect(stdout.match(/^\[ .*/gm)?.map((line) => line.replace(/^\[.*?\] /, ""))).toEqual([
-      "no cluster is left of an earlier run",
-      "a cluster in docker",
+      "remove the cluster of an earlier run",
+      "create a cluster in docker",
       "the e2e",
       "the cluster",
-      "the cluster is taken away",
+      "remove the cluster",
     ]);
   });
 

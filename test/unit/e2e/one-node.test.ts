@@ -65,9 +65,9 @@ test("with --keep the cluster is kept", () => {
 
 test("the tool is the configured one, or next to the checkout, or missing", () => {
   expect(run(["--find"])).toMatchObject({ status: 0, stdout: "\n" });
-  expect(run()).toMatchObject({ status: 2, stderr: expect.stringContaining("have E2E_CLUSTER name one") });
-  const beside = putTool("shared");
-  expect(run(["--find"])).toMatchObject({ status: 0, stdout: `${beside}\n` });
+  expect(run()).toMatchObject({ status: 2, stderr: expect.stringContaining("set E2E_CLUSTER to one") });
+  const shared = putTool("shared");
+  expect(run(["--find"])).toMatchObject({ status: 0, stdout: `${shared}\n` });
   const named = putTool("elsewhere/deep");
   expect(run(["--find"], { E2E_CLUSTER: named })).toMatchObject({ status: 0, stdout: `${named}\n` });
 });
@@ -75,6 +75,6 @@ test("the tool is the configured one, or next to the checkout, or missing", () =
 test("a configured tool that does not exist is an error, not a run without one", () => {
   putTool("shared");
   const { status, stderr } = run(["--find"], { E2E_CLUSTER: join(folder, "none") });
-  expect(stderr).toContain("none: no program");
+  expect(stderr).toContain("none, which is not a program");
   expect(status).toBe(2);
 });

@@ -27,7 +27,7 @@ test.each([
 
 test("options that make no sense are an error", () => {
   expect(() => readOptions(["--upgrade-form", "x"])).toThrow("--upgrade-form");
-  expect(() => readOptions(["--upgrade-from-tag", "1"])).toThrow("give --upgrade-from, too");
+  expect(() => readOptions(["--upgrade-from-tag", "1"])).toThrow("need --upgrade-from");
 });
 
 test("--help lists every option", () => {
