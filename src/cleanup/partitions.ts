@@ -25,7 +25,7 @@ export interface PartitionReport {
 
 /** Why a dead partition cannot be detached without holding others up; undefined when it can be. */
 export function findHindrance(partition: DeadPartition, target: Pick<CleanupTarget, "references">): string | undefined {
-  if (!partition.isOwned) return "the role is no member of its owner";
+  if (!partition.isOwned) return "the role is not a member of its owner";
   if (partition.isDetachPending) return partition.isNoted ? undefined : "somebody else is detaching it";
   if (target.references.length > 0) return "other tables refer to it";
   if (partition.hasDependents) return "views, functions or other tables depend on it";

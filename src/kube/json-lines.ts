@@ -9,7 +9,7 @@ export class BrokenStreamError extends Error {
   override readonly name: string = "BrokenStreamError";
 }
 
-/** Nothing came for so long that the other side may be gone. It may also just have had nothing to report. */
+/** Nothing came for a long time, and the other side may be gone. It may also just have had nothing to report. */
 export class SilentStreamError extends BrokenStreamError {
   override readonly name = "SilentStreamError";
 }

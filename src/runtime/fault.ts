@@ -1,6 +1,6 @@
 /*
- * What goes wrong in a way that a user can meet and put right. A fault has fields, so that nobody takes a message apart, and
- * a code that stays the same when the words change: docs/errors.md explains each, and scripts and searches can rely on it.
+ * Errors that users meet. A fault has fields, so that no code has to take a message apart, and a code that stays the same
+ * when the words change. Scripts and searches can rely on the code, and docs/errors.md explains each.
  */
 
 /** The code of every fault. docs/errors.md has a section on each. */
@@ -64,7 +64,7 @@ export class Fault extends Error implements FaultFields {
   }
 }
 
-/** The code of whatever was thrown. What Postgres itself reported has a severity; all else that is no Fault is a bug. */
+/** The code of whatever was thrown. What Postgres itself reported has a severity; anything else that is not a Fault is a bug. */
 export function findFaultCode(error: unknown): FaultCode {
   if (error instanceof Fault) return error.faultCode;
   const isReportedByPostgres = error instanceof Error && "severity" in error && "code" in error;

@@ -154,7 +154,7 @@ function judgeToken({ key, exists, actions, status, nextStatus }: ExaminedToken)
   return found;
 }
 
-/** What of a status is to be so at any time: the use of a token, and counts of failures, are told now and then. */
+/** The part of a status that is always up to date: last uses and counts of failures are written only now and then. */
 function essence({ conditions, tokenId, revision, secretName, expiresAt, previous }: ApiTokenStatus) {
   const claims = (conditions ?? []).map(({ type, status, reason }) => `${type} ${status} ${reason}`).sort();
   return { claims, tokenId, revision, secretName, expiresAt, previous: previous?.tokenId };
