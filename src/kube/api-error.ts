@@ -45,3 +45,13 @@ export class KubeUnreachableError extends Fault {
     super({ faultCode: "APITOKEN_E_API_UNREACHABLE", problem }, options);
   }
 }
+
+/** Whether the API server rejected a call with one of these HTTP statuses. */
+export function isCode(error: unknown, ...codes: readonly number[]): error is KubeApiError {
+  return error instanceof KubeApiError && codes.includes(error.code);
+}
+
+/** For the `catch` of a call: undefined if the object does not exist. Throws every other error again. */
+export function undefinedIfMissing(error: unknown): undefined {
+  if (!isCode(error, 404)) throw error;
+}

@@ -2,7 +2,7 @@
  * The reads and writes of one Lease, without the loop around them. Kept apart because the safety of leadership
  * rests on a few lines: when we may count the Lease as ours, and when somebody else's as expired.
  */
-import { KubeApiError } from "./api-error.ts";
+import { isCode, undefinedIfMissing } from "./api-error.ts";
 import type { KubeTransport, Method } from "./transport.ts";
 
 export interface LeaseOptions {
@@ -35,7 +35,8 @@ export interface Candidate {
   release(): Promise<void>;
 }
 
-interface Lease {
+/** A Lease of Kubernetes, as far as it matters here. One that is yet to be created has no version. */
+export interface Lease {
   readonly metadata: { readonly name: string; readonly namespace: string; readonly resourceVersion?: string };
   readonly spec?: LeaseSpec;
 }
@@ -57,10 +58,15 @@ interface Sighting {
 
 const RELEASE_TRIES = 3;
 
+/** The path of a namespace's Leases. */
+export function leasesPath(namespace: string): string {
+  return `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`;
+}
+
 /** Holds and renews one Lease; see `runLeaderElection` for the rules. */
 export function createCandidate(options: LeaseOptions): Candidate {
   const { transport, namespace, name, identity, leaseDurationMs, renewDeadlineMs, retryPeriodMs } = options;
-  const collection = `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`;
+  const collection = leasesPath(namespace);
   // Several tries must fit into the deadline, and none may outlast it (kubernetes/kubernetes#44887).
   const timeoutMs = Math.max(Math.min(renewDeadlineMs / 2, retryPeriodMs * 2), 100);
   let other: Sighting | undefined;
@@ -70,10 +76,7 @@ export function createCandidate(options: LeaseOptions): Candidate {
     transport.request<Lease>(method, path, { body, timeoutMs, isUrgent: true, ...(signal ? { signal } : {}) });
 
   const read = async (signal?: AbortSignal): Promise<Lease | undefined> =>
-    call("GET", `${collection}/${name}`, undefined, signal).catch((error: unknown) => {
-      if (hasCode(error, 404)) return undefined;
-      throw error;
-    });
+    call("GET", `${collection}/${name}`, undefined, signal).catch(undefinedIfMissing);
 
   /** Whether somebody else may still hold the lease. That is possible even after it was deleted. */
   const isTaken = (lease: Lease | undefined): boolean => {
@@ -119,7 +122,7 @@ export function createCandidate(options: LeaseOptions): Candidate {
         else await call("PUT", `${collection}/${name}`, buildLease(lease), signal);
         heldUntilMs = sentAtMs + renewDeadlineMs;
       } catch (error) {
-        if (!hasCode(error, 409)) throw error; // someone else has written meanwhile; the next try sees who
+        if (!isCode(error, 409)) throw error; // someone else has written meanwhile; the next try sees who
       }
     },
     async release() {
@@ -133,15 +136,11 @@ export function createCandidate(options: LeaseOptions): Candidate {
           return;
         } catch (error) {
           // One of our own renewals that was aborted may still have arrived.
-          if (!hasCode(error, 409) || tries === RELEASE_TRIES) throw error;
+          if (!isCode(error, 409) || tries === RELEASE_TRIES) throw error;
         }
       }
     },
   };
-}
-
-function hasCode(error: unknown, code: number): boolean {
-  return error instanceof KubeApiError && error.code === code;
 }
 
 /** Formats a Kubernetes MicroTime: RFC 3339 with six decimals. */

@@ -3,7 +3,8 @@
  * because the clocks of holder and observer may differ, so it watches whether the Lease changes.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { KubeApiError } from "./api-error.ts";
+import { undefinedIfMissing } from "./api-error.ts";
+import { type Lease, leasesPath } from "./lease-candidate.ts";
 import type { KubeTransport } from "./transport.ts";
 
 /** Who leads, as far as an observer can tell. */
@@ -14,15 +15,6 @@ export type LeaseView =
   | { readonly state: "held"; readonly holder: string }
   /** Its holder has not renewed it for its whole duration. */
   | { readonly state: "expired"; readonly holder: string; readonly renewedAt: Date | undefined };
-
-interface Lease {
-  readonly metadata: { readonly resourceVersion: string };
-  readonly spec?: {
-    readonly holderIdentity?: string | null;
-    readonly leaseDurationSeconds?: number | null;
-    readonly renewTime?: string | null;
-  };
-}
 
 const POLL_MS = 250;
 const DEFAULT_DURATION_SECONDS = 15;
@@ -63,10 +55,5 @@ function durationMs(lease: Lease | undefined): number {
 }
 
 async function read(transport: KubeTransport, namespace: string, name: string): Promise<Lease | undefined> {
-  try {
-    return await transport.request<Lease>("GET", `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases/${name}`);
-  } catch (error) {
-    if (error instanceof KubeApiError && error.code === 404) return undefined;
-    throw error;
-  }
+  return transport.request<Lease>("GET", `${leasesPath(namespace)}/${name}`).catch(undefinedIfMissing);
 }

@@ -1,12 +1,13 @@
 /*
- * For commands that look once and do not watch, such as `doctor` and `uninstall`. They need the whole collection as of
- * one moment, so a list that expires between two pages is started over.
+ * Reads lists page by page. Commands that look once and do not watch, such as `doctor` and `uninstall`, need the whole
+ * collection as of one moment, so for them a list that expires between two pages is started over.
  */
-import { KubeApiError } from "./api-error.ts";
+import { isCode } from "./api-error.ts";
 import type { KubeTransport } from "./transport.ts";
 
-interface ListPage {
-  readonly metadata: { readonly continue?: string };
+/** One answer of the API server to the request for a list. */
+export interface ListPage {
+  readonly metadata: { readonly resourceVersion: string; readonly continue?: string };
   readonly items: unknown[] | null;
 }
 
@@ -27,7 +28,7 @@ export async function listAll<T>(
     try {
       return await listPages(transport, path, reduce, labelSelector === undefined ? {} : { labelSelector });
     } catch (error) {
-      if (!(error instanceof KubeApiError && error.code === 410) || retry === RETRIES_OF_EXPIRED) throw error;
+      if (!isCode(error, 410) || retry === RETRIES_OF_EXPIRED) throw error;
     }
   }
 }
@@ -39,12 +40,31 @@ async function listPages<T>(
   selector: Readonly<Record<string, string>>,
 ): Promise<T[]> {
   const objects: T[] = [];
+  for await (const page of readPages(transport, path, selector)) {
+    for (const item of page.items ?? []) objects.push(reduce(item));
+  }
+  return objects;
+}
+
+/**
+ * The pages of a list, all as of one moment. Throws like `KubeTransport.request`; code 410 means that the list has expired
+ * between two pages.
+ */
+export async function* readPages(
+  transport: KubeTransport,
+  path: string,
+  selector: Readonly<Record<string, string>>,
+  { pageSize = PAGE_SIZE, signal }: { readonly pageSize?: number | undefined; readonly signal?: AbortSignal } = {},
+): AsyncGenerator<ListPage> {
   let token: string | undefined;
   do {
-    const query = { ...selector, limit: String(PAGE_SIZE), ...(token ? { continue: token } : {}) };
-    const page: ListPage = await transport.request("GET", path, { query, timeoutMs: 60_000 });
-    for (const item of page.items ?? []) objects.push(reduce(item));
+    const query = { ...selector, limit: String(pageSize), ...(token ? { continue: token } : {}) };
+    const page: ListPage = await transport.request("GET", path, {
+      query,
+      timeoutMs: 60_000,
+      ...(signal === undefined ? {} : { signal }),
+    });
+    yield page;
     token = page.metadata.continue;
   } while (token);
-  return objects;
 }

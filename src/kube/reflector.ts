@@ -3,17 +3,15 @@
  * most errors, knows neither pages nor bookmarks, and reports a recreated object as an update.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import type { Logger } from "../runtime/log.ts";
-import { KubeApiError, KubeUnreachableError } from "./api-error.ts";
+import { isCode } from "./api-error.ts";
 import { type Change, createIntake, type Intake } from "./intake.ts";
-import { BrokenStreamError, SilentStreamError } from "./json-lines.ts";
+import { readPages } from "./list.ts";
+import { createHealth, ExpiredError, type HealthOptions, StreamError } from "./reflector-health.ts";
 import { isNewer, type Store, type Stored, storeKey } from "./store.ts";
 import type { KubeTransport } from "./transport.ts";
 
-export interface ReflectorOptions<T extends Stored> {
+export interface ReflectorOptions<T extends Stored> extends HealthOptions {
   readonly transport: KubeTransport;
-  /** The collection, such as /apis/apitoken.dev/v1alpha1/apitokens. */
-  readonly path: string;
   /** The collection's namespace, if any: only objects of it are removed from the store. */
   readonly namespace?: string;
   readonly labelSelector?: string;
@@ -22,12 +20,8 @@ export interface ReflectorOptions<T extends Stored> {
   /** Reduces an incoming object to what is worth caching. */
   readonly reduce: (raw: unknown) => T;
   readonly onChange: (change: Change<T>) => void;
-  readonly log: Logger;
-  /** Called after every failed list or broken watch, with a short reason: an HTTP status, "expired", "silent" … */
-  readonly onRestart?: (reason: string) => void;
   readonly pageSize?: number;
   readonly stallMs?: number;
-  readonly backoff?: { readonly firstMs: number; readonly longestMs: number };
 }
 
 export interface Reflector {
@@ -41,21 +35,6 @@ interface WatchEvent {
   readonly object: Stored & { readonly code?: number; readonly reason?: string };
 }
 
-interface ListPage {
-  readonly metadata: { readonly resourceVersion: string; readonly continue?: string };
-  readonly items: Stored[] | null;
-}
-
-/** The server no longer has the version that a watch should continue from: only a new list helps. */
-class ExpiredError extends Error {
-  override readonly name = "ExpiredError";
-}
-
-/** The server reported an error within the stream, closed it at once, or sent something unexpected. */
-class StreamError extends Error {
-  override readonly name = "StreamError";
-}
-
 /** A shorter watch counts as a failure: a proxy that closes every watch at once must not cause a tight loop. */
 const SHORTEST_WATCH_MS = 1_000;
 
@@ -64,8 +43,6 @@ const WATCHES_BEFORE_RELIST = 5;
 
 /** An empty list may be wrong, and no watch would reveal it. It is cheap to read again after this long. */
 const EMPTY_LIST_SECONDS = 30;
-
-const BACKOFF = { firstMs: 100, longestMs: 30_000 };
 
 /**
  * Keeps a store identical to a collection of the API server until it is stopped: a list in pages, then watches from
@@ -93,7 +70,7 @@ async function run<T extends Stored>(options: ReflectorOptions<T>, stop: AbortSi
   while (!stop.aborted) {
     try {
       if (latest === undefined || mustList) {
-        const listed = await list(options, intake, latest, stop);
+        const listed = await list(options, intake, latest, stop).catch(asExpired);
         latest = listed.version;
         isEmpty = listed.count === 0;
         mustList = false;
@@ -116,52 +93,6 @@ async function run<T extends Stored>(options: ReflectorOptions<T>, stop: AbortSi
   }
 }
 
-/** Counts failures in a row, and logs them once for each new reason. */
-function createHealth<T extends Stored>({ log, path, onRestart, backoff = BACKOFF }: ReflectorOptions<T>) {
-  let failures = 0;
-  let reported: string | undefined;
-  return {
-    get failures() {
-      return failures;
-    },
-    onProgress() {
-      if (reported !== undefined) log.info({ path }, "watch restored");
-      failures = 0;
-      reported = undefined;
-    },
-    /** Returns how long to wait before the next try. */
-    onFailure(error: unknown): number {
-      const reason = nameFailure(error);
-      failures += 1;
-      if (USUAL.includes(reason)) log.debug({ path, reason }, "watching again");
-      else if (reason !== reported) {
-        log.warn({ path, reason, err: error }, "list or watch failed; retrying");
-        reported = reason;
-      }
-      try {
-        onRestart?.(reason);
-      } catch (hookError) {
-        log.error({ path, err: hookError }, "restart handler failed");
-      }
-      const waitMs = Math.min(backoff.firstMs * 2 ** (failures - 1), backoff.longestMs) * (0.5 + Math.random() / 2);
-      return Math.max(waitMs, error instanceof KubeApiError ? (error.retryAfterMs ?? 0) : 0);
-    },
-  };
-}
-
-/** Healthy servers cause these too: they drop old versions, and may have nothing to report for a long time. */
-const USUAL = ["expired", "silent"];
-
-function nameFailure(error: unknown): string {
-  if (error instanceof KubeApiError) return String(error.code);
-  if (error instanceof ExpiredError) return "expired";
-  if (error instanceof KubeUnreachableError) {
-    if (error.cause instanceof SilentStreamError) return "silent";
-    return error.cause instanceof BrokenStreamError ? "broken_stream" : "unreachable";
-  }
-  return error instanceof StreamError ? "server_error" : "failed";
-}
-
 /**
  * Reads the whole collection, page by page, and updates the store to match. `latest` is the newest version known so
  * far. Returns the list's version and the number of its objects.
@@ -172,26 +103,26 @@ async function list<T extends Stored>(
   latest: string | undefined,
   signal: AbortSignal,
 ): Promise<{ version: string; count: number }> {
-  const { transport, path, pageSize = 500, labelSelector } = options;
+  const { transport, path, pageSize, labelSelector } = options;
   const selector = labelSelector === undefined ? {} : { labelSelector };
   const seen = new Set<string>();
-  let token: string | undefined;
-  for (;;) {
-    const query = { ...selector, limit: String(pageSize), ...(token === undefined ? {} : { continue: token }) };
-    const page = await transport.request<ListPage>("GET", path, { query, signal, timeoutMs: 60_000 }).catch(asExpired);
-    const version = page?.metadata?.resourceVersion;
-    if (typeof version !== "string") throw new StreamError("the server answered with something that is not a list");
-    // A list is older than what was seen before only if the cluster was restored from a backup.
-    const isRewound = latest !== undefined && isNewer(latest, version);
-    for (const item of page.items ?? []) {
-      seen.add(storeKey(requireMetadata(item)));
-      intake.take(item, { listedIn: version, isRewound });
+  let version = "";
+  let isRewound = false;
+  for await (const page of readPages(transport, path, selector, { pageSize, signal })) {
+    if (typeof page?.metadata?.resourceVersion !== "string") {
+      throw new StreamError("the server answered with something that is not a list");
     }
-    token = page.metadata.continue;
-    if (token) continue;
-    dropMissing(options, intake, seen, isRewound ? undefined : version);
-    return { version, count: seen.size };
+    version = page.metadata.resourceVersion;
+    // A list is older than what was seen before only if the cluster was restored from a backup.
+    isRewound = latest !== undefined && isNewer(latest, version);
+    for (const item of page.items ?? []) {
+      const object = requireMetadata(item as Stored);
+      seen.add(storeKey(object));
+      intake.take(object, { listedIn: version, isRewound });
+    }
   }
+  dropMissing(options, intake, seen, isRewound ? undefined : version);
+  return { version, count: seen.size };
 }
 
 /**
@@ -252,7 +183,7 @@ function toStreamError({ object }: WatchEvent): Error {
 }
 
 function asExpired(error: unknown): never {
-  if (error instanceof KubeApiError && error.code === 410) {
+  if (isCode(error, 410)) {
     throw new ExpiredError("the version to continue from has expired", { cause: error });
   }
   throw error;

@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { type Dispatcher, request as send } from "undici";
-import { isSecretsPath, KubeApiError, KubeUnreachableError } from "./api-error.ts";
+import { isCode, isSecretsPath, KubeApiError, KubeUnreachableError } from "./api-error.ts";
 import { type Access, createCredentials, type Lane, loadKubeConfig } from "./credentials.ts";
 import { readJsonLines } from "./json-lines.ts";
 
@@ -106,7 +106,7 @@ export async function createTransport(options: TransportOptions): Promise<KubeTr
         try {
           return await attempt<T>(method, path, call, endsAtMs);
         } catch (error) {
-          if (!(error instanceof KubeApiError) || error.code !== 429 || retry >= RETRIES_OF_429) throw error;
+          if (!isCode(error, 429) || retry >= RETRIES_OF_429) throw error;
           const waitMs = error.retryAfterMs ?? 1_000;
           if (performance.now() + waitMs >= endsAtMs) throw error;
           await delay(waitMs, undefined, call.signal ? { signal: call.signal } : {}).catch(() => {

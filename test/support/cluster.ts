@@ -5,7 +5,7 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { inject } from "vitest";
-import { KubeApiError } from "../../src/kube/api-error.ts";
+import { isCode } from "../../src/kube/api-error.ts";
 import type { ApiToken } from "../../src/kube/resources/api-token.ts";
 import { apiTokensPath } from "../../src/kube/resources/api-token-api.ts";
 import type { Secret } from "../../src/kube/resources/secret.ts";
@@ -78,7 +78,7 @@ async function orUndefined<T>(request: Promise<T>): Promise<T | undefined> {
   try {
     return await request;
   } catch (error) {
-    if (error instanceof KubeApiError && error.code === 404) return undefined;
+    if (isCode(error, 404)) return undefined;
     throw error;
   }
 }

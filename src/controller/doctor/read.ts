@@ -2,7 +2,7 @@
  * Reads cluster, database and keyring for the doctor, and copes with each of them being unusable: the doctor is run
  * when something is broken, and must then still report what it can.
  */
-import { KubeApiError } from "../../kube/api-error.ts";
+import { isCode } from "../../kube/api-error.ts";
 import { listAll } from "../../kube/list.ts";
 import { reduceApiToken } from "../../kube/resources/api-token.ts";
 import { apiTokensPath } from "../../kube/resources/api-token-api.ts";
@@ -129,7 +129,7 @@ async function fillCaches(
   };
   const fillOurs = <T extends Stored>(plural: string, ...rest: Parameters<typeof fill<T>>) =>
     fill<T>(...rest).catch((error: unknown) => {
-      if (!(error instanceof KubeApiError && error.code === 404)) throw error;
+      if (!isCode(error, 404)) throw error;
       missing.add(`${plural}.${GROUP}`);
     });
   const chosen = config.watchedNamespaces;

@@ -3,7 +3,7 @@
  * be brought back, so each write applies only to the version that was read and keeps everything that it does not
  * change.
  */
-import { KubeApiError } from "../../kube/api-error.ts";
+import { isCode } from "../../kube/api-error.ts";
 import { setSecretValue } from "../../kube/resources/secret-api.ts";
 import type { KubeTransport } from "../../kube/transport.ts";
 import { formatKey, KeyringError } from "../../runtime/keyring-json.ts";
@@ -57,7 +57,7 @@ async function write(
   try {
     await setSecretValue(transport, secret, KEYRING_KEY, JSON.stringify(json));
   } catch (error) {
-    if (!(error instanceof KubeApiError && error.code === 409)) throw error;
+    if (!isCode(error, 409)) throw error;
     throw new KeyringError(
       {
         faultCode: "APITOKEN_E_KEYRING_CHANGED",

@@ -2,7 +2,7 @@
  * The keyring's Secret is the one thing that cannot be recreated: a new keyring would invalidate every token. So this
  * file creates one only while the database has no tokens, never overwrites one, and checks it against the rows.
  */
-import { KubeApiError } from "../../kube/api-error.ts";
+import { isCode } from "../../kube/api-error.ts";
 import type { Secret } from "../../kube/resources/secret.ts";
 import { createSecret, getSecret } from "../../kube/resources/secret-api.ts";
 import type { KubeTransport } from "../../kube/transport.ts";
@@ -80,8 +80,8 @@ async function createKeyringSecret(
     return keyring;
   } catch (error) {
     // Another replica was faster: use its keyring.
-    if (error instanceof KubeApiError && error.code === 409) return loadKeyring(transport, place, hasTokens);
-    if (error instanceof KubeApiError && error.code === 404) {
+    if (isCode(error, 409)) return loadKeyring(transport, place, hasTokens);
+    if (isCode(error, 404)) {
       throw new KeyringError({
         faultCode: "APITOKEN_E_KEYRING_MISSING",
         object: `the namespace "${place.namespace}" for the keyring`,

@@ -2,7 +2,7 @@
  * Once the operator is gone, nobody removes its finalizer: every ApiToken, and the namespace around it, would be stuck
  * while being deleted. So the operator has to release all ApiTokens before it goes.
  */
-import { KubeApiError } from "../../kube/api-error.ts";
+import { isCode, undefinedIfMissing } from "../../kube/api-error.ts";
 import type { LeaseTerm } from "../../kube/lease.ts";
 import { listAll } from "../../kube/list.ts";
 import { type ApiToken, reduceApiToken } from "../../kube/resources/api-token.ts";
@@ -108,16 +108,11 @@ async function prepare(options: UninstallOptions, term: LeaseTerm, leaving: read
 
 async function listApiTokens(transport: KubeTransport, namespaces: readonly string[]): Promise<ApiToken[]> {
   const places = namespaces.length > 0 ? namespaces : [undefined];
+  // Without the CRD there are no ApiTokens.
   const lists = await Promise.all(
-    places.map((namespace) =>
-      listAll(transport, apiTokensPath(namespace), reduceApiToken).catch((error: unknown) => {
-        // Without the CRD there are no ApiTokens.
-        if (error instanceof KubeApiError && error.code === 404) return [];
-        throw error;
-      }),
-    ),
+    places.map((namespace) => listAll(transport, apiTokensPath(namespace), reduceApiToken).catch(undefinedIfMissing)),
   );
-  return lists.flat();
+  return lists.flatMap((list) => list ?? []);
 }
 
 /** Removes our finalizer, even if somebody has changed the ApiToken meanwhile or it is gone. */
@@ -128,7 +123,7 @@ async function release(transport: KubeTransport, seen: ApiToken): Promise<void> 
       await removeFinalizer(transport, resource);
       return;
     } catch (error) {
-      if (!(error instanceof KubeApiError) || (error.code !== 409 && error.code !== 404)) throw error;
+      if (!isCode(error, 404, 409)) throw error;
       resource = await getApiToken(transport, seen.metadata.namespace, seen.metadata.name);
     }
   }

@@ -3,7 +3,7 @@
  * state is rejected as a conflict instead of overwriting what a user has changed meanwhile.
  */
 import type { ApiTokenStatus } from "../../token/model.ts";
-import { KubeApiError } from "../api-error.ts";
+import { undefinedIfMissing } from "../api-error.ts";
 import type { KubeTransport } from "../transport.ts";
 import { type ApiToken, OTHER_FINALIZERS, reduceApiToken } from "./api-token.ts";
 import { API_VERSION, FINALIZER } from "./group.ts";
@@ -23,12 +23,7 @@ export async function getApiToken(
   namespace: string,
   name: string,
 ): Promise<ApiToken | undefined> {
-  try {
-    return reduceApiToken(await transport.request("GET", `${apiTokensPath(namespace)}/${name}`));
-  } catch (error) {
-    if (error instanceof KubeApiError && error.code === 404) return undefined;
-    throw error;
-  }
+  return transport.request("GET", `${apiTokensPath(namespace)}/${name}`).then(reduceApiToken, undefinedIfMissing);
 }
 
 /** Adds our finalizer. Returns the resource as it is now; throws a KubeApiError with code 409 if it has changed. */

@@ -2,19 +2,14 @@
  * Reads and writes of OwnerBlocks. The controller writes nothing but the status, and only on the version that it
  * observed.
  */
-import { KubeApiError } from "../api-error.ts";
+import { undefinedIfMissing } from "../api-error.ts";
 import type { KubeTransport } from "../transport.ts";
 import { API_VERSION } from "./group.ts";
 import { OWNER_BLOCKS_PATH, type OwnerBlock, type OwnerBlockStatus, reduceOwnerBlock } from "./owner-block.ts";
 
 /** Reads an OwnerBlock consistently, bypassing all caches; undefined if it does not exist. */
 export async function getOwnerBlock(transport: KubeTransport, name: string): Promise<OwnerBlock | undefined> {
-  try {
-    return reduceOwnerBlock(await transport.request("GET", `${OWNER_BLOCKS_PATH}/${name}`));
-  } catch (error) {
-    if (error instanceof KubeApiError && error.code === 404) return undefined;
-    throw error;
-  }
+  return transport.request("GET", `${OWNER_BLOCKS_PATH}/${name}`).then(reduceOwnerBlock, undefinedIfMissing);
 }
 
 /** Writes the status. Returns the resource as it is now; throws a KubeApiError with code 409 if it has changed. */

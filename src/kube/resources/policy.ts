@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import type { Policy } from "../../token/policy.ts";
-import { KubeApiError } from "../api-error.ts";
+import { undefinedIfMissing } from "../api-error.ts";
 import type { KubeTransport } from "../transport.ts";
 import { API_VERSION, type ObjectMeta } from "./group.ts";
 import { describeProblems, durationField, readDuration, rules } from "./schema.ts";
@@ -130,13 +130,8 @@ export function reducePolicy(raw: unknown): PolicyResource {
 
 /** Reads all policies. Without the CRD there are none, so that revocations need not wait for the CRD to return. */
 export async function listPolicies(transport: KubeTransport): Promise<PolicyResource[]> {
-  try {
-    const { items } = await transport.request<{ items: unknown[] }>("GET", POLICIES_PATH);
-    return items.map(reducePolicy);
-  } catch (error) {
-    if (error instanceof KubeApiError && error.code === 404) return [];
-    throw error;
-  }
+  const list = await transport.request<{ items: unknown[] }>("GET", POLICIES_PATH).catch(undefinedIfMissing);
+  return list?.items.map(reducePolicy) ?? [];
 }
 
 /** Reads a policy. Throws an Error that names the policy, the field and the fault. */

@@ -3,7 +3,7 @@
  * Secret may also carry labels, annotations and finalizers of other tools.
  */
 import type { Decoration, DecorationPatch } from "../../token/decoration.ts";
-import { KubeApiError } from "../api-error.ts";
+import { undefinedIfMissing } from "../api-error.ts";
 import type { KubeTransport } from "../transport.ts";
 import type { OwnerReference } from "./group.ts";
 import { SECRET_TYPE, type Secret, type SecretView } from "./secret.ts";
@@ -19,12 +19,7 @@ export async function getSecret(
   namespace: string,
   name: string,
 ): Promise<Secret | undefined> {
-  try {
-    return await transport.request<Secret>("GET", `${secretsPath(namespace)}/${name}`);
-  } catch (error) {
-    if (error instanceof KubeApiError && error.code === 404) return undefined;
-    throw error;
-  }
+  return transport.request<Secret>("GET", `${secretsPath(namespace)}/${name}`).catch(undefinedIfMissing);
 }
 
 /** Creates a Secret. Throws a KubeApiError with code 409 if any Secret of that name exists. */
@@ -94,13 +89,8 @@ export async function decorateSecret(
  */
 export async function deleteSecret(transport: KubeTransport, seen: SecretView): Promise<void> {
   const { namespace, name, uid, resourceVersion } = seen.metadata;
-  try {
-    await transport.request("DELETE", `${secretsPath(namespace)}/${name}`, {
-      body: { apiVersion: "v1", kind: "DeleteOptions", preconditions: { uid, resourceVersion } },
-    });
-  } catch (error) {
-    if (!(error instanceof KubeApiError && error.code === 404)) throw error;
-  }
+  const body = { apiVersion: "v1", kind: "DeleteOptions", preconditions: { uid, resourceVersion } };
+  await transport.request("DELETE", `${secretsPath(namespace)}/${name}`, { body }).catch(undefinedIfMissing);
 }
 
 function patchSecret(

@@ -4,7 +4,7 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { KubeApiError } from "../../../src/kube/api-error.ts";
+import { isCode } from "../../../src/kube/api-error.ts";
 import type { KubeTransport } from "../../../src/kube/transport.ts";
 
 interface Schema {
@@ -39,7 +39,7 @@ async function readDocument(transport: KubeTransport, path: string): Promise<Ope
   try {
     return await transport.request<OpenApi>("GET", `/openapi/v3/${path}`, { timeoutMs: 60_000 });
   } catch (error) {
-    if (error instanceof KubeApiError && error.code === 404) return {};
+    if (isCode(error, 404)) return {};
     throw error;
   }
 }

@@ -3,7 +3,7 @@
  * foreign, and which policies and blocks should exist.
  */
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
-import { KubeApiError } from "../../../src/kube/api-error.ts";
+import { isCode } from "../../../src/kube/api-error.ts";
 import type { ApiToken } from "../../../src/kube/resources/api-token.ts";
 import { apiTokensPath } from "../../../src/kube/resources/api-token-api.ts";
 import type { Secret } from "../../../src/kube/resources/secret.ts";
@@ -80,7 +80,7 @@ export async function changeRow({ databaseUrl, random }: Walk, where: string, ch
 
 /** Whether an operation failed only because its object was just deleted or changed. */
 export function isPassedBy(error: unknown): boolean {
-  return error instanceof KubeApiError && [404, 409].includes(error.code);
+  return isCode(error, 404, 409);
 }
 
 /** Describes everything that exists, line by line and without plaintext, to explain a failure. */
