@@ -14,6 +14,7 @@ const PLACES = [
   "docs/api.md",
   "docs/decisions",
   "docs/errors.md",
+  "docs/lifecycle.md",
   "docs/people.md",
   "docs/runbooks",
   "charts",
