@@ -240,7 +240,7 @@ create trigger record_issue after insert on apitoken.tokens
 for each row execute function apitoken.record_token_change();
 
 create trigger record_change after update on apitoken.tokens
-for each row when ( -- every column but last_used_at, last_used_address and active_since
+for each row when ( -- a use is not a change, and the reason changes with revoked_at
   (old.id, old.cluster_id, old.namespace, old.name, old.resource_uid, old.resource_created_at, old.revision, old.owner,
    old.description, old.scopes, old.allowed_cidrs, old.metadata, old.metadata_key_id, old.grace_seconds,
    old.grace_scopes, old.hash, old.hash_algorithm, old.key_id, old.issued_at, old.expires_at, old.revoked_at)

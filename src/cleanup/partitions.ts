@@ -29,8 +29,8 @@ export function findHindrance(partition: DeadPartition, target: Pick<CleanupTarg
   if (partition.isDetachPending) return partition.isNoted ? undefined : "somebody else is detaching it";
   if (target.references.length > 0) return "other tables refer to it";
   if (partition.hasDependents) return "views, functions or other tables depend on it";
-  if (partition.hasDeleteTriggers) return "a trigger wants to see each row that goes";
-  if (partition.hasDefaultSibling) return "beside a default partition Postgres detaches none concurrently";
+  if (partition.hasDeleteTriggers) return "a trigger must run for each deleted row";
+  if (partition.hasDefaultSibling) return "Postgres cannot detach concurrently next to a default partition";
   return undefined;
 }
 
@@ -94,7 +94,7 @@ async function tryDetach(
     return undefined;
   } catch (error) {
     if (isLockConflict(error)) return "other sessions use it; a later run detaches it";
-    if (isDetachBlocked(error)) return "another partition is half detached; a later run goes on";
+    if (isDetachBlocked(error)) return "another partition is half detached; a later run continues";
     throw error;
   }
 }

@@ -1,3 +1,7 @@
+/*
+ * Changes that people make with SQL must reach the controller as fast as changes of its resources do, so it listens to the
+ * database as well.
+ */
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import type { Database } from "./database.ts";
@@ -10,26 +14,26 @@ const changeSchema = z.object({
   owner: z.string(),
 });
 
-/** A live token was changed, revoked or deleted, by whomever. Sent by the trigger on apitoken.tokens. */
+/** Sent by a trigger on apitoken.tokens when anybody changes, revokes or deletes a live token. */
 export type TokenChange = z.infer<typeof changeSchema>;
 
 export interface ChangeHandlers {
   readonly onChange: (change: TokenChange) => void;
-  /** The connection stands: changes before this moment may have been missed. */
+  /** Listening has begun; earlier changes may have been missed. */
   readonly onConnected: () => void;
   readonly onLost: (error: unknown) => void;
 }
 
-/** What the trigger sends when so much has changed that it does not say what. */
+/** Sent instead of single changes when the whole table was truncated. */
 const EVERYTHING = "everything";
 
-/** A connection that is silent is asked for a sign of life this often: a dead peer would else go unnoticed for long. */
+/** How often a silent connection is probed: otherwise a dead peer would go unnoticed for a long time. */
 const HEARTBEAT_MS = 5_000;
 const RECONNECT_LONGEST_MS = 2_000;
 
 /**
- * Listens for changes of tokens until the signal, on a connection of its own, and connects again whenever that is lost.
- * So it also tells when the database is back.
+ * Listens for changes of tokens on a connection of its own until the signal, and reconnects whenever the connection is lost,
+ * so `onConnected` also reports that the database is back.
  */
 export async function listenForChanges(db: Database, handlers: ChangeHandlers, signal: AbortSignal): Promise<void> {
   let failures = 0;
@@ -59,7 +63,7 @@ export async function listenForChanges(db: Database, handlers: ChangeHandlers, s
   }
 }
 
-/** Undefined for what our trigger has not sent: every login of the database may notify. */
+/** Undefined if our trigger did not send it: every login of the database may notify. */
 function readChange(payload: string): TokenChange | undefined {
   try {
     return changeSchema.safeParse(JSON.parse(payload)).data;

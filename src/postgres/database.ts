@@ -1,65 +1,69 @@
+/*
+ * The pool through which every statement runs. All sessions of a program have its role, its name and its time limits, and every
+ * error is classified, so that callers can tell an outage from a refusal.
+ */
 import pg from "pg";
 import { classifyError } from "./errors.ts";
 import { createClientWithPasswordFile } from "./password-file.ts";
 
-/** The group roles that the migrations create, one for each program. */
+/** The group roles that the migration creates, one for each program. */
 export type DatabaseRole = "apitoken_controller" | "apitoken_cleanup" | "apitoken_verifier";
 
-/** Where the database is, and as whom to log in. */
+/** The database's address and the login. */
 export interface DatabaseLogin {
   /** A libpq connection string: postgres://user:password@host:port/database?sslmode=… */
   readonly url: string;
-  /** A file with the password, in the place of the URL's; read anew for each connection. */
+  /** A file with the password, used instead of the URL's and read again for each connection. */
   readonly passwordFile?: string | undefined;
 }
 
 export interface DatabaseOptions extends DatabaseLogin {
-  /** The role that every session takes: the login must be a member of it. Undefined: the login's own rights. */
+  /** The role that every session assumes; the login must be a member of it. Undefined: the login's own rights. */
   readonly role?: DatabaseRole;
-  /** Who acts, as it stands in the audit trail and in pg_stat_activity. No spaces. */
+  /** The program's name in the audit trail and in pg_stat_activity. No spaces. */
   readonly actor: string;
   readonly maxConnections: number;
   readonly connectTimeoutMs?: number;
   readonly statementTimeoutMs?: number;
-  /** Told of the failure of an idle connection, which no caller waits for. */
+  /** Called when an idle connection fails, because no caller would notice. */
   readonly onIdleError?: (error: unknown) => void;
 }
 
-/** A statement with a name: Postgres plans it once for each connection. */
+/** With a name, Postgres prepares the statement once per connection. */
 export interface Statement {
   readonly name?: string;
   readonly text: string;
   readonly values?: readonly unknown[];
 }
 
-/** What statements run on: the pool, or one connection of it. Errors are those of `classifyError`. */
+/** Runs statements: the pool, or one of its connections. Throws what `classifyError` returns. */
 export interface Queryable {
   query<Row extends pg.QueryResultRow>(statement: Statement): Promise<Row[]>;
 }
 
 /** A pool of connections to the database, all in one role. */
 export interface Database extends Queryable {
-  /** Runs `use` on a connection of its own; session state and transactions are the caller's to tidy up. */
+  /** Runs `use` on a connection of its own; the caller restores session state and ends transactions. */
   withConnection<T>(use: (connection: Connection) => Promise<T>): Promise<T>;
-  /** How many connections are open, and how many callers wait for one. */
+  /** How many connections are open and how many callers wait for one. */
   readonly usage: { readonly open: number; readonly waiting: number };
   close(): Promise<void>;
 }
 
-/** One connection. `onNotification` serves LISTEN, `ended` tells when the connection has gone. */
+/** One connection. `onNotification` is for LISTEN; `ended` resolves when the connection is lost. */
 export interface Connection extends Queryable {
   onNotification(handle: (channel: string, payload: string) => void): void;
   readonly ended: Promise<void>;
 }
 
-/** Work comes in bursts, and a new connection has to log in and to plan every statement again. */
+/** Work comes in bursts, and a new connection has to log in and prepare every statement again. */
 const IDLE_MS = 60_000;
 
-/** Opens no connection yet: the first query does. */
+/** Creates a pool. The first query opens the first connection. */
 export function openDatabase(options: DatabaseOptions): Database {
   const pool = new pg.Pool(toPoolConfig(options));
   pool.on("error", (error) => options.onIdleError?.(error));
-  // While the pool closes a broken connection nobody listens to it, and an error that nobody hears ends the process.
+  // While the pool closes a broken connection, it has no error handler, and an unhandled error would end the process.
   pool.on("connect", (client) => client.on("error", () => {}));
 
   return {
@@ -82,7 +86,7 @@ export function openDatabase(options: DatabaseOptions): Database {
           ended,
         });
       } catch (error) {
-        isBroken = true; // what state the session is in is anybody's guess
+        isBroken = true; // the state of the session is unknown
         throw error;
       } finally {
         client.removeListener("error", breakOff);
@@ -105,10 +109,10 @@ function toPoolConfig(options: DatabaseOptions): pg.PoolConfig {
     application_name: options.actor,
     connectionTimeoutMillis: connectTimeoutMs,
     idleTimeoutMillis: IDLE_MS,
-    // The server ends a statement first; the client's limit is for a server that no longer answers at all.
+    // The server ends a statement first; the client's limit is for a server that does not answer at all.
     query_timeout: statementTimeoutMs > 0 ? statementTimeoutMs + 2_000 : 0,
     keepAlive: true,
-    // Set with the connection, not by a statement after it: no session ever runs outside its role.
+    // Set while connecting, not by a statement afterwards, so no session ever runs without its role.
     options: `${options.role === undefined ? "" : `-c role=${options.role} `}-c apitoken.actor=${options.actor} -c statement_timeout=${statementTimeoutMs}`,
   };
 }

@@ -1,14 +1,18 @@
+/*
+ * A token that is still used after its end means a consumer that missed a rotation, or somebody who should not have the token.
+ * The alerts are based on this count.
+ */
 import type { Queryable } from "./database.ts";
 
-/** How many tokens of a cluster have been used of late though they had ended before, by what had ended them. */
+/** How many tokens of a cluster were recently used after their end, by what had ended them. */
 export interface EndedInUse {
   readonly expired: number;
   readonly revoked: number;
 }
 
 /**
- * Counts the tokens whose last use, within the last hour, came after their end: the expiry with the policy's grace after
- * it, or the revocation, whichever was first. Rows that the cleanup has deleted are not seen any more.
+ * Counts the tokens whose last use was within the last hour and after they stopped being accepted. Rows that the cleanup has
+ * deleted are not counted.
  */
 export async function countEndedInUse(db: Queryable, clusterId: string): Promise<EndedInUse> {
   const [row] = await db.query<{ expired: string; revoked: string }>({

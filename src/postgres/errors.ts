@@ -1,6 +1,9 @@
+/*
+ * What a failed statement means for the caller: try again later, stop because somebody else leads, or observe again.
+ */
 import { Fault } from "../runtime/fault.ts";
 
-/** The database gave no answer, or said that it takes no work now: try again later. Nothing is known of the write. */
+/** The database did not answer or does not accept work now: try again later. Whether a write took effect is unknown. */
 export class DatabaseUnavailableError extends Fault {
   override readonly name = "DatabaseUnavailableError";
 
@@ -12,7 +15,7 @@ export class DatabaseUnavailableError extends Fault {
   }
 }
 
-/** A write of a leader whose epoch is no longer the newest: another controller leads now. Nothing was written. */
+/** A leader tried to write although another controller has begun a newer epoch. Nothing was written. */
 export class FencedError extends Fault {
   override readonly name = "FencedError";
 
@@ -24,7 +27,7 @@ export class FencedError extends Fault {
   }
 }
 
-/** The owner was blocked, or its limit reached, after it was looked at. Nothing was written: look again. */
+/** The owner was blocked or reached its limit after the pass had observed it. Nothing was written: observe again. */
 export class IssueRefusedError extends Error {
   override readonly name = "IssueRefusedError";
 
@@ -34,11 +37,11 @@ export class IssueRefusedError extends Error {
 }
 
 /**
- * SQLSTATEs that say "not now" rather than "not so".
+ * SQLSTATEs of errors that may go away on a later try.
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 const UNAVAILABLE = new Set([
-  "25006", // read_only_sql_transaction: a standby, while a failover is under way
+  "25006", // read_only_sql_transaction: a standby, during a failover
   "53300", // too_many_connections
   "57P01", // admin_shutdown
   "57P02", // crash_shutdown
@@ -48,13 +51,13 @@ const UNAVAILABLE = new Set([
   "25P03", // idle_in_transaction_session_timeout
 ]);
 
-/** The SQLSTATE of an error that Postgres itself reported; undefined for any other (a broken connection, say). */
+/** The SQLSTATE of an error that Postgres itself reported; undefined for any other, such as a broken connection. */
 export function sqlState(error: unknown): string | undefined {
   if (!(error instanceof Error) || !("code" in error) || !("severity" in error)) return undefined;
   return typeof error.code === "string" ? error.code : undefined;
 }
 
-/** The same error, or a DatabaseUnavailableError around it when the database was not there to refuse. */
+/** The error itself if Postgres refused the statement, otherwise a DatabaseUnavailableError around it. */
 export function classifyError(error: unknown): unknown {
   const state = sqlState(error);
   if (state !== undefined && !state.startsWith("08") && !UNAVAILABLE.has(state)) return error;

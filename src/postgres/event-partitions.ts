@@ -1,9 +1,12 @@
+/*
+ * The audit trail's partitions. Controller and cleanup both create them: whichever runs keeps tokens issuable.
+ */
 import type { Queryable } from "./database.ts";
 
-/** How many months ahead the audit trail has its partitions: nothing can be issued in a month without one. */
+/** For how many future months the audit trail has partitions: in a month without one nothing can be issued. */
 export const EVENT_MONTHS_AHEAD = 3;
 
-/** Makes the audit trail's partitions up to `monthsAhead` months from now; returns the names of the new ones. */
+/** Creates the audit trail's missing partitions up to `monthsAhead` months from now; returns their names. */
 export async function createEventPartitions(session: Queryable, monthsAhead: number): Promise<string[]> {
   const rows = await session.query<{ name: string }>({
     text: "select apitoken.create_event_partitions($1) as name",
@@ -12,7 +15,7 @@ export async function createEventPartitions(session: Queryable, monthsAhead: num
   return rows.map((row) => row.name);
 }
 
-/** The names of the audit trail's partitions that are past the retention. */
+/** The names of the audit trail's partitions whose events are all older than the retention. */
 export async function findExpiredEventPartitions(session: Queryable, retentionMs: number): Promise<string[]> {
   const rows = await session.query<{ name: string }>({
     text: "select apitoken.expired_event_partitions(make_interval(secs => $1)) as name",
@@ -21,7 +24,7 @@ export async function findExpiredEventPartitions(session: Queryable, retentionMs
   return rows.map((row) => row.name);
 }
 
-/** Drops them; returns the names of those that went. */
+/** Drops these partitions; returns their names. */
 export async function dropEventPartitions(session: Queryable, retentionMs: number): Promise<string[]> {
   const rows = await session.query<{ name: string }>({
     text: "select apitoken.drop_event_partitions(make_interval(secs => $1)) as name",

@@ -1,13 +1,16 @@
+/*
+ * What only the doctor asks: whether the schema is whole and what the database has recorded for a cluster.
+ */
 import type { Queryable } from "./database.ts";
 import type { OwnerBlockRow } from "./owner-blocks.ts";
 
-/** A block that the database has of a cluster, and how many tokens its owner still has, in all clusters. */
+/** A cluster's block in the database, and how many live tokens its owner still has in all clusters. */
 export interface RecordedBlock extends OwnerBlockRow {
   readonly isErased: boolean;
   readonly liveTokens: number;
 }
 
-/** The blocks of a cluster. */
+/** The blocks that the database has recorded for a cluster. */
 export async function findRecordedBlocks(db: Queryable, clusterId: string): Promise<RecordedBlock[]> {
   const rows = await db.query<{
     name: string;
@@ -32,7 +35,7 @@ export async function findRecordedBlocks(db: Queryable, clusterId: string): Prom
   }));
 }
 
-/** The months (as 2026-01), from this one to `monthsAhead` from now, that the audit trail has no partition for. */
+/** The months (as 2026-01), from this one to `monthsAhead` months from now, for which the audit trail has no partition. */
 export async function findMissingEventMonths(db: Queryable, monthsAhead: number): Promise<string[]> {
   const rows = await db.query<{ month: string }>({
     text: `select to_char(start, 'YYYY-MM') as month
@@ -48,10 +51,10 @@ export async function findMissingEventMonths(db: Queryable, monthsAhead: number)
   return rows.map(({ month }) => month);
 }
 
-/** The triggers of apitoken.tokens that write the audit trail and notify of changes. */
+/** The triggers on apitoken.tokens that write the audit trail and report changes. */
 const TRIGGERS = ["record_issue", "record_change", "record_delete", "record_truncation"];
 
-/** Those that are missing, and those that are disabled ("D"), or fire on replicas only ("R"). */
+/** The triggers that are missing, and those that are disabled ("D") or fire on replicas only ("R"). */
 export async function findFaultyTriggers(db: Queryable): Promise<{ name: string; isMissing: boolean }[]> {
   const rows = await db.query<{ name: string; is_missing: boolean }>({
     text: `select wanted.name, t.oid is null as is_missing from unnest($1::text[]) as wanted (name)

@@ -1,7 +1,10 @@
+/*
+ * What the database knows of keys it never sees: check values that reveal replaced bytes, and which keys are still needed.
+ */
 import type { KeyCheck, KeyKind, KeyUse } from "../token/key-status.ts";
 import type { Queryable } from "./database.ts";
 
-/** Those keys that a cluster has known with another check value: their bytes were exchanged. */
+/** The keys that a cluster has recorded with another check value: somebody has replaced their bytes. */
 export async function findSwappedKeys(
   db: Queryable,
   clusterId: string,
@@ -11,7 +14,7 @@ export async function findSwappedKeys(
   return keys.filter((key) => known.some((other) => isSwapped(key, other)));
 }
 
-/** Records the check values of the keys that are new to a cluster; returns those that were swapped. */
+/** Records the check values of keys that are new to a cluster; returns the keys whose bytes were replaced. */
 export async function checkKeys(db: Queryable, clusterId: string, keys: readonly KeyCheck[]): Promise<KeyCheck[]> {
   const known = await findKeyChecks(db, clusterId);
   const fresh = keys.filter((key) => !known.some((other) => isSameKey(key, other)));
@@ -22,7 +25,7 @@ export async function checkKeys(db: Queryable, clusterId: string, keys: readonly
            on conflict do nothing`,
     values: [clusterId, fresh.map(({ kind }) => kind), fresh.map(({ id }) => id), fresh.map((key) => key.checkValue)],
   });
-  // Another controller may have been faster, with other bytes.
+  // Another controller may have recorded other bytes at the same time.
   return checkKeys(db, clusterId, keys);
 }
 

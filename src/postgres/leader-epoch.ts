@@ -1,27 +1,30 @@
+/*
+ * The Lease alone cannot stop a leader that was frozen and wakes up. Every write therefore carries an epoch, which the database
+ * checks.
+ */
 import type { Queryable } from "./database.ts";
 
-/** A leader's right to write: its cluster's epoch at the time of its election. A bigint, as text. */
+/** A leader's right to write: the epoch that it began in its cluster. A bigint, as text. */
 export interface Fence {
   readonly clusterId: string;
   readonly epoch: string;
 }
 
 /**
- * Starts a new epoch of a cluster's leadership. Waits for the writes of the old epoch that are under way; those that
- * come after find it over.
+ * Begins a new epoch of a cluster's leadership. Waits for the writes in progress of the old epoch; later ones are refused.
  */
 export async function raiseEpoch(db: Queryable, clusterId: string, holder: string): Promise<Fence> {
   const [row] = await db.query<{ epoch: string }>({
     text: "select apitoken.raise_epoch($1, $2) as epoch",
     values: [clusterId, holder],
   });
-  if (row === undefined) throw new Error("the database did not return the epoch that it had raised");
+  if (row === undefined) throw new Error("the database did not return the new epoch");
   return { clusterId, epoch: row.epoch };
 }
 
 /**
- * Whether the database has forgotten a leader's epoch: it was restored from a backup. An epoch that is over because
- * another leader has come is a newer one.
+ * Whether the database no longer knows a leader's epoch, because it was restored from a backup. False if another leader has
+ * begun a newer epoch.
  */
 export async function isForgotten(db: Queryable, { clusterId, epoch }: Fence): Promise<boolean> {
   const [row] = await db.query<{ is_forgotten: boolean }>({
@@ -31,7 +34,7 @@ export async function isForgotten(db: Queryable, { clusterId, epoch }: Fence): P
   return row?.is_forgotten === true;
 }
 
-/** Whether an epoch is over: another leader has begun a newer one. */
+/** Whether an epoch is over because another leader has begun a newer one. */
 export async function isOver(db: Queryable, { clusterId, epoch }: Fence): Promise<boolean> {
   const [row] = await db.query<{ is_over: boolean }>({
     name: "is-epoch-over",

@@ -1,3 +1,7 @@
+/*
+ * Schema and programs are upgraded one after the other. A program that meets the wrong schema must refuse to start instead of
+ * failing in the middle of a write.
+ */
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { runner } from "node-pg-migrate";
@@ -10,17 +14,17 @@ import { createClientWithPasswordFile } from "./password-file.ts";
 /** The newest schema that this program knows. */
 export const SCHEMA_VERSION = 3;
 
-/** The database's schema is not one that this program can work with. */
+/** This program cannot work with the database's schema. */
 export class SchemaMismatchError extends Fault {
   override readonly name = "SchemaMismatchError";
 }
 
 /**
  * Brings the schema up to SCHEMA_VERSION, in one transaction. Concurrent callers wait for each other.
- * The login must be allowed to create schemas, and roles where they do not exist yet.
- * Returns the names of the migrations that were run: none when there was nothing to do.
- * Throws a DatabaseUnavailableError when it cannot connect, and a SchemaMismatchError for a schema that no migration
- * leads away from.
+ * The login must be allowed to create schemas, and also roles unless they exist already.
+ * Returns the names of the migrations that were run: none if there was nothing to do.
+ * Throws a DatabaseUnavailableError if it cannot connect, and a SchemaMismatchError for a schema from before the first
+ * release.
  */
 export async function migrate({ url, passwordFile }: DatabaseLogin): Promise<string[]> {
   const Client = passwordFile === undefined ? pg.Client : createClientWithPasswordFile(passwordFile);
@@ -30,7 +34,7 @@ export async function migrate({ url, passwordFile }: DatabaseLogin): Promise<str
     connectionTimeoutMillis: 5_000,
     options: "-c apitoken.actor=migrate",
   });
-  client.on("error", () => {}); // a statement that is under way fails with it
+  client.on("error", () => {}); // the running statement reports it
   try {
     await client.connect().catch((error: unknown) => {
       throw classifyError(error);
@@ -59,7 +63,7 @@ async function runMigrations(client: pg.Client): Promise<string[]> {
   return migrations.map((migration) => migration.name);
 }
 
-/** Schemas from before the first release have run migrations that no longer exist: none of ours would change them. */
+/** A schema from before the first release has run migrations that no longer exist, and none of ours would change it. */
 async function requireMigrated(client: pg.Client): Promise<void> {
   const { rows } = await client.query<{ version: number }>("select version from apitoken.schema_version");
   const version = rows[0]?.version ?? 0;
@@ -73,7 +77,7 @@ async function requireMigrated(client: pg.Client): Promise<void> {
   });
 }
 
-/** From src/postgres in the sources, and from dist in the images. */
+/** The folder relative to this file, which is in src/postgres in the sources and in dist in the images. */
 function findMigrationsFolder(): string {
   const candidates = ["../../migrations", "../migrations", "./migrations"].map((path) =>
     fileURLToPath(new URL(path, import.meta.url)),
@@ -94,7 +98,7 @@ export async function requireSchema(db: Queryable): Promise<void> {
       throw error;
     });
   if (schema === undefined || schema.version < SCHEMA_VERSION) {
-    const found = schema === undefined ? "no schema of ours" : `schema version ${schema.version}`;
+    const found = schema === undefined ? 'no schema "apitoken"' : `schema version ${schema.version}`;
     throw new SchemaMismatchError({
       faultCode: schema === undefined ? "APITOKEN_E_SCHEMA_MISSING" : "APITOKEN_E_SCHEMA_TOO_OLD",
       problem: `the database has ${found}, but this program needs version ${SCHEMA_VERSION}`,

@@ -1,9 +1,13 @@
+/*
+ * OwnerBlocks apply in every cluster that shares the database, so the database mirrors them: it refuses to issue for a blocked
+ * owner even if a controller does not know of the block yet.
+ */
 import type { Queryable } from "./database.ts";
 import { FencedError } from "./errors.ts";
 import type { Fence } from "./leader-epoch.ts";
 import { runFenced } from "./token-writes.ts";
 
-/** An OwnerBlock, as the database is to mirror it. */
+/** An OwnerBlock as the database mirrors it. */
 export interface OwnerBlockRow {
   readonly name: string;
   readonly owner: string;
@@ -11,16 +15,16 @@ export interface OwnerBlockRow {
   readonly effectiveAt: Date;
 }
 
-/** What the database has of an OwnerBlock. */
+/** What the database has recorded for an OwnerBlock. */
 export interface BlockState {
   /** The database's time. */
   readonly now: Date;
   readonly row: (OwnerBlockRow & { readonly tokensRevoked: number; readonly isErased: boolean }) | undefined;
-  /** How many live tokens the owner still has, in all clusters. */
+  /** How many live tokens the owner still has in all clusters. */
   readonly liveTokens: number;
 }
 
-/** Reads what the database has of an OwnerBlock of this cluster. */
+/** Reads what the database has recorded for an OwnerBlock of this cluster. */
 export async function findBlock(db: Queryable, clusterId: string, name: string, owner: string): Promise<BlockState> {
   const [row] = await db.query<{
     now: Date;
@@ -38,7 +42,7 @@ export async function findBlock(db: Queryable, clusterId: string, name: string, 
            left join apitoken.blocked_owners b on b.cluster_id = $1 and b.name = $2`,
     values: [clusterId, name, owner],
   });
-  if (row === undefined) throw new Error("the database did not tell its time");
+  if (row === undefined) throw new Error("the database did not return its time");
   return {
     now: row.now,
     liveTokens: Number(row.live),
@@ -56,7 +60,7 @@ export async function findBlock(db: Queryable, clusterId: string, name: string, 
   };
 }
 
-/** The names of the OwnerBlocks that the database has of a cluster. */
+/** The names of the OwnerBlocks that the database has recorded for a cluster. */
 export async function findBlockNames(db: Queryable, clusterId: string): Promise<string[]> {
   const rows = await db.query<{ name: string }>({
     text: "select name from apitoken.blocked_owners where cluster_id = $1",
@@ -66,8 +70,8 @@ export async function findBlockNames(db: Queryable, clusterId: string): Promise<
 }
 
 /**
- * Records a block, and, once it is in effect, ends every live token of the owner in one statement. Returns how many it
- * has ended so far. Throws a FencedError.
+ * Records a block and, once it is in effect, revokes every live token of the owner in one statement. Returns how many the
+ * block has revoked so far. Throws a FencedError.
  */
 export async function blockOwner(db: Queryable, { clusterId, epoch }: Fence, block: OwnerBlockRow): Promise<number> {
   const [row] = await db.query<{ ended: string | null }>({
@@ -79,7 +83,7 @@ export async function blockOwner(db: Queryable, { clusterId, epoch }: Fence, blo
   return Number(row.ended);
 }
 
-/** Lifts a block: the owner may be issued tokens again, unless another block is on them. What has ended stays so. */
+/** Lifts a block: the owner may get tokens again unless another block applies. Revoked tokens stay revoked. */
 export async function liftBlock(db: Queryable, fence: Fence, name: string): Promise<void> {
   await runFenced(db, fence, {
     name: "lift-block",
@@ -89,7 +93,7 @@ export async function liftBlock(db: Queryable, fence: Fence, name: string): Prom
   });
 }
 
-/** Deletes all rows of a blocked owner, and puts a pseudonym in the place of the name in the audit trail. */
+/** Deletes all rows of a blocked owner and replaces the name by a pseudonym in the audit trail. */
 export async function eraseOwner(
   db: Queryable,
   { clusterId, epoch }: Fence,

@@ -1,6 +1,9 @@
+/*
+ * Owners with suspiciously many tokens, counted by the database because the caches do not know rows.
+ */
 import type { Queryable } from "./database.ts";
 
-/** How many owners of a cluster have more live tokens than each of the limits, in their order. */
+/** How many owners of a cluster have more live tokens than each of the limits, in the order of the limits. */
 export async function countOwnersOver(db: Queryable, clusterId: string, limits: readonly number[]): Promise<number[]> {
   const rows = await db.query<{ owners: string }>({
     name: "count-owners-over",

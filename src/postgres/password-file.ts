@@ -1,16 +1,19 @@
+/*
+ * Database passwords are rotated, too: with a file, the next connection uses the new password without a restart.
+ */
 import { readFile } from "node:fs/promises";
 import pg from "pg";
 
 /**
- * A kind of pg.Client that reads its password from a file whenever it connects: what a rotation puts there is used by the
- * next connection, without a restart. A line break at the file's end does not belong to the password.
+ * A kind of pg.Client that reads its password from a file each time it connects. A line break at the end of the file is not
+ * part of the password.
  */
 export function createClientWithPasswordFile(path: string): typeof pg.Client {
   return class extends pg.Client {
     constructor(config?: string | pg.ClientConfig) {
       super(config);
-      // The configuration has no place for it: beside a connection string an option "password" counts for nothing. Like
-      // pg's own it is not enumerable, so that it appears in no log.
+      // Not an option of the configuration, because pg ignores "password" next to a connection string. Not enumerable, like
+      // pg's own property, so that no log shows it.
       Object.defineProperty(this, "password", {
         configurable: true,
         enumerable: false,

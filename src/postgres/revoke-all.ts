@@ -1,13 +1,16 @@
+/*
+ * Revokes in batches, because a cluster may have more live tokens than one statement can revoke within its time limit.
+ */
 import type { Queryable } from "./database.ts";
 import { FencedError } from "./errors.ts";
 import type { Fence } from "./leader-epoch.ts";
 
-/** Of each live row an audit row is written and a change notified: in batches, each well within a statement's time. */
+/** Each revocation also writes an event and sends a notification; a batch of this size stays well within the time limit. */
 const BATCH = 1_000;
 
 /**
- * Ends every live token of a cluster, or of some of its namespaces (all, if empty). Returns how many. Throws a
- * FencedError; what was ended by then stays so.
+ * Revokes every live token of a cluster or, if any are given, of these namespaces. Returns how many it has revoked. Throws a
+ * FencedError; tokens revoked by then stay revoked.
  */
 export async function revokeAllTokens(
   db: Queryable,

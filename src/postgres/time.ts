@@ -1,4 +1,6 @@
-/* Postgres has times that JavaScript has not: rows that a person wrote with SQL may end at infinity, or never have begun. */
+/*
+ * A row that a person wrote with SQL may expire at infinity, a time that JavaScript's Date does not have.
+ */
 
 /** A timestamptz as pg returns it: infinity and -infinity are numbers. */
 export type PostgresTime = Date | number;

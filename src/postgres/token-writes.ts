@@ -1,3 +1,6 @@
+/*
+ * Every write of tokens. Each is one fenced statement: whatever interrupts it, it has taken effect completely or not at all.
+ */
 import type { EncryptedMetadata } from "../token/metadata-cipher.ts";
 import type { Grace, OwnerLimit } from "../token/model.ts";
 import type { Queryable, Statement } from "./database.ts";
@@ -5,7 +8,7 @@ import { FencedError, IssueRefusedError } from "./errors.ts";
 import type { Fence } from "./leader-epoch.ts";
 import type { ResourceIdentity, TokenRecord } from "./tokens.ts";
 
-/** What a token may do, and until when: changed in place. */
+/** What a token may do and until when; can be changed in place. */
 export interface TokenGrant {
   readonly owner: string;
   readonly description: string;
@@ -16,7 +19,7 @@ export interface TokenGrant {
   readonly encryptedMetadata: EncryptedMetadata | undefined;
 }
 
-/** A credential to be written; `hash` was made under the pepper `keyId`. */
+/** A credential to write; `hash` was made with the pepper `keyId`. */
 export interface NewCredential extends TokenGrant {
   readonly id: string;
   readonly hash: Buffer;
@@ -25,7 +28,7 @@ export interface NewCredential extends TokenGrant {
   readonly issuedAt: Date;
 }
 
-/** A row to be inserted. */
+/** A row to insert. */
 export interface NewTokenRow extends NewCredential, ResourceIdentity {
   readonly resourceUid: string;
   readonly resourceCreatedAt: Date;
@@ -34,8 +37,8 @@ export interface NewTokenRow extends NewCredential, ResourceIdentity {
 }
 
 /**
- * Inserts a row, and with `RevokeOldest` ends the owner's ApiTokens that are over the limit by it, in one transaction.
- * Throws a FencedError, an IssueRefusedError, or Postgres' unique_violation when the revision is there already.
+ * Inserts a row and, with `RevokeOldest`, revokes the tokens of the owner's oldest ApiTokens beyond the limit, in one
+ * transaction. Throws a FencedError, an IssueRefusedError, or Postgres' unique_violation if the revision already exists.
  */
 export async function issueToken(
   db: Queryable,
@@ -76,7 +79,7 @@ export async function issueToken(
   if (outcome !== "issued") throw new IssueRefusedError(outcome ?? "no answer");
 }
 
-/** Puts a new credential in the place of a live one that nobody holds: same revision, so at most one of both exists. */
+/** Replaces a live credential that nobody holds. The revision stays the same, so only one of the two can exist. */
 export async function replaceToken(db: Queryable, fence: Fence, lostId: string, token: NewCredential): Promise<void> {
   await runFenced(db, fence, {
     name: "replace-token",
@@ -91,7 +94,7 @@ export async function replaceToken(db: Queryable, fence: Fence, lostId: string, 
   });
 }
 
-/** Changes what a token may do, and until when, in place. */
+/** Changes in place what a token may do and until when. */
 export async function updateToken(db: Queryable, fence: Fence, id: string, grant: TokenGrant): Promise<void> {
   await runFenced(db, fence, {
     name: "update-token",
@@ -104,7 +107,7 @@ export async function updateToken(db: Queryable, fence: Fence, id: string, grant
   });
 }
 
-/** Ends the tokens at `at`, or now; those that end before keep their time and reason. */
+/** Revokes tokens at `at`, or now. Tokens with an earlier revocation keep its time and reason. */
 export async function revokeTokens(
   db: Queryable,
   fence: Fence,
@@ -137,7 +140,7 @@ function grantValues(grant: TokenGrant): unknown[] {
   ];
 }
 
-/** A bytea in Postgres' hex format, for JSON. */
+/** A bytea in Postgres' hex format, because JSON has no bytes. */
 function formatBytes(bytes: Buffer): string {
   return `\\x${bytes.toString("hex")}`;
 }
@@ -147,8 +150,9 @@ function graceSeconds(grace: Grace | undefined): number | undefined {
 }
 
 /**
- * Runs one data-modifying statement in one transaction with the fence: a newer leader either waits for it, or has
- * raised the epoch, and then nothing is written. `$1` is the cluster, `$2` the epoch, the statement's own values follow.
+ * Runs one data-modifying statement together with the fence: either a newer leader waits until it has ended, or the newer
+ * leader's epoch has begun and nothing is written. `$1` is the cluster, `$2` the epoch; the statement's own values follow.
+ * Throws a FencedError.
  */
 export async function runFenced(db: Queryable, { clusterId, epoch }: Fence, statement: Statement): Promise<void> {
   const [row] = await db.query<{ is_leader: boolean }>({

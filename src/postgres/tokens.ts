@@ -1,33 +1,36 @@
+/*
+ * Reads rows of tokens, always together with the database's time: what a row is worth depends on it, and clocks of pods differ.
+ */
 import type { EncryptedMetadata } from "../token/metadata-cipher.ts";
 import type { Grace, ObservedBlock, OwnerLimit, Rivals, TokenRow } from "../token/model.ts";
 import type { Queryable } from "./database.ts";
 import { type PostgresTime, toDate } from "./time.ts";
 
-/** A row of apitoken.tokens with what is needed to recognise its token; its metadata as it is stored. */
+/** A row of apitoken.tokens with what it takes to recognise its token, and with its metadata still encrypted. */
 export interface TokenRecord extends Omit<TokenRow, "metadata" | "isMetadataStale"> {
   readonly hash: Buffer;
   readonly hashAlgorithm: "hmac-sha256" | "bcrypt";
-  /** The id of the pepper that the hash was made under. */
+  /** The id of the pepper that the hash was made with. */
   readonly keyId: string;
   readonly encryptedMetadata: EncryptedMetadata | undefined;
 }
 
-/** Which ApiToken a row belongs to. */
+/** The ApiToken that a row belongs to. */
 export interface ResourceIdentity {
   readonly namespace: string;
   readonly name: string;
 }
 
-/** An ApiToken that others of the same owner are counted beside. */
+/** An ApiToken whose owner's other ApiTokens are counted. */
 export interface OwnerClaim {
   readonly resourceUid: string;
   readonly createdAt: Date;
   readonly owner: string;
-  /** Undefined where nothing is to be counted. */
+  /** Undefined if nothing has to be counted. */
   readonly limit: OwnerLimit | undefined;
 }
 
-/** What the database knows of one ApiToken. */
+/** What the database knows about one ApiToken. */
 export interface ResourceTokens {
   /** The database's time. */
   readonly now: Date;
@@ -68,8 +71,8 @@ const IS_RIVAL = `owner = $4 and resource_uid <> $5 and apitoken.is_current(riva
   and ($8 = 'Database' or cluster_id = $1)`;
 
 /**
- * What matters to an ApiToken's next pass: of the rows of its name, oldest revision first, those that are live and the
- * newest of each resource that had the name; the block on its owner; and the owner's other ApiTokens with a current token.
+ * What the next pass of an ApiToken needs: among the rows with its name the live ones and the newest row of each resource that
+ * had the name, oldest revision first; the block on its owner; and how many other ApiTokens of the owner have a current token.
  */
 export async function findResourceTokens(
   db: Queryable,
@@ -105,7 +108,7 @@ export async function findResourceTokens(
     values: [clusterId, namespace, name, owner, resourceUid, createdAt, limit?.max ?? 0, limit?.scope],
   });
   const first = rows[0];
-  if (first === undefined) throw new Error("the database did not tell its time");
+  if (first === undefined) throw new Error("the database did not return its time");
   return {
     now: first.now,
     tokens: rows.filter((row) => row.id !== null).map(toRecord),
@@ -132,7 +135,7 @@ export async function findToken(
   return row && { token: toRecord(row), now: row.now };
 }
 
-/** The ApiTokens of a cluster that have a live row. */
+/** The ApiTokens of a cluster that have a live token. */
 export async function findLiveResources(db: Queryable, clusterId: string): Promise<ResourceIdentity[]> {
   return db.query<ResourceIdentity & Record<string, unknown>>({
     text: `select distinct namespace, name from apitoken.tokens t
@@ -141,7 +144,7 @@ export async function findLiveResources(db: Queryable, clusterId: string): Promi
   });
 }
 
-/** Whether there is any row of a cluster. */
+/** Whether a cluster has any row at all. */
 export async function hasTokens(db: Queryable, clusterId: string): Promise<boolean> {
   const [row] = await db.query<{ exists: boolean }>({
     text: "select exists (select from apitoken.tokens where cluster_id = $1)",

@@ -1,3 +1,7 @@
+/*
+ * One batch of deletions. It must be short enough to disturb nobody, and complete in itself: a run that is killed after any
+ * batch has deleted nothing that is not recorded.
+ */
 import type { Queryable } from "../database.ts";
 import type { ReferenceFacts } from "./catalog.ts";
 import type { ByReason, Cutoffs } from "./counts.ts";
@@ -14,33 +18,33 @@ import {
 } from "./target.ts";
 
 /**
- * What a batch does about a row that another session has locked: wait for it, until lock_timeout ends the batch, or
- * leave the row for the next run.
+ * What a batch does with a row that another session has locked: wait until lock_timeout ends the batch, or leave the row
+ * for the next run.
  */
 export type OnLockedRow = "wait" | "skip";
 
-/** A table that has rows of its own: the target itself, or one of its partitions. */
+/** A table that stores rows: the target itself, or one of its partitions. */
 export interface Leaf {
   readonly oid: string;
-  /** As it stands in SQL. */
+  /** The quoted name, for SQL. */
   readonly sql: string;
 }
 
-/** Which blocks of a leaf a batch deletes from. */
+/** The blocks of a leaf that a batch deletes from. */
 export interface BlockRange {
   readonly fromBlock: number;
   /** The first block after the range. */
   readonly toBlock: number;
 }
 
-/** Which dead rows a batch deletes: as an index on this time leads to them, the earliest first. */
+/** The dead rows that a batch deletes: those that an index on this time finds, the earliest first. */
 export interface TimeRange {
   readonly time: TimeColumn;
-  /** Where the batch before ended; undefined: from the first. */
+  /** Where the previous batch ended; undefined: from the first row. */
   readonly from: string | undefined;
 }
 
-/** What went, and how many rows of other tables went with it by ON DELETE CASCADE, in one step. */
+/** How many rows were deleted, and how many rows of other tables with them by ON DELETE CASCADE, counted one level deep. */
 export interface Deleted extends ByReason {
   readonly cascaded: number;
 }
@@ -55,7 +59,7 @@ export function addDeleted(left: Deleted, right: Deleted): Deleted {
   };
 }
 
-/** How many blocks the leaf has now. Rows that come later are live and need no visit. */
+/** How many blocks the leaf has now. Rows that are inserted later are live and need not be visited. */
 export async function countBlocks(db: Queryable, leaf: Leaf): Promise<number> {
   const [row] = await db.query<{ blocks: string }>({
     text: "select pg_relation_size($1::oid::regclass) / current_setting('block_size')::bigint as blocks",
@@ -64,7 +68,7 @@ export async function countBlocks(db: Queryable, leaf: Leaf): Promise<number> {
   return Number(row?.blocks ?? 0);
 }
 
-/** The tables that have rows: the target's leaf partitions in the order of their names, or itself. */
+/** The tables that store the rows: the target's leaf partitions, ordered by name, or the target itself. */
 export async function findLeaves(db: Queryable, target: CleanupTarget): Promise<Leaf[]> {
   if (!target.isPartitioned) return [{ oid: target.oid, sql: quoteTable(target) }];
   return db.query<{ oid: string; sql: string }>({
@@ -77,23 +81,23 @@ export async function findLeaves(db: Queryable, target: CleanupTarget): Promise<
 }
 
 export interface BatchOptions {
-  /** By time: so many rows as `maxRows` says, which must be there. */
+  /** With a TimeRange, `maxRows` must be set. */
   readonly range: BlockRange | TimeRange;
-  /** The row of cleanup_runs that counts what goes. */
+  /** The row of cleanup_runs that counts the deleted rows. */
   readonly runId: string;
   readonly cutoffs: Cutoffs;
   readonly onLockedRow: OnLockedRow;
-  /** The batch deletes no more than this; it then skips locked rows, whatever `onLockedRow` says. */
+  /** The largest number of rows to delete. If it is set, locked rows are skipped even if `onLockedRow` says to wait. */
   readonly maxRows: number | undefined;
 }
 
 /**
- * Deletes the dead rows of a range of blocks that are past their retention, in one statement and so one transaction,
- * with their record in the audit trail and their number in cleanup_runs. A row that was changed meanwhile is judged
- * anew under its lock (Postgres manual, 13.2.1), so an extended row survives.
+ * Deletes the dead rows of a range that are past their retention. Deletion, audit trail and the count in cleanup_runs are
+ * one statement, and so one transaction. A row that was changed meanwhile is checked again under its lock (Postgres manual,
+ * 13.2.1), so a row that was extended survives.
  *
- * Planned anew each time, because the values decide: a plan for any range of blocks may well not be one for this range.
- * `last` is the latest time that went of a range by time.
+ * The statement has no name, so that it is planned each time: a plan for any range of blocks may be bad for this range.
+ * `last` is the latest time of the deleted rows of a TimeRange.
  */
 export async function deleteBatch(
   db: Queryable,
@@ -114,10 +118,10 @@ export async function deleteBatch(
   };
 }
 
-/** Read in the order of the disk (a TID range scan): needs no index, and never meets the entries of earlier batches. */
+/** A TID range scan reads in the order of the disk: it needs no index and never meets the rows of earlier batches. */
 const IN_RANGE = "ctid >= $2::tid and ctid < $3::tid";
 
-/** `gone` is read once: what each later part wants of it, `counted` has. */
+/** `gone` is read only once: `counted` has everything that the later parts need. */
 function formatBatch(
   target: CleanupTarget,
   leaf: Leaf,
@@ -160,7 +164,7 @@ function formatBatch(
   from counted`;
 }
 
-/** Without what the other time says of a row: so one index serves, and in its order. */
+/** Uses one of the times only, so that its index can be read in order. */
 function formatTimeRange(target: CleanupTarget, { time, from }: TimeRange, cutoffs: Cutoffs): string {
   const isExpiry = time.column === target.expiresAt.column;
   const before = asTimestamp(isExpiry ? cutoffs.expiredBefore : cutoffs.revokedBefore);
@@ -178,7 +182,7 @@ function formatTrail(target: CleanupTarget): string {
     where rows > 0)`;
 }
 
-/** Of the snapshot from before the deletion, which is what the whole statement sees. */
+/** Counts in the snapshot from before the deletion, which is what the whole statement sees. */
 function countCascaded(reference: ReferenceFacts): string {
   const matches = reference.columns.map(
     (column, place) =>

@@ -1,9 +1,13 @@
+/*
+ * Targets are other people's tables, about which nothing is known in advance. Everything that decides whether and how they can
+ * be cleaned is read in one query, so that all of it is from the same moment.
+ */
 import type { Queryable } from "../database.ts";
 import type { TableName } from "./identifiers.ts";
 
 export interface ColumnFacts {
   readonly name: string;
-  /** As format_type has it: "timestamp with time zone", "bigint", "app.status" … */
+  /** As format_type returns it: "timestamp with time zone", "bigint", "app.status" … */
   readonly type: string;
   readonly isNullable: boolean;
 }
@@ -16,7 +20,7 @@ export interface IndexFacts {
   readonly isUnique: boolean;
 }
 
-/** A foreign key of another table (or of the same) that refers to this one. */
+/** A foreign key of another table, or of this one, that refers to this table. */
 export interface ReferenceFacts {
   readonly constraint: string;
   readonly schema: string;
@@ -27,7 +31,7 @@ export interface ReferenceFacts {
   readonly mayRead: boolean;
 }
 
-/** What the catalog says of a relation, seen with the rights of the session's role. */
+/** What the catalog knows about a relation; rights are those of the session's role. */
 export interface TableFacts extends TableName {
   readonly oid: string;
   readonly kind: "table" | "partitioned" | "view" | "materialized view" | "foreign table" | "other";
@@ -38,16 +42,16 @@ export interface TableFacts extends TableName {
   readonly mayDelete: boolean;
   readonly mayUpdate: boolean;
   readonly columns: readonly ColumnFacts[];
-  /** Columns of the primary key, else of a unique index without nulls; empty when there is none. */
+  /** The columns of the primary key, otherwise of a unique index without nulls; empty if there is neither. */
   readonly key: readonly string[];
   readonly indexes: readonly IndexFacts[];
   readonly references: readonly ReferenceFacts[];
-  /** Row triggers of users that fire on DELETE. */
+  /** User-defined row triggers that fire on DELETE. */
   readonly triggers: readonly string[];
-  /** The planner's estimate, of all partitions together; -1 where it has none. */
+  /** The planner's estimate for all partitions together; -1 if it has none. */
   readonly estimatedRows: number;
   readonly partitionedBy: { readonly strategy: string; readonly columns: readonly (string | null)[] } | null;
-  /** Leaf partitions that this role lacks SELECT, DELETE or UPDATE on; as they stand in SQL. */
+  /** The leaf partitions on which this role lacks SELECT, DELETE or UPDATE; quoted names, for SQL. */
   readonly closedPartitions: readonly string[];
 }
 
@@ -93,12 +97,12 @@ const PARTITIONED_BY = `(select json_build_object(
     'columns', ${columnNames("c.oid", "p.partattrs::smallint[]")})
   from pg_partitioned_table p where p.partrelid = c.oid)`;
 
-/** What may be read of a leaf's rights and size; a table that is not partitioned is its own leaf. */
+/** SQL: the leaf partitions of a partitioned table; none for a plain table. */
 const LEAVES = `(select l.oid, l.relkind, format('%I.%I', ln.nspname, l.relname) as name, greatest(l.reltuples, -1) as reltuples
   from pg_partition_tree(c.oid) tree join pg_class l on l.oid = tree.relid join pg_namespace ln on ln.oid = l.relnamespace
   where tree.isleaf and tree.relid <> c.oid)`;
 
-/** Everything that the catalog says of a table; undefined where there is no such relation. */
+/** Everything that the catalog knows about a table; undefined if there is no such relation. */
 export async function readTableFacts(db: Queryable, name: TableName): Promise<TableFacts | undefined> {
   const [row] = await db.query<{ facts: TableFacts }>({
     text: `select json_build_object(
@@ -122,7 +126,7 @@ export async function readTableFacts(db: Queryable, name: TableName): Promise<Ta
   return row?.facts;
 }
 
-/** Whether Postgres knows this time zone by its name. */
+/** Whether Postgres knows a time zone with this name. */
 export async function isTimeZone(db: Queryable, name: string): Promise<boolean> {
   const [row] = await db.query<{ is_known: boolean }>({
     text: "select exists (select from pg_timezone_names where name = $1) as is_known",

@@ -1,8 +1,12 @@
+/*
+ * How many rows a table has and how many of them are dead. The safety limits and the report of a run compare these numbers from
+ * before and after it, so they must be cheap even for tables of many gigabytes.
+ */
 import type { Queryable } from "../database.ts";
 import { quoteLiteral, quoteTable } from "./identifiers.ts";
 import { asMoment, asTimestamp, type CleanupTarget, findObstacles, hasPassed, isDue, isRevoked } from "./target.ts";
 
-/** Before these times a row's death must lie, to the microsecond of the database's clock. */
+/** A row is due if it died before these times. Text, because a Date would lose the microseconds. */
 export interface Cutoffs {
   readonly now: string;
   readonly expiredBefore: string;
@@ -14,44 +18,44 @@ export interface ByReason {
   readonly revoked: number;
 }
 
-/** Rows by what is the matter with them; a row that is both expired and revoked counts as expired. */
+/** The rows of a table by state; a row that is both expired and revoked counts as expired. */
 export interface RowCounts {
   readonly total: number;
   readonly live: number;
   readonly expired: number;
   readonly revoked: number;
-  /** Dead, and past their retention: what a run deletes. Always exact. */
+  /** Dead and past their retention: a run deletes these. Always exact. */
   readonly due: ByReason;
-  /** Past their retention as well, but other rows refer to them: they stay. */
+  /** Past their retention, but kept because other rows refer to them. */
   readonly held: number;
   /** The time of death of the row that has been dead the longest. */
   readonly oldestDeadAt: Date | undefined;
-  /** Whether `total` and `live` are the planner's estimate: a large table is not read through to count them. */
+  /** Whether `total` and `live` are the planner's estimate, because the table is too large to count them. */
   readonly isEstimate: boolean;
   readonly tableBytes: number;
   readonly indexBytes: number;
-  /** Deleted row versions that no vacuum has cleared away yet. */
+  /** Deleted row versions that no vacuum has removed yet. */
   readonly deadTuples: number;
   readonly vacuumedAt: Date | undefined;
 }
 
-/** What a run expects to find in one of the tables that have the rows. */
+/** What a run expects in one of the tables that store the rows. */
 export interface LeafCounts {
-  /** All its rows: the planner's estimate where the target's total is one. */
+  /** All rows; the planner's estimate if the target's total is one. */
   readonly total: number;
-  /** Those that a run deletes. Always exact. */
+  /** The rows that a run deletes. Always exact. */
   readonly due: number;
 }
 
-/** Rows, whatever they died of. */
+/** The number of rows, whatever the reason. */
 export function countRows({ expired, revoked }: ByReason): number {
   return expired + revoked;
 }
 
-/** A table larger than this (1 GiB in blocks of 8 KiB) is not read through just to be counted. */
+/** A table larger than this (1 GiB) is not read completely just to count it. */
 const LARGEST_COUNTED_BYTES = 2 ** 30;
 
-/** The cutoffs of a run that begins now, by the database's clock: the pod's may be wrong. */
+/** The cutoffs of a run that starts now, by the database's clock, because the pod's may be wrong. */
 export async function chooseCutoffs(
   db: Queryable,
   { expiredMs, revokedMs }: CleanupTarget["retention"],
@@ -61,7 +65,7 @@ export async function chooseCutoffs(
                   (now() - make_interval(secs => $2))::text as revoked_before`,
     values: [expiredMs / 1_000, revokedMs / 1_000],
   });
-  if (row === undefined) throw new Error("the database did not tell its time");
+  if (row === undefined) throw new Error("the database did not return its time");
   return { now: row.now, expiredBefore: row.expired_before, revokedBefore: row.revoked_before };
 }
 
@@ -70,7 +74,7 @@ interface Health {
   index_bytes: string;
   dead_tuples: string;
   vacuumed_at: Date | null;
-  /** The planner's, by the oid of each leaf. */
+  /** The planner's estimates, by the oid of each leaf. */
   estimated_rows: Record<string, number> | null;
 }
 
@@ -85,14 +89,14 @@ interface LeafRow {
   oldest_dead_at: Date | null;
 }
 
-/** Counts a table's rows, partitions included: see `countLeaves`. */
+/** Counts a table's rows, including those of its partitions: see `countLeaves`. */
 export async function countTarget(db: Queryable, target: CleanupTarget, cutoffs: Cutoffs): Promise<RowCounts> {
   return (await countLeaves(db, target, cutoffs)).counts;
 }
 
 /**
- * Counts a table's rows in one statement and so in one snapshot; besides the sums, leaf by leaf, by oid. Of leaves
- * without rows nothing may be said.
+ * Counts a table's rows in one statement and so in one snapshot: the sums, and the numbers of each leaf by its oid. Leaves
+ * without rows may be missing.
  */
 export async function countLeaves(
   db: Queryable,
@@ -136,7 +140,7 @@ export async function countLeaves(
   };
 }
 
-/** One pass over the table; of a large one over its dead rows alone, which indexes lead to. */
+/** Reads the table once. With `isDeadOnly`, for large tables, it reads only the dead rows, which indexes find. */
 function formatCount(target: CleanupTarget, cutoffs: Cutoffs, isDeadOnly: boolean): string {
   const now = asTimestamp(cutoffs.now);
   const expired = `coalesce(${hasPassed(target.expiresAt, now)}, false)`;
@@ -159,7 +163,7 @@ function formatCount(target: CleanupTarget, cutoffs: Cutoffs, isDeadOnly: boolea
           ${target.isPartitioned ? "group by tableoid" : ""}`;
 }
 
-/** SQL: a relation and all its partitions; pg_partition_tree alone returns nothing for a table without any. */
+/** SQL: a relation and all its partitions; pg_partition_tree alone returns nothing for a plain table. */
 function withPartitions(oid: string): string {
   return `(select ${oid} as relid union select relid::oid from pg_partition_tree(${oid}::regclass))`;
 }

@@ -1,18 +1,21 @@
+/*
+ * A table like those of real teams, so that anybody can try the cleanup without risking a table that matters.
+ */
 import type { Queryable } from "../database.ts";
 import { quoteIdentifier, quoteTable, type TableName } from "./identifiers.ts";
 
 export interface DemoTable extends TableName {
   readonly rows: number;
-  /** From 0 to 1: expired or revoked 30 days ago, half and half. */
+  /** From 0 to 1; half of the dead rows expired 30 days ago, half were revoked then. */
   readonly deadShare: number;
-  /** By months of expires_at, instead of one plain table. */
+  /** Partitioned by month of expires_at instead of one plain table. */
   readonly isPartitioned: boolean;
 }
 
 const COLUMNS = `id uuid not null, user_id text not null, expires_at timestamptz not null, revoked_at timestamptz,
   created_at timestamptz not null default now()`;
 
-/** Makes and fills a table such as a team might have, its dead rows scattered. Fails where there is one of that name. */
+/** Creates and fills a table, with its dead rows scattered. Throws if a table with this name exists. */
 export async function createDemoTable(session: Queryable, demo: DemoTable): Promise<void> {
   const table = quoteTable(demo);
   await session.query({ text: `create schema if not exists ${quoteIdentifier(demo.schema)}` });

@@ -1,10 +1,14 @@
+/*
+ * The cleanup has no process between its runs that could be scraped, so the controller exports its figures from what the runs
+ * have recorded.
+ */
 import type { Queryable } from "../database.ts";
 
-/** What the cleanup has noted of a table, for metrics. */
+/** What the cleanup has recorded about a table, for metrics. */
 export interface TargetFigures {
   readonly table: string;
   readonly outcome: string;
-  /** Of all runs on record, by reason. */
+  /** In all recorded runs, by reason. */
   readonly deleted: {
     readonly expired: number;
     readonly revoked: number;
@@ -15,7 +19,7 @@ export interface TargetFigures {
   readonly backlog: number;
   readonly held: number;
   readonly oldestDeadAt: Date | undefined;
-  /** For how long the last run kept a dead row, in milliseconds, by what it had died of. */
+  /** How long the last run kept dead rows, in milliseconds, by the reason of their end. */
   readonly retention: { readonly expired: number; readonly revoked: number };
   readonly tableBytes: number;
   readonly indexBytes: number;
@@ -32,7 +36,7 @@ export interface CleanupFigures {
 
 const OWN_TABLE = "apitoken.tokens";
 
-/** What cleanup_runs says of the last runs, and how many tokens wait for the next one at this moment. */
+/** What cleanup_runs has recorded about the last runs, and how many tokens the next one would delete now. */
 export async function readCleanupFigures(db: Queryable): Promise<CleanupFigures> {
   const [run] = await db.query<{
     finished_at: Date | null;
@@ -75,7 +79,7 @@ interface TargetRow {
   cascade: string;
 }
 
-/** For each table the newest run that looked at it, and the sums of all. */
+/** For each table its newest run, and the sums over all runs. */
 const TARGETS = `
   with looked as (
     select r.id, t->>'table' as table_name, t as target
@@ -119,7 +123,7 @@ function toFigures({ table, outcome, counts, retention, ...sums }: TargetRow): T
 
 const DEFAULT_RETENTION_MS = 7 * 86_400_000;
 
-/** The tokens' backlog is asked of the table itself, by its indexes, with the retention of the last run. */
+/** The backlog of tokens is read from the table itself, through its indexes, with the retention of the last run. */
 async function readOwnBacklog(db: Queryable, noted: TargetRow | undefined): Promise<TargetFigures> {
   const { expiredMs = DEFAULT_RETENTION_MS, revokedMs = DEFAULT_RETENTION_MS } = noted?.retention ?? {};
   const [now] = await db.query<{ backlog: string; oldest: Date | null }>({

@@ -1,12 +1,16 @@
+/*
+ * Names of tables and columns come from a configuration file and become SQL that deletes rows, so every one is parsed and quoted
+ * here.
+ */
 import { Fault } from "../../runtime/fault.ts";
 
-/** A table's name as the catalog has it: unquoted. */
+/** A table's name as in the catalog: unquoted. */
 export interface TableName {
   readonly schema: string;
   readonly table: string;
 }
 
-/** A name that cannot be one of Postgres'. The message says how it must be written. */
+/** A text that cannot be a name in Postgres. The remedy says how to write it. */
 export class IdentifierError extends Fault {
   override readonly name = "IdentifierError";
 
@@ -19,12 +23,12 @@ const PART = /(?:"((?:[^"\0]|"")+)"|([A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*))
 const ONE_PART = new RegExp(`^${PART.source}$`);
 const TWO_PARTS = new RegExp(`^${PART.source}\\.${PART.source}$`);
 
-/** NAMEDATALEN - 1: Postgres would cut off the rest, and another table may have the shorter name. */
+/** NAMEDATALEN - 1. Postgres would cut off the rest, and the shorter name may be another table's. */
 const LONGEST_BYTES = 63;
 
 /**
- * Reads `schema.table` as SQL would: what is not quoted is folded to lower case, "a""b" is a"b. The schema must be there:
- * nobody's search_path decides what is deleted from. Throws an IdentifierError.
+ * Reads `schema.table` as SQL would: unquoted parts are folded to lower case, "a""b" is a"b. The schema is required, so that no
+ * search_path decides which table is deleted from. Throws an IdentifierError.
  * https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS
  */
 export function parseTableName(text: string): TableName {
@@ -58,30 +62,30 @@ function unquote(quoted: string | undefined, bare: string | undefined): string {
   if (Buffer.byteLength(name) > LONGEST_BYTES) {
     throw new IdentifierError(
       `${JSON.stringify(name)} is too long`,
-      `Postgres' names have ${LONGEST_BYTES} bytes at most`,
+      `names in Postgres have at most ${LONGEST_BYTES} bytes`,
     );
   }
   return name;
 }
 
-/** A name as it stands in SQL, always in quotes. */
+/** A name for SQL, always quoted. */
 export function quoteIdentifier(name: string): string {
   if (name === "" || name.includes("\0")) throw new IdentifierError(`${JSON.stringify(name)} cannot be a name`);
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-/** Schema and table as they stand in SQL. */
+/** Schema and table for SQL, both quoted. */
 export function quoteTable({ schema, table }: TableName): string {
   return `${quoteIdentifier(schema)}.${quoteIdentifier(table)}`;
 }
 
-/** A text as it stands in SQL; right under standard_conforming_strings, which `prepareSession` sets. */
+/** A text as an SQL literal. Correct only with standard_conforming_strings, which `prepareSession` sets. */
 export function quoteLiteral(text: string): string {
-  if (text.includes("\0")) throw new IdentifierError("a text with a zero byte cannot be compared with");
+  if (text.includes("\0")) throw new IdentifierError("a text with a zero byte cannot be compared in SQL");
   return `'${text.replaceAll("'", "''")}'`;
 }
 
-/** For a person: quoted only where SQL would need it. */
+/** A table's name for people: quoted only where SQL requires it. */
 export function formatTableName({ schema, table }: TableName): string {
   const format = (name: string) => (/^[a-z_][a-z0-9_$]*$/.test(name) ? name : quoteIdentifier(name));
   return `${format(schema)}.${format(table)}`;

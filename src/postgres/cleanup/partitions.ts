@@ -1,25 +1,29 @@
+/*
+ * Dropping a partition whose rows are all due costs almost nothing compared with deleting the rows. It takes several
+ * transactions, between which a run may be killed, so every step is recorded.
+ */
 import type { Queryable } from "../database.ts";
 import { sqlState } from "../errors.ts";
 import type { Leaf } from "./batches.ts";
 import { asTimestamp, type CleanupTarget, eventOf, keyAsText, momentAs } from "./target.ts";
 
-/** A partition, at whatever level, that is cut by the target's expiry column alone and whose every row is due. */
+/** A partition, at any level, that is divided by the target's expiry column alone and whose rows are all due. */
 export interface DeadPartition extends Leaf {
   readonly name: string;
-  /** What it is a partition of, as it stands in SQL. */
+  /** Its parent; a quoted name, for SQL. */
   readonly parentSql: string;
-  /** With a default partition beside it Postgres cannot detach it concurrently. */
+  /** Next to a default partition, Postgres cannot detach a partition concurrently. */
   readonly hasDefaultSibling: boolean;
-  /** Somebody has begun to detach it: an earlier run if it is noted, else a person. */
+  /** Somebody has begun to detach it: an earlier run if `isNoted`, a person otherwise. */
   readonly isDetachPending: boolean;
   readonly isNoted: boolean;
-  /** Views, functions or foreign keys that refer to it and not to the whole table: they would keep it from being dropped. */
+  /** Views, functions or foreign keys refer to it and not to the whole table, so it cannot be dropped. */
   readonly hasDependents: boolean;
-  /** A user's trigger wants to see each row that goes. */
+  /** A user-defined trigger has to run for each deleted row. */
   readonly hasDeleteTriggers: boolean;
-  /** Whether the session's role owns both, as detaching and dropping need it. */
+  /** Whether the session's role owns partition and parent, which detaching and dropping require. */
   readonly isOwned: boolean;
-  /** The oids of the tables in it that have the rows; its own where it is not cut further. */
+  /** The oids of the tables that store its rows; only its own if it is not partitioned further. */
   readonly leaves: readonly string[];
 }
 
@@ -39,8 +43,8 @@ interface PartitionRow {
 }
 
 /**
- * All partitions below the target, those that are being detached as well (which pg_partition_tree leaves out). The
- * upper bound is that of FOR VALUES FROM (…) TO (…) with one column; text of the catalog.
+ * All partitions below the target, including those that are being detached, which pg_partition_tree omits. The upper bound is
+ * that of FOR VALUES FROM (…) TO (…) with one column, as text.
  */
 const FIND = `
   with recursive tree as (
@@ -72,7 +76,7 @@ const FIND = `
     and pg_get_expr(c.relpartbound, c.oid) ~ ' TO \\((''[^'']*''|[0-9]+)\\)$'
   order by tree.level, 2`;
 
-/** The partitions whose upper bound is not after the cutoff: the topmost of each branch. */
+/** The partitions whose upper bound is not after the cutoff; of each branch the topmost. */
 export async function findDeadPartitions(
   db: Queryable,
   target: CleanupTarget,
@@ -106,7 +110,7 @@ export async function findDeadPartitions(
     }));
 }
 
-/** Notes what is about to be detached, so that the next run can drop it should this one be killed in between. */
+/** Records that a partition is about to be detached, so that the next run can drop it if this one is killed in between. */
 export async function notePartition(db: Queryable, target: CleanupTarget, partition: DeadPartition): Promise<void> {
   await db.query({
     text: `insert into apitoken.detached_partitions (relation, partition_name, target) values ($1, $2, $3)
@@ -115,20 +119,20 @@ export async function notePartition(db: Queryable, target: CleanupTarget, partit
   });
 }
 
-/** Detaches it; others may go on reading and writing meanwhile. A detach that was interrupted is finished. */
+/** Detaches a partition while others keep reading and writing. Finishes a detach that was interrupted. */
 export async function detachPartition(db: Queryable, partition: DeadPartition): Promise<void> {
   const way = partition.isDetachPending ? "finalize" : "concurrently";
   await db.query({ text: `alter table ${partition.parentSql} detach partition ${partition.sql} ${way}` });
 }
 
-/** Whether a detach failed because another one is under way, or half done: Postgres allows one at a time. */
+/** Whether a detach failed because another one is in progress or unfinished: Postgres allows one at a time. */
 export function isDetachBlocked(error: unknown): boolean {
   return sqlState(error) === "55000";
 }
 
 /**
- * The partitions of a target that an earlier run has noted and that are no longer attached to anything. Notes of others
- * are forgotten, unless their detach is half done: should their owner detach one some day, it is not ours to drop.
+ * The partitions of a target that an earlier run has detached and not dropped. Records of partitions that are still attached
+ * are deleted, unless their detach is unfinished: if their owner detaches one some day, the cleanup must not drop it.
  */
 export async function findDetachedPartitions(
   db: Queryable,
@@ -151,16 +155,16 @@ export async function findDetachedPartitions(
   });
 }
 
-/** How many rows a partition had, and when they were counted, as the database told the time. */
+/** How many rows a partition had, and when they were counted, by the database's clock. */
 export interface PartitionCount {
   readonly rows: number;
   readonly at: string;
 }
 
 /**
- * Drops a detached partition with its record in the trail, in one transaction; returns how many rows went. For audit
- * "rows" their keys are read. Else nothing is read where `counted` is known, and the trail says from when the number is;
- * where it is not, the rows are counted now that nobody can change them.
+ * Drops a detached partition and records it in the audit trail, in one transaction; returns how many rows it had. With audit
+ * "rows" their keys are read. Otherwise nothing is read if `counted` is known, and the trail says when the rows were counted;
+ * if it is not known, they are counted now, when nobody can change them.
  */
 export async function dropPartition(
   session: Queryable,
@@ -184,12 +188,12 @@ export async function dropPartition(
     await session.query({ text: "commit" });
     return rows;
   } catch (error) {
-    await session.query({ text: "rollback" }).catch(() => {}); // the first error says more
+    await session.query({ text: "rollback" }).catch(() => {}); // the first error is the cause
     throw error;
   }
 }
 
-/** So many blocks' keys make one event: an array in Postgres ends at 1 GiB. */
+/** The keys of this many blocks are one event: an array in Postgres is limited to 1 GiB. */
 const BLOCKS_PER_EVENT = 8_192;
 
 async function recordKeys(

@@ -1,22 +1,26 @@
+/*
+ * How much the cleanup disturbs others at the moment: between batches it pauses when replicas lag, WAL piles up or somebody waits
+ * for its locks.
+ */
 import type { Queryable } from "../database.ts";
 
-/** How hard the server has it just now. */
+/** The load on the server at this moment. */
 export interface Pressure {
-  /** Of the slowest replica, as the server last measured it; undefined where there is none, or none that is seen. */
+  /** The lag of the slowest replica, as last measured by the server; undefined if there is no replica or none is visible. */
   readonly replicaLagMs: number | undefined;
   /** How much WAL the server has written so far, in bytes. */
   readonly walBytes: number;
-  /** How much of it the slowest replica has applied; undefined where there is none, or none that is seen. */
+  /** How much of the WAL the slowest replica has applied; undefined if there is no replica or none is visible. */
   readonly appliedBytes: number | undefined;
-  /** Sessions that wait for a lock that one of ours holds. */
+  /** The number of sessions that wait for a lock held by one of ours. */
   readonly waiters: number;
-  /** The number that the next transaction will get that writes. */
+  /** The id of the next transaction that writes. */
   readonly nextXid: bigint;
 }
 
 /**
- * Reads it on a connection of its own, while the batches run on others (`pids`). pg_locks and pg_blocking_pids are open
- * to everybody; the lag of replicas is shown to members of pg_monitor only.
+ * Reads the load on a connection of its own, while the batches run on others (`pids`). Everybody may read pg_locks and
+ * pg_blocking_pids; only members of pg_monitor see the lag of replicas.
  */
 export async function readPressure(db: Queryable, pids: readonly number[]): Promise<Pressure> {
   const [row] = await db.query<{
@@ -47,7 +51,7 @@ export async function readPressure(db: Queryable, pids: readonly number[]): Prom
 
 const NEXT_XID = "pg_snapshot_xmax(pg_current_snapshot())::text as next_xid";
 
-/** The number that the next transaction will get that writes. */
+/** The id of the next transaction that writes. */
 export async function readNextXid(db: Queryable): Promise<bigint> {
   const [row] = await db.query<{ next_xid: string }>({ text: `select ${NEXT_XID}` });
   return BigInt(row?.next_xid ?? 0);
@@ -61,24 +65,25 @@ export async function readWalBytes(db: Queryable): Promise<number> {
   return Number(row?.bytes ?? 0);
 }
 
-/** The server process of a session. */
+/** The id of a session's server process. */
 export async function findPid(session: Queryable): Promise<number> {
   const [row] = await session.query<{ pid: number }>({ text: "select pg_backend_pid() as pid" });
   return row?.pid ?? 0;
 }
 
-/** What keeps a run from deleting anything in this database, whatever its targets are. */
+/** Facts about the server that can forbid a run altogether, whatever its targets are. */
 export interface ServerState {
   readonly isStandby: boolean;
   readonly isReadOnly: boolean;
-  /** Of the database's clock minus that of this process. */
+  /** The database's time minus this process's. */
   readonly clockDifferenceMs: number;
   /** Whether the role sees the replicas' lag. */
   readonly seesReplicas: boolean;
-  /** When a run has last begun, if that lies ahead: the database's clock was set back. */
+  /** When the last run began, if that is in the future: the database's clock was set back. */
   readonly lastRunAhead: Date | undefined;
 }
 
+/** Reads these facts. */
 export async function readServerState(db: Queryable): Promise<ServerState> {
   const askedAtMs = Date.now();
   const [row] = await db.query<{
@@ -94,7 +99,7 @@ export async function readServerState(db: Queryable): Promise<ServerState> {
                   (select max(started_at) from apitoken.cleanup_runs
                    where started_at > now() + interval '1 minute') as last_run_ahead`,
   });
-  if (row === undefined) throw new Error("the database did not tell its state");
+  if (row === undefined) throw new Error("the database did not return its state");
   const middleMs = (askedAtMs + Date.now()) / 2;
   return {
     isStandby: row.is_standby,

@@ -1,9 +1,13 @@
+/*
+ * A run of the cleanup as the database sees it: one at a time, on a session with known settings, and with a record that shows
+ * whether it was killed.
+ */
 import type { Queryable } from "../database.ts";
 import { DatabaseUnavailableError, sqlState } from "../errors.ts";
 
 export type CleanupOutcome = "succeeded" | "failed" | "refused" | "stopped";
 
-/** Takes the lock that one run at a time holds, for as long as the session lives. Says whether it was free. */
+/** Tries to take the lock that only one run can hold; the session keeps it until it ends. Returns whether it was free. */
 export async function tryLockCleanup(session: Queryable): Promise<boolean> {
   const [row] = await session.query<{ is_locked: boolean }>({
     text: "select pg_try_advisory_lock(hashtextextended('apitoken.cleanup', 0)) as is_locked",
@@ -12,8 +16,8 @@ export async function tryLockCleanup(session: Queryable): Promise<boolean> {
 }
 
 /**
- * Settings that the session needs whatever the database's or the login's defaults are: times that read back as they were
- * written, a changed row that is judged anew instead of a serialization failure, memory for a batch's rows.
+ * Settings that the session needs, whatever the defaults of database and login are: times must read back as they were
+ * written, changed rows must be checked again instead of causing serialization failures, and batches need memory.
  */
 export async function prepareSession(session: Queryable): Promise<void> {
   await session.query({
@@ -22,36 +26,36 @@ export async function prepareSession(session: Queryable): Promise<void> {
                   set_config('standard_conforming_strings', 'on', false),
                   set_config('idle_in_transaction_session_timeout', '60s', false),
                   set_config('work_mem', '32MB', false),
-                  -- However many cores there are: the others are not ours.
+                  -- The server's other cores are for others.
                   set_config('max_parallel_workers_per_gather', '0', false),
                   set_config('max_parallel_maintenance_workers', '0', false)`,
   });
 }
 
-/** From now on a statement fails that has waited this long for a lock of a table or row: see `isLockConflict`. */
+/** Makes statements fail that wait this long for a lock on a table or row: see `isLockConflict`. */
 export async function setLockTimeout(session: Queryable, lockTimeoutMs: number): Promise<void> {
   await session.query({ text: "select set_config('lock_timeout', $1, false)", values: [`${lockTimeoutMs}ms`] });
 }
 
 const LOCK_CONFLICTS = new Set([
-  "55P03", // lock_not_available: it had waited as long as lock_timeout allows
+  "55P03", // lock_not_available: lock_timeout has passed
   "40P01", // deadlock_detected
 ]);
 
-/** Whether a statement failed because of locks that other sessions hold. */
+/** Whether a statement failed because of other sessions' locks. */
 export function isLockConflict(error: unknown): boolean {
   const cause = error instanceof DatabaseUnavailableError ? error.cause : error;
   return LOCK_CONFLICTS.has(sqlState(cause) ?? "");
 }
 
-/** Whether a statement failed because another table's row has begun to refer to one that it would delete. */
+/** Whether a statement failed because another table's row now refers to a row that it would delete. */
 export function isReferenceConflict(error: unknown): boolean {
   return sqlState(error) === "23503" || sqlState(error) === "23001";
 }
 
 /**
- * Begins a run; returns its id. Runs that have no end were killed: they are closed as failed (nobody else can be at
- * work, for the lock is held).
+ * Begins a run; returns its id. Unfinished runs were killed, because the lock excludes other running ones; they are closed as
+ * failed.
  */
 export async function beginCleanupRun(session: Queryable): Promise<string> {
   const [row] = await session.query<{ id: string }>({
@@ -61,11 +65,11 @@ export async function beginCleanupRun(session: Queryable): Promise<string> {
              where finished_at is null)
            insert into apitoken.cleanup_runs default values returning id`,
   });
-  if (row === undefined) throw new Error("the database did not return the run that it had begun");
+  if (row === undefined) throw new Error("the database did not return the new run");
   return row.id;
 }
 
-/** Ends a run. `targets` is what it did, table by table; how many rows went, its batches have noted themselves. */
+/** Ends a run. `targets` is what it did in each table; its batches have already recorded the number of deleted rows. */
 export async function endCleanupRun(
   session: Queryable,
   id: string,

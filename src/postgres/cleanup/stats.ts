@@ -1,3 +1,6 @@
+/*
+ * What `cleanup stats` shows in addition to the counts: who has the rows, and how the table has grown.
+ */
 import type { Queryable } from "../database.ts";
 import { quoteIdentifier, quoteTable } from "./identifiers.ts";
 import type { CleanupTarget } from "./target.ts";
@@ -10,7 +13,7 @@ export interface OwnerCount {
   readonly live: number;
 }
 
-/** The owners with the most rows; empty where the target names no owner's column. */
+/** The owners with the most rows; empty if the target has no column for the owner. */
 export async function findTopOwners(
   db: Queryable,
   target: CleanupTarget,
@@ -30,7 +33,7 @@ export async function findTopOwners(
   return rows.map(({ owner, total, live }) => ({ owner: owner ?? "-", total: Number(total), live: Number(live) }));
 }
 
-/** What an earlier run noted of a target. */
+/** What an earlier run recorded about a target. */
 export interface TargetHistory {
   readonly runId: string;
   readonly startedAt: Date;
@@ -40,7 +43,7 @@ export interface TargetHistory {
   readonly sizeBytes: number;
 }
 
-/** The target in the last runs, newest first. */
+/** The last runs' records about a target, newest first. */
 export async function findHistory(db: Queryable, table: string, limit: number): Promise<TargetHistory[]> {
   const rows = await db.query<{
     id: string;

@@ -1,54 +1,58 @@
+/*
+ * A table to clean, and the SQL conditions for its rows. Teams store expiry and revocation in many ways; beyond this file there
+ * is only one.
+ */
 import type { ReferenceFacts } from "./catalog.ts";
 import { quoteIdentifier, quoteLiteral, quoteTable, type TableName } from "./identifiers.ts";
 
-/** A column that holds a time, in one of the ways in which tables have them. */
+/** A column with a time, in one of the representations that tables use. */
 export interface TimeColumn {
   readonly column: string;
   readonly kind: "timestamptz" | "timestamp" | "date" | "seconds" | "milliseconds";
-  /** Of the column, as format_type has it. */
+  /** The column's type, as format_type returns it. */
   readonly type: string;
-  /** In which a timestamp or a date without one is meant. */
+  /** The time zone of a timestamp or date without one. */
   readonly timezone: string;
 }
 
-/** A comparison that says that a row is revoked, whenever that was. */
+/** A comparison that is true for revoked rows, whenever they were revoked. */
 export interface Comparison {
   readonly column: string;
   readonly equals: string | number | boolean;
 }
 
-/** How rows that go are recorded in the audit trail: each key, their number alone, or not at all. */
+/** What the audit trail records about deleted rows: every key, only their number, or nothing. */
 export type CleanupAudit = "rows" | "summary" | "none";
 
-/** A table to clean, checked against the catalog: whatever is not a name or a number in it comes from there. */
+/** A table to clean, checked against the catalog. Everything that becomes SQL is quoted or comes from the catalog. */
 export interface CleanupTarget extends TableName {
-  /** For people and labels. */
+  /** The name for people and for metrics' labels. */
   readonly name: string;
   readonly oid: string;
   readonly isPartitioned: boolean;
   readonly expiresAt: TimeColumn;
-  /** Revoked: the time has passed, the comparison holds, or both where both are there. */
+  /** A row is revoked if this time has passed and `revoked` is true; whichever of the two is undefined does not count. */
   readonly revokedAt: TimeColumn | undefined;
   readonly revoked: Comparison | undefined;
   /** How long dead rows are kept. */
   readonly retention: { readonly expiredMs: number; readonly revokedMs: number };
   readonly key: readonly string[];
-  /** Whom a row belongs to: for the statistics. */
+  /** The column with a row's owner, for statistics. */
   readonly owner: string | undefined;
   readonly audit: CleanupAudit;
   readonly references: readonly ReferenceFacts[];
-  /** The times whose indexes lead to all dead rows between them; undefined where an index is missing. */
+  /** The times whose indexes together find all dead rows; undefined if an index is missing. */
   readonly indexedTimes: readonly TimeColumn[] | undefined;
-  /** Of more than a thousand rows no larger part is deleted in one run. */
+  /** A run deletes no larger share of the rows, if there are more than a thousand. */
   readonly maxFraction: number;
 }
 
-/** The name of the event that a batch of a target leaves. */
+/** The event in the audit trail that a batch of this target writes. */
 export function eventOf({ name }: CleanupTarget): "TokensCleaned" | "RowsCleaned" {
   return name === "apitoken.tokens" ? "TokensCleaned" : "RowsCleaned";
 }
 
-/** A moment (SQL of type timestamptz) as the column would have it. */
+/** SQL: a moment (SQL of type timestamptz) in the column's representation. */
 export function momentAs({ kind, timezone }: TimeColumn, moment: string): string {
   switch (kind) {
     case "timestamptz":
@@ -64,15 +68,15 @@ export function momentAs({ kind, timezone }: TimeColumn, moment: string): string
   }
 }
 
-/** SQL: the column's time has passed at a moment. Null where the column is. A date has passed when its day is over. */
+/** SQL: whether the column's time has passed at a moment; null if the column is. A date has passed when its day is over. */
 export function hasPassed(time: TimeColumn, moment: string): string {
   return `${quoteIdentifier(time.column)} ${time.kind === "date" ? "<" : "<="} ${momentAs(time, moment)}`;
 }
 
-/** The first and the last second of the years that people write with four digits. */
+/** The first and the last second of the years with at most four digits. */
 const CALENDAR_SECONDS = [-62_135_596_800, 253_402_300_799] as const;
 
-/** SQL: the column's time as a timestamptz; null where no calendar has it: infinity, or a number that means "never". */
+/** SQL: the column's time as a timestamptz; null if it is infinity or a number that stands for "never". */
 export function asMoment(time: TimeColumn): string {
   const column = quoteIdentifier(time.column);
   const [first, last] = CALENDAR_SECONDS;
@@ -93,7 +97,7 @@ export function asMoment(time: TimeColumn): string {
   }
 }
 
-/** SQL: the row was revoked before a moment; undefined where the table knows no revocation. */
+/** SQL: whether the row was revoked before a moment; undefined if rows of this table cannot be revoked. */
 export function isRevoked({ revokedAt, revoked }: CleanupTarget, moment: string): string | undefined {
   const conditions = [
     ...(revokedAt === undefined ? [] : [hasPassed(revokedAt, moment)]),
@@ -106,25 +110,25 @@ function formatConstant(value: Comparison["equals"]): string {
   return typeof value === "string" ? quoteLiteral(value) : String(value);
 }
 
-/** SQL: the row is dead and past its retention. The moments are SQL of type timestamptz. */
+/** SQL: whether the row is dead and past its retention. The moments are SQL of type timestamptz. */
 export function isDue(target: CleanupTarget, expiredBefore: string, revokedBefore: string): string {
   const revoked = isRevoked(target, revokedBefore);
   const expired = hasPassed(target.expiresAt, expiredBefore);
   return revoked === undefined ? `(${expired})` : `(${expired} or (${revoked}))`;
 }
 
-/** SQL: the row's key as text: its column's, or a JSON array where it has several. */
+/** SQL: the row's key as text, or as a JSON array if it has several columns. */
 export function keyAsText({ key }: CleanupTarget): string {
   const columns = key.map(quoteIdentifier);
   return columns.length === 1 ? `${columns[0]}::text` : `json_build_array(${columns.join(", ")})::text`;
 }
 
-/** SQL: a moment that the database has told as text. */
+/** SQL: a moment that the database has returned as text. */
 export function asTimestamp(moment: string): string {
   return `${quoteLiteral(moment)}::timestamptz`;
 }
 
-/** SQL conditions that spare a row (of `target`) to which rows refer that would not go with it. */
+/** SQL: conditions that are false for a row of `target` if rows refer to it that would not be deleted with it. */
 export function findObstacles({ references }: Pick<CleanupTarget, "references">): string[] {
   return references
     .filter(({ onDelete }) => onDelete === "restrict" || onDelete === "no action")

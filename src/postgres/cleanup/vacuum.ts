@@ -1,7 +1,10 @@
+/*
+ * Autovacuum may come hours after a run that deleted most of a table; until then the table is slow for everybody.
+ */
 import type { Queryable } from "../database.ts";
 import type { Leaf } from "./batches.ts";
 
-/** Whether this session may VACUUM the table: by MAINTAIN where the server knows it (17 and later), or as its owner. */
+/** Whether this session may VACUUM the table: as its owner or, in Postgres 17 and later, with the privilege MAINTAIN. */
 export async function mayVacuum(db: Queryable, leaf: Leaf): Promise<boolean> {
   const [row] = await db.query<{ is_owner: boolean; knows_maintain: boolean }>({
     text: `select pg_has_role(c.relowner, 'USAGE') as is_owner,
@@ -17,12 +20,12 @@ export async function mayVacuum(db: Queryable, leaf: Leaf): Promise<boolean> {
   return granted?.may ?? false;
 }
 
-/** The pace of autovacuum, by default. https://www.postgresql.org/docs/current/runtime-config-vacuum.html */
+/** Autovacuum's default pace. https://www.postgresql.org/docs/current/runtime-config-vacuum.html */
 const COURTEOUS_DELAY = "2ms";
 
 /**
- * Frees the deleted rows' space for new ones and renews the planner's statistics; leaves a locked table alone. At full
- * speed, or at autovacuum's.
+ * Makes the space of deleted rows reusable and updates the planner's statistics, at full speed or at autovacuum's. Skips a
+ * locked table.
  */
 export async function vacuumTable(db: Queryable, leaf: Leaf, isCourteous: boolean): Promise<void> {
   await db.query({

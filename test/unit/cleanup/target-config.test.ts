@@ -46,7 +46,7 @@ test.each([
   ["{ table: app.sessions, expiresAt: e, epoch: minutes }", 'must be "seconds" or "milliseconds"'],
   ["{ table: apitoken.security_events, expiresAt: occurred_at }", "this program's own schema"],
   ["{ table: pg_catalog.pg_class, expiresAt: e }", "is Postgres' own"],
-  [`{ table: app.${"x".repeat(64)}, expiresAt: e }`, "names have 63 bytes at most"],
+  [`{ table: app.${"x".repeat(64)}, expiresAt: e }`, "names in Postgres have at most 63 bytes"],
 ])("the target %s is refused, and the message names place and fault", (yaml, message) => {
   expect(() => parse(`targets: [${yaml}]`)).toThrow(message);
   expect(() => parse(`targets: [${yaml}]`)).toThrow("cleanup.yaml: targets[0]");
