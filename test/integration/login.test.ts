@@ -49,7 +49,7 @@ function open(address: string) {
 
 const WHO = { text: "select session_user::text as login, current_user::text as role" };
 
-test("a password file is read anew for each connection: rotation needs no restart", async () => {
+test("a password file is read for each connection, so a rotation needs no restart", async () => {
   const db = open(passwordless());
   writeFileSync(passwordFile, "first/#%@\n");
   await db.withConnection(async (first) => {
@@ -108,7 +108,7 @@ test("migrate waits for a database that starts later, and logs in with a passwor
   expect(await patient.stdout).toContain("ran 0001_schema");
 });
 
-test("migrate says what is wrong with --wait", async () => {
+test("migrate explains what is wrong with --wait", async () => {
   const program = startMigrate(passwordless(), ["--wait", "soon"]);
   expect(await program.exitCode).toBe(2);
   expect(program.readStderr()).toContain('--wait is "soon": ');

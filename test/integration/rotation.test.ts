@@ -63,7 +63,7 @@ describe("rotation", () => {
     expect(conditionOf(await cluster.get("due"), "Ready")).toMatchObject({ status: "True", reason: "Rotated" });
   });
 
-  test("a short-lived token is renewed by the clock alone, again and again, and every one works meanwhile", async () => {
+  test("a short-lived token is renewed by time alone, again and again, and each works in between", async () => {
     await issueToken(cluster, "short", {
       owner: "alice",
       duration: "10s",

@@ -75,7 +75,7 @@ const importing = (specifier: string) => `import { thing } from "${specifier}";\
 
 const REFUSED = "lint/style/noRestrictedImports";
 
-test("every folder of src has a rule of its own, and there is none for a folder that is gone", () => {
+test("every folder of src has its own rule, and no rule is for a folder that is gone", () => {
   expect([...allowed.keys()].sort()).toEqual(folders);
 });
 

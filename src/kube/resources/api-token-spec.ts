@@ -34,7 +34,6 @@ const rotationSchema = z
     }),
   });
 
-/** The spec of an ApiToken. */
 export const apiTokenSpecSchema = z
   .object({
     owner: z

@@ -6,7 +6,6 @@ import { stripControls } from "../../runtime/text.ts";
 import { API_VERSION, type ObjectMeta } from "./group.ts";
 import { describeProblems, rules, TEXT_RULE, timeField } from "./schema.ts";
 
-/** The spec of an OwnerBlock. */
 export const ownerBlockSpecSchema = z
   .object({
     owner: z

@@ -49,7 +49,6 @@ function globs(what: string) {
     });
 }
 
-/** The spec of an ApiTokenPolicy. */
 export const policySpecSchema = z
   .object({
     priority: z.int().min(-1_000_000).max(1_000_000).default(0).meta({

@@ -21,6 +21,6 @@ test("groups of ours that are two weeks old are stale; younger ones and those of
 test.each([
   ["postgres://cleanup:secret@db.internal:5432/tokens", "db.internal:5432:tokens"],
   ["postgres://cleanup:secret@db/a%2Fb", "db:a_b"],
-])("an instance is named after host and database alone", (url, name) => {
+])("an instance is named only after host and database", (url, name) => {
   expect(nameInstance(url)).toBe(name);
 });

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { CHART } from "../../e2e/installation.ts";
 import { HELP, readOptions } from "../../e2e/options.ts";
 
-test("by default the chart at hand is installed, with images that docker builds", () => {
+test("by default the chart in this checkout is installed, with images that docker builds", () => {
   expect(readOptions([])).toMatchObject({
     current: { chart: CHART, images: { registry: "", tag: "e2e" } },
     previous: undefined,

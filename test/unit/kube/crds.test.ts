@@ -83,7 +83,7 @@ describe("the spec of an ApiToken", () => {
     spec,
   });
 
-  test("with an owner alone is read with its defaults", () => {
+  test("with only an owner is read with its defaults", () => {
     expect(parseSpec(aResource({ owner: "alice" })).desired).toEqual({
       owner: "alice",
       description: "",

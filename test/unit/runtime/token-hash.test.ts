@@ -18,7 +18,7 @@ test("the keyed hash is stored as it is", async () => {
 describe("with bcrypt", () => {
   const method = { algorithm: "bcrypt", rounds: 10 } as const;
 
-  test("the row holds bcrypt of the keyed hash, with the rounds asked for", async () => {
+  test("the row holds bcrypt of the keyed hash, with the requested rounds", async () => {
     const { hash, hashAlgorithm } = await hasher.hash(fingerprint, method);
     expect(hashAlgorithm).toBe("bcrypt");
     expect(hash.toString()).toMatch(/^\$2[aby]\$10\$[./A-Za-z0-9]{53}$/);

@@ -17,7 +17,7 @@ describe("a duration", () => {
   ])("%s is %d ms", (text, durationMs) => expect(parseDuration(text)).toBe(durationMs));
 
   test.each(["", "10", "h", "1d", "-1h", "1h 30m", "1H", " 1h", "1h ", "1h\n", "1.h", ".5h", "1e3s", "١h"])(
-    "%j is none, and the message says so and shows how to write one",
+    "%j is not a duration, and the message shows how to write one",
     (text) => {
       expect(() => parseDuration(text)).toThrow(RangeError);
       expect(() => parseDuration(text)).toThrow(`"${text}" is not a duration; write it like "720h"`);

@@ -66,7 +66,7 @@ describe("a token string", () => {
     for (const plaintext of KNOWN) expect(parseTokenId(change(plaintext))).toBeUndefined();
   });
 
-  test.each(["", "apt_", "apt_short", `apt_${"0".repeat(61)}`, "Bearer token"])("%j is none", (text) => {
+  test.each(["", "apt_", "apt_short", `apt_${"0".repeat(61)}`, "Bearer token"])("%j is not a token string", (text) => {
     expect(parseTokenId(text)).toBeUndefined();
   });
 

@@ -81,6 +81,6 @@ describe("by address, a token for", () => {
 test.each([
   ["its end", { expiresAt: NOW, allowedCidrs: ["10.0.0.0/8"] }, "Expired"],
   ["a wrong address", { allowedCidrs: ["10.0.0.0/8"] }, "AddressNotAllowed"],
-])("%s is reported before what else is wrong", (_, row, why) => {
+])("%s is reported before anything else that is wrong", (_, row, why) => {
   expect(judge(row, { address: "192.0.2.1", scopes: ["delete"] })).toEqual(inactive(why));
 });

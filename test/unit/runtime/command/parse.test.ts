@@ -123,7 +123,7 @@ test.each([
   ["run -o -h", "program run"],
   ["run -nh", "program run"],
   ["run --help=yes", "program run"],
-])("%j asks for the help of %s, whatever else is wrong", (line, command) => {
+])("%j requests the help of %s, even if something else is wrong", (line, command) => {
   expect(call(line)).toMatchObject({ kind: "help", command });
 });
 
