@@ -17,6 +17,7 @@ const PLACES = [
   "docs/lifecycle.md",
   "docs/people.md",
   "docs/runbooks",
+  "docs/security.md",
   "charts",
   "crds",
   ".github",
