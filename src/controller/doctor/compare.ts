@@ -1,3 +1,6 @@
+/*
+ * Every judgement of the doctor: what was read in, differences out. Pure, so that each kind of difference is testable.
+ */
 import { isDeepStrictEqual } from "node:util";
 import type { LeaseView } from "../../kube/lease-view.ts";
 import { parseOwnerBlock } from "../../kube/resources/owner-block.ts";
@@ -17,7 +20,7 @@ import type {
 } from "./examination.ts";
 import type { Finding } from "./finding.ts";
 
-/** All differences that an examination shows. Pure. */
+/** All differences that an examination shows. */
 export function compare(examination: Examination, lease: LeaseView): Finding[] {
   const { cluster, database, keyring, cross, now } = examination;
   return [
@@ -38,14 +41,14 @@ export function compare(examination: Examination, lease: LeaseView): Finding[] {
 }
 
 function judgeLease(lease: LeaseView): Finding[] {
-  const remedy = "see that a controller runs, and what its log says";
+  const remedy = "check that a controller runs, and look at its log";
   if (lease.state === "held") return [];
   if (lease.state === "expired") {
     const since = lease.renewedAt === undefined ? "" : ` since ${formatTime(lease.renewedAt)}`;
-    const problem = `${lease.holder} holds it, but has not renewed it${since}: nobody leads`;
+    const problem = `${lease.holder} holds it, but has not renewed it${since}, so no controller leads`;
     return [{ kind: "LeaseExpired", object: "Lease", problem, remedy }];
   }
-  return [{ kind: "NoLeader", object: "Lease", problem: "nobody holds it: no controller leads", remedy }];
+  return [{ kind: "NoLeader", object: "Lease", problem: "nobody holds it, so no controller leads", remedy }];
 }
 
 function judgeDatabase({ schemaFault, missingEventMonths, faultyTriggers }: DatabaseExamination): Finding[] {
@@ -58,8 +61,8 @@ function judgeDatabase({ schemaFault, missingEventMonths, faultyTriggers }: Data
       (month): Finding => ({
         kind: "AuditPartitionMissing",
         object: `table apitoken.security_events, ${month}`,
-        problem: "the audit trail has no partition for that month: then nothing could be issued or revoked",
-        remedy: "make the partition",
+        problem: "the audit trail has no partition for that month, in which nothing could be issued or revoked",
+        remedy: "create the partition",
         fix: { kind: "makePartitions" },
       }),
     ),
@@ -67,7 +70,7 @@ function judgeDatabase({ schemaFault, missingEventMonths, faultyTriggers }: Data
       ({ name, isMissing }): Finding => ({
         kind: "TriggerFaulty",
         object: `trigger ${name} of apitoken.tokens`,
-        problem: `it is ${isMissing ? "missing" : "disabled"}: the audit trail has gaps, and changes made with SQL go unseen`,
+        problem: `it is ${isMissing ? "missing" : "disabled"}: the audit trail has gaps, and changes made with SQL go unnoticed`,
         remedy: isMissing
           ? "restore the schema from a backup, or from migrations/"
           : `alter table apitoken.tokens enable trigger ${name}`,
@@ -86,17 +89,17 @@ function judgeKeyring(keyring: KeyringExamination): Finding[] {
     ...keyring.missing.map(({ kind, id, rows }): Finding => {
       const [loss, otherwise] =
         kind === "pepper"
-          ? ["cannot be verified", "delete those rows if their tokens may die"]
+          ? ["cannot be verified", "delete those rows if you can do without their tokens"]
           : [
               "cannot show their metadata",
-              "set metadata and metadata_key_id of those rows to null: the specs have it still",
+              "set metadata and metadata_key_id of those rows to null: the specs still contain it",
             ];
-      const problem = `the keyring lacks it: ${count(rows, "token")} ${loss} without it, and no controller begins to lead`;
+      const problem = `the keyring lacks it: ${count(rows, "token")} ${loss} without it, and no controller can become leader`;
       return { kind: "KeyMissing", object: `key ${id}`, problem, remedy: `${restore}, or ${otherwise}` };
     }),
     ...keyring.swapped.map(({ id }): Finding => {
-      const problem = "it has other bytes than before, and no controller begins to lead with it";
-      return { kind: "KeySwapped", object: `key ${id}`, problem, remedy: `${restore} of this very cluster` };
+      const problem = "its bytes have changed, and no controller can become leader with it";
+      return { kind: "KeySwapped", object: `key ${id}`, problem, remedy: `${restore} of this cluster` };
     }),
   ];
 }
@@ -110,7 +113,7 @@ function judgePolicies({ cluster: { policies, namespaces } }: Examination): Find
       const remedy = "correct its namespaceSelector, label the namespaces that it is meant for, or delete it";
       return [{ kind: "PolicySelectsNothing", object, problem: "it selects no namespace", remedy }];
     } catch (error) {
-      const problem = `it cannot be read, so no policy counts and nothing new is issued: ${(error as Error).message}`;
+      const problem = `it cannot be read, so no policy applies and nothing new is issued: ${(error as Error).message}`;
       return [{ kind: "InvalidPolicy", object, problem, remedy: "correct the policy, or delete it" }];
     }
   });
@@ -139,7 +142,7 @@ function judgeToken({ key, exists, actions, status, nextStatus }: ExaminedToken)
   const outdated: Finding = {
     kind: "StatusOutdated",
     object,
-    problem: `its status does not say what is so (Ready ${ready?.status}, ${ready?.reason})`,
+    problem: `its status is outdated (it should be Ready ${ready?.status}, ${ready?.reason})`,
     remedy: "write the status",
     fix,
   };
@@ -160,7 +163,7 @@ function essence({ conditions, tokenId, revision, secretName, expiresAt, previou
   return { claims, tokenId, revision, secretName, expiresAt, previous: previous?.tokenId };
 }
 
-/** One finding for a namespace: in one without a policy it is the same for all. */
+/** One finding per namespace, because without a policy it is the same for all its ApiTokens. */
 function gatherWithoutPolicy(tokens: readonly ExaminedToken[]): Finding[] {
   const counts = new Map<string, number>();
   for (const { key, exists, nextStatus = {} } of tokens) {
@@ -190,8 +193,8 @@ function judgeSecret({ key, formerOwner, holds }: UnownedSecret): Finding {
   return {
     kind: "SecretWithoutApiToken",
     object,
-    problem: `it has the label of our Secrets, but belongs to no ApiToken; it holds ${held}`,
-    remedy: "delete it, or take the label apitoken.dev/managed off: it is not touched without an owner reference",
+    problem: `it has the label of our Secrets but does not belong to an ApiToken; it holds ${held}`,
+    remedy: "delete it, or remove the label apitoken.dev/managed: without an owner reference it is not touched",
   };
 }
 
@@ -232,7 +235,7 @@ function findBlockFault(
     row.reason === desired.reason &&
     row.effectiveAt.getTime() === desired.effectiveAt.getTime();
   if (!isMirrored) {
-    const problem = `the database ${row === undefined ? "does not have it" : "has another version of it"}`;
+    const problem = `the database ${row === undefined ? "does not have it" : "has a different version of it"}`;
     return { problem, remedy: "record it in the database, and revoke the owner's tokens once it is in effect" };
   }
   if (desired.effectiveAt > now) return undefined;
