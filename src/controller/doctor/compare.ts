@@ -3,13 +3,13 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { LeaseView } from "../../kube/lease-view.ts";
-import { parseOwnerBlock } from "../../kube/resources/owner-block.ts";
 import { parsePolicy } from "../../kube/resources/policy.ts";
 import { count } from "../../runtime/text.ts";
 import type { ApiTokenStatus } from "../../token/model.ts";
 import { selects } from "../../token/policy.ts";
 import { findCondition, formatTime } from "../../token/status.ts";
 import { describePending } from "./action-words.ts";
+import { judgeBlocks } from "./compare-blocks.ts";
 import type {
   CrossExamination,
   DatabaseExamination,
@@ -196,55 +196,4 @@ function judgeSecret({ key, formerOwner, holds }: UnownedSecret): Finding {
     problem: `it has the label of our Secrets but does not belong to an ApiToken; it holds ${held}`,
     remedy: "delete it, or remove the label apitoken.dev/managed: without an owner reference it is not touched",
   };
-}
-
-function judgeBlocks({ resources, rows }: CrossExamination["blocks"], now: Date): Finding[] {
-  const byName = new Map(rows.map((row) => [row.name, row]));
-  const lifted = rows.filter(({ name }) => !resources.some(({ metadata }) => metadata.name === name));
-  return [
-    ...resources.flatMap((resource): Finding[] => {
-      const { name } = resource.metadata;
-      const object = `OwnerBlock ${name}`;
-      const { desired, problem } = parseOwnerBlock(resource);
-      if (desired === undefined) return [{ kind: "InvalidOwnerBlock", object, problem, remedy: "correct the spec" }];
-      const fault = findBlockFault(desired, byName.get(name), now);
-      const fix = { kind: "reconcileBlock", name } as const;
-      return fault === undefined ? [] : [{ kind: "OwnerBlockDiffers", object, ...fault, fix }];
-    }),
-    ...lifted.map(
-      ({ name, owner }): Finding => ({
-        kind: "OwnerBlockWithoutResource",
-        object: `OwnerBlock ${name}`,
-        problem: `it is gone, but the database still blocks owner "${owner}"`,
-        remedy: "lift the block in the database",
-        fix: { kind: "reconcileBlock", name },
-      }),
-    ),
-  ];
-}
-
-type Block = NonNullable<ReturnType<typeof parseOwnerBlock>["desired"]>;
-
-function findBlockFault(
-  desired: Block,
-  row: CrossExamination["blocks"]["rows"][number] | undefined,
-  now: Date,
-): Pick<Finding, "problem" | "remedy"> | undefined {
-  const isMirrored =
-    row?.owner === desired.owner &&
-    row.reason === desired.reason &&
-    row.effectiveAt.getTime() === desired.effectiveAt.getTime();
-  if (!isMirrored) {
-    const problem = `the database ${row === undefined ? "does not have it" : "has a different version of it"}`;
-    return { problem, remedy: "record it in the database, and revoke the owner's tokens once it is in effect" };
-  }
-  if (desired.effectiveAt > now) return undefined;
-  if (row.liveTokens > 0) {
-    const problem = `owner "${desired.owner}" has ${count(row.liveTokens, "live token")}`;
-    return { problem, remedy: "revoke the owner's tokens" };
-  }
-  if (desired.mustErase && !row.isErased) {
-    return { problem: `owner "${desired.owner}" is not erased yet`, remedy: "erase the owner" };
-  }
-  return undefined;
 }
