@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { parseDocument } from "yaml";
+import { LineCounter, parseDocument } from "yaml";
 import { formatTableName } from "../postgres/cleanup/identifiers.ts";
 import { ConfigError } from "../runtime/config.ts";
 import { type ConfigFile, configFileSchema } from "./target-config.ts";
@@ -22,10 +22,15 @@ export function readConfigFile(path: string): ConfigFile {
 
 /** The same of a text; `name` stands in messages. */
 export function parseConfigFile(text: string, name: string): ConfigFile {
-  const document = parseDocument(text, { uniqueKeys: true });
+  const lineCounter = new LineCounter();
+  // Without "pretty" errors, which repeat part of the file.
+  const document = parseDocument(text, { uniqueKeys: true, prettyErrors: false, lineCounter });
   const [fault] = document.errors;
-  if (fault)
-    throw new ConfigError(`${name}: ${fault.message.split("\n")[0]}`, { faultCode: FILE_INVALID, cause: fault });
+  if (fault) {
+    const { line, col } = lineCounter.linePos(fault.pos[0]);
+    const problem = `${name}: ${fault.message} at line ${line}, column ${col}`;
+    throw new ConfigError(problem, { faultCode: FILE_INVALID, cause: fault });
+  }
   const result = configFileSchema.safeParse(document.toJS() ?? {});
   if (!result.success) {
     throw new ConfigError(

@@ -20,6 +20,7 @@ export const FAULT_CODES = [
   "APITOKEN_E_API_REFUSED",
   "APITOKEN_E_KUBECONFIG_INVALID",
   "APITOKEN_E_LEASE_TAKEN",
+  "APITOKEN_E_NOT_LEADING",
   "APITOKEN_E_FENCED",
   "APITOKEN_E_KEYRING_MISSING",
   "APITOKEN_E_KEYRING_INVALID",
@@ -28,6 +29,7 @@ export const FAULT_CODES = [
   "APITOKEN_E_KEY_SWAPPED",
   "APITOKEN_E_KEY_UNKNOWN",
   "APITOKEN_E_KEY_IN_USE",
+  "APITOKEN_E_PORT_UNAVAILABLE",
   "APITOKEN_E_METRICS_NOT_PUSHED",
   "APITOKEN_E_UNEXPECTED",
 ] as const;
@@ -62,6 +64,19 @@ export class Fault extends Error implements FaultFields {
     this.problem = problem;
     this.remedy = remedy;
   }
+}
+
+/** Whatever was thrown, as `-o json` shows it: code, object, problem, remedy and the cause's message. */
+export function toJsonFields(error: unknown): Record<string, string> {
+  const message = error instanceof Error ? error.message : String(error);
+  const { object, problem, remedy } = error instanceof Fault ? error : { problem: message };
+  return {
+    code: findFaultCode(error),
+    ...(object === undefined ? {} : { object }),
+    problem,
+    ...(remedy === undefined ? {} : { remedy }),
+    ...(error instanceof Error && error.cause instanceof Error ? { cause: error.cause.message } : {}),
+  };
 }
 
 /** The code of whatever was thrown. What Postgres itself reported has a severity; anything else that is not a Fault is a bug. */

@@ -4,6 +4,7 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Registry } from "prom-client";
+import { Fault } from "./fault.ts";
 
 /** Returns undefined if all is well, and otherwise what is wrong. */
 export type Probe = () => string | undefined;
@@ -50,7 +51,10 @@ export async function startHealthServer(options: {
 
 function listen(server: Server, port: number, host: string | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once("error", (error) => reject(new Error(`cannot listen on port ${port}`, { cause: error })));
+    server.once("error", (cause) => {
+      const problem = `cannot listen on port ${port}`;
+      reject(new Fault({ faultCode: "APITOKEN_E_PORT_UNAVAILABLE", problem }, { cause }));
+    });
     server.listen(port, host, resolve);
   });
 }

@@ -3,7 +3,7 @@
  */
 import { ConfigError } from "./config.ts";
 import { EXIT } from "./exit-codes.ts";
-import { Fault, findFaultCode } from "./fault.ts";
+import { Fault, findFaultCode, toJsonFields } from "./fault.ts";
 import type { Logger } from "./log.ts";
 
 export const EXIT_DONE = EXIT.done;
@@ -18,9 +18,14 @@ export class RefusedError extends Fault {
 /**
  * Runs a program, or one of its commands ("controller doctor"), to its end and sets the process' exit code. `run` is given
  * a signal that SIGTERM and SIGINT abort; a second such signal ends the process at once. After `run` was stopped or has
- * failed, no work that is still in progress, such as a connection that hangs, keeps the process alive.
+ * failed, no work that is still in progress, such as a connection that hangs, keeps the process alive. An error that ends
+ * the program is written to standard error, as a text or as one line of JSON.
  */
-export async function runProgram(command: string, run: (stop: AbortSignal) => Promise<number>): Promise<void> {
+export async function runProgram(
+  command: string,
+  run: (stop: AbortSignal) => Promise<number>,
+  output: "text" | "json" = "text",
+): Promise<void> {
   const stop = new AbortController();
   const onSignal = (signal: NodeJS.Signals) => {
     if (stop.signal.aborted) process.exit(EXIT.failed);
@@ -31,7 +36,11 @@ export async function runProgram(command: string, run: (stop: AbortSignal) => Pr
     process.exitCode = await run(stop.signal);
   } catch (error) {
     process.exitCode = findExitCode(error);
-    process.stderr.write(`${command.split(" ")[0]}: ${explain(error, command, stop.signal)}\n`);
+    const { aborted, reason } = stop.signal;
+    const program = command.split(" ")[0];
+    if (aborted && error === reason) process.stderr.write(`${program}: ${reason.message}\n`);
+    else if (output === "json") process.stderr.write(`${JSON.stringify({ error: toJsonFields(error) })}\n`);
+    else process.stderr.write(`${program}: ${explain(error, command)}\n`);
     process.exit();
   } finally {
     process.off("SIGTERM", onSignal).off("SIGINT", onSignal);
@@ -44,8 +53,7 @@ function findExitCode(error: unknown): number {
   return error instanceof RefusedError ? EXIT.refused : EXIT.failed;
 }
 
-function explain(error: unknown, command: string, stop: AbortSignal): string {
-  if (stop.aborted && error === stop.reason) return stop.reason.message;
+function explain(error: unknown, command: string): string {
   const code = `Error code: ${findFaultCode(error)} (docs/errors.md)`;
   if (error instanceof ConfigError) {
     return `${error.message}\n${code}\nRun "${command} --help" for options and settings.`;

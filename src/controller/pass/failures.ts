@@ -5,11 +5,16 @@
  */
 import { isSecretsPath, KubeApiError, KubeUnreachableError } from "../../kube/api-error.ts";
 import { DatabaseUnavailableError, FencedError, sqlState } from "../../postgres/errors.ts";
+import { Fault } from "../../runtime/fault.ts";
 import { StaleViewError } from "./secret-writes.ts";
 
 /** This replica was about to write although its lease may have expired. Nothing was sent. */
-export class NotLeadingError extends Error {
+export class NotLeadingError extends Fault {
   override readonly name = "NotLeadingError";
+
+  constructor(problem: string) {
+    super({ faultCode: "APITOKEN_E_NOT_LEADING", problem });
+  }
 }
 
 /** The kind of failure that ended a pass: label `reason` of the metrics and field `result` of the log. */

@@ -18,7 +18,8 @@ const MAXIMUM_WIDTH = 120;
 /** Runs a program on the process' arguments, and sets its exit code. */
 export async function runCommandLine(program: Command): Promise<void> {
   const call = findCall(program, process.argv.slice(2));
-  await runProgram(call.path.join(" "), async (stop) => {
+  const isJson = call.kind === "run" && call.options.output === "json";
+  const run = async (stop: AbortSignal): Promise<number> => {
     switch (call.kind) {
       case "help":
         process.stdout.write(formatHelp(call.path, call.command, readWidth()));
@@ -33,7 +34,8 @@ export async function runCommandLine(program: Command): Promise<void> {
         return call.command.run?.({ options, argument, environment: process.env, stop }) ?? EXIT.done;
       }
     }
-  });
+  };
+  await runProgram(call.path.join(" "), run, isJson ? "json" : "text");
 }
 
 function readWidth(): number {
