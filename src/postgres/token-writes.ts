@@ -28,7 +28,7 @@ export interface NewCredential extends TokenGrant {
   readonly issuedAt: Date;
 }
 
-/** A row to insert. */
+/** Everything that an insert needs; the schema's defaults fill in the rest. */
 export interface NewTokenRow extends NewCredential, ResourceIdentity {
   readonly resourceUid: string;
   readonly resourceCreatedAt: Date;

@@ -48,7 +48,7 @@ export const SEAL_ANNOTATION = "apitoken.dev/contents-seal";
 /** The proof that a Secret holds a token hashed with bcrypt: see `proveHash`. */
 export const PROOF_ANNOTATION = "apitoken.dev/hash-proof";
 
-/** The change after which `current` has all of `wanted` and no key that was wanted only earlier; undefined if none is needed. */
+/** Gives `current` all of `wanted`, and removes the keys that were wanted only earlier; undefined if nothing has to change. */
 export function diffDecoration(current: Decoration, wanted: Decoration): DecorationPatch | undefined {
   const applied = readApplied(current.annotations[APPLIED_ANNOTATION]);
   const labels = diffKeys(current.labels, wanted.labels, applied.labels);

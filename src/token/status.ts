@@ -52,7 +52,7 @@ export interface StatusParts {
   readonly renewAt?: Date;
 }
 
-/** The status of an ApiToken. */
+/** The status after a pass; what it does not report again is taken from the status before. */
 export function buildStatus(
   observed: Observed & { resource: ObservedResource },
   claims: readonly ConditionClaim[],

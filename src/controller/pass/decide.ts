@@ -23,10 +23,10 @@ export async function decide(
   mustConfirm: (actions: readonly Action[]) => boolean,
 ): Promise<Decision> {
   const first = await decideOn(context, key, "cache");
-  return mustConfirm(first.plan.actions) ? decideOn(context, key, "live") : first;
+  return mustConfirm(first.plan.actions) ? decideOn(context, key, "server") : first;
 }
 
-async function decideOn(context: ReadContext, key: string, source: "cache" | "live"): Promise<Decision> {
+async function decideOn(context: ReadContext, key: string, source: "cache" | "server"): Promise<Decision> {
   const snapshot = await observe(context, key, source);
   return { snapshot, plan: plan(snapshot.spec, snapshot.observed, snapshot.policy) };
 }

@@ -8,16 +8,16 @@ import type { DesiredToken, PolicyVerdict } from "../../token/model.ts";
 import { judge, type Policy } from "../../token/policy.ts";
 import type { ReadContext } from "./context.ts";
 
-/** What the policies allow this ApiToken: from the caches or, if `live`, read from the API server. */
+/** What the policies allow this ApiToken: from the caches or, with "server", from the API server. */
 export async function observePolicy(
   context: ReadContext,
   namespace: string,
   { owner, scopes }: DesiredToken,
-  source: "cache" | "live",
+  source: "cache" | "server",
 ): Promise<PolicyVerdict> {
   const { policies, namespaces } = context.caches;
   const [resources, view] =
-    source === "live"
+    source === "server"
       ? await Promise.all([listPolicies(context.transport), readNamespace(context.transport, namespace)])
       : // Without its labels, a namespace would seem to be selected by a policy that excludes it.
         [[...policies.values()], namespaces.get(namespace) ?? (await readNamespace(context.transport, namespace))];

@@ -76,13 +76,14 @@ export interface Snapshot {
 }
 
 /**
- * Reads everything that concerns one ApiToken, once: from the caches or, if `live`, consistently from the API server.
+ * Reads everything that concerns one ApiToken, once: from the caches or, with "server", consistently from the API server.
  * The rows always come from the database. `key` is "namespace/name". Throws the errors of the database and the API
  * server.
  */
-export async function observe(context: ReadContext, key: string, source: "cache" | "live"): Promise<Snapshot> {
+export async function observe(context: ReadContext, key: string, source: "cache" | "server"): Promise<Snapshot> {
   const [namespace = "", name = ""] = key.split("/");
-  const resource = source === "live" ? await readApiToken(context, namespace, name) : context.caches.apiTokens.get(key);
+  const resource =
+    source === "server" ? await readApiToken(context, namespace, name) : context.caches.apiTokens.get(key);
   const spec = resource === undefined ? { problem: "there is no such ApiToken" } : parseSpec(resource);
   const { desired } = spec;
   const { named, strays } = await findSecrets(context, resource, desired?.secret.name, source);
@@ -157,15 +158,15 @@ async function findSecrets(
   context: ReadContext,
   resource: ApiToken | undefined,
   wantedName: string | undefined,
-  source: "cache" | "live",
+  source: "cache" | "server",
 ): Promise<{ named: SecretView | undefined; strays: SecretView[] }> {
   if (resource === undefined) return { named: undefined, strays: [] };
   const { namespace, uid } = resource.metadata;
   const { secrets } = context.caches;
   const owned = secrets.byIndex(SECRETS_BY_OWNER, ownerKeyOf(namespace, uid));
   const read = (name: string) => {
-    const cached = source === "live" ? undefined : secrets.get(keyOf({ namespace, name }));
-    return source === "live" || cached?.isAbridged ? readSecret(context, namespace, name) : cached;
+    const cached = source === "server" ? undefined : secrets.get(keyOf({ namespace, name }));
+    return source === "server" || cached?.isAbridged ? readSecret(context, namespace, name) : cached;
   };
 
   const named = wantedName === undefined ? undefined : await read(wantedName);

@@ -26,7 +26,7 @@ export type IssueCause = (typeof ISSUE_CAUSES)[number];
 /** One write. They are executed in the order of the plan's list. */
 export type Action =
   | { readonly kind: "addFinalizer" }
-  /** Inserts a row, unless the owner's limit or a block forbids it, and keeps the plaintext for the `writeSecret` that follows. */
+  /** Inserts a row unless the owner's limit or a block forbids it, and keeps the plaintext for the next `writeSecret`. */
   | {
       readonly kind: "issueToken";
       readonly revision: number;

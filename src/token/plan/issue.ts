@@ -1,6 +1,6 @@
 /*
- * How a token is issued. A crash between the row and the Secret leaves a row that nobody can use; it is replaced, so that crashes
- * leave no trail of live rows.
+ * How a token is issued. A crash between the row and the Secret leaves a row that nobody can use; it is replaced, so that
+ * crashes do not leave live rows behind.
  */
 import { floorToSecond, resolveLifetime } from "../lifetime.ts";
 import type { AppliedPolicy, TokenRow } from "../model.ts";
