@@ -12,6 +12,7 @@ const PLACES = [
   "SECURITY.md",
   "ARCHITECTURE.md",
   "docs/api.md",
+  "docs/cleanup.md",
   "docs/decisions",
   "docs/errors.md",
   "docs/lifecycle.md",
