@@ -1,6 +1,6 @@
 /*
  * What it means that a token is live, in grace, accepted or current: the same four words as in migrations/0001_schema.sql,
- * for decisions that cannot ask Postgres. test/integration/validity.test.ts compares the two definitions.
+ * for decisions that cannot ask Postgres. test/integration/postgres/validity.test.ts compares the two definitions.
  */
 import type { TokenRow } from "./model.ts";
 

@@ -1,6 +1,6 @@
 /*
  * Every decision about an ApiToken starts here: whether to issue, keep, move, end or wait. Which of two rules wins is
- * decided by their order in planLife and nothing else; test/unit/token/precedence.test.ts checks each pair.
+ * decided by their order in planLife and nothing else; test/unit/token/plan/precedence.test.ts checks each pair.
  */
 
 import type { DesiredToken, Observed, ObservedResource, PolicyVerdict, TokenRow } from "../model.ts";

@@ -1,0 +1,70 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type ControlPlane, startControlPlane } from "../../../local/control-plane.ts";
+import { secretsPath } from "../../../src/kube/resources/secret-api.ts";
+import { connectCluster, readToken, type TestCluster } from "../../support/cluster.ts";
+import { isIdle, startTestController, type TestController } from "../../support/controllers.ts";
+import { createTestDatabase, findRows, verifies } from "../../support/database.ts";
+import { eventually } from "../../support/eventually.ts";
+import { installResources } from "../../support/global-setup.ts";
+import { issueToken, untilReady, untilReason } from "../../support/resources.ts";
+
+let other: ControlPlane;
+let here: TestCluster;
+let there: TestCluster;
+let databaseUrl: string;
+let controllers: TestController[];
+
+beforeAll(async () => {
+  other = await startControlPlane();
+  installResources(other);
+  here = await connectCluster();
+  there = await connectCluster(other.kubeconfigPath, here.namespace);
+  databaseUrl = await createTestDatabase();
+  controllers = await Promise.all([here, there].map((cluster) => startTestController(cluster, databaseUrl)));
+});
+
+afterAll(async () => {
+  await Promise.all((controllers ?? []).map((controller) => controller.stop()));
+  await Promise.all([here?.close(), there?.close()]);
+  await other?.stop();
+});
+
+test("two control planes on one database do not touch each other's rows", async () => {
+  const [mine, theirs] = [await issueToken(here, "same"), await issueToken(there, "same")];
+  const rows = await findRows(databaseUrl, "same");
+  expect(new Set(rows.map((row) => row.cluster_id)).size).toBe(2);
+  await issueToken(there, "only-there");
+
+  // A restart looks for rows without an ApiToken. It must ignore those of the other cluster.
+  await controllers[0]?.stop();
+  controllers[0] = await startTestController(here, databaseUrl);
+  const restarted = controllers[0];
+  await eventually(() => isIdle(restarted));
+  await here.delete("same");
+  await eventually(async () => expect(await here.get("same")).toBeUndefined());
+
+  expect(await verifies(here, databaseUrl, mine)).toBe(false);
+  expect(await verifies(there, databaseUrl, theirs)).toBe(true);
+  expect(readToken(await there.getSecret("same"))).toBe(theirs);
+  expect(await findRows(databaseUrl, "only-there")).toMatchObject([{ is_live: true }]);
+});
+
+test("an ApiToken restored into another cluster leaves the restored Secret alone, and gets that cluster's token", async () => {
+  const plaintext = await issueToken(here, "moved");
+  const secret = await here.getSecret("moved");
+  const { name, labels, annotations, ownerReferences } = secret?.metadata ?? {};
+  const path = secretsPath(there.namespace);
+  const body = { metadata: { name, labels, annotations, ownerReferences }, data: secret?.data };
+  await there.transport.request("POST", path, { body });
+  await there.apply("moved", { owner: "alice" });
+  await untilReason(there, "moved", "SecretConflict");
+  expect(readToken(await there.getSecret("moved"))).toBe(plaintext);
+  expect((await findRows(databaseUrl, "moved")).filter((row) => row.is_live)).toHaveLength(1);
+
+  await there.transport.request("DELETE", `${path}/moved`);
+  await untilReady(there, "moved", 20_000);
+  expect(await verifies(there, databaseUrl, readToken(await there.getSecret("moved")))).toBe(true);
+  expect(readToken(await there.getSecret("moved"))).not.toBe(plaintext);
+  expect(readToken(await here.getSecret("moved"))).toBe(plaintext);
+  expect(await verifies(here, databaseUrl, plaintext)).toBe(true);
+});

@@ -1,0 +1,175 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { runAsSuperuser } from "../../../local/postgres-server.ts";
+import { conditionOf, connectCluster, readToken, type TestCluster } from "../../support/cluster.ts";
+import { isIdle, readMetric, startTestController, type TestController } from "../../support/controllers.ts";
+import { createTestDatabase, findEvents, findRows, verifies } from "../../support/database.ts";
+import { eventually } from "../../support/eventually.ts";
+import { issueToken, untilReady, untilReason } from "../../support/resources.ts";
+
+let cluster: TestCluster;
+let databaseUrl: string;
+let controller: TestController;
+
+beforeAll(async () => {
+  cluster = await connectCluster();
+  databaseUrl = await createTestDatabase();
+  controller = await startTestController(cluster, databaseUrl);
+});
+afterAll(async () => {
+  await controller?.stop();
+  await cluster?.close();
+});
+
+const readSecret = async (name: string) => readToken(await cluster.getSecret(name));
+
+describe("what anybody with a login for the database can do", () => {
+  test.each(["x", "null", "{}", '{"clusterId":1}'])("a notification of %j changes nothing", async (payload) => {
+    await runAsSuperuser(databaseUrl, "select pg_notify('apitoken_changed', $1)", [payload]);
+    await issueToken(cluster, `after-notify-${payload.length}`);
+    expect(await readMetric(controller, "apitoken_leading")).toBe(1);
+  });
+
+  test("a table that is emptied is noticed at once, audited, and every ApiToken gets a new token", async () => {
+    const token = await issueToken(cluster, "truncated");
+    await runAsSuperuser(databaseUrl, "truncate apitoken.tokens");
+    await eventually(async () => expect(await readSecret("truncated")).not.toBe(token));
+    const trail = await runAsSuperuser(
+      databaseUrl,
+      "select 1 from apitoken.security_events where event = 'TokensTruncated'",
+    );
+    expect(trail).toHaveLength(1);
+  });
+
+  test("a row of which only the key's id was changed is noticed, and its token replaced", async () => {
+    const token = await issueToken(cluster, "wrong-key");
+    await runAsSuperuser(databaseUrl, "update apitoken.tokens set key_id = 'p-unknown' where name = 'wrong-key'");
+    await eventually(async () => expect(await readSecret("wrong-key")).not.toBe(token));
+    expect((await findEvents(databaseUrl, "wrong-key")).map(({ event }) => event)).toContain("TokenChanged");
+  });
+});
+
+describe("a Secret that the API server rejects", () => {
+  test("is reported with its field, retried less and less often, and writes little", async () => {
+    const webhook = await refuseSecrets("refused");
+    await cluster.apply("refused", { owner: "alice" });
+    await untilReason(cluster, "refused", "SecretRefused");
+    const resource = await cluster.get("refused");
+    expect(resource?.status?.failedAttempts).toBeGreaterThanOrEqual(2);
+    await eventually(async () =>
+      expect((await cluster.get("refused"))?.status?.failedAttempts).toBeGreaterThanOrEqual(8),
+    );
+    // With 5 ms, doubled each time, ten attempts take more than two seconds; a loop without delay makes hundreds.
+    expect((await findEvents(databaseUrl, "refused")).length).toBeLessThan(20);
+    await webhook.remove();
+    await untilReady(cluster, "refused", 30_000);
+    expect((await cluster.get("refused"))?.status?.failedAttempts).toBeUndefined();
+    expect((await findRows(databaseUrl, "refused")).filter((row) => row.is_live)).toHaveLength(1);
+  }, 60_000);
+
+  test("while it holds a working token the ApiToken stays Ready, and shows that it is not renewed", async () => {
+    const token = await issueToken(cluster, "not-renewed");
+    const webhook = await refuseSecrets("not-renewed");
+    await cluster.annotate("not-renewed", { "apitoken.dev/rotate-requested-at": "1" });
+    await untilReason(cluster, "not-renewed", "Renewing");
+    expect(conditionOf(await cluster.get("not-renewed"), "Ready")?.status).toBe("True");
+    expect(await verifies(cluster, databaseUrl, token)).toBe(true);
+    await webhook.remove();
+    await eventually(async () => expect(await readSecret("not-renewed")).not.toBe(token), { timeoutMs: 30_000 });
+  }, 60_000);
+
+  /** A ValidatingAdmissionPolicy (KEP-3488) that rejects one Secret in the test's namespace. */
+  async function refuseSecrets(secretName: string) {
+    const path = "/apis/admissionregistration.k8s.io/v1";
+    const name = `${cluster.namespace}-${secretName}`;
+    await cluster.transport.request("POST", `${path}/validatingadmissionpolicies`, {
+      body: {
+        metadata: { name },
+        spec: {
+          failurePolicy: "Fail",
+          matchConstraints: {
+            resourceRules: [
+              { apiGroups: [""], apiVersions: ["v1"], operations: ["CREATE", "UPDATE"], resources: ["secrets"] },
+            ],
+          },
+          matchConditions: [
+            {
+              name: "one",
+              expression: `request.namespace == '${cluster.namespace}' && request.name == '${secretName}'`,
+            },
+          ],
+          validations: [{ expression: "false", message: "not today" }],
+        },
+      },
+    });
+    await cluster.transport.request("POST", `${path}/validatingadmissionpolicybindings`, {
+      body: { metadata: { name }, spec: { policyName: name, validationActions: ["Deny"] } },
+    });
+    await eventually(async () => {
+      const tried = await cluster.kubectl(["create", "secret", "generic", secretName, "--dry-run=server"]);
+      expect(tried.output).toContain("denied");
+    });
+    return {
+      async remove() {
+        await cluster.transport.request("DELETE", `${path}/validatingadmissionpolicybindings/${name}`);
+        await cluster.transport.request("DELETE", `${path}/validatingadmissionpolicies/${name}`);
+      },
+    };
+  }
+});
+
+describe("a database that rejects the operation", () => {
+  test("is reported with its SQLSTATE on new ApiTokens and on those being deleted, and heals", async () => {
+    await issueToken(cluster, "to-go");
+    await runAsSuperuser(databaseUrl, "revoke update on apitoken.tokens from apitoken_controller");
+    await runAsSuperuser(databaseUrl, "revoke insert on apitoken.tokens from apitoken_controller");
+    await cluster.delete("to-go");
+    await cluster.apply("to-come", { owner: "alice" });
+    for (const name of ["to-go", "to-come"]) {
+      await untilReason(cluster, name, "DatabaseRefused");
+      const ready = conditionOf(await cluster.get(name), "Ready");
+      expect(ready).toMatchObject({ status: "False", message: expect.stringContaining("SQLSTATE 42501") });
+    }
+    await runAsSuperuser(databaseUrl, "grant insert, update on apitoken.tokens to apitoken_controller");
+    await eventually(async () => expect(await cluster.get("to-go")).toBeUndefined(), { timeoutMs: 30_000 });
+    await untilReady(cluster, "to-come", 30_000);
+  }, 60_000);
+});
+
+describe("what a user may write", () => {
+  test.each([
+    [
+      "a NUL in the reason",
+      { owner: "alice", revoked: true, revocationReason: "x\u0000y" },
+      "without control characters",
+    ],
+    [
+      "an escape sequence in the description",
+      { owner: "alice", description: "\u001b[31m" },
+      "without control characters",
+    ],
+    ["a key named ..", { owner: "alice", secret: { key: ".." } }, "must not be '.' or start with '..'"],
+    ["a duration that no number holds", { owner: "alice", duration: "99999999999999h" }, "must be a Go duration"],
+  ])("%s is refused, with the correct form", async (_, spec, message) => {
+    const error = await cluster.apply("wrong", spec).catch((cause: unknown) => cause);
+    expect(String(error)).toContain(message);
+  });
+
+  test("a status with an impossible revision and a wrong time does not delay the next token", async () => {
+    await issueToken(cluster, "lied-to");
+    await cluster.transport.request(
+      "PATCH",
+      `/apis/apitoken.dev/v1alpha1/namespaces/${cluster.namespace}/apitokens/lied-to/status`,
+      {
+        contentType: "application/merge-patch+json",
+        body: { status: { revision: 2_147_483_647, issuedAt: "1970-01-01T00:00:00Z" } },
+      },
+    );
+    await cluster.transport.request("DELETE", `/api/v1/namespaces/${cluster.namespace}/secrets/lied-to`);
+    await eventually(async () => expect(await verifies(cluster, databaseUrl, await readSecret("lied-to"))).toBe(true));
+    await eventually(async () => expect((await cluster.get("lied-to"))?.status?.revision).toBe(2));
+  });
+
+  test("after all this, nothing is left to do", async () => {
+    await eventually(() => isIdle(controller), { timeoutMs: 30_000 });
+  });
+});

@@ -1,0 +1,91 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type PostgresServer, runAsSuperuser, startPostgres } from "../../../local/postgres-server.ts";
+import { migrate } from "../../../src/postgres/migrations.ts";
+import { conditionOf, connectCluster, readToken, type TestCluster } from "../../support/cluster.ts";
+import { isIdle, readMetric, startTestController, type TestController } from "../../support/controllers.ts";
+import { findEvents, findRows, verifies } from "../../support/database.ts";
+import { eventually } from "../../support/eventually.ts";
+import { issueToken, untilReady, untilReason } from "../../support/resources.ts";
+
+let cluster: TestCluster;
+let postgres: PostgresServer;
+let databaseUrl: string;
+let controller: TestController;
+
+beforeAll(async () => {
+  [cluster, postgres] = await Promise.all([connectCluster(), startPostgres()]);
+  databaseUrl = await postgres.createDatabase("tokens");
+  await migrate({ url: databaseUrl });
+  controller = await startTestController(cluster, databaseUrl);
+});
+
+afterAll(async () => {
+  await controller?.stop();
+  await postgres?.stop();
+  await cluster?.close();
+});
+
+test("while Postgres is down a deletion waits and shows why, and continues automatically once it is back", async () => {
+  const token = await issueToken(cluster, "waits");
+  const kept = await issueToken(cluster, "kept");
+  const before = await cluster.get("kept");
+  await postgres.pause();
+
+  await cluster.delete("waits");
+  await untilReason(cluster, "waits", "DatabaseUnavailable");
+  expect((await cluster.get("waits"))?.metadata.finalizers).toHaveLength(1);
+  expect(readToken(await cluster.getSecret("waits"))).toBe(token);
+  expect(await readMetric(controller, "apitoken_database_available")).toBe(0);
+
+  await cluster.apply("new", { owner: "alice" });
+  await untilReason(cluster, "new", "DatabaseUnavailable");
+  expect(await cluster.getSecret("new")).toBeUndefined();
+  expect(await cluster.get("kept")).toEqual(before);
+
+  await postgres.resume();
+  await eventually(async () => expect(await cluster.get("waits")).toBeUndefined());
+  expect(await cluster.getSecret("waits")).toBeUndefined();
+  expect(await verifies(cluster, databaseUrl, token)).toBe(false);
+  expect((await findEvents(databaseUrl, "waits")).at(-1)).toMatchObject({ reason: "ResourceDeleted" });
+
+  await untilReady(cluster, "new");
+  expect(readToken(await cluster.getSecret("kept"))).toBe(kept);
+  expect(await verifies(cluster, databaseUrl, kept)).toBe(true);
+  expect(await findRows(databaseUrl, "kept")).toHaveLength(1);
+});
+
+test("a controller that starts while Postgres is down begins to work once it is back", async () => {
+  const token = await issueToken(cluster, "later");
+  await controller.stop();
+  await postgres.pause();
+  controller = await startTestController(cluster, databaseUrl);
+  await cluster.apply("during", { owner: "alice" });
+  await untilReason(cluster, "during", "DatabaseUnavailable");
+  expect(conditionOf(await cluster.get("later"), "Ready")?.status).toBe("True");
+  await postgres.resume();
+  await untilReady(cluster, "during");
+  await eventually(() => isIdle(controller));
+  expect(readToken(await cluster.getSecret("later"))).toBe(token);
+});
+
+test("connections that are cut in the middle of work do no harm", async () => {
+  const names = Array.from({ length: 40 }, (_, index) => `cut-${index}`);
+  const cutter = setInterval(() => void cutConnections(), 50);
+  await Promise.all(names.map((name) => cluster.apply(name, { owner: "alice" })));
+  await eventually(async () => expect((await findRows(databaseUrl, "cut-39")).length).toBeGreaterThan(0), {
+    timeoutMs: 30_000,
+  });
+  clearInterval(cutter);
+  for (const name of names) {
+    await untilReady(cluster, name, 30_000);
+    expect((await findRows(databaseUrl, name)).filter((row) => row.is_live)).toHaveLength(1);
+    expect(await verifies(cluster, databaseUrl, readToken(await cluster.getSecret(name)))).toBe(true);
+  }
+});
+
+async function cutConnections(): Promise<void> {
+  await runAsSuperuser(
+    databaseUrl,
+    "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'controller/%'",
+  ).catch(() => {});
+}

@@ -1,0 +1,180 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { runAsSuperuser } from "../../../local/postgres-server.ts";
+import { conditionOf, connectCluster, readToken, type TestCluster } from "../../support/cluster.ts";
+import { isIdle, startTestController, type TestController } from "../../support/controllers.ts";
+import { createTestDatabase, findRows, verifies } from "../../support/database.ts";
+import { eventually } from "../../support/eventually.ts";
+import { NO_POLICY_LABEL } from "../../support/global-setup.ts";
+import { type ClusterResources, createClusterResources } from "../../support/policies.ts";
+import { issueToken, untilReady, untilReason } from "../../support/resources.ts";
+
+let cluster: TestCluster;
+let databaseUrl: string;
+let controller: TestController;
+let resources: ClusterResources;
+
+beforeAll(async () => {
+  cluster = await connectCluster();
+  resources = createClusterResources(cluster);
+  databaseUrl = await createTestDatabase();
+  controller = await startTestController(cluster, databaseUrl);
+});
+afterEach(() => resources.clear());
+afterAll(async () => {
+  await controller?.stop();
+  await cluster?.close();
+});
+
+const statusOf = async (name: string) => (await cluster.get(name))?.status;
+const liveRows = async () =>
+  runAsSuperuser<{ owner: string; name: string }>(
+    databaseUrl,
+    "select owner, name from apitoken.tokens where apitoken.is_live(tokens, now())",
+  );
+
+async function labelNamespace(labels: Readonly<Record<string, string | null>>): Promise<void> {
+  await cluster.transport.request("PATCH", `/api/v1/namespaces/${cluster.namespace}`, {
+    contentType: "application/merge-patch+json",
+    body: { metadata: { labels } },
+  });
+}
+
+describe("a policy", () => {
+  test("decides the lifetime, and its name is in the status", async () => {
+    await resources.applyPolicy("short", { defaultDuration: "24h", maxDuration: "48h", maxTokensPerOwner: 10 });
+    await issueToken(cluster, "default-life", { owner: "alice" });
+    await issueToken(cluster, "clamped-life", { owner: "alice", duration: "72h" });
+    expect(await statusOf("default-life")).toMatchObject({
+      policy: `${cluster.namespace}-short`,
+      effective: { duration: "24h" },
+    });
+    expect((await statusOf("clamped-life"))?.effective?.duration).toBe("48h");
+    expect(conditionOf(await cluster.get("clamped-life"), "LifetimeClamped")?.message).toContain("48h");
+  });
+
+  test("that is made stricter shortens live tokens at once", async () => {
+    await issueToken(cluster, "shortened", { owner: "bob" });
+    await resources.applyPolicy("stricter", { defaultDuration: "1h", maxDuration: "1h", maxTokensPerOwner: 10 });
+    await eventually(async () => expect((await statusOf("shortened"))?.effective?.duration).toBe("1h"));
+  });
+
+  test.each([
+    ["owner", { owners: ["${namespace}-*"], maxTokensPerOwner: 10 }, 'owner "carol" is not among its owners'],
+    ["scope", { scopes: ["orders:*"], maxTokensPerOwner: 10 }, 'scope "admin:all" is not among its scopes'],
+  ])(
+    "that forbids the %s revokes the token, says by which rule, and gives one back once it allows it",
+    async (what, spec, message) => {
+      const name = `denied-${what}`;
+      const token = await issueToken(cluster, name, { owner: "carol", scopes: ["orders:read", "admin:all"] });
+      await resources.applyPolicy("forbids", spec);
+      await untilReason(cluster, name, "PolicyDenied");
+      expect(conditionOf(await cluster.get(name), "Ready")?.message).toContain(message);
+      expect(await verifies(cluster, databaseUrl, token)).toBe(false);
+      expect(await cluster.getSecret(name)).toBeUndefined();
+      expect((await findRows(databaseUrl, name))[0]?.revocation_reason).toBe("PolicyDenied");
+      await resources.deletePolicy("forbids");
+      await untilReady(cluster, name);
+      expect((await statusOf(name))?.revision).toBe(2);
+    },
+  );
+
+  test("that is missing lets live tokens keep working, but nothing new is issued", async () => {
+    const token = await issueToken(cluster, "kept", { owner: "dave" });
+    await labelNamespace({ [NO_POLICY_LABEL]: "true" });
+    await untilReason(cluster, "kept", "PolicyMissing");
+    expect(conditionOf(await cluster.get("kept"), "Ready")?.status).toBe("True");
+    expect(await verifies(cluster, databaseUrl, token)).toBe(true);
+    await cluster.annotate("kept", { "apitoken.dev/rotate-requested-at": "now" });
+    await cluster.apply("not-issued", { owner: "dave" });
+    await untilReason(cluster, "not-issued", "PolicyMissing");
+    expect(await findRows(databaseUrl, "not-issued")).toEqual([]);
+    expect(await findRows(databaseUrl, "kept")).toHaveLength(1);
+    await labelNamespace({ [NO_POLICY_LABEL]: null });
+    await untilReady(cluster, "not-issued");
+    await eventually(async () => expect((await statusOf("kept"))?.revision).toBe(2));
+  });
+
+  test("with grace has an expired token accepted for a while, for its grace scopes only", async () => {
+    await resources.applyPolicy("grace", { grace: { period: "1h", scopes: ["jobs:read"] } });
+    const spec = { owner: "erin", scopes: ["jobs:read", "jobs:start"], rotation: { policy: "Disabled" } };
+    const token = await issueToken(cluster, "grace", spec);
+    await controller.stop();
+    await runAsSuperuser(
+      databaseUrl,
+      "update apitoken.tokens set issued_at = now() - interval '2 hours', expires_at = now() - interval '1 minute' where name = 'grace'",
+    );
+    expect(await verifies(cluster, databaseUrl, token)).toBe(true);
+    await runAsSuperuser(
+      databaseUrl,
+      "update apitoken.tokens set expires_at = now() - interval '61 minutes' where name = 'grace'",
+    );
+    expect(await verifies(cluster, databaseUrl, token)).toBe(false);
+    controller = await startTestController(cluster, databaseUrl);
+  });
+});
+
+describe("an owner's limit", () => {
+  test("RevokeOldest: the newest ApiToken wins, the older one is superseded for good", async () => {
+    await resources.applyPolicy("one", { maxTokensPerOwner: 1 });
+    const first = await issueToken(cluster, "oldest", { owner: "frank" });
+    // Creation times are whole seconds, and within one second the uid decides; this makes "newer" certain.
+    const createdAt = Date.parse((await cluster.get("oldest"))?.metadata.creationTimestamp ?? "");
+    await eventually(() => Date.now() >= createdAt + 1_000);
+    const second = await issueToken(cluster, "newest", { owner: "frank" });
+    await untilReason(cluster, "oldest", "Superseded");
+    expect(await verifies(cluster, databaseUrl, first)).toBe(false);
+    expect(await verifies(cluster, databaseUrl, second)).toBe(true);
+    expect(await cluster.getSecret("oldest")).toBeUndefined();
+    await cluster.delete("newest");
+    await cluster.patch("oldest", { description: "never fights back" });
+    await eventually(async () => {
+      const resource = await cluster.get("oldest");
+      expect(resource?.status?.observedGeneration).toBe(resource?.metadata.generation);
+    });
+    expect(conditionOf(await cluster.get("oldest"), "Ready")?.reason).toBe("Superseded");
+  });
+
+  test("Reject: the newer ApiToken waits, and gets its token within a second of the older one's end", async () => {
+    await resources.applyPolicy("reject", { maxTokensPerOwner: 1, onLimit: "Reject" });
+    await issueToken(cluster, "first", { owner: "grace" });
+    await cluster.apply("waiting", { owner: "grace" });
+    await untilReason(cluster, "waiting", "OwnerLimitExceeded");
+    expect(await findRows(databaseUrl, "waiting")).toEqual([]);
+    await cluster.delete("first");
+    await untilReady(cluster, "waiting", 2_000);
+  });
+
+  test("a rotation does not count twice", async () => {
+    await resources.applyPolicy("one", { maxTokensPerOwner: 1, onLimit: "Reject" });
+    await issueToken(cluster, "rotating", { owner: "heidi" });
+    await cluster.annotate("rotating", { "apitoken.dev/rotate-requested-at": "1" });
+    await eventually(async () => expect((await statusOf("rotating"))?.revision).toBe(2));
+    await untilReady(cluster, "rotating");
+  });
+
+  test("that is lowered ends the tokens above it", async () => {
+    await resources.applyPolicy("three", { maxTokensPerOwner: 3 });
+    for (const name of ["low-a", "low-b", "low-c"]) await issueToken(cluster, name, { owner: "ivan" });
+    await resources.applyPolicy("three", { maxTokensPerOwner: 1 });
+    await eventually(async () => expect((await liveRows()).filter(({ owner }) => owner === "ivan")).toHaveLength(1));
+  });
+
+  test("1,000 ApiTokens of 500 owners, one each, applied at once: exactly 500 live, by the database's own word", async () => {
+    await resources.applyPolicy("one", { maxTokensPerOwner: 1 });
+    const queue = Array.from({ length: 1_000 }, (_, index) => index).values();
+    const work = async () => {
+      for (const index of queue) await cluster.apply(`mass-${index}`, { owner: `mass-owner-${index % 500}` });
+    };
+    await Promise.all(Array.from({ length: 16 }, work));
+    await eventually(() => isIdle(controller), { timeoutMs: 240_000, intervalMs: 250 });
+    const live = (await liveRows()).filter(({ owner }) => owner.startsWith("mass-owner-"));
+    expect(live).toHaveLength(500);
+    expect(new Set(live.map(({ owner }) => owner)).size).toBe(500);
+    const ready = await Promise.all(
+      live
+        .slice(0, 20)
+        .map(async ({ name }) => verifies(cluster, databaseUrl, readToken(await cluster.getSecret(name)))),
+    );
+    expect(ready.every(Boolean)).toBe(true);
+  }, 300_000);
+});

@@ -1,0 +1,45 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { runAsSuperuser } from "../../../local/postgres-server.ts";
+import { connectCluster, type TestCluster } from "../../support/cluster.ts";
+import { isIdle, readMetric, startTestController } from "../../support/controllers.ts";
+import { createTestDatabase } from "../../support/database.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createWriteTap } from "../../support/faults.ts";
+import { applyMany } from "../../support/resources.ts";
+
+const COUNT = 1_000;
+let cluster: TestCluster;
+let databaseUrl: string;
+
+beforeAll(async () => {
+  cluster = await connectCluster();
+  databaseUrl = await createTestDatabase();
+});
+afterAll(() => cluster?.close());
+
+test("a restart with 1,000 converged ApiTokens writes nothing", async () => {
+  const first = await startTestController(cluster, databaseUrl);
+  await applyMany(cluster, "many", COUNT);
+  await eventually(
+    async () => {
+      const [row] = await runAsSuperuser<{ live: number }>(
+        databaseUrl,
+        "select count(*)::integer as live from apitoken.tokens where revoked_at is null",
+      );
+      expect(row?.live).toBe(COUNT);
+      expect(await isIdle(first)).toBe(true);
+    },
+    { timeoutMs: 60_000, intervalMs: 100 },
+  );
+  await first.stop();
+
+  const tap = createWriteTap();
+  const second = await startTestController(cluster, databaseUrl, tap);
+  await eventually(async () => {
+    expect(await readMetric(second, 'apitoken_reconcile_total{result="converged"}')).toBeGreaterThanOrEqual(COUNT);
+    expect(await isIdle(second)).toBe(true);
+  });
+  expect(await readMetric(second, 'apitoken_reconcile_total{result="changed"}')).toBe(0);
+  await second.stop();
+  expect(tap.writes).toEqual([]);
+}, 120_000);
