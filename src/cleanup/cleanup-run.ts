@@ -17,6 +17,7 @@ import {
   findExpiredEventPartitions,
 } from "../postgres/event-partitions.ts";
 import { requireSchema } from "../postgres/migrations.ts";
+import type { Fault } from "../runtime/fault.ts";
 import type { Logger } from "../runtime/log.ts";
 import type { CleanupConfig } from "./config.ts";
 import { createCourtesy } from "./courtesy.ts";
@@ -41,7 +42,7 @@ interface SessionContext extends RunContext {
   readonly session: Queryable;
 }
 
-type Ending = Pick<RunReport, "outcome" | "targets" | "auditPartitions" | "message">;
+type Ending = Pick<RunReport, "outcome" | "targets" | "auditPartitions" | "code" | "message">;
 
 const NO_PARTITIONS: RunReport["auditPartitions"] = { created: [], dropped: [] };
 
@@ -65,30 +66,27 @@ export async function runCleanup(context: RunContext): Promise<RunReport | undef
       durationMs: performance.now() - startedAtMs,
     });
     const obstruction = checkServer(here, await readServerState(session));
-    if (obstruction !== undefined) return conclude(undefined, fail(obstruction));
+    if (obstruction !== undefined) return conclude(undefined, fail(obstruction, config));
     const targets = requireTargets(await checkTargets(session, config));
     if (config.isDryRun) {
-      return conclude(
-        undefined,
-        await preview(here, targets).catch((error: unknown) => fail(explainFailure(error, config))),
-      );
+      return conclude(undefined, await preview(here, targets).catch((error: unknown) => fail(error, config)));
     }
     if (!(await tryLockCleanup(session))) return undefined;
     const runId = await beginCleanupRun(session);
     const ending = await cleanUp(here, targets, runId).catch((error: unknown) => {
       context.log.error({ err: error }, "cleanup failed");
-      return fail(explainFailure(error, config));
+      return fail(error, config);
     });
     await recordEnd(here, runId, ending);
     return conclude(runId, ending);
   });
 }
 
-function fail(message: string): Ending {
-  return { outcome: "failed", targets: [], auditPartitions: NO_PARTITIONS, message };
+function fail(error: unknown, config: CleanupConfig): Ending {
+  return { outcome: "failed", targets: [], auditPartitions: NO_PARTITIONS, ...explainFailure(error, config) };
 }
 
-function checkServer({ log, config }: RunContext, state: ServerState): string | undefined {
+function checkServer({ log, config }: RunContext, state: ServerState): Fault | undefined {
   const warning = findClockWarning(state);
   if (warning !== undefined) log.warn({ clockDifferenceMs: Math.round(state.clockDifferenceMs) }, "clocks differ");
   if (!state.seesReplicas && config.APITOKEN_CLEANUP_MAX_REPLICA_LAG > 0) {
@@ -108,14 +106,15 @@ async function plan({ session }: SessionContext, targets: readonly CleanupTarget
   return planned;
 }
 
-function refuseExcess(planned: readonly PlannedTarget[]): Pick<Ending, "outcome" | "targets" | "message"> | undefined {
+function refuseExcess(planned: readonly PlannedTarget[]): Omit<Ending, "auditPartitions"> | undefined {
   const excesses = planned.map(({ target, before }) => findExcess(target.name, before, target.maxFraction));
-  const message = excesses.filter((excess) => excess !== undefined).join("\n");
-  if (message === "") return undefined;
+  const faults = excesses.filter((excess) => excess !== undefined);
+  if (faults.length === 0) return undefined;
   const targets = planned.map((each, index) =>
     untouched(each, { outcome: excesses[index] === undefined ? "stopped" : "refused" }),
   );
-  return { outcome: "refused", targets, message };
+  const message = faults.map((fault) => fault.message).join("\n");
+  return { outcome: "refused", targets, code: faults[0]?.faultCode, message };
 }
 
 async function preview(context: SessionContext, targets: readonly CleanupTarget[]): Promise<Ending> {
@@ -130,7 +129,7 @@ async function preview(context: SessionContext, targets: readonly CleanupTarget[
     const partitions = await previewPartitions(session, each.target, each.cutoffs.expiredBefore);
     reports.push(untouched(each, { partitions }));
   }
-  return { outcome: "succeeded", targets: reports, auditPartitions, message: undefined };
+  return { outcome: "succeeded", targets: reports, auditPartitions, code: undefined, message: undefined };
 }
 
 async function cleanUp(context: SessionContext, targets: readonly CleanupTarget[], runId: string): Promise<Ending> {
@@ -168,6 +167,7 @@ async function cleanUp(context: SessionContext, targets: readonly CleanupTarget[
     outcome,
     targets: reports,
     auditPartitions,
+    code: reports.find(({ code }) => code !== undefined)?.code,
     message: messages.length === 0 ? undefined : messages.join("\n"),
   };
 }

@@ -2,6 +2,7 @@ import { styleText } from "node:util";
 import type { Deleted } from "../postgres/cleanup/batches.ts";
 import { countRows, type RowCounts } from "../postgres/cleanup/counts.ts";
 import type { CleanupOutcome } from "../postgres/cleanup/runs.ts";
+import type { FaultCode } from "../runtime/fault.ts";
 import { formatDuration } from "../token/duration.ts";
 import type { PartitionReport } from "./partitions.ts";
 import { formatCount, formatDay, formatSize, formatTable, type Paint, type Style } from "./table.ts";
@@ -24,6 +25,8 @@ export interface TargetReport {
   readonly retention: { readonly expiredMs: number; readonly revokedMs: number };
   /** Why it vacuumed or did not. */
   readonly vacuum: string;
+  /** Why it failed, as docs/errors.md explains it. */
+  readonly code: FaultCode | undefined;
   readonly message: string | undefined;
 }
 
@@ -35,6 +38,8 @@ export interface RunReport {
   readonly durationMs: number;
   readonly targets: readonly TargetReport[];
   readonly auditPartitions: { readonly created: readonly string[]; readonly dropped: readonly string[] };
+  /** Why it was refused or failed, as docs/errors.md explains it; the first reason of several. */
+  readonly code: FaultCode | undefined;
   readonly message: string | undefined;
 }
 
@@ -63,6 +68,7 @@ export function formatReport(report: RunReport, useColours: boolean): string {
   lines.push(`${paint(OUTCOME_STYLES[report.outcome], summary)} after ${formatElapsed(report.durationMs)}`);
   const isSaid = report.targets.some(({ message }) => message !== undefined);
   if (report.message !== undefined && !isSaid) lines.push(report.message);
+  if (report.code !== undefined) lines.push(`Error code: ${report.code} (docs/errors.md)`);
   return `${lines.join("\n")}\n`;
 }
 

@@ -117,7 +117,7 @@ async function requireAccess(db: Database): Promise<void> {
   });
 }
 
-function summarize({ outcome, isDryRun, runId, durationMs, targets, message }: RunReport) {
+function summarize({ outcome, isDryRun, runId, durationMs, targets, code, message }: RunReport) {
   const tables = targets.map((target) => {
     const counts = target.after ?? target.before;
     return {
@@ -130,5 +130,5 @@ function summarize({ outcome, isDryRun, runId, durationMs, targets, message }: R
       vacuum: target.vacuum,
     };
   });
-  return { outcome, isDryRun, runId, durationMs: Math.round(durationMs), tables, message };
+  return { outcome, isDryRun, runId, durationMs: Math.round(durationMs), tables, code, message };
 }

@@ -1,53 +1,82 @@
+/*
+ * The checks that keep a run from deleting live rows because a clock, a retention or the server is not what it should be.
+ */
 import type { RowCounts } from "../postgres/cleanup/counts.ts";
 import type { ServerState } from "../postgres/cleanup/pressure.ts";
+import { Fault } from "../runtime/fault.ts";
 
 /** Small tables may be emptied: there a part says little. */
 const SMALL_TABLE_ROWS = 1_000;
 
 /**
- * Why a run must not delete so much of a table: a wrong clock or a wrong retention would look just so. Undefined when
+ * Why a run must not delete such a large part of a table: that is what a wrong clock or retention looks like. Undefined if
  * it may. Nothing has been deleted yet when this is asked.
  */
 export function findExcess(
   table: string,
   counts: Pick<RowCounts, "total" | "due">,
   maxFraction: number,
-): string | undefined {
+): Fault | undefined {
   const due = counts.due.expired + counts.due.revoked;
   if (counts.total <= SMALL_TABLE_ROWS || due <= counts.total * maxFraction) return undefined;
   const percent = (part: number) => `${Math.floor(part * 1_000) / 10} %`;
-  return (
-    `${due} of ${counts.total} rows of ${table} (${percent(due / counts.total)}) would be deleted, more than the ` +
-    `${percent(maxFraction)} that --max-fraction allows. Nothing was deleted. Check the database's clock and the ` +
-    "retentions; if this is right, run once with a higher --max-fraction."
-  );
+  return new Fault({
+    faultCode: "APITOKEN_E_TOO_MANY_ROWS",
+    problem:
+      `${due} of ${counts.total} rows of ${table} (${percent(due / counts.total)}) would be deleted, more than the ` +
+      `${percent(maxFraction)} that --max-fraction allows. Nothing was deleted`,
+    remedy:
+      "check the database's clock and the retentions, and if they are right, run once with a higher --max-fraction",
+  });
 }
 
-/** Between computers whose clocks somebody looks after there are seconds; here one of the two is plainly wrong. */
+/** Synchronised clocks differ by less than a second: beyond this, one of the two is wrong. */
 const CLOCKS_APART_MS = 24 * 3_600_000;
 const CLOCKS_NOTICED_MS = 5 * 60_000;
 
-/** Why nothing may be deleted in this database now; undefined when it may. */
+/** Why nothing may be deleted in this database now; undefined if it may. */
 export function findObstruction({
   isStandby,
   isReadOnly,
   clockDifferenceMs,
   lastRunAhead,
-}: ServerState): string | undefined {
+}: ServerState): Fault | undefined {
   if (isStandby) {
-    return "This server is a standby and takes no writes. Let DATABASE_URL lead to the primary.";
+    return new Fault({
+      faultCode: "APITOKEN_E_DATABASE_READ_ONLY",
+      problem: "This server is a standby and takes no writes",
+      remedy: "point DATABASE_URL at the primary",
+    });
   }
-  if (isReadOnly) return "Transactions are read-only here (default_transaction_read_only). Nothing was deleted.";
+  if (isReadOnly) {
+    return new Fault({
+      faultCode: "APITOKEN_E_DATABASE_READ_ONLY",
+      problem: "Transactions are read-only in this database. Nothing was deleted",
+      remedy: "set default_transaction_read_only to off",
+    });
+  }
   if (Math.abs(clockDifferenceMs) > CLOCKS_APART_MS) {
-    return `The database's clock is ${describeDifference(clockDifferenceMs)} this machine's. One of the two is wrong, and by the wrong one live rows may look dead. Nothing was deleted; set the clocks right.`;
+    return new Fault({
+      faultCode: "APITOKEN_E_CLOCK_WRONG",
+      problem:
+        `The database's clock is ${describeDifference(clockDifferenceMs)} this machine's. One of them is wrong, and ` +
+        "live rows could look dead. Nothing was deleted",
+      remedy: "correct the clocks",
+    });
   }
   if (lastRunAhead !== undefined) {
-    return `The database's clock was set back: the last run began at ${lastRunAhead.toISOString()}, which lies ahead. What was expired then may be live now. Nothing was deleted; set the clock right, or wait.`;
+    return new Fault({
+      faultCode: "APITOKEN_E_CLOCK_WRONG",
+      problem:
+        `The database's clock was set back: the last run began at ${lastRunAhead.toISOString()}, which is in the ` +
+        "future. What was expired then may be live now. Nothing was deleted",
+      remedy: "correct the clock, or wait",
+    });
   }
   return undefined;
 }
 
-/** What of the clocks deserves a warning, though the database's alone decides. */
+/** A warning about clocks that differ noticeably, although only the database's decides. */
 export function findClockWarning({ clockDifferenceMs }: ServerState): string | undefined {
   return Math.abs(clockDifferenceMs) <= CLOCKS_NOTICED_MS
     ? undefined

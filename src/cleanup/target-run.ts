@@ -4,6 +4,7 @@ import { isLockConflict } from "../postgres/cleanup/runs.ts";
 import type { CleanupTarget } from "../postgres/cleanup/target.ts";
 import { mayVacuum, vacuumTable } from "../postgres/cleanup/vacuum.ts";
 import type { Queryable } from "../postgres/database.ts";
+import { Fault, type FaultCode, findFaultCode } from "../runtime/fault.ts";
 import type { Logger } from "../runtime/log.ts";
 import type { CleanupConfig } from "./config.ts";
 import { dropDeadPartitions, type PartitionReport } from "./partitions.ts";
@@ -51,6 +52,7 @@ export function untouched({ target, before }: PlannedTarget, rest: Partial<Targe
     pausedMs: {},
     retention: target.retention,
     vacuum: "not needed",
+    code: undefined,
     message: undefined,
     ...rest,
   };
@@ -100,7 +102,7 @@ export async function runTarget(planned: PlannedTarget, context: TargetContext):
     return { ...done, after, vacuum: await vacuumIfNeeded(leaves, done, context) };
   } catch (error) {
     log.error({ err: error, table: target.name }, "cleanup failed");
-    return report({ outcome: "failed", message: explainFailure(error, context.config) });
+    return report({ outcome: "failed", ...explainFailure(error, context.config) });
   }
 }
 
@@ -164,13 +166,17 @@ async function vacuumIfNeeded(
   }
 }
 
-/** What went wrong, in words that say what to do. */
-export function explainFailure(error: unknown, config: CleanupConfig): string {
-  if (isLockConflict(error)) {
-    return (
-      "Another session holds a lock that the cleanup needs (ALTER TABLE, VACUUM FULL and the like take such), for " +
-      `longer than APITOKEN_CLEANUP_LOCK_TIMEOUT, ${config.APITOKEN_CLEANUP_LOCK_TIMEOUT} ms. Run again when it is done.`
-    );
+/** What went wrong, as a report shows it. */
+export function explainFailure(error: unknown, config: CleanupConfig): { code: FaultCode; message: string } {
+  if (!isLockConflict(error)) {
+    return { code: findFaultCode(error), message: error instanceof Error ? error.message : String(error) };
   }
-  return error instanceof Error ? error.message : String(error);
+  const { faultCode: code, message } = new Fault({
+    faultCode: "APITOKEN_E_TABLE_LOCKED",
+    problem:
+      "Another session holds a lock that the cleanup needs (ALTER TABLE and VACUUM FULL take one, for example), for " +
+      `longer than APITOKEN_CLEANUP_LOCK_TIMEOUT, ${config.APITOKEN_CLEANUP_LOCK_TIMEOUT} ms`,
+    remedy: "run again when it is done",
+  });
+  return { code, message };
 }

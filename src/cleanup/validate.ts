@@ -34,7 +34,7 @@ export async function validate(config: CleanupConfig, useColours: boolean): Prom
         validated.push({ name, findings, plan });
       }
       const server: Finding[] = [
-        ...(obstruction === undefined ? [] : [{ level: "error" as const, message: obstruction }]),
+        ...(obstruction === undefined ? [] : [{ level: "error" as const, message: obstruction.message }]),
         ...(state.seesReplicas
           ? []
           : [

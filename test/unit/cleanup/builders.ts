@@ -40,6 +40,7 @@ export function aTargetReport(overrides: Partial<TargetReport> = {}): TargetRepo
     pausedMs: {},
     retention: { expiredMs: 7 * DAY_MS, revokedMs: 7 * DAY_MS },
     vacuum: "not needed",
+    code: undefined,
     message: undefined,
     ...overrides,
   };
@@ -53,6 +54,7 @@ export function aRunReport(overrides: Partial<RunReport> = {}): RunReport {
     durationMs: 1_234,
     targets: [aTargetReport()],
     auditPartitions: { created: [], dropped: [] },
+    code: undefined,
     message: undefined,
     ...overrides,
   };

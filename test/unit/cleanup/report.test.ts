@@ -61,9 +61,10 @@ test("a dry run shows what would be deleted, and that nothing was written", () =
   expect(text).not.toContain("vacuum");
 });
 
-test("how a run ended comes last, with the reason", () => {
-  const text = formatReport(aRunReport({ outcome: "refused", message: "Too much." }), false);
-  expect(text.endsWith("refused after 1s200ms\nToo much.\n")).toBe(true);
+test("how a run ended comes last, with the reason and its code", () => {
+  const report = aRunReport({ outcome: "refused", code: "APITOKEN_E_TOO_MANY_ROWS", message: "Too much." });
+  const reason = "Too much.\nError code: APITOKEN_E_TOO_MANY_ROWS (docs/errors.md)\n";
+  expect(formatReport(report, false).endsWith(`refused after 1s200ms\n${reason}`)).toBe(true);
 });
 
 test("what was reported for a table is not repeated at the end", () => {

@@ -22,7 +22,8 @@ test.each([
 );
 
 test("the refusal names the table, the figures and the way out", () => {
-  const message = findExcess("apitoken.tokens", aRowCounts({ total: 2_000, due: { expired: 1_900, revoked: 0 } }), 0.9);
+  const counts = aRowCounts({ total: 2_000, due: { expired: 1_900, revoked: 0 } });
+  const message = findExcess("apitoken.tokens", counts, 0.9)?.message;
   expect(message).toContain("1900 of 2000 rows of apitoken.tokens (95 %)");
   expect(message).toContain("90 % that --max-fraction allows");
   expect(message).toContain("Nothing was deleted");
@@ -33,13 +34,31 @@ const WELL = { isStandby: false, isReadOnly: false, clockDifferenceMs: 0, seesRe
 const HOUR_MS = 3_600_000;
 
 test.each([
-  ["a standby", { isStandby: true }, "standby"],
-  ["a server that takes no writes", { isReadOnly: true }, "read-only"],
-  ["a database's clock that is days ahead", { clockDifferenceMs: 25 * HOUR_MS }, "1500 minutes ahead of"],
-  ["a database's clock that is days behind", { clockDifferenceMs: -25 * HOUR_MS }, "1500 minutes behind"],
-  ["a last run that lies ahead", { lastRunAhead: new Date("2030-01-01T00:00:00Z") }, "2030-01-01T00:00:00.000Z"],
-])("%s keeps a run from deleting anything", (_case, state, message) => {
-  expect(findObstruction({ ...WELL, ...state })).toContain(message);
+  ["a standby", { isStandby: true }, "standby", "APITOKEN_E_DATABASE_READ_ONLY"],
+  ["a server that takes no writes", { isReadOnly: true }, "read-only", "APITOKEN_E_DATABASE_READ_ONLY"],
+  [
+    "a database's clock that is days ahead",
+    { clockDifferenceMs: 25 * HOUR_MS },
+    "1500 minutes ahead of",
+    "APITOKEN_E_CLOCK_WRONG",
+  ],
+  [
+    "a database's clock that is days behind",
+    { clockDifferenceMs: -25 * HOUR_MS },
+    "1500 minutes behind",
+    "APITOKEN_E_CLOCK_WRONG",
+  ],
+  [
+    "a last run that lies ahead",
+    { lastRunAhead: new Date("2030-01-01T00:00:00Z") },
+    "2030-01-01T00:00:00.000Z",
+    "APITOKEN_E_CLOCK_WRONG",
+  ],
+])("%s keeps a run from deleting anything", (_case, state, message, faultCode) => {
+  expect(findObstruction({ ...WELL, ...state })).toMatchObject({
+    faultCode,
+    message: expect.stringContaining(message),
+  });
 });
 
 test("clocks an hour apart cause a warning, and the database's clock decides", () => {
