@@ -91,9 +91,9 @@ export type CleanupConfig = CleanupSettings & CleanupOptions & { readonly target
 export function readSettings(environment: NodeJS.ProcessEnv, file: ConfigFile): CleanupSettings {
   for (const name of Object.keys(file.settings)) {
     if (Object.hasOwn(databaseSettings, name) || !Object.hasOwn(cleanupEnvironment.shape, name)) {
-      throw new ConfigError(
-        `settings.${name} of the configuration file is no setting of cleanup's that may stand there`,
-      );
+      throw new ConfigError(`settings.${name} is not a setting that the configuration file may contain`, {
+        faultCode: "APITOKEN_E_CONFIG_FILE_INVALID",
+      });
     }
   }
   const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ""));
