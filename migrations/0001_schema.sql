@@ -72,7 +72,7 @@ create index tokens_revoked_at on apitoken.tokens (revoked_at) where revoked_at 
 --   live      neither expired nor revoked
 --   in grace  expired, not revoked, and within the grace that the policy allows
 --   accepted  live or in grace
---   current   live and without a set end, as a rotation sets one
+--   current   live, and no end has been set, as a rotation would
 -- Postgres inlines these functions, so that the indexes above serve them. That takes an SQL function without a SET
 -- clause and a time that is not volatile: clock_timestamp() has to be assigned to a variable first.
 create function apitoken.is_live(token apitoken.tokens, at timestamptz) returns boolean
@@ -292,7 +292,7 @@ begin
 end $$;
 
 -- Serializes everything that counts, issues or blocks an owner's tokens. Call it first: only statements that start after
--- it see what the previous holder committed. After it read clock_timestamp(), because now() dates from before the wait.
+-- it see what the previous holder committed. They use clock_timestamp(), because now() dates from before the wait.
 create function apitoken.lock_owner(locked_owner text) returns void
 language sql volatile set search_path = pg_catalog, pg_temp
 begin atomic

@@ -37,8 +37,8 @@ export function isAccepted(token: GracedEnds, now: Date): boolean {
 }
 
 /**
- * Current: live at `now`, and no end is set, as a rotation sets one. An ApiToken has one current token; for as long as a
- * rotation has issued the next token and not yet set the end of the last it has two, of which the newest counts.
+ * Current: live at `now`, and no end has been set, as a rotation would. An ApiToken has one current token, or two while a
+ * rotation has issued the next token and not yet set the end of the last; then the newest is the current one.
  */
 export function isCurrent(token: Ends, now: Date): boolean {
   return token.revokedAt === undefined && isLive(token, now);
