@@ -16,6 +16,7 @@ const PLACES = [
   "docs/decisions",
   "docs/errors.md",
   "docs/lifecycle.md",
+  "docs/operations.md",
   "docs/people.md",
   "docs/runbooks",
   "docs/security.md",
