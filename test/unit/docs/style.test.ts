@@ -15,6 +15,7 @@ const PLACES = [
   "docs/cleanup.md",
   "docs/decisions",
   "docs/errors.md",
+  "docs/install.md",
   "docs/lifecycle.md",
   "docs/operations.md",
   "docs/people.md",
