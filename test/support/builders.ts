@@ -17,6 +17,9 @@ export const NOW = new Date("2026-06-01T12:00:00Z");
 
 export const HOUR_MS = 3_600_000;
 
+/** That many milliseconds after NOW, or before it if negative. */
+export const later = (ms: number) => new Date(NOW.getTime() + ms);
+
 export const LIMITS = { defaultMs: 720 * HOUR_MS, maxMs: 720 * HOUR_MS };
 
 /** An AppliedPolicy that allows what the chart's default policy allows. */
@@ -32,7 +35,16 @@ export function aPolicy(overrides: Partial<AppliedPolicy> = {}): AppliedPolicy {
   };
 }
 
-export const ALLOWED: PolicyVerdict = { kind: "allowed", applied: aPolicy() };
+/** The verdict of a policy that allows a token. */
+export const allow = (policy: Partial<AppliedPolicy> = {}): PolicyVerdict => ({
+  kind: "allowed",
+  applied: aPolicy(policy),
+});
+
+export const ALLOWED = allow();
+
+/** The owner may have one token, and a second one is not issued. */
+export const REJECTING = allow({ owner: { max: 1, onLimit: "Reject", scope: "Cluster" } });
 
 export const RESOURCE_UID = "11111111-1111-4111-8111-111111111111";
 
@@ -133,3 +145,6 @@ export function aSecret(overrides: Partial<Observed["secret"] & { state: "ours" 
     ...overrides,
   };
 }
+
+/** A Secret of ours that holds the row with this id. */
+export const ours = (holds: string | undefined, isDecorated = true) => aSecret({ holds, isDecorated });

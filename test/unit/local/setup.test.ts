@@ -94,6 +94,11 @@ describe("a set-up that is interrupted", () => {
     expect(readdirSync(dirname(folder))).toEqual([]);
   });
 
+  test("after a download that lacks a program names the programs", async () => {
+    const incomplete = fillFolder(controlPlaneFolder(environment), async (temporary) => fill(temporary, ["etcd"]));
+    await expect(incomplete).rejects.toThrow("one of kube-apiserver, etcd, kubectl is missing from it");
+  });
+
   test("by kill -9 leaves a temporary folder, and the next one succeeds", async () => {
     const folder = controlPlaneFolder(environment);
     fill(`${folder}.tmp-dead`, ["etcd"]);

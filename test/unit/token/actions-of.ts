@@ -5,22 +5,12 @@ import type { Condition, DesiredToken, Observed, PolicyVerdict } from "../../../
 import type { Action } from "../../../src/token/plan/action.ts";
 import { plan } from "../../../src/token/plan/plan.ts";
 import type { Reason } from "../../../src/token/reasons.ts";
-import { ALLOWED, aDesiredToken, aPolicy, aResource, aSecret, aTokenRow } from "../../support/builders.ts";
-
-/** A Secret of ours that holds the row with this id. */
-export const ours = (holds: string | undefined) => aSecret({ holds });
+import { ALLOWED, aDesiredToken, aResource, aTokenRow } from "../../support/builders.ts";
 
 /** Two tokens of one ApiToken, and a resource whose status names the first. */
 export const row = aTokenRow();
 export const second = aTokenRow({ id: "tokenTwo0002", revision: 2 });
 export const published = aResource({ status: { tokenId: row.id, revision: 1 } });
-
-export const allow = (policy: Parameters<typeof aPolicy>[0]): PolicyVerdict => ({
-  kind: "allowed",
-  applied: aPolicy(policy),
-});
-
-export const rejecting = allow({ owner: { max: 1, onLimit: "Reject", scope: "Cluster" } });
 
 /** The actions of the plan. */
 export function actionsOf(

@@ -8,11 +8,11 @@ import { liveUntil } from "../../../src/token/validity.ts";
 import {
   aDesiredSecret,
   aDesiredToken,
-  aPolicy,
   aResource,
   HOUR_MS,
   LIMITS,
   NOW,
+  REJECTING,
   RESOURCE_UID,
 } from "../../support/builders.ts";
 import { aWorld, inSecret, token } from "./a-world.ts";
@@ -150,7 +150,6 @@ describe("killed after any number of actions, twice", () => {
   const withSecret = (secret: Parameters<typeof aDesiredSecret>[0]) => ({
     spec: { desired: aDesiredToken({ secret: aDesiredSecret(secret) }) },
   });
-  const rejecting = aPolicy({ owner: { max: 1, onLimit: "Reject", scope: "Cluster" } });
 
   test.each<[string, Partial<World>, { rows: number; live: number }]>([
     ["a new ApiToken gets one row", { resource: aResource(), rows: [], secrets: {} }, { rows: 1, live: 1 }],
@@ -175,11 +174,7 @@ describe("killed after any number of actions, twice", () => {
     ["so does one of a blocked owner", { block: { reason: "left", effectiveAt: NOW } }, { rows: 1, live: 0 }],
     ["so does one that is forbidden", { policy: { kind: "denied", name: "p", rule: "r" } }, { rows: 1, live: 0 }],
     ["so does one that is superseded", { rivals: { older: 0, newer: 1 } }, { rows: 1, live: 0 }],
-    [
-      "so does one over the limit",
-      { rivals: { older: 1, newer: 0 }, policy: { kind: "allowed", applied: rejecting } },
-      { rows: 1, live: 0 },
-    ],
+    ["so does one over the limit", { rivals: { older: 1, newer: 0 }, policy: REJECTING }, { rows: 1, live: 0 }],
     [
       "so does one that nobody uses",
       { spec: { desired: aDesiredToken({ inactivityTimeoutMs: HOUR_MS }) } },

@@ -1,9 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { floorToSecond, resolveLifetime } from "../../../src/token/lifetime.ts";
-import { HOUR_MS, LIMITS, NOW } from "../../support/builders.ts";
-
-const later = (ms: number) => new Date(NOW.getTime() + ms);
+import { HOUR_MS, LIMITS, later, NOW } from "../../support/builders.ts";
 
 const arbitraryRequest = fc.oneof(
   fc.constant({ kind: "default" } as const),

@@ -13,26 +13,22 @@ import { findCondition } from "../../../src/token/status.ts";
 import {
   aConvergedObserved,
   aDesiredToken,
+  allow,
   anObserved,
-  aPolicy,
   aResource,
   aTokenRow,
   HOUR_MS,
+  later,
   NOW,
+  REJECTING,
 } from "../../support/builders.ts";
 import { statusOf } from "./status-of.ts";
-
-const later = (ms: number) => new Date(NOW.getTime() + ms);
 
 const twoHours = { kind: "duration", durationMs: 2 * HOUR_MS } as const;
 const ended = { issuedAt: later(-3 * HOUR_MS), expiresAt: later(-HOUR_MS) };
 const clampedLife = { kind: "duration", durationMs: 721 * HOUR_MS } as const;
 const rotation = { ...aDesiredToken().rotation, isAutomatic: false };
 const once = { rotation, lifetime: twoHours };
-const rejecting: PolicyVerdict = {
-  kind: "allowed",
-  applied: aPolicy({ owner: { max: 1, onLimit: "Reject", scope: "Cluster" } }),
-};
 const missing: PolicyVerdict = { kind: "missing" };
 
 interface Said {
@@ -97,7 +93,7 @@ const REASONS: Readonly<Record<Exclude<Reason, EventReason>, Said>> = {
       'Owner "alice" is blocked by an OwnerBlock: left the company. A new token is issued once the block is lifted.',
   },
   OwnerLimitExceeded: {
-    status: () => statusOf(anObserved({ rivals: { older: 1, newer: 0 } }), {}, rejecting),
+    status: () => statusOf(anObserved({ rivals: { older: 1, newer: 0 } }), {}, REJECTING),
     type: "Ready",
     is: "False",
     message:
@@ -219,7 +215,7 @@ describe("without a policy", () => {
 });
 
 test("the policy decides how long ahead a token is ExpiringSoon; one that rotates never is", () => {
-  const warned: PolicyVerdict = { kind: "allowed", applied: aPolicy({ warnBeforeMs: HOUR_MS }) };
+  const warned = allow({ warnBeforeMs: HOUR_MS });
   const status = (issuedAt: Date, desired: Partial<DesiredToken>) =>
     findCondition(
       statusOf(

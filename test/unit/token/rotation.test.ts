@@ -2,9 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { DesiredRotation } from "../../../src/token/model.ts";
 import { renewalTime } from "../../../src/token/rotation.ts";
-import { HOUR_MS, NOW } from "../../support/builders.ts";
-
-const later = (ms: number) => new Date(NOW.getTime() + ms);
+import { HOUR_MS, later, NOW } from "../../support/builders.ts";
 
 const rotation = (renewBefore: DesiredRotation["renewBefore"]): DesiredRotation => ({
   isAutomatic: true,

@@ -11,11 +11,10 @@ import {
   aSecret,
   aTokenRow,
   HOUR_MS,
+  later,
   NOW,
 } from "../../support/builders.ts";
 import { statusOf } from "./status-of.ts";
-
-const later = (ms: number) => new Date(NOW.getTime() + ms);
 
 /** A status that names a token which no longer exists. */
 const LAST: ApiTokenStatus = {

@@ -1,8 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { judgeToken, type TokenRequest } from "../../../src/token/verdict.ts";
-import { aTokenRow, HOUR_MS, NOW } from "../../support/builders.ts";
+import { aTokenRow, HOUR_MS, later, NOW } from "../../support/builders.ts";
 
-const at = (ms: number) => new Date(NOW.getTime() + ms);
 const GRACE = { periodMs: HOUR_MS, scopes: ["read", "never granted"] };
 const SCOPES = ["read", "write"];
 const judge = (row: Parameters<typeof aTokenRow>[0], request: TokenRequest = {}) =>
@@ -14,18 +13,22 @@ const inactive = (why: string) => ({ kind: "inactive", why });
 
 describe("by time, a token is", () => {
   test.each([
-    ["active before its expiry", { expiresAt: at(1) }, ACTIVE],
+    ["active before its expiry", { expiresAt: later(1) }, ACTIVE],
     ["expired at its expiry", { expiresAt: NOW }, inactive("Expired")],
-    ["active before its revocation", { revokedAt: at(1) }, ACTIVE],
+    ["active before its revocation", { revokedAt: later(1) }, ACTIVE],
     ["revoked at its revocation", { revokedAt: NOW }, inactive("Revoked")],
     ["active for its grace scopes at its expiry", { expiresAt: NOW, grace: GRACE }, IN_GRACE],
-    ["active for its grace scopes until the grace is over", { expiresAt: at(1 - HOUR_MS), grace: GRACE }, IN_GRACE],
-    ["expired at the end of its grace", { expiresAt: at(-HOUR_MS), grace: GRACE }, inactive("Expired")],
-    ["active for its grace scopes before its revocation", { expiresAt: NOW, revokedAt: at(1), grace: GRACE }, IN_GRACE],
-    ["revoked in its grace", { expiresAt: at(-2), revokedAt: NOW, grace: GRACE }, inactive("Revoked")],
+    ["active for its grace scopes until the grace is over", { expiresAt: later(1 - HOUR_MS), grace: GRACE }, IN_GRACE],
+    ["expired at the end of its grace", { expiresAt: later(-HOUR_MS), grace: GRACE }, inactive("Expired")],
+    [
+      "active for its grace scopes before its revocation",
+      { expiresAt: NOW, revokedAt: later(1), grace: GRACE },
+      IN_GRACE,
+    ],
+    ["revoked in its grace", { expiresAt: later(-2), revokedAt: NOW, grace: GRACE }, inactive("Revoked")],
     ["revoked at its expiry", { expiresAt: NOW, revokedAt: NOW }, inactive("Revoked")],
-    ["expired, if it was revoked later", { expiresAt: at(-2), revokedAt: at(-1) }, inactive("Expired")],
-    ["revoked, if it expired later", { expiresAt: at(-1), revokedAt: at(-2) }, inactive("Revoked")],
+    ["expired, if it was revoked later", { expiresAt: later(-2), revokedAt: later(-1) }, inactive("Expired")],
+    ["revoked, if it expired later", { expiresAt: later(-1), revokedAt: later(-2) }, inactive("Revoked")],
   ])("%s", (_, row, verdict) => expect(judge(row)).toEqual(verdict));
 });
 

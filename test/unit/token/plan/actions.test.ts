@@ -10,16 +10,17 @@ import {
   aConvergedObserved,
   aDesiredSecret,
   aDesiredToken,
+  allow,
   anObserved,
   aResource,
   aSecret,
   aTokenRow,
   HOUR_MS,
+  later,
   NOW,
+  ours,
 } from "../../../support/builders.ts";
-import { actionsOf, allow, find, ours, published, requested, row, second } from "../actions-of.ts";
-
-const later = (ms: number) => new Date(NOW.getTime() + ms);
+import { actionsOf, find, published, requested, row, second } from "../actions-of.ts";
 
 /** Every cause; a new one does not compile without a case. */
 const CAUSES: Readonly<Record<IssueCause, readonly (readonly [string, Observed])[]>> = {

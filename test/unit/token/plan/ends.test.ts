@@ -5,16 +5,18 @@ import {
   ALLOWED,
   aConvergedObserved,
   aDesiredToken,
+  allow,
   anObserved,
   aResource,
   aTokenRow,
   HOUR_MS,
   LIMITS,
+  later,
   NOW,
+  ours,
+  REJECTING,
 } from "../../../support/builders.ts";
-import { actionsOf, allow, find, ours, published, rejecting, revokedFor, row, second } from "../actions-of.ts";
-
-const later = (ms: number) => new Date(NOW.getTime() + ms);
+import { actionsOf, find, published, revokedFor, row, second } from "../actions-of.ts";
 
 type End = readonly [when: string, Observed, Partial<DesiredToken>?, PolicyVerdict?];
 
@@ -69,7 +71,7 @@ const ENDS: Readonly<Record<RevocationReason, readonly End[]>> = {
     ],
   ],
   OwnerLimitExceeded: [
-    ["its owner has an older ApiToken", aConvergedObserved({ rivals: { older: 1, newer: 0 } }), {}, rejecting],
+    ["its owner has an older ApiToken", aConvergedObserved({ rivals: { older: 1, newer: 0 } }), {}, REJECTING],
   ],
   Inactive: [
     ["it was never used for too long", aConvergedObserved(), { inactivityTimeoutMs: HOUR_MS }],
@@ -176,7 +178,7 @@ describe("a token is not revoked", () => {
       "when its owner has newer ones, and those have to wait",
       aConvergedObserved({ rivals: { older: 0, newer: 9 } }),
       {},
-      rejecting,
+      REJECTING,
     ],
     ["before it was unused for too long", aConvergedObserved(), { inactivityTimeoutMs: HOUR_MS + 1 }],
     [

@@ -9,15 +9,15 @@ import {
   aDesiredSecret,
   aDesiredToken,
   anObserved,
-  aPolicy,
   aResource,
   aSecret,
   aTokenRow,
   HOUR_MS,
+  later,
   NOW,
+  ours,
+  REJECTING,
 } from "../../../support/builders.ts";
-
-const later = (ms: number) => new Date(NOW.getTime() + ms);
 
 interface Case {
   readonly sentence: string;
@@ -33,14 +33,9 @@ interface Case {
 
 const newest = aTokenRow({ id: "tokenTwo0002", revision: 2 });
 const dead = aTokenRow({ revokedAt: later(-1), revocationReason: "leaked" });
-const ours = (holds: string | undefined, isDecorated = true) => aSecret({ holds, isDecorated });
 
 const once = { ...aDesiredToken().rotation, isAutomatic: false };
 const missing: PolicyVerdict = { kind: "missing" };
-const rejecting: PolicyVerdict = {
-  kind: "allowed",
-  applied: aPolicy({ owner: { max: 1, onLimit: "Reject", scope: "Cluster" } }),
-};
 
 const CASES: readonly Case[] = [
   {
@@ -218,14 +213,14 @@ const CASES: readonly Case[] = [
   },
   {
     sentence: "if the older one wins, the newer one waits",
-    policy: rejecting,
+    policy: REJECTING,
     observed: anObserved({ rivals: { older: 1, newer: 0 } }),
     actions: [],
     reason: "OwnerLimitExceeded",
   },
   {
     sentence: "so does the older one that has no token yet when the newer one has",
-    policy: rejecting,
+    policy: REJECTING,
     observed: anObserved({ rivals: { older: 0, newer: 1 } }),
     actions: [],
     reason: "OwnerLimitExceeded",
@@ -454,7 +449,7 @@ describe("plan", () => {
 
     test("soon if no event announces what it waits for", () => {
       expect(look(anObserved({ secret: { state: "foreign" } }))).toEqual(later(15_000));
-      expect(look(anObserved({ rivals: { older: 1, newer: 0 } }), {}, rejecting)).toEqual(later(15_000));
+      expect(look(anObserved({ rivals: { older: 1, newer: 0 } }), {}, REJECTING)).toEqual(later(15_000));
     });
   });
 

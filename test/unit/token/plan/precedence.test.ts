@@ -10,11 +10,12 @@ import {
   aResource,
   aTokenRow,
   HOUR_MS,
+  later,
   NOW,
+  ours,
+  REJECTING,
 } from "../../../support/builders.ts";
-import { actionsOf, ours, rejecting, requested, row } from "../actions-of.ts";
-
-const later = (ms: number) => new Date(NOW.getTime() + ms);
+import { actionsOf, requested, row } from "../actions-of.ts";
 
 /** Every rule that can stop an ApiToken, in order of precedence, with a state that triggers it. */
 const PRECEDENCE: readonly [reason: Reason, Partial<Observed>, Partial<DesiredToken>, PolicyVerdict | undefined][] = [
@@ -27,7 +28,7 @@ const PRECEDENCE: readonly [reason: Reason, Partial<Observed>, Partial<DesiredTo
   ["SecretConflict", { secret: { state: "foreign" } }, {}, undefined],
   ["PolicyMissing", {}, {}, { kind: "missing" }],
   ["Expired", {}, { lifetime: { kind: "fixed", expiresAt: NOW } }, undefined],
-  ["OwnerLimitExceeded", { rivals: { older: 1, newer: 0 } }, {}, rejecting],
+  ["OwnerLimitExceeded", { rivals: { older: 1, newer: 0 } }, {}, REJECTING],
 ];
 
 describe("when several rules would apply", () => {
