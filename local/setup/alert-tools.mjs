@@ -24,7 +24,7 @@ export async function provideAlertTools({ environment = process.env, build = bui
   if (findPromtool(environment) !== undefined) return;
   try {
     const isComplete = (folder) => isExecutable(join(folder, "promtool"));
-    await fillFolder(promtoolFolder(environment), build, isComplete);
+    await fillFolder(promtoolFolder(environment), build, { isComplete });
   } catch (error) {
     print(`without promtool the alerts' tests are skipped: ${error.message}`);
   }

@@ -69,18 +69,20 @@ export async function provideChartTools({
   const { helm, kubeconform, monitoringCrds, checkov } = findChartTools(environment);
   if (!helm || !kubeconform) {
     await attempt("helm and kubeconform", environment.CI === "true" && !helm, () =>
-      fillFolder(goToolsFolder(environment), build, (folder) => isExecutable(join(folder, "helm"))),
+      fillFolder(goToolsFolder(environment), build, { isComplete: (folder) => isExecutable(join(folder, "helm")) }),
     );
   }
   if (isForE2e) return;
   if (!monitoringCrds) {
     await attempt("the CRDs of the Prometheus operator", false, () =>
-      fillFolder(monitoringCrdsFolder(environment), download, hasAllCrds),
+      fillFolder(monitoringCrdsFolder(environment), download, { isComplete: hasAllCrds }),
     );
   }
   if (!checkov) {
     await attempt("checkov", false, () =>
-      fillFolder(checkovFolder(environment), install, (folder) => isExecutable(join(folder, "bin/python"))),
+      fillFolder(checkovFolder(environment), install, {
+        isComplete: (folder) => isExecutable(join(folder, "bin/python")),
+      }),
     );
   }
 }

@@ -6,6 +6,10 @@ export function provideControlPlane(sources?: {
   build?: Fill;
 }): Promise<string>;
 
-export function fillFolder(folder: string, fill: Fill, isComplete?: (folder: string) => unknown): Promise<void>;
+export function fillFolder(
+  folder: string,
+  fill: Fill,
+  wanted?: { isComplete: (folder: string) => unknown; parts?: string },
+): Promise<void>;
 
 export function findRelease(index: string, platform: string): { url: string; sha512: string };

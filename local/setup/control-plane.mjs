@@ -15,6 +15,8 @@ const INDEX_TIMEOUT_MS = 5_000;
 const ARCHIVE_TIMEOUT_MS = 10 * 60_000;
 const LEFTOVER_MS = 24 * 3_600_000;
 
+const CONTROL_PLANE = { isComplete: readAssets, parts: REQUIRED.join(", ") };
+
 /**
  * Gets the control plane's programs from the first source that works, and prints why earlier ones did not. Throws an
  * Error with all reasons and remedies if none works. @param {{environment?: object, download?: Function, build?:
@@ -58,18 +60,16 @@ export async function provideControlPlane({
 /**
  * Fills a temporary folder next to the wanted one and renames it, so that nobody ever sees an incomplete folder. Throws
  * an Error if something is missing in it.
- * @param {(folder: string) => unknown} isComplete whether a folder has everything that it should have
+ * @param {{isComplete: (folder: string) => unknown, parts?: string}} wanted whether a folder has everything that it
+ * should have, and what that is
  */
-export async function fillFolder(folder, fill, isComplete = readAssets) {
+export async function fillFolder(folder, fill, { isComplete, parts = "its programs" } = CONTROL_PLANE) {
   mkdirSync(dirname(folder), { recursive: true });
   removeLeftovers(folder);
   const temporary = mkdtempSync(`${folder}.tmp-`);
   try {
     await fill(temporary);
-    if (!isComplete(temporary)) {
-      const wanted = isComplete === readAssets ? REQUIRED.join(", ") : "its programs";
-      throw new Error(`one of ${wanted} is missing from it`);
-    }
+    if (!isComplete(temporary)) throw new Error(`one of ${parts} is missing from it`);
     if (isComplete(folder)) return; // another set-up was faster
     rmSync(folder, { recursive: true, force: true });
     renameSync(temporary, folder);

@@ -21,7 +21,9 @@ export function findKind(environment = process.env) {
 export async function provideKind({ environment = process.env, build = buildKind } = {}) {
   if (findKind(environment) !== undefined) return;
   try {
-    await fillFolder(kindFolder(environment), build, (folder) => isExecutable(join(folder, "kind")));
+    await fillFolder(kindFolder(environment), build, {
+      isComplete: (folder) => isExecutable(join(folder, "kind")),
+    });
   } catch (error) {
     print(`could not get kind: ${error.message}`);
   }

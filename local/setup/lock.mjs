@@ -13,10 +13,10 @@ export async function withLock(checkout, work) {
   const folder = join(cacheFolder(), "locks");
   mkdirSync(folder, { recursive: true });
   const path = join(folder, createHash("sha256").update(checkout).digest("hex").slice(0, 16));
-  let hasTold = false;
+  let hasReported = false;
   while (!tryLock(path)) {
-    if (!hasTold) print("waiting for another set-up of this checkout");
-    hasTold = true;
+    if (!hasReported) print("waiting for another set-up of this checkout");
+    hasReported = true;
     await new Promise((resolve) => setTimeout(resolve, 500));
   }
   try {
