@@ -1,34 +1,17 @@
 import { crc32 } from "node:zlib";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect } from "vitest";
 import { parseTokenId } from "../../../src/token/token-string.ts";
-import { connectCluster, readToken, type TestCluster } from "../../support/cluster.ts";
-import { isIdle, readMetric, startTestController, type TestController } from "../../support/controllers.ts";
-import { createTestDatabase, findRows, verifies } from "../../support/database.ts";
+import { readToken } from "../../support/cluster.ts";
+import { isIdle, readMetric } from "../../support/controllers.ts";
+import { findRows, verifies } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createWriteTap } from "../../support/faults.ts";
+import { controllerTest as test } from "../../support/fixtures.ts";
 import { issueToken } from "../../support/resources.ts";
 
 const BCRYPT = { settings: { APITOKEN_HASH: "bcrypt", APITOKEN_BCRYPT_ROUNDS: "10" } };
-let cluster: TestCluster;
-let databaseUrl: string;
-let controller: TestController;
 
-beforeAll(async () => {
-  cluster = await connectCluster();
-  databaseUrl = await createTestDatabase();
-  controller = await startTestController(cluster, databaseUrl);
-});
-afterAll(async () => {
-  await controller?.stop();
-  await cluster?.close();
-});
-
-async function restart(options: Parameters<typeof startTestController>[2]): Promise<void> {
-  await controller.stop();
-  controller = await startTestController(cluster, databaseUrl, options);
-}
-
-async function algorithms(name: string): Promise<string[]> {
+async function algorithms(databaseUrl: string, name: string): Promise<string[]> {
   const rows = (await findRows(databaseUrl, name)) as unknown as { hash_algorithm: string }[];
   return rows.map((row) => row.hash_algorithm);
 }
@@ -41,13 +24,17 @@ function withChecksum(body: string): string {
   return body + digits.padStart(6, "0");
 }
 
-test("bcrypt applies to new tokens: earlier ones keep working, rotations switch to it, a restart writes nothing", async () => {
+test("bcrypt applies to new tokens: earlier ones keep working, rotations switch to it, a restart writes nothing", async ({
+  cluster,
+  databaseUrl,
+  controller,
+}) => {
   const plain = await issueToken(cluster, "plain", { owner: "ann" });
-  await restart(BCRYPT);
+  await controller.restart(BCRYPT);
 
   const slow = await issueToken(cluster, "slow", { owner: "bea", secret: { data: { header: "Bearer ${token}" } } });
   const [row] = await findRows(databaseUrl, "slow");
-  expect(await algorithms("slow")).toEqual(["bcrypt"]);
+  expect(await algorithms(databaseUrl, "slow")).toEqual(["bcrypt"]);
   expect(row?.hash.toString()).toMatch(/^\$2[aby]\$10\$/);
   expect(await verifies(cluster, databaseUrl, slow)).toBe(true);
   expect(await verifies(cluster, databaseUrl, plain)).toBe(true);
@@ -58,13 +45,13 @@ test("bcrypt applies to new tokens: earlier ones keep working, rotations switch 
     expect(held).not.toBe(plain);
     return held;
   });
-  expect(await algorithms("plain")).toEqual(["hmac-sha256", "bcrypt"]);
+  expect(await algorithms(databaseUrl, "plain")).toEqual(["hmac-sha256", "bcrypt"]);
   expect(await verifies(cluster, databaseUrl, next)).toBe(true);
   expect(await verifies(cluster, databaseUrl, plain)).toBe(true);
   await eventually(() => isIdle(controller));
 
   const tap = createWriteTap();
-  await restart({ ...BCRYPT, ...tap });
+  await controller.restart({ ...BCRYPT, ...tap });
   await eventually(async () => {
     expect(await readMetric(controller, 'apitoken_reconcile_total{result="converged"}')).toBeGreaterThanOrEqual(2);
     expect(await isIdle(controller)).toBe(true);
@@ -72,12 +59,15 @@ test("bcrypt applies to new tokens: earlier ones keep working, rotations switch 
   expect(tap.writes).toEqual([]);
 });
 
-test("a Secret with a bcrypt token is rewritten from its own values, and replaced if it was edited", async () => {
+test("a Secret with a bcrypt token is rewritten from its own values, and replaced if it was edited", async ({
+  cluster,
+  databaseUrl,
+}) => {
   const token = await issueToken(cluster, "moved", { owner: "cay" });
-  expect(await algorithms("moved")).toEqual(["bcrypt"]);
+  expect(await algorithms(databaseUrl, "moved")).toEqual(["bcrypt"]);
   await cluster.patch("moved", { secret: { name: "moved-elsewhere" } });
   await eventually(async () => expect(readToken(await cluster.getSecret("moved-elsewhere"))).toBe(token));
-  expect(await algorithms("moved")).toEqual(["bcrypt"]);
+  expect(await algorithms(databaseUrl, "moved")).toEqual(["bcrypt"]);
 
   const path = `/api/v1/namespaces/${cluster.namespace}/secrets/moved-elsewhere`;
   await cluster.transport.request("PATCH", path, {
@@ -93,7 +83,7 @@ test("a Secret with a bcrypt token is rewritten from its own values, and replace
   expect(await verifies(cluster, databaseUrl, next)).toBe(true);
 });
 
-test("the id of one token with the secret of another is not verified", async () => {
+test("the id of one token with the secret of another is not verified", async ({ cluster, databaseUrl }) => {
   const [one, two] = [
     await issueToken(cluster, "one", { owner: "dan" }),
     await issueToken(cluster, "two", { owner: "eve" }),

@@ -1,38 +1,31 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
-import { conditionOf, connectCluster, readToken, type TestCluster } from "../../support/cluster.ts";
-import { isIdle, readMetric, startTestController, type TestController } from "../../support/controllers.ts";
-import { createTestDatabase, findEvents, findRows, verifies } from "../../support/database.ts";
+import { conditionOf, readToken, type TestCluster } from "../../support/cluster.ts";
+import { isIdle, readMetric } from "../../support/controllers.ts";
+import { findEvents, findRows, verifies } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
+import { controllerTest as test } from "../../support/fixtures.ts";
 import { issueToken, untilReady, untilReason } from "../../support/resources.ts";
 
-let cluster: TestCluster;
-let databaseUrl: string;
-let controller: TestController;
-
-beforeAll(async () => {
-  cluster = await connectCluster();
-  databaseUrl = await createTestDatabase();
-  controller = await startTestController(cluster, databaseUrl);
-});
-afterAll(async () => {
-  await controller?.stop();
-  await cluster?.close();
-});
-
-const readSecret = async (name: string) => readToken(await cluster.getSecret(name));
+const readSecret = async (cluster: TestCluster, name: string) => readToken(await cluster.getSecret(name));
 
 describe("what anybody with a login for the database can do", () => {
-  test.each(["x", "null", "{}", '{"clusterId":1}'])("a notification of %j changes nothing", async (payload) => {
-    await runAsSuperuser(databaseUrl, "select pg_notify('apitoken_changed', $1)", [payload]);
-    await issueToken(cluster, `after-notify-${payload.length}`);
-    expect(await readMetric(controller, "apitoken_leading")).toBe(1);
-  });
+  test.for(["x", "null", "{}", '{"clusterId":1}'])(
+    "a notification of %j changes nothing",
+    async (payload, { cluster, databaseUrl, controller }) => {
+      await runAsSuperuser(databaseUrl, "select pg_notify('apitoken_changed', $1)", [payload]);
+      await issueToken(cluster, `after-notify-${payload.length}`);
+      expect(await readMetric(controller, "apitoken_leading")).toBe(1);
+    },
+  );
 
-  test("a table that is emptied is noticed at once, audited, and every ApiToken gets a new token", async () => {
+  test("a table that is emptied is noticed at once, audited, and every ApiToken gets a new token", async ({
+    cluster,
+    databaseUrl,
+  }) => {
     const token = await issueToken(cluster, "truncated");
     await runAsSuperuser(databaseUrl, "truncate apitoken.tokens");
-    await eventually(async () => expect(await readSecret("truncated")).not.toBe(token));
+    await eventually(async () => expect(await readSecret(cluster, "truncated")).not.toBe(token));
     const trail = await runAsSuperuser(
       databaseUrl,
       "select 1 from apitoken.security_events where event = 'TokensTruncated'",
@@ -40,17 +33,23 @@ describe("what anybody with a login for the database can do", () => {
     expect(trail).toHaveLength(1);
   });
 
-  test("a row of which only the key's id was changed is noticed, and its token replaced", async () => {
+  test("a row of which only the key's id was changed is noticed, and its token replaced", async ({
+    cluster,
+    databaseUrl,
+  }) => {
     const token = await issueToken(cluster, "wrong-key");
     await runAsSuperuser(databaseUrl, "update apitoken.tokens set key_id = 'p-unknown' where name = 'wrong-key'");
-    await eventually(async () => expect(await readSecret("wrong-key")).not.toBe(token));
+    await eventually(async () => expect(await readSecret(cluster, "wrong-key")).not.toBe(token));
     expect((await findEvents(databaseUrl, "wrong-key")).map(({ event }) => event)).toContain("TokenChanged");
   });
 });
 
 describe("a Secret that the API server rejects", () => {
-  test("is reported with its field, retried less and less often, and writes little", async () => {
-    const webhook = await refuseSecrets("refused");
+  test("is reported with its field, retried less and less often, and writes little", async ({
+    cluster,
+    databaseUrl,
+  }) => {
+    const webhook = await refuseSecrets(cluster, "refused");
     await cluster.apply("refused", { owner: "alice" });
     await untilReason(cluster, "refused", "SecretRefused");
     const resource = await cluster.get("refused");
@@ -66,19 +65,24 @@ describe("a Secret that the API server rejects", () => {
     expect((await findRows(databaseUrl, "refused")).filter((row) => row.is_live)).toHaveLength(1);
   }, 60_000);
 
-  test("while it holds a working token the ApiToken stays Ready, and shows that it is not renewed", async () => {
+  test("while it holds a working token the ApiToken stays Ready, and shows that it is not renewed", async ({
+    cluster,
+    databaseUrl,
+  }) => {
     const token = await issueToken(cluster, "not-renewed");
-    const webhook = await refuseSecrets("not-renewed");
+    const webhook = await refuseSecrets(cluster, "not-renewed");
     await cluster.annotate("not-renewed", { "apitoken.dev/rotate-requested-at": "1" });
     await untilReason(cluster, "not-renewed", "Renewing");
     expect(conditionOf(await cluster.get("not-renewed"), "Ready")?.status).toBe("True");
     expect(await verifies(cluster, databaseUrl, token)).toBe(true);
     await webhook.remove();
-    await eventually(async () => expect(await readSecret("not-renewed")).not.toBe(token), { timeoutMs: 30_000 });
+    await eventually(async () => expect(await readSecret(cluster, "not-renewed")).not.toBe(token), {
+      timeoutMs: 30_000,
+    });
   }, 60_000);
 
   /** A ValidatingAdmissionPolicy (KEP-3488) that rejects one Secret in the test's namespace. */
-  async function refuseSecrets(secretName: string) {
+  async function refuseSecrets(cluster: TestCluster, secretName: string) {
     const path = "/apis/admissionregistration.k8s.io/v1";
     const name = `${cluster.namespace}-${secretName}`;
     await cluster.transport.request("POST", `${path}/validatingadmissionpolicies`, {
@@ -118,7 +122,10 @@ describe("a Secret that the API server rejects", () => {
 });
 
 describe("a database that rejects the operation", () => {
-  test("is reported with its SQLSTATE on new ApiTokens and on those being deleted, and heals", async () => {
+  test("is reported with its SQLSTATE on new ApiTokens and on those being deleted, and heals", async ({
+    cluster,
+    databaseUrl,
+  }) => {
     await issueToken(cluster, "to-go");
     await runAsSuperuser(databaseUrl, "revoke update on apitoken.tokens from apitoken_controller");
     await runAsSuperuser(databaseUrl, "revoke insert on apitoken.tokens from apitoken_controller");
@@ -136,7 +143,7 @@ describe("a database that rejects the operation", () => {
 });
 
 describe("what a user may write", () => {
-  test.each([
+  test.for<[string, object, string]>([
     [
       "a NUL in the reason",
       { owner: "alice", revoked: true, revocationReason: "x\u0000y" },
@@ -149,12 +156,15 @@ describe("what a user may write", () => {
     ],
     ["a key named ..", { owner: "alice", secret: { key: ".." } }, "must not be '.' or start with '..'"],
     ["a duration that no number holds", { owner: "alice", duration: "99999999999999h" }, "must be a Go duration"],
-  ])("%s is refused, with the correct form", async (_, spec, message) => {
+  ])("%s is refused, with the correct form", async ([_, spec, message], { cluster }) => {
     const error = await cluster.apply("wrong", spec).catch((cause: unknown) => cause);
     expect(String(error)).toContain(message);
   });
 
-  test("a status with an impossible revision and a wrong time does not delay the next token", async () => {
+  test("a status with an impossible revision and a wrong time does not delay the next token", async ({
+    cluster,
+    databaseUrl,
+  }) => {
     await issueToken(cluster, "lied-to");
     await cluster.transport.request(
       "PATCH",
@@ -165,11 +175,13 @@ describe("what a user may write", () => {
       },
     );
     await cluster.transport.request("DELETE", `/api/v1/namespaces/${cluster.namespace}/secrets/lied-to`);
-    await eventually(async () => expect(await verifies(cluster, databaseUrl, await readSecret("lied-to"))).toBe(true));
+    await eventually(async () =>
+      expect(await verifies(cluster, databaseUrl, await readSecret(cluster, "lied-to"))).toBe(true),
+    );
     await eventually(async () => expect((await cluster.get("lied-to"))?.status?.revision).toBe(2));
   });
 
-  test("after all this, nothing is left to do", async () => {
+  test("after all this, nothing is left to do", async ({ controller }) => {
     await eventually(() => isIdle(controller), { timeoutMs: 30_000 });
   });
 });

@@ -1,31 +1,29 @@
-import { afterAll, afterEach, beforeAll, expect, inject, test } from "vitest";
+import { expect, inject } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { readWrites } from "../../support/audit-log.ts";
-import { connectCluster, readToken, type TestCluster } from "../../support/cluster.ts";
+import { readToken, type TestCluster } from "../../support/cluster.ts";
 import { type ControllerProcess, startControllerProcess } from "../../support/controller-process.ts";
 import { isIdle, readMetric } from "../../support/controllers.ts";
-import { createTestDatabase, findRows, verifies } from "../../support/database.ts";
+import { findRows, verifies } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
+import { clusterTest as test } from "../../support/fixtures.ts";
 import { applyMany, untilReady } from "../../support/resources.ts";
 
-let cluster: TestCluster;
-let databaseUrl: string;
 let replicas: ControllerProcess[] = [];
 
-beforeAll(async () => {
-  cluster = await connectCluster();
-  databaseUrl = await createTestDatabase();
-});
-afterEach(async () => {
+test.afterEach(async () => {
   await Promise.all(replicas.map((replica) => replica.dispose()));
   replicas = [];
 });
-afterAll(() => cluster?.close());
 
 const isLeading = async (replica: ControllerProcess) => (await readMetric(replica, "apitoken_leading")) === 1;
 
 /** Starts two replicas; the first leads. */
-async function startTwo(prefix: string): Promise<[ControllerProcess, ControllerProcess]> {
+async function startTwo(
+  cluster: TestCluster,
+  databaseUrl: string,
+  prefix: string,
+): Promise<[ControllerProcess, ControllerProcess]> {
   const first = await startControllerProcess(cluster, databaseUrl, `${prefix}-first`);
   replicas.push(first);
   await eventually(() => isLeading(first));
@@ -34,7 +32,7 @@ async function startTwo(prefix: string): Promise<[ControllerProcess, ControllerP
   return [first, second];
 }
 
-async function expectAllWell(names: readonly string[]): Promise<void> {
+async function expectAllWell(cluster: TestCluster, databaseUrl: string, names: readonly string[]): Promise<void> {
   for (const name of names) {
     await untilReady(cluster, name, 30_000);
     const live = (await findRows(databaseUrl, name)).filter((row) => row.is_live);
@@ -43,8 +41,8 @@ async function expectAllWell(names: readonly string[]): Promise<void> {
   }
 }
 
-test("one of two replicas leads; a graceful stop hands over within a second", async () => {
-  const [first, second] = await startTwo("handover");
+test("one of two replicas leads; a graceful stop hands over within a second", async ({ cluster, databaseUrl }) => {
+  const [first, second] = await startTwo(cluster, databaseUrl, "handover");
   expect(await isLeading(second)).toBe(false);
   const startedAtMs = performance.now();
   await first.process.stop("SIGTERM");
@@ -52,22 +50,22 @@ test("one of two replicas leads; a graceful stop hands over within a second", as
   expect(performance.now() - startedAtMs).toBeLessThan(10_000);
   await eventually(() => isLeading(second), { timeoutMs: 1_500 });
   await cluster.apply("after-handover", { owner: "alice" });
-  await expectAllWell(["after-handover"]);
+  await expectAllWell(cluster, databaseUrl, ["after-handover"]);
 });
 
-test("a leader that is stopped past its lease and comes back writes nothing more", async () => {
-  const [first, second] = await startTwo("frozen");
+test("a leader that is stopped past its lease and comes back writes nothing more", async ({ cluster, databaseUrl }) => {
+  const [first, second] = await startTwo(cluster, databaseUrl, "frozen");
   const names = await applyMany(cluster, "burst", 60);
   await eventually(async () => (await findRows(databaseUrl, "burst-5")).length > 0);
   process.kill(first.process.pid, "SIGSTOP"); // in the middle of the burst
   await eventually(() => isLeading(second), { timeoutMs: 20_000 });
-  await expectAllWell(names);
+  await expectAllWell(cluster, databaseUrl, names);
   const more = await applyMany(cluster, "more", 20);
 
   const resumedAt = new Date();
   process.kill(first.process.pid, "SIGCONT");
   await eventually(async () => expect(await isLeading(first)).toBe(false));
-  await expectAllWell(more);
+  await expectAllWell(cluster, databaseUrl, more);
   await eventually(() => isIdle(second));
 
   const { auditLogPath } = inject("servers");
@@ -82,10 +80,13 @@ test("a leader that is stopped past its lease and comes back writes nothing more
     [`controller/${first.identity}`, resumedAt],
   );
   expect(events).toEqual([]);
-  await expectAllWell(names);
+  await expectAllWell(cluster, databaseUrl, names);
 });
 
-test("kill -9 of the leader in the middle of its work, again and again, loses nothing and does nothing twice", async () => {
+test("kill -9 of the leader in the middle of its work, again and again, loses nothing and does nothing twice", async ({
+  cluster,
+  databaseUrl,
+}) => {
   const names: string[] = [];
   for (let round = 0; round < 4; round += 1) {
     const replica = await startControllerProcess(cluster, databaseUrl, "victim"); // the same name: no wait for the lease
@@ -96,5 +97,5 @@ test("kill -9 of the leader in the middle of its work, again and again, loses no
     await replica.process.ended;
   }
   replicas.push(await startControllerProcess(cluster, databaseUrl, "victim"));
-  await expectAllWell(names);
+  await expectAllWell(cluster, databaseUrl, names);
 });

@@ -1,42 +1,26 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { parseTokenId } from "../../../src/token/token-string.ts";
-import { conditionOf, connectCluster, readToken, type TestCluster } from "../../support/cluster.ts";
-import { startTestController, type TestController } from "../../support/controllers.ts";
-import { createTestDatabase, findEvents, findRows, verifies } from "../../support/database.ts";
+import { conditionOf, readToken, type TestCluster } from "../../support/cluster.ts";
+import { findEvents, findRows, verifies } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
+import { controllerTest as test } from "../../support/fixtures.ts";
 import { issueToken, untilReady, untilReason } from "../../support/resources.ts";
 
-let cluster: TestCluster;
-let databaseUrl: string;
-let controller: TestController;
-
-beforeAll(async () => {
-  cluster = await connectCluster();
-  databaseUrl = await createTestDatabase();
-  controller = await startTestController(cluster, databaseUrl);
-  await issue("warm-up", { owner: "nobody" });
-});
-
-afterAll(async () => {
-  await controller?.stop();
-  await cluster?.close();
+test.beforeAll(async ({ cluster }) => {
+  await issueToken(cluster, "warm-up", { owner: "nobody" });
 });
 
 const MONTH_MS = 720 * 3_600_000;
 
-const issue = (name: string, spec: object) => issueToken(cluster, name, spec);
-const ready = (name: string) => untilReady(cluster, name);
-const reason = (name: string, expected: string) => untilReason(cluster, name, expected);
-
-async function eventsOf(name: string): Promise<{ reason: string; type: string; note: string }[]> {
+async function eventsOf(cluster: TestCluster, name: string): Promise<{ reason: string; type: string; note: string }[]> {
   const { items } = await cluster.transport.request<{
     items: { reason: string; type: string; note: string; regarding: { name: string } }[];
   }>("GET", `/apis/events.k8s.io/v1/namespaces/${cluster.namespace}/events`);
   return items.filter((event) => event.regarding.name === name);
 }
 
-async function editSecret(name: string, data: object): Promise<void> {
+async function editSecret(cluster: TestCluster, name: string, data: object): Promise<void> {
   await cluster.transport.request("PATCH", `/api/v1/namespaces/${cluster.namespace}/secrets/${name}`, {
     contentType: "application/merge-patch+json",
     body: { data },
@@ -44,9 +28,12 @@ async function editSecret(name: string, data: object): Promise<void> {
 }
 
 describe("issuing", () => {
-  test("with only an owner, a Secret with a valid token for 30 days exists within a second", async () => {
+  test("with only an owner, a Secret with a valid token for 30 days exists within a second", async ({
+    cluster,
+    databaseUrl,
+  }) => {
     const appliedAtMs = performance.now();
-    const token = await issue("alone", { owner: "alice" });
+    const token = await issueToken(cluster, "alone", { owner: "alice" });
     expect(performance.now() - appliedAtMs).toBeLessThan(1_000);
 
     const [row, ...others] = await findRows(databaseUrl, "alone");
@@ -54,7 +41,7 @@ describe("issuing", () => {
     expect(row).toMatchObject({ owner: "alice", revision: 1, is_live: true, id: parseTokenId(token) });
     expect(row && row.expires_at.getTime() - row.issued_at.getTime()).toBe(MONTH_MS);
     expect(await verifies(cluster, databaseUrl, token)).toBe(true);
-    expect(await verifies(cluster, databaseUrl, await issue("other", { owner: "alice" }))).toBe(true);
+    expect(await verifies(cluster, databaseUrl, await issueToken(cluster, "other", { owner: "alice" }))).toBe(true);
 
     const resource = await cluster.get("alone");
     expect(resource?.status).toMatchObject({
@@ -68,7 +55,7 @@ describe("issuing", () => {
     expect(conditionOf(resource, "Ready")?.reason).toBe("Issued");
   });
 
-  test("kubectl waits for Ready, and its table shows owner, reason and expiry", async () => {
+  test("kubectl waits for Ready, and its table shows owner, reason and expiry", async ({ cluster }) => {
     const manifest = JSON.stringify({
       apiVersion: "apitoken.dev/v1alpha1",
       kind: "ApiToken",
@@ -83,40 +70,42 @@ describe("issuing", () => {
     expect(output).toMatch(/by-kubectl +True +alice +Issued +20\d\d-/);
   });
 
-  test("a lifetime over the maximum is clamped, with a condition and one Event", async () => {
-    await issue("clamped", { owner: "alice", duration: "1440h" });
+  test("a lifetime over the maximum is clamped, with a condition and one Event", async ({ cluster, databaseUrl }) => {
+    await issueToken(cluster, "clamped", { owner: "alice", duration: "1440h" });
     const [row] = await findRows(databaseUrl, "clamped");
     expect(row && row.expires_at.getTime() - row.issued_at.getTime()).toBe(MONTH_MS);
     const resource = await cluster.get("clamped");
     expect(conditionOf(resource, "LifetimeClamped")).toMatchObject({ status: "True" });
     expect(conditionOf(resource, "LifetimeClamped")?.message).toContain("720h");
     await eventually(async () =>
-      expect((await eventsOf("clamped")).filter((event) => event.reason === "LifetimeClamped")).toHaveLength(1),
+      expect((await eventsOf(cluster, "clamped")).filter((event) => event.reason === "LifetimeClamped")).toHaveLength(
+        1,
+      ),
     );
   });
 
-  test("a fixed end is exact to the second", async () => {
+  test("a fixed end is exact to the second", async ({ cluster, databaseUrl }) => {
     const expiresAt = new Date(Math.ceil(Date.now() / 1_000) * 1_000 + 3_600_000);
-    await issue("fixed", { owner: "alice", expiresAt: expiresAt.toISOString() });
+    await issueToken(cluster, "fixed", { owner: "alice", expiresAt: expiresAt.toISOString() });
     const [row] = await findRows(databaseUrl, "fixed");
     expect(row?.expires_at).toEqual(expiresAt);
   });
 
-  test("a fixed end that has passed yields no token, and the status says why", async () => {
+  test("a fixed end that has passed yields no token, and the status says why", async ({ cluster, databaseUrl }) => {
     await cluster.apply("past", { owner: "alice", expiresAt: "2020-01-01T00:00:00Z" });
-    await reason("past", "Expired");
+    await untilReason(cluster, "past", "Expired");
     expect(await findRows(databaseUrl, "past")).toEqual([]);
     expect(await cluster.getSecret("past")).toBeUndefined();
   });
 
-  test("a token that was not renewed ends as Expired, and its row is dead", async () => {
-    await issue("short", { owner: "alice", expiresAt: new Date(Date.now() + 2_000).toISOString() });
-    await reason("short", "Expired");
+  test("a token that was not renewed ends as Expired, and its row is dead", async ({ cluster, databaseUrl }) => {
+    await issueToken(cluster, "short", { owner: "alice", expiresAt: new Date(Date.now() + 2_000).toISOString() });
+    await untilReason(cluster, "short", "Expired");
     expect(await findRows(databaseUrl, "short")).toMatchObject([{ is_live: false }]);
   });
 
-  test("the Secret's name, key, labels and annotations follow the spec", async () => {
-    const token = await issueInto("decorated", "custom", {
+  test("the Secret's name, key, labels and annotations follow the spec", async ({ cluster }) => {
+    const token = await issueInto(cluster, "decorated", "custom", {
       owner: "alice",
       secret: { name: "custom", key: "API_KEY", labels: { team: "a", tier: "x" }, annotations: { note: "hello" } },
     });
@@ -135,16 +124,19 @@ describe("issuing", () => {
     expect(readToken(await cluster.getSecret("custom"), "API_KEY")).toBe(token);
   });
 
-  async function issueInto(name: string, secretName: string, spec: object): Promise<string> {
+  async function issueInto(cluster: TestCluster, name: string, secretName: string, spec: object): Promise<string> {
     await cluster.apply(name, spec);
-    await ready(name);
+    await untilReady(cluster, name);
     return readToken(await cluster.getSecret(secretName), "API_KEY");
   }
 });
 
 describe("changing", () => {
-  test("scopes, description and duration change the row in place; the token stays", async () => {
-    const token = await issue("changing", { owner: "alice", scopes: ["orders:read"] });
+  test("scopes, description and duration change the row in place; the token stays", async ({
+    cluster,
+    databaseUrl,
+  }) => {
+    const token = await issueToken(cluster, "changing", { owner: "alice", scopes: ["orders:read"] });
     await cluster.patch("changing", { scopes: ["orders:read", "orders:write"], duration: "24h", description: "shop" });
     await eventually(async () => {
       const rows = await findRows(databaseUrl, "changing");
@@ -155,22 +147,31 @@ describe("changing", () => {
     expect(readToken(await cluster.getSecret("changing"))).toBe(token);
   });
 
-  test.each([
+  test.for<[string, object, string, string]>([
     ["name", { name: "moved" }, "moved", "token"],
     ["key", { name: "rekeyed", key: "API_TOKEN" }, "rekeyed", "API_TOKEN"],
-  ])("another Secret %s moves the token there, and leaves none behind", async (what, secret, at, key) => {
-    const name = what === "name" ? "moving" : "rekeyed";
-    const token = await issue(name, { owner: "alice" });
-    await cluster.patch(name, { secret });
-    await eventually(async () => expect(readToken(await cluster.getSecret(at), key)).toBe(token));
-    await eventually(async () => expect((await cluster.get(name))?.status?.secretName).toBe(at));
-    expect(Object.keys((await cluster.getSecret(at))?.data ?? {})).toEqual([key]);
-    if (at !== name) await eventually(async () => expect(await cluster.getSecret(name)).toBeUndefined());
-    expect(await findRows(databaseUrl, name)).toMatchObject([{ revision: 1, is_live: true }]);
-  });
+  ])(
+    "another Secret %s moves the token there, and leaves none behind",
+    async ([what, secret, at, key], { cluster, databaseUrl }) => {
+      const name = what === "name" ? "moving" : "rekeyed";
+      const token = await issueToken(cluster, name, { owner: "alice" });
+      await cluster.patch(name, { secret });
+      await eventually(async () => expect(readToken(await cluster.getSecret(at), key)).toBe(token));
+      await eventually(async () => expect((await cluster.get(name))?.status?.secretName).toBe(at));
+      expect(Object.keys((await cluster.getSecret(at))?.data ?? {})).toEqual([key]);
+      if (at !== name) await eventually(async () => expect(await cluster.getSecret(name)).toBeUndefined());
+      expect(await findRows(databaseUrl, name)).toMatchObject([{ revision: 1, is_live: true }]);
+    },
+  );
 
-  test("templates fill extra keys and change in place, and an edited value is corrected without a new token", async () => {
-    const token = await issue("templated", { owner: "alice", secret: { data: { header: "Bearer ${token}" } } });
+  test("templates fill extra keys and change in place, and an edited value is corrected without a new token", async ({
+    cluster,
+    databaseUrl,
+  }) => {
+    const token = await issueToken(cluster, "templated", {
+      owner: "alice",
+      secret: { data: { header: "Bearer ${token}" } },
+    });
     const readKey = async (key: string) => readToken(await cluster.getSecret("templated"), key);
     expect(await readKey("header")).toBe(`Bearer ${token}`);
 
@@ -178,13 +179,13 @@ describe("changing", () => {
     await eventually(async () => expect(await readKey("netrc")).toBe(`login alice password ${token}`));
     expect(Object.keys((await cluster.getSecret("templated"))?.data ?? {}).sort()).toEqual(["netrc", "token"]);
 
-    await editSecret("templated", { netrc: Buffer.from("mine").toString("base64") });
+    await editSecret(cluster, "templated", { netrc: Buffer.from("mine").toString("base64") });
     await eventually(async () => expect(await readKey("netrc")).toBe(`login alice password ${token}`));
     expect(await findRows(databaseUrl, "templated")).toHaveLength(1);
   });
 
-  test("onDelete: Retain leaves the Secret, but revokes the token", async () => {
-    const token = await issue("retained", { owner: "alice", secret: { onDelete: "Retain" } });
+  test("onDelete: Retain leaves the Secret, but revokes the token", async ({ cluster, databaseUrl }) => {
+    const token = await issueToken(cluster, "retained", { owner: "alice", secret: { onDelete: "Retain" } });
     await cluster.delete("retained");
     await eventually(async () => expect(await cluster.get("retained")).toBeUndefined());
     const secret = await cluster.getSecret("retained");
@@ -193,29 +194,29 @@ describe("changing", () => {
     expect(await verifies(cluster, databaseUrl, token)).toBe(false);
   });
 
-  test("while suspended nothing is repaired, but afterwards it is", async () => {
-    await issue("suspended", { owner: "alice" });
+  test("while suspended nothing is repaired, but afterwards it is", async ({ cluster }) => {
+    await issueToken(cluster, "suspended", { owner: "alice" });
     await cluster.patch("suspended", { suspend: true });
-    await reason("suspended", "Suspended");
+    await untilReason(cluster, "suspended", "Suspended");
     expect(conditionOf(await cluster.get("suspended"), "Ready")?.status).toBe("True");
-    await deleteSecret("suspended");
+    await deleteSecret(cluster, "suspended");
     await eventually(async () => expect(conditionOf(await cluster.get("suspended"), "Ready")?.status).toBe("False"));
     expect(await cluster.getSecret("suspended")).toBeUndefined();
     await cluster.patch("suspended", { suspend: false });
-    await ready("suspended");
+    await untilReady(cluster, "suspended");
   });
 });
 
 describe("the Secret", () => {
-  test.each([
-    ["deleted", () => deleteSecret("drift-deleted")],
-    ["edited", () => editSecret("drift-edited", { token: Buffer.from("mine").toString("base64") })],
+  test.for<[string, (cluster: TestCluster) => Promise<unknown>]>([
+    ["deleted", (cluster) => deleteSecret(cluster, "drift-deleted")],
+    ["edited", (cluster) => editSecret(cluster, "drift-edited", { token: Buffer.from("mine").toString("base64") })],
   ])(
     "when it is %s by hand a new token comes within two seconds, and the old one ends with its overlap",
-    async (how, interfere) => {
+    async ([how, interfere], { cluster, databaseUrl }) => {
       const name = `drift-${how}`;
-      const token = await issue(name, { owner: "alice", rotation: { overlap: "2s" } });
-      await interfere();
+      const token = await issueToken(cluster, name, { owner: "alice", rotation: { overlap: "2s" } });
+      await interfere(cluster);
       await eventually(
         async () => {
           const value = readToken(await cluster.getSecret(name));
@@ -233,13 +234,15 @@ describe("the Secret", () => {
       await eventually(async () => expect((await cluster.get(name))?.status?.previous).toBeUndefined());
       await eventually(async () => expect(conditionOf(await cluster.get(name), "Ready")?.reason).toBe("Rotated"));
       await eventually(async () =>
-        expect((await eventsOf(name)).map((event) => event.reason)).toEqual(expect.arrayContaining(["SecretDrift"])),
+        expect((await eventsOf(cluster, name)).map((event) => event.reason)).toEqual(
+          expect.arrayContaining(["SecretDrift"]),
+        ),
       );
     },
   );
 
-  test("that somebody made immutable is replaced as a whole when the token rotates", async () => {
-    const token = await issue("immutable", { owner: "alice" });
+  test("that somebody made immutable is replaced as a whole when the token rotates", async ({ cluster }) => {
+    const token = await issueToken(cluster, "immutable", { owner: "alice" });
     await cluster.transport.request("PATCH", `/api/v1/namespaces/${cluster.namespace}/secrets/immutable`, {
       contentType: "application/merge-patch+json",
       body: { immutable: true },
@@ -248,8 +251,8 @@ describe("the Secret", () => {
     await eventually(async () => expect(readToken(await cluster.getSecret("immutable"))).not.toBe(token));
   });
 
-  test("that lost its label and owner is recognised by its token, and gets them back", async () => {
-    const token = await issue("unlabelled", { owner: "alice" });
+  test("that lost its label and owner is recognised by its token, and gets them back", async ({ cluster }) => {
+    const token = await issueToken(cluster, "unlabelled", { owner: "alice" });
     await cluster.transport.request("PATCH", `/api/v1/namespaces/${cluster.namespace}/secrets/unlabelled`, {
       contentType: "application/merge-patch+json",
       body: { metadata: { ownerReferences: null, labels: null } },
@@ -262,37 +265,43 @@ describe("the Secret", () => {
     });
   });
 
-  test("of the same name that is not ours is never changed, and once it is gone the token is written", async () => {
+  test("of the same name that is not ours is never changed, and once it is gone the token is written", async ({
+    cluster,
+    databaseUrl,
+  }) => {
     const body = { metadata: { name: "foreign" }, data: { token: Buffer.from("theirs").toString("base64") } };
     const path = `/api/v1/namespaces/${cluster.namespace}/secrets`;
     const before = await cluster.transport.request<{ metadata: { resourceVersion: string } }>("POST", path, { body });
     await cluster.apply("foreign", { owner: "alice" });
-    await reason("foreign", "SecretConflict");
+    await untilReason(cluster, "foreign", "SecretConflict");
     const after = await cluster.getSecret("foreign");
     expect(after?.metadata.resourceVersion).toBe(before.metadata.resourceVersion);
     expect((await findRows(databaseUrl, "foreign")).filter((row) => row.is_live)).toEqual([]);
 
-    await deleteSecret("foreign");
+    await deleteSecret(cluster, "foreign");
     await cluster.patch("foreign", { description: "look again" });
-    await ready("foreign");
+    await untilReady(cluster, "foreign");
     expect(await verifies(cluster, databaseUrl, readToken(await cluster.getSecret("foreign")))).toBe(true);
   });
 
-  test("that somebody has copied the token to is not ours either, and keeps its other keys", async () => {
-    const token = await issue("copied", { owner: "alice" });
+  test("that somebody has copied the token to is not ours either, and keeps its other keys", async ({
+    cluster,
+    databaseUrl,
+  }) => {
+    const token = await issueToken(cluster, "copied", { owner: "alice" });
     const data = { token: Buffer.from(token).toString("base64"), other: "a2VlcA==" };
     const path = `/api/v1/namespaces/${cluster.namespace}/secrets`;
     await cluster.transport.request("POST", path, { body: { metadata: { name: "copy", labels: OURS }, data } });
     await cluster.patch("copied", { secret: { name: "copy" } });
-    await reason("copied", "SecretConflict");
+    await untilReason(cluster, "copied", "SecretConflict");
     const copy = await cluster.getSecret("copy");
     expect(copy?.data).toEqual(data);
     expect(copy?.metadata.ownerReferences).toBeUndefined();
     expect(await verifies(cluster, databaseUrl, token)).toBe(true);
   });
 
-  test("on which many others have left their marks is kept in line all the same", async () => {
-    const token = await issue("marked", { owner: "alice" });
+  test("on which many others have left their marks is kept in line all the same", async ({ cluster }) => {
+    const token = await issueToken(cluster, "marked", { owner: "alice" });
     const path = `/api/v1/namespaces/${cluster.namespace}/secrets/marked`;
     const annotations = { "example.com/large": "x".repeat(100_000), "apitoken.dev/token-id": null };
     const contentType = "application/merge-patch+json";
@@ -304,11 +313,14 @@ describe("the Secret", () => {
     });
     await cluster.annotate("marked", { "apitoken.dev/rotate-requested-at": "1" });
     await eventually(async () => expect(readToken(await cluster.getSecret("marked"))).not.toBe(token));
-    await ready("marked");
+    await untilReady(cluster, "marked");
   });
 
-  test("and an ApiToken with more finalizers than are kept can be created, rotated and deleted", async () => {
-    const token = await issue("finalized", { owner: "alice" });
+  test("and an ApiToken with more finalizers than are kept can be created, rotated and deleted", async ({
+    cluster,
+    databaseUrl,
+  }) => {
+    const token = await issueToken(cluster, "finalized", { owner: "alice" });
     const path = `/apis/apitoken.dev/v1alpha1/namespaces/${cluster.namespace}/apitokens/finalized`;
     const others = Array.from({ length: 50 }, (_, index) => `example.com/finalizer-${index}`);
     const setFinalizers = (finalizers: string[]) =>
@@ -328,15 +340,19 @@ describe("the Secret", () => {
 
 const OURS = { "apitoken.dev/managed": "true" };
 
-function deleteSecret(name: string): Promise<unknown> {
+function deleteSecret(cluster: TestCluster, name: string): Promise<unknown> {
   return cluster.transport.request("DELETE", `/api/v1/namespaces/${cluster.namespace}/secrets/${name}`);
 }
 
 describe("ending", () => {
-  test("revoked: true revokes the token, deletes the Secret, and is final and audited", async () => {
-    const token = await issue("revoked", { owner: "alice" });
+  test("revoked: true revokes the token, deletes the Secret, and is final and audited", async ({
+    cluster,
+    databaseUrl,
+    controller,
+  }) => {
+    const token = await issueToken(cluster, "revoked", { owner: "alice" });
     await cluster.patch("revoked", { revoked: true, revocationReason: "laptop lost" });
-    await reason("revoked", "RevokedBySpec");
+    await untilReason(cluster, "revoked", "RevokedBySpec");
     expect(await verifies(cluster, databaseUrl, token)).toBe(false);
     expect(await cluster.getSecret("revoked")).toBeUndefined();
     expect(conditionOf(await cluster.get("revoked"), "Revoked")?.status).toBe("True");
@@ -347,8 +363,11 @@ describe("ending", () => {
     await expect(cluster.patch("revoked", { revoked: false })).rejects.toMatchObject({ code: 422 });
   });
 
-  test("kubectl delete: the row is revoked and audited, and Secret and object are gone", async () => {
-    const token = await issue("deleted", { owner: "alice" });
+  test("kubectl delete: the row is revoked and audited, and Secret and object are gone", async ({
+    cluster,
+    databaseUrl,
+  }) => {
+    const token = await issueToken(cluster, "deleted", { owner: "alice" });
     expect(await cluster.kubectl(["delete", "apitoken", "deleted", "--timeout=10s"])).toMatchObject({ code: 0 });
     expect(await cluster.get("deleted")).toBeUndefined();
     expect(await cluster.getSecret("deleted")).toBeUndefined();
@@ -359,8 +378,11 @@ describe("ending", () => {
     ]);
   });
 
-  test("a row that is revoked with SQL is noticed at once, and a new token replaces it", async () => {
-    const token = await issue("by-sql", { owner: "alice" });
+  test("a row that is revoked with SQL is noticed at once, and a new token replaces it", async ({
+    cluster,
+    databaseUrl,
+  }) => {
+    const token = await issueToken(cluster, "by-sql", { owner: "alice" });
     await runAsSuperuser(
       databaseUrl,
       "update apitoken.tokens set revoked_at = now(), revocation_reason = 'leaked' where name = 'by-sql'",
@@ -377,13 +399,17 @@ describe("ending", () => {
     expect(events[1]).toMatchObject({ event: "TokenRevoked", reason: "leaked", actor: "postgres" });
   });
 
-  test("an ApiToken that disappears without its finalizer has its token revoked", async () => {
-    const token = await issue("stripped", { owner: "alice" });
+  test("an ApiToken that disappears without its finalizer has its token revoked", async ({
+    cluster,
+    databaseUrl,
+    controller,
+  }) => {
+    const token = await issueToken(cluster, "stripped", { owner: "alice" });
     await controller.stop();
     await cluster.kubectl(["patch", "apitoken", "stripped", "--type=merge", "-p", '{"metadata":{"finalizers":null}}']);
     await cluster.kubectl(["delete", "apitoken", "stripped"]);
     expect(await verifies(cluster, databaseUrl, token)).toBe(true);
-    controller = await startTestController(cluster, databaseUrl);
+    await controller.restart();
     await eventually(async () => expect(await verifies(cluster, databaseUrl, token)).toBe(false));
   });
 });

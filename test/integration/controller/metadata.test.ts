@@ -1,28 +1,19 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
-import { connectCluster, readToken, type TestCluster } from "../../support/cluster.ts";
-import { isIdle, readMetric, startTestController, type TestController } from "../../support/controllers.ts";
-import { createTestDatabase, findEvents, findRows, verify } from "../../support/database.ts";
+import { readToken } from "../../support/cluster.ts";
+import { isIdle, readMetric } from "../../support/controllers.ts";
+import { findEvents, findRows, verify } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createWriteTap } from "../../support/faults.ts";
+import { controllerTest as test } from "../../support/fixtures.ts";
 import { issueToken } from "../../support/resources.ts";
 
 const METADATA = { tenant: "acme-corporation", "cost-centre": "needle-4711" };
-let cluster: TestCluster;
-let databaseUrl: string;
-let controller: TestController;
 
-beforeAll(async () => {
-  cluster = await connectCluster();
-  databaseUrl = await createTestDatabase();
-  controller = await startTestController(cluster, databaseUrl);
-});
-afterAll(async () => {
-  await controller?.stop();
-  await cluster?.close();
-});
-
-test("metadata is returned to whoever verifies the token, and follows the spec in place", async () => {
+test("metadata is returned to whoever verifies the token, and follows the spec in place", async ({
+  cluster,
+  databaseUrl,
+}) => {
   const token = await issueToken(cluster, "followed", { owner: "ann", metadata: METADATA });
   expect((await verify(cluster, databaseUrl, token))?.metadata).toEqual(METADATA);
 
@@ -44,7 +35,7 @@ test("metadata is returned to whoever verifies the token, and follows the spec i
   expect(readToken(await cluster.getSecret("followed"))).toBe(token);
 });
 
-test("the next token has it, too", async () => {
+test("the next token has it, too", async ({ cluster, databaseUrl }) => {
   const token = await issueToken(cluster, "next", { owner: "bea", metadata: METADATA });
   await cluster.annotate("next", { "apitoken.dev/rotate-requested-at": "2026-01-01T00:00:00Z" });
   const next = await eventually(async () => {
@@ -56,7 +47,7 @@ test("the next token has it, too", async () => {
   expect((await verify(cluster, databaseUrl, token))?.metadata).toEqual(METADATA);
 });
 
-test("only ciphertext is in the database, and nothing of it in the audit trail", async () => {
+test("only ciphertext is in the database, and nothing of it in the audit trail", async ({ cluster, databaseUrl }) => {
   await issueToken(cluster, "hidden", { owner: "cay", metadata: METADATA });
   await cluster.patch("hidden", { metadata: { tenant: "acme-incorporated" } });
   await eventually(async () => {
@@ -87,7 +78,10 @@ test("only ciphertext is in the database, and nothing of it in the audit trail",
   expect(trail?.text).toContain("metadataKeyId");
 });
 
-test("metadata that was swapped, damaged or made unreadable in the database is rewritten", async () => {
+test("metadata that was swapped, damaged or made unreadable in the database is rewritten", async ({
+  cluster,
+  databaseUrl,
+}) => {
   const [first, second] = [
     await issueToken(cluster, "first", { owner: "dan", metadata: { who: "first" } }),
     await issueToken(cluster, "second", { owner: "eve", metadata: { who: "second" } }),
@@ -103,12 +97,12 @@ test("metadata that was swapped, damaged or made unreadable in the database is r
   );
 });
 
-test("what is converged is not written again, not even by a new controller", async () => {
+test("what is converged is not written again, not even by a new controller", async ({ cluster, controller }) => {
   await issueToken(cluster, "quiet", { owner: "fay", metadata: { b: "2", a: "1" } });
   await eventually(() => isIdle(controller));
   await controller.stop();
   const tap = createWriteTap();
-  controller = await startTestController(cluster, databaseUrl, tap);
+  await controller.restart(tap);
   await eventually(async () => {
     expect(await readMetric(controller, 'apitoken_reconcile_total{result="converged"}')).toBeGreaterThanOrEqual(6);
     expect(await isIdle(controller)).toBe(true);
@@ -116,13 +110,13 @@ test("what is converged is not written again, not even by a new controller", asy
   expect(tap.writes).toEqual([]);
 });
 
-test.each([
+test.for<[string, object, string]>([
   ["a key with a blank", { "a b": "x" }, "keys must be"],
   ["an empty key", { "": "x" }, "keys must be"],
   ["a key of 64 characters", { ["k".repeat(64)]: "x" }, "keys must be"],
   ["a control character", { key: "x\ny" }, "without control characters"],
   ["a value of 257 characters", { key: "x".repeat(257) }, "256"],
   ["17 pairs", Object.fromEntries(Array.from({ length: 17 }, (_, index) => [`k${index}`, "x"])), "16"],
-])("%s is refused", async (_, metadata, message) => {
+])("%s is refused", async ([_, metadata, message], { cluster }) => {
   await expect(cluster.apply("refused", { owner: "alice", metadata })).rejects.toThrow(message);
 });

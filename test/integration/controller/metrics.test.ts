@@ -1,55 +1,38 @@
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { connectCluster, type TestCluster } from "../../support/cluster.ts";
-import { readMetric, startTestController, type TestController } from "../../support/controllers.ts";
-import { createTestDatabase } from "../../support/database.ts";
+import { expect } from "vitest";
+import { readMetric } from "../../support/controllers.ts";
 import { eventually } from "../../support/eventually.ts";
-import { type ClusterResources, createClusterResources } from "../../support/policies.ts";
+import { controllerTest as test } from "../../support/fixtures.ts";
 import { applyMany, issueToken, untilReady, untilReason } from "../../support/resources.ts";
 
-let cluster: TestCluster;
-let databaseUrl: string;
-let resources: ClusterResources;
-let controller: TestController;
-
-beforeAll(async () => {
-  cluster = await connectCluster();
-  resources = createClusterResources(cluster);
-  databaseUrl = await createTestDatabase();
-  controller = await startTestController(cluster, databaseUrl);
-});
-afterEach(() => resources.clear());
-afterAll(async () => {
-  await controller?.stop();
-  await cluster?.close();
-});
-
-const read = (line: string) => readMetric(controller, line);
-
-test("issues, rotations and revocations are counted by cause, and tokens by state", async () => {
+test("issues, rotations and revocations are counted by cause, and tokens by state", async ({ cluster, controller }) => {
   await issueToken(cluster, "kept");
   await cluster.annotate("kept", { "apitoken.dev/rotate-requested-at": "1" });
   await untilReason(cluster, "kept", "Rotated");
-  expect(await read('apitoken_issues_total{cause="FirstToken"}')).toBe(1);
-  expect(await read('apitoken_issues_total{cause="Requested"}')).toBe(1);
-  expect(await read("apitoken_rotations_total")).toBe(1);
+  expect(await readMetric(controller, 'apitoken_issues_total{cause="FirstToken"}')).toBe(1);
+  expect(await readMetric(controller, 'apitoken_issues_total{cause="Requested"}')).toBe(1);
+  expect(await readMetric(controller, "apitoken_rotations_total")).toBe(1);
 
   await issueToken(cluster, "over");
   await cluster.patch("over", { revoked: true });
   await untilReason(cluster, "over", "RevokedBySpec");
-  expect(await read('apitoken_revocations_total{reason="RevokedBySpec"}')).toBe(1);
-  await eventually(async () => expect(await read('apitoken_tokens{state="ready",reason="Rotated"}')).toBe(1));
-  expect(await read('apitoken_tokens{state="not_ready",reason="RevokedBySpec"}')).toBe(1);
-  expect(await read('apitoken_tokens_expiring{within="24h"}')).toBe(0);
+  expect(await readMetric(controller, 'apitoken_revocations_total{reason="RevokedBySpec"}')).toBe(1);
+  await eventually(async () =>
+    expect(await readMetric(controller, 'apitoken_tokens{state="ready",reason="Rotated"}')).toBe(1),
+  );
+  expect(await readMetric(controller, 'apitoken_tokens{state="not_ready",reason="RevokedBySpec"}')).toBe(1);
+  expect(await readMetric(controller, 'apitoken_tokens_expiring{within="24h"}')).toBe(0);
   const ends = Date.parse((await cluster.get("kept"))?.status?.expiresAt ?? "") / 1_000;
-  expect(await read("apitoken_next_expiry_timestamp_seconds")).toBe(ends);
+  expect(await readMetric(controller, "apitoken_next_expiry_timestamp_seconds")).toBe(ends);
 });
 
-test("tokens that a block or a newer ApiToken ends are counted once", async () => {
+test("tokens that a block or a newer ApiToken ends are counted once", async ({ cluster, controller, resources }) => {
   for (const name of ["blocked-a", "blocked-b"]) await issueToken(cluster, name, { owner: "mallory" });
   await resources.applyBlock("mallory", { owner: "mallory" });
   for (const name of ["blocked-a", "blocked-b"]) await untilReason(cluster, name, "OwnerBlocked");
-  await eventually(async () => expect(await read('apitoken_revocations_total{reason="OwnerBlocked"}')).toBe(2));
-  expect(await read("apitoken_owner_blocks")).toBeGreaterThanOrEqual(1);
+  await eventually(async () =>
+    expect(await readMetric(controller, 'apitoken_revocations_total{reason="OwnerBlocked"}')).toBe(2),
+  );
+  expect(await readMetric(controller, "apitoken_owner_blocks")).toBeGreaterThanOrEqual(1);
 
   await resources.applyPolicy("one", { maxTokensPerOwner: 1 });
   await issueToken(cluster, "older", { owner: "frank" });
@@ -58,17 +41,18 @@ test("tokens that a block or a newer ApiToken ends are counted once", async () =
   await eventually(() => Date.now() >= createdAt + 1_000);
   await issueToken(cluster, "newer", { owner: "frank" });
   await untilReason(cluster, "older", "Superseded");
-  await eventually(async () => expect(await read('apitoken_revocations_total{reason="Superseded"}')).toBe(1));
+  await eventually(async () =>
+    expect(await readMetric(controller, 'apitoken_revocations_total{reason="Superseded"}')).toBe(1),
+  );
 });
 
-test("owners over the limits, as counted by the database", async () => {
+test("owners over the limits, as counted by the database", async ({ cluster, controller }) => {
   const names = Array.from({ length: 11 }, (_, index) => `many-${index}`);
   for (const name of names) await cluster.apply(name, { owner: "hoarder" });
   for (const name of names) await untilReady(cluster, name);
   await applyMany(cluster, "few", 20);
   // They are counted once a minute; a new controller counts at its first scrape.
-  await controller.stop();
-  controller = await startTestController(cluster, databaseUrl);
-  await eventually(async () => expect(await read('apitoken_owners_over{limit="10"}')).toBe(1));
-  expect(await read('apitoken_owners_over{limit="50"}')).toBe(0);
+  await controller.restart();
+  await eventually(async () => expect(await readMetric(controller, 'apitoken_owners_over{limit="10"}')).toBe(1));
+  expect(await readMetric(controller, 'apitoken_owners_over{limit="50"}')).toBe(0);
 });

@@ -1,30 +1,16 @@
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { expect } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
-import { conditionOf, connectCluster, type TestCluster } from "../../support/cluster.ts";
-import { startTestController, type TestController } from "../../support/controllers.ts";
-import { createTestDatabase, findEvents, findRows, verifies } from "../../support/database.ts";
+import { conditionOf } from "../../support/cluster.ts";
+import { findEvents, findRows, verifies } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
-import { type ClusterResources, createClusterResources } from "../../support/policies.ts";
+import { controllerTest as test } from "../../support/fixtures.ts";
 import { issueToken, untilReady, untilReason } from "../../support/resources.ts";
 
-let cluster: TestCluster;
-let databaseUrl: string;
-let controller: TestController;
-let resources: ClusterResources;
-
-beforeAll(async () => {
-  cluster = await connectCluster();
-  resources = createClusterResources(cluster);
-  databaseUrl = await createTestDatabase();
-  controller = await startTestController(cluster, databaseUrl);
-});
-afterEach(() => resources.clear());
-afterAll(async () => {
-  await controller?.stop();
-  await cluster?.close();
-});
-
-test("a block ends every token of the owner and issues none; once it is lifted, new ones are issued", async () => {
+test("a block ends every token of the owner and issues none; once it is lifted, new ones are issued", async ({
+  cluster,
+  databaseUrl,
+  resources,
+}) => {
   const names = ["blocked-a", "blocked-b", "blocked-c"];
   const tokens = [];
   for (const name of names) tokens.push(await issueToken(cluster, name, { owner: "mallory" }));
@@ -50,7 +36,7 @@ test("a block ends every token of the owner and issues none; once it is lifted, 
   for (const token of tokens) expect(await verifies(cluster, databaseUrl, token)).toBe(false);
 });
 
-test("a block whose time is in the future waits for it", async () => {
+test("a block whose time is in the future waits for it", async ({ cluster, databaseUrl, resources }) => {
   const token = await issueToken(cluster, "leaving", { owner: "oscar" });
   const effectiveAt = new Date(Math.ceil(Date.now() / 1_000) * 1_000 + 3_000);
   await resources.applyBlock("oscar", { owner: "oscar", effectiveAt: effectiveAt.toISOString() });
@@ -61,17 +47,25 @@ test("a block whose time is in the future waits for it", async () => {
   expect(await verifies(cluster, databaseUrl, token)).toBe(false);
 });
 
-test("a block that was deleted while no controller ran is lifted by the next", async () => {
+test("a block that was deleted while no controller ran is lifted by the next", async ({
+  cluster,
+  controller,
+  resources,
+}) => {
   await issueToken(cluster, "returning", { owner: "peggy" });
   await resources.applyBlock("peggy", { owner: "peggy" });
   await untilReason(cluster, "returning", "OwnerBlocked");
   await controller.stop();
   await resources.deleteBlock("peggy");
-  controller = await startTestController(cluster, databaseUrl);
+  await controller.restart();
   await untilReady(cluster, "returning");
 });
 
-test("erase: the rows are deleted at once, and the trail names a pseudonym instead", async () => {
+test("erase: the rows are deleted at once, and the trail names a pseudonym instead", async ({
+  cluster,
+  databaseUrl,
+  resources,
+}) => {
   await issueToken(cluster, "forgotten", { owner: "trent@example.com" });
   await cluster.patch("forgotten", { scopes: ["a:b"] });
   await eventually(async () => expect((await cluster.get("forgotten"))?.status?.effective?.scopes).toEqual(["a:b"]));
@@ -91,7 +85,7 @@ test("erase: the rows are deleted at once, and the trail names a pseudonym inste
   await untilReason(cluster, "forgotten", "OwnerBlocked");
 });
 
-test("two thousand tokens of one owner end in one statement", async () => {
+test("two thousand tokens of one owner end in one statement", async ({ databaseUrl, resources }) => {
   await runAsSuperuser(
     databaseUrl,
     `insert into apitoken.tokens (id, cluster_id, namespace, name, resource_uid, revision, owner, hash, hash_algorithm,

@@ -1,38 +1,21 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
-import { conditionOf, connectCluster, readToken, type TestCluster } from "../../support/cluster.ts";
-import { isIdle, startTestController, type TestController } from "../../support/controllers.ts";
-import { createTestDatabase, findRows, verifies } from "../../support/database.ts";
+import { conditionOf, readToken, type TestCluster } from "../../support/cluster.ts";
+import { isIdle } from "../../support/controllers.ts";
+import { findRows, verifies } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
+import { controllerTest as test } from "../../support/fixtures.ts";
 import { NO_POLICY_LABEL } from "../../support/global-setup.ts";
-import { type ClusterResources, createClusterResources } from "../../support/policies.ts";
 import { issueToken, untilReady, untilReason } from "../../support/resources.ts";
 
-let cluster: TestCluster;
-let databaseUrl: string;
-let controller: TestController;
-let resources: ClusterResources;
-
-beforeAll(async () => {
-  cluster = await connectCluster();
-  resources = createClusterResources(cluster);
-  databaseUrl = await createTestDatabase();
-  controller = await startTestController(cluster, databaseUrl);
-});
-afterEach(() => resources.clear());
-afterAll(async () => {
-  await controller?.stop();
-  await cluster?.close();
-});
-
-const statusOf = async (name: string) => (await cluster.get(name))?.status;
-const liveRows = async () =>
+const statusOf = async (cluster: TestCluster, name: string) => (await cluster.get(name))?.status;
+const liveRows = async (databaseUrl: string) =>
   runAsSuperuser<{ owner: string; name: string }>(
     databaseUrl,
     "select owner, name from apitoken.tokens where apitoken.is_live(tokens, now())",
   );
 
-async function labelNamespace(labels: Readonly<Record<string, string | null>>): Promise<void> {
+async function labelNamespace(cluster: TestCluster, labels: Readonly<Record<string, string | null>>): Promise<void> {
   await cluster.transport.request("PATCH", `/api/v1/namespaces/${cluster.namespace}`, {
     contentType: "application/merge-patch+json",
     body: { metadata: { labels } },
@@ -40,30 +23,30 @@ async function labelNamespace(labels: Readonly<Record<string, string | null>>): 
 }
 
 describe("a policy", () => {
-  test("decides the lifetime, and its name is in the status", async () => {
+  test("decides the lifetime, and its name is in the status", async ({ cluster, resources }) => {
     await resources.applyPolicy("short", { defaultDuration: "24h", maxDuration: "48h", maxTokensPerOwner: 10 });
     await issueToken(cluster, "default-life", { owner: "alice" });
     await issueToken(cluster, "clamped-life", { owner: "alice", duration: "72h" });
-    expect(await statusOf("default-life")).toMatchObject({
+    expect(await statusOf(cluster, "default-life")).toMatchObject({
       policy: `${cluster.namespace}-short`,
       effective: { duration: "24h" },
     });
-    expect((await statusOf("clamped-life"))?.effective?.duration).toBe("48h");
+    expect((await statusOf(cluster, "clamped-life"))?.effective?.duration).toBe("48h");
     expect(conditionOf(await cluster.get("clamped-life"), "LifetimeClamped")?.message).toContain("48h");
   });
 
-  test("that is made stricter shortens live tokens at once", async () => {
+  test("that is made stricter shortens live tokens at once", async ({ cluster, resources }) => {
     await issueToken(cluster, "shortened", { owner: "bob" });
     await resources.applyPolicy("stricter", { defaultDuration: "1h", maxDuration: "1h", maxTokensPerOwner: 10 });
-    await eventually(async () => expect((await statusOf("shortened"))?.effective?.duration).toBe("1h"));
+    await eventually(async () => expect((await statusOf(cluster, "shortened"))?.effective?.duration).toBe("1h"));
   });
 
-  test.each([
+  test.for<[string, object, string]>([
     ["owner", { owners: ["${namespace}-*"], maxTokensPerOwner: 10 }, 'owner "carol" is not among its owners'],
     ["scope", { scopes: ["orders:*"], maxTokensPerOwner: 10 }, 'scope "admin:all" is not among its scopes'],
   ])(
     "that forbids the %s revokes the token, says by which rule, and gives one back once it allows it",
-    async (what, spec, message) => {
+    async ([what, spec, message], { cluster, databaseUrl, resources }) => {
       const name = `denied-${what}`;
       const token = await issueToken(cluster, name, { owner: "carol", scopes: ["orders:read", "admin:all"] });
       await resources.applyPolicy("forbids", spec);
@@ -74,13 +57,13 @@ describe("a policy", () => {
       expect((await findRows(databaseUrl, name))[0]?.revocation_reason).toBe("PolicyDenied");
       await resources.deletePolicy("forbids");
       await untilReady(cluster, name);
-      expect((await statusOf(name))?.revision).toBe(2);
+      expect((await statusOf(cluster, name))?.revision).toBe(2);
     },
   );
 
-  test("that is missing lets live tokens keep working, but nothing new is issued", async () => {
+  test("that is missing lets live tokens keep working, but nothing new is issued", async ({ cluster, databaseUrl }) => {
     const token = await issueToken(cluster, "kept", { owner: "dave" });
-    await labelNamespace({ [NO_POLICY_LABEL]: "true" });
+    await labelNamespace(cluster, { [NO_POLICY_LABEL]: "true" });
     await untilReason(cluster, "kept", "PolicyMissing");
     expect(conditionOf(await cluster.get("kept"), "Ready")?.status).toBe("True");
     expect(await verifies(cluster, databaseUrl, token)).toBe(true);
@@ -89,12 +72,17 @@ describe("a policy", () => {
     await untilReason(cluster, "not-issued", "PolicyMissing");
     expect(await findRows(databaseUrl, "not-issued")).toEqual([]);
     expect(await findRows(databaseUrl, "kept")).toHaveLength(1);
-    await labelNamespace({ [NO_POLICY_LABEL]: null });
+    await labelNamespace(cluster, { [NO_POLICY_LABEL]: null });
     await untilReady(cluster, "not-issued");
-    await eventually(async () => expect((await statusOf("kept"))?.revision).toBe(2));
+    await eventually(async () => expect((await statusOf(cluster, "kept"))?.revision).toBe(2));
   });
 
-  test("with grace has an expired token accepted for a while, for its grace scopes only", async () => {
+  test("with grace has an expired token accepted for a while, for its grace scopes only", async ({
+    cluster,
+    databaseUrl,
+    controller,
+    resources,
+  }) => {
     await resources.applyPolicy("grace", { grace: { period: "1h", scopes: ["jobs:read"] } });
     const spec = { owner: "erin", scopes: ["jobs:read", "jobs:start"], rotation: { policy: "Disabled" } };
     const token = await issueToken(cluster, "grace", spec);
@@ -109,12 +97,16 @@ describe("a policy", () => {
       "update apitoken.tokens set expires_at = now() - interval '61 minutes' where name = 'grace'",
     );
     expect(await verifies(cluster, databaseUrl, token)).toBe(false);
-    controller = await startTestController(cluster, databaseUrl);
+    await controller.restart();
   });
 });
 
 describe("an owner's limit", () => {
-  test("RevokeOldest: the newest ApiToken wins, the older one is superseded for good", async () => {
+  test("RevokeOldest: the newest ApiToken wins, the older one is superseded for good", async ({
+    cluster,
+    databaseUrl,
+    resources,
+  }) => {
     await resources.applyPolicy("one", { maxTokensPerOwner: 1 });
     const first = await issueToken(cluster, "oldest", { owner: "frank" });
     // Creation times are whole seconds, and within one second the uid decides; this makes "newer" certain.
@@ -134,7 +126,11 @@ describe("an owner's limit", () => {
     expect(conditionOf(await cluster.get("oldest"), "Ready")?.reason).toBe("Superseded");
   });
 
-  test("Reject: the newer ApiToken waits, and gets its token within a second of the older one's end", async () => {
+  test("Reject: the newer ApiToken waits, and gets its token within a second of the older one's end", async ({
+    cluster,
+    databaseUrl,
+    resources,
+  }) => {
     await resources.applyPolicy("reject", { maxTokensPerOwner: 1, onLimit: "Reject" });
     await issueToken(cluster, "first", { owner: "grace" });
     await cluster.apply("waiting", { owner: "grace" });
@@ -144,22 +140,29 @@ describe("an owner's limit", () => {
     await untilReady(cluster, "waiting", 2_000);
   });
 
-  test("a rotation does not count twice", async () => {
+  test("a rotation does not count twice", async ({ cluster, resources }) => {
     await resources.applyPolicy("one", { maxTokensPerOwner: 1, onLimit: "Reject" });
     await issueToken(cluster, "rotating", { owner: "heidi" });
     await cluster.annotate("rotating", { "apitoken.dev/rotate-requested-at": "1" });
-    await eventually(async () => expect((await statusOf("rotating"))?.revision).toBe(2));
+    await eventually(async () => expect((await statusOf(cluster, "rotating"))?.revision).toBe(2));
     await untilReady(cluster, "rotating");
   });
 
-  test("that is lowered ends the tokens above it", async () => {
+  test("that is lowered ends the tokens above it", async ({ cluster, databaseUrl, resources }) => {
     await resources.applyPolicy("three", { maxTokensPerOwner: 3 });
     for (const name of ["low-a", "low-b", "low-c"]) await issueToken(cluster, name, { owner: "ivan" });
     await resources.applyPolicy("three", { maxTokensPerOwner: 1 });
-    await eventually(async () => expect((await liveRows()).filter(({ owner }) => owner === "ivan")).toHaveLength(1));
+    await eventually(async () =>
+      expect((await liveRows(databaseUrl)).filter(({ owner }) => owner === "ivan")).toHaveLength(1),
+    );
   });
 
-  test("1,000 ApiTokens of 500 owners, one each, applied at once: exactly 500 live, by the database's own word", async () => {
+  test("1,000 ApiTokens of 500 owners, one each, applied at once: exactly 500 live, by the database's own word", async ({
+    cluster,
+    databaseUrl,
+    controller,
+    resources,
+  }) => {
     await resources.applyPolicy("one", { maxTokensPerOwner: 1 });
     const queue = Array.from({ length: 1_000 }, (_, index) => index).values();
     const work = async () => {
@@ -167,7 +170,7 @@ describe("an owner's limit", () => {
     };
     await Promise.all(Array.from({ length: 16 }, work));
     await eventually(() => isIdle(controller), { timeoutMs: 240_000, intervalMs: 250 });
-    const live = (await liveRows()).filter(({ owner }) => owner.startsWith("mass-owner-"));
+    const live = (await liveRows(databaseUrl)).filter(({ owner }) => owner.startsWith("mass-owner-"));
     expect(live).toHaveLength(500);
     expect(new Set(live.map(({ owner }) => owner)).size).toBe(500);
     const ready = await Promise.all(

@@ -1,23 +1,14 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
-import { connectCluster, type TestCluster } from "../../support/cluster.ts";
 import { isIdle, readMetric, startTestController } from "../../support/controllers.ts";
-import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createWriteTap } from "../../support/faults.ts";
+import { clusterTest as test } from "../../support/fixtures.ts";
 import { applyMany } from "../../support/resources.ts";
 
 const COUNT = 1_000;
-let cluster: TestCluster;
-let databaseUrl: string;
 
-beforeAll(async () => {
-  cluster = await connectCluster();
-  databaseUrl = await createTestDatabase();
-});
-afterAll(() => cluster?.close());
-
-test("a restart with 1,000 converged ApiTokens writes nothing", async () => {
+test("a restart with 1,000 converged ApiTokens writes nothing", async ({ cluster, databaseUrl }) => {
   const first = await startTestController(cluster, databaseUrl);
   await applyMany(cluster, "many", COUNT);
   await eventually(

@@ -1,36 +1,29 @@
 import { readFileSync } from "node:fs";
-import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { expect, inject } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
-import { connectCluster, readToken, type TestCluster } from "../../support/cluster.ts";
+import { readToken, type TestCluster } from "../../support/cluster.ts";
 import { type ControllerProcess, startControllerProcess } from "../../support/controller-process.ts";
-import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
+import { clusterTest } from "../../support/fixtures.ts";
 import { issueToken, untilReady, untilReason } from "../../support/resources.ts";
 
-let cluster: TestCluster;
-let databaseUrl: string;
-let controller: ControllerProcess;
-
-beforeAll(async () => {
-  cluster = await connectCluster();
-  databaseUrl = await createTestDatabase();
-  controller = await startControllerProcess(cluster, databaseUrl, "secrecy", { APITOKEN_LOG_LEVEL: "debug" });
-});
-afterAll(async () => {
-  await controller?.dispose();
-  await cluster?.close();
+const test = clusterTest.extend("controller", async ({ cluster, databaseUrl }, { onCleanup }) => {
+  const settings = { APITOKEN_LOG_LEVEL: "debug" };
+  const controller = await startControllerProcess(cluster, databaseUrl, "secrecy", settings);
+  onCleanup(() => controller.dispose());
+  return controller;
 });
 
-const secretsPath = () => `/api/v1/namespaces/${cluster.namespace}/secrets`;
+const secretsPath = (cluster: TestCluster) => `/api/v1/namespaces/${cluster.namespace}/secrets`;
 
 /** Takes a token through everything, including failures; returns every plaintext that existed. */
-async function liveThroughEverything(): Promise<string[]> {
+async function liveThroughEverything(cluster: TestCluster, databaseUrl: string): Promise<string[]> {
   const seen = [
     await issueToken(cluster, "plain"),
     await issueToken(cluster, "edited"),
     await issueToken(cluster, "dead"),
   ];
-  await cluster.transport.request("PATCH", `${secretsPath()}/edited`, {
+  await cluster.transport.request("PATCH", `${secretsPath(cluster)}/edited`, {
     contentType: "application/merge-patch+json",
     body: { data: { token: Buffer.from(`${seen[0]}`).toString("base64") } },
   });
@@ -39,7 +32,7 @@ async function liveThroughEverything(): Promise<string[]> {
   seen.push(readToken(await cluster.getSecret("edited")));
   await cluster.patch("dead", { revoked: true, revocationReason: "leaked" });
   await untilReason(cluster, "dead", "RevokedBySpec");
-  await cluster.transport.request("POST", secretsPath(), { body: { metadata: { name: "foreign" }, data: {} } });
+  await cluster.transport.request("POST", secretsPath(cluster), { body: { metadata: { name: "foreign" }, data: {} } });
   await cluster.apply("foreign", { owner: "alice" });
   await untilReason(cluster, "foreign", "SecretConflict");
   await runAsSuperuser(
@@ -51,7 +44,11 @@ async function liveThroughEverything(): Promise<string[]> {
 }
 
 /** Everything that can be read outside of Secrets. */
-async function collectTraces(): Promise<Record<string, string>> {
+async function collectTraces(
+  cluster: TestCluster,
+  databaseUrl: string,
+  controller: ControllerProcess,
+): Promise<Record<string, string>> {
   const get = async (path: string) => JSON.stringify(await cluster.transport.request("GET", path));
   const dump = await runAsSuperuser<{ name: string }>(
     databaseUrl,
@@ -59,7 +56,7 @@ async function collectTraces(): Promise<Record<string, string>> {
      where schemaname not in ('pg_catalog', 'information_schema')`,
   );
   const rows = await Promise.all(dump.map(({ name }) => runAsSuperuser(databaseUrl, `select t::text from ${name} t`)));
-  const secrets = await cluster.transport.request<{ items: { metadata: object }[] }>("GET", secretsPath());
+  const secrets = await cluster.transport.request<{ items: { metadata: object }[] }>("GET", secretsPath(cluster));
   return {
     log: controller.readLog(),
     metrics: await (await fetch(`http://127.0.0.1:${controller.port}/metrics`)).text(),
@@ -75,10 +72,14 @@ async function collectTraces(): Promise<Record<string, string>> {
   };
 }
 
-test("no plaintext is anywhere but in its Secret: not in logs, statuses, Events, metrics, or the database", async () => {
-  const tokens = await liveThroughEverything();
+test("no plaintext is anywhere but in its Secret: not in logs, statuses, Events, metrics, or the database", async ({
+  cluster,
+  databaseUrl,
+  controller,
+}) => {
+  const tokens = await liveThroughEverything(cluster, databaseUrl);
   expect(new Set(tokens).size).toBe(5);
-  const traces = await collectTraces();
+  const traces = await collectTraces(cluster, databaseUrl, controller);
   for (const [place, text] of Object.entries(traces)) {
     expect(text.length, `${place} is empty`).toBeGreaterThan(10);
     for (const token of tokens) {

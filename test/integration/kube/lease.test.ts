@@ -1,13 +1,14 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { expect } from "vitest";
 import { type ControlPlane, startControlPlane } from "../../../local/control-plane.ts";
 import { type LeaseTerm, runLeaderElection } from "../../../src/kube/lease.ts";
 import { createTransport, type KubeTransport } from "../../../src/kube/transport.ts";
 import { createLogger } from "../../../src/runtime/log.ts";
-import { connectCluster, type TestCluster } from "../../support/cluster.ts";
+import type { TestCluster } from "../../support/cluster.ts";
 import { eventually } from "../../support/eventually.ts";
+import { clusterTest as test } from "../../support/fixtures.ts";
 import { startTcpProxy } from "./tcp-proxy.ts";
 
 const TIMES = { leaseDurationMs: 2_000, renewDeadlineMs: 1_500, retryPeriodMs: 150 };
@@ -20,22 +21,13 @@ interface Candidate {
   stop(): Promise<void>;
 }
 
-let cluster: TestCluster;
 let leasePath: string;
 let candidates: Candidate[];
 let undo: (() => unknown)[];
 let name: string;
 let leases = 0;
 
-beforeAll(async () => {
-  cluster = await connectCluster();
-});
-
-afterAll(async () => {
-  await cluster.close();
-});
-
-beforeEach(() => {
+test.beforeEach(({ cluster }) => {
   leases += 1;
   name = `lease-${leases}`;
   leasePath = `/apis/coordination.k8s.io/v1/namespaces/${cluster.namespace}/leases/${name}`;
@@ -43,12 +35,13 @@ beforeEach(() => {
   undo = [];
 });
 
-afterEach(async () => {
+test.afterEach(async () => {
   await Promise.all(candidates.map((candidate) => candidate.stop()));
   for (const step of undo.reverse()) await step();
 });
 
 function stand(
+  cluster: TestCluster,
   identity: string,
   options: { transport?: KubeTransport; namespace?: string; lead?: (term: LeaseTerm) => Promise<void> } = {},
 ): Candidate {
@@ -85,7 +78,7 @@ function untilOver({ signal }: LeaseTerm): Promise<void> {
   return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
 
-async function connectThroughProxy() {
+async function connectThroughProxy(cluster: TestCluster) {
   const proxy = await startTcpProxy(cluster.kubeconfigPath);
   const { kubeconfigPath } = proxy;
   const transport = await createTransport({ userAgent: "apitoken-test", kubeconfigPath, requestTimeoutMs: 1_000 });
@@ -101,13 +94,13 @@ interface Lease {
   readonly spec: { readonly holderIdentity: string; readonly leaseTransitions: number };
 }
 
-const readLease = () => cluster.transport.request<Lease>("GET", leasePath);
+const readLease = (cluster: TestCluster) => cluster.transport.request<Lease>("GET", leasePath);
 
-test("one of two candidates leads; when it stops, the other leads within a second", async () => {
-  const a = stand("a");
+test("one of two candidates leads; when it stops, the other leads within a second", async ({ cluster }) => {
+  const a = stand(cluster, "a");
   await eventually(() => a.isHeld());
-  const b = stand("b");
-  await eventually(async () => (await readLease()).spec.holderIdentity === "a");
+  const b = stand(cluster, "b");
+  await eventually(async () => (await readLease(cluster)).spec.holderIdentity === "a");
   await new Promise((resolve) => setTimeout(resolve, TIMES.leaseDurationMs * 1.5)); // several renewals, no takeover
   expect([a.isHeld(), b.isHeld(), a.terms.length, b.terms.length]).toEqual([true, false, 1, 0]);
 
@@ -116,12 +109,14 @@ test("one of two candidates leads; when it stops, the other leads within a secon
   const releasedAtMs = performance.now();
   await eventually(() => b.isHeld());
   expect(performance.now() - releasedAtMs).toBeLessThan(1_000);
-  expect((await readLease()).spec).toMatchObject({ holderIdentity: "b", leaseTransitions: 1 });
+  expect((await readLease(cluster)).spec).toMatchObject({ holderIdentity: "b", leaseTransitions: 1 });
 });
 
-test("at most one of several holds the lease at any time, whichever is cut off from the network", async () => {
-  const network = await Promise.all(Array.from({ length: 3 }, connectThroughProxy));
-  const all = network.map(({ transport }, i) => stand(`candidate-${i}`, { transport }));
+test("at most one of several holds the lease at any time, whichever is cut off from the network", async ({
+  cluster,
+}) => {
+  const network = await Promise.all(Array.from({ length: 3 }, () => connectThroughProxy(cluster)));
+  const all = network.map(({ transport }, i) => stand(cluster, `candidate-${i}`, { transport }));
   let mostAtOnce = 0;
   const sampler = setInterval(() => {
     mostAtOnce = Math.max(mostAtOnce, all.filter((candidate) => candidate.isHeld()).length);
@@ -142,7 +137,9 @@ test("at most one of several holds the lease at any time, whichever is cut off f
   expect(all.flatMap((candidate) => candidate.terms).length).toBeGreaterThanOrEqual(5);
 });
 
-test("a leader that was stopped by the system does not hold the lease when it wakes, and becomes a candidate again", async () => {
+test("a leader that was stopped by the system does not hold the lease when it wakes, and becomes a candidate again", async ({
+  cluster,
+}) => {
   const child = spawn(
     process.execPath,
     [fileURLToPath(new URL("./lease-holder.ts", import.meta.url)), cluster.namespace, name, JSON.stringify(TIMES)],
@@ -155,7 +152,7 @@ test("a leader that was stopped by the system does not hold the lease when it wa
     said.push({ isHeld, terms, atNs: BigInt(atNs) });
   });
   await eventually(() => said.at(-1)?.isHeld === true);
-  const here = stand("here");
+  const here = stand(cluster, "here");
   child.kill("SIGSTOP");
   await eventually(() => here.isHeld());
   const takenAtNs = process.hrtime.bigint();
@@ -170,8 +167,8 @@ test("a leader that was stopped by the system does not hold the lease when it wa
   await eventually(() => said.at(-1)?.isHeld === true && said.at(-1)?.terms === 2);
 });
 
-test("a lease keeps labels that others set, and is not lost by them", async () => {
-  const a = stand("a");
+test("a lease keeps labels that others set, and is not lost by them", async ({ cluster }) => {
+  const a = stand(cluster, "a");
   await eventually(() => a.isHeld());
   for (let i = 0; i < 10; i += 1) {
     const body = { metadata: { labels: { touched: String(i) } } };
@@ -180,51 +177,55 @@ test("a lease keeps labels that others set, and is not lost by them", async () =
   }
   expect(a.terms.length).toBe(1);
   expect(a.isHeld()).toBe(true);
-  expect((await readLease()).metadata).toMatchObject({ labels: { touched: "9" } });
+  expect((await readLease(cluster)).metadata).toMatchObject({ labels: { touched: "9" } });
 });
 
-test("the duration written by the holder counts, not the candidate's own", async () => {
+test("the duration written by the holder counts, not the candidate's own", async ({ cluster }) => {
   const body = {
     metadata: { name, namespace: cluster.namespace },
     spec: { holderIdentity: "slow", leaseDurationSeconds: 4, renewTime: "2020-01-01T00:00:00.000000Z" },
   };
   await cluster.transport.request("POST", leasePath.slice(0, leasePath.lastIndexOf("/")), { body });
   const startedAtMs = performance.now();
-  const b = stand("b");
+  const b = stand(cluster, "b");
   await eventually(() => b.isHeld());
   expect(performance.now() - startedAtMs).toBeGreaterThan(3_900);
   expect(performance.now() - startedAtMs).toBeLessThan(6_000);
 });
 
-test("a lease that someone deletes is not taken from a holder that others have seen", async () => {
-  const a = stand("a");
+test("a lease that someone deletes is not taken from a holder that others have seen", async ({ cluster }) => {
+  const a = stand(cluster, "a");
   await eventually(() => a.isHeld());
-  const b = stand("b");
+  const b = stand(cluster, "b");
   await new Promise((resolve) => setTimeout(resolve, TIMES.retryPeriodMs * 2));
   for (let i = 0; i < 5; i += 1) {
     await cluster.transport.request("DELETE", leasePath);
-    await eventually(async () => (await readLease()).spec.holderIdentity === "a");
+    await eventually(async () => (await readLease(cluster)).spec.holderIdentity === "a");
   }
   expect([a.terms.length, b.terms.length]).toEqual([1, 0]);
 });
 
-test("a leader whose work ends releases the lease, and becomes a candidate again after a while", async () => {
-  const a = stand("a", { lead: () => Promise.resolve() });
+test("a leader whose work ends releases the lease, and becomes a candidate again after a while", async ({
+  cluster,
+}) => {
+  const a = stand(cluster, "a", { lead: () => Promise.resolve() });
   await eventually(() => a.terms.length >= 1);
-  const b = stand("b");
+  const b = stand(cluster, "b");
   await eventually(() => b.isHeld());
   const served = a.terms.length;
   await new Promise((resolve) => setTimeout(resolve, TIMES.retryPeriodMs * 4));
   expect(a.terms.length).toBe(served);
 });
 
-test("an API server that stops answering past the deadline ends the term; when it is back, there is a new one", async () => {
+test("an API server that stops answering past the deadline ends the term; when it is back, there is a new one", async ({
+  cluster,
+}) => {
   const controlPlane: ControlPlane = await startControlPlane();
   undo.push(() => controlPlane.stop());
   const { kubeconfigPath, apiserver } = controlPlane;
   const transport = await createTransport({ userAgent: "apitoken-test", kubeconfigPath, requestTimeoutMs: 1_000 });
   undo.push(() => transport.close());
-  const a = stand("a", { transport, namespace: "kube-system" });
+  const a = stand(cluster, "a", { transport, namespace: "kube-system" });
   await eventually(() => a.isHeld());
   const [term] = a.terms;
 

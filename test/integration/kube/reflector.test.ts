@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { expect } from "vitest";
 import { type Reflector, type ReflectorOptions, startReflector } from "../../../src/kube/reflector.ts";
 import { type ApiToken, reduceApiToken } from "../../../src/kube/resources/api-token.ts";
 import { apiTokensPath } from "../../../src/kube/resources/api-token-api.ts";
@@ -6,8 +6,9 @@ import type { ObjectMeta } from "../../../src/kube/resources/group.ts";
 import { createStore, type Store } from "../../../src/kube/store.ts";
 import { createTransport, type KubeTransport } from "../../../src/kube/transport.ts";
 import { createLogger } from "../../../src/runtime/log.ts";
-import { connectCluster, type TestCluster } from "../../support/cluster.ts";
+import type { TestCluster } from "../../support/cluster.ts";
 import { eventually } from "../../support/eventually.ts";
+import { clusterTest as test } from "../../support/fixtures.ts";
 import { startTcpProxy, type TcpProxy } from "./tcp-proxy.ts";
 
 interface ConfigMap {
@@ -17,7 +18,6 @@ interface ConfigMap {
 
 const LABELS = { "is-managed": "true" };
 
-let cluster: TestCluster;
 let proxy: TcpProxy;
 let transport: KubeTransport;
 let store: Store<ConfigMap>;
@@ -25,15 +25,7 @@ let reflector: Reflector | undefined;
 let changes: string[];
 let path: string;
 
-beforeAll(async () => {
-  cluster = await connectCluster();
-});
-
-afterAll(async () => {
-  await cluster.close();
-});
-
-beforeEach(async () => {
+test.beforeEach(async ({ cluster }) => {
   path = `/api/v1/namespaces/${cluster.namespace}/configmaps`;
   await cluster.transport.request("DELETE", path);
   proxy = await startTcpProxy(cluster.kubeconfigPath);
@@ -42,13 +34,13 @@ beforeEach(async () => {
   changes = [];
 });
 
-afterEach(async () => {
+test.afterEach(async () => {
   await reflector?.stop();
   await transport.close();
   await proxy.close();
 });
 
-function reflect(options: Partial<ReflectorOptions<ConfigMap>> = {}): Reflector {
+function reflect(cluster: TestCluster, options: Partial<ReflectorOptions<ConfigMap>> = {}): Reflector {
   reflector = startReflector<ConfigMap>({
     transport,
     path,
@@ -64,18 +56,18 @@ function reflect(options: Partial<ReflectorOptions<ConfigMap>> = {}): Reflector 
   return reflector;
 }
 
-async function create(name: string, color = "red", labels: object = LABELS): Promise<ConfigMap> {
+async function create(cluster: TestCluster, name: string, color = "red", labels: object = LABELS): Promise<ConfigMap> {
   return cluster.transport.request("POST", path, { body: { metadata: { name, labels }, data: { color } } });
 }
 
-async function patch(name: string, body: object): Promise<ConfigMap> {
+async function patch(cluster: TestCluster, name: string, body: object): Promise<ConfigMap> {
   return cluster.transport.request("PATCH", `${path}/${name}`, { contentType: "application/merge-patch+json", body });
 }
 
-const remove = (name: string) => cluster.transport.request("DELETE", `${path}/${name}`);
+const remove = (cluster: TestCluster, name: string) => cluster.transport.request("DELETE", `${path}/${name}`);
 
 /** The objects of the API server and those of the store, as "name@version". */
-async function expectSame(): Promise<void> {
+async function expectSame(cluster: TestCluster): Promise<void> {
   await eventually(async () => {
     const { items } = await cluster.transport.request<{ items: ConfigMap[] }>("GET", path, {
       query: { labelSelector: "is-managed=true" },
@@ -85,19 +77,19 @@ async function expectSame(): Promise<void> {
   });
 }
 
-test("a collection is listed in pages and then followed", async () => {
-  await Promise.all(Array.from({ length: 120 }, (_, i) => create(`thing-${i}`)));
-  await create("foreign", "red", {});
-  await reflect({ pageSize: 50 }).synced;
+test("a collection is listed in pages and then followed", async ({ cluster }) => {
+  await Promise.all(Array.from({ length: 120 }, (_, i) => create(cluster, `thing-${i}`)));
+  await create(cluster, "foreign", "red", {});
+  await reflect(cluster, { pageSize: 50 }).synced;
   expect(store.size).toBe(120);
   changes.length = 0;
 
-  await create("new");
-  await patch("new", { data: { color: "blue" } });
-  await remove("thing-7");
-  await patch("thing-8", { metadata: { labels: { "is-managed": null } } });
-  await patch("foreign", { metadata: { labels: LABELS } });
-  await expectSame();
+  await create(cluster, "new");
+  await patch(cluster, "new", { data: { color: "blue" } });
+  await remove(cluster, "thing-7");
+  await patch(cluster, "thing-8", { metadata: { labels: { "is-managed": null } } });
+  await patch(cluster, "foreign", { metadata: { labels: LABELS } });
+  await expectSame(cluster);
   expect(changes).toEqual([
     "added new red",
     "updated new blue",
@@ -107,19 +99,21 @@ test("a collection is listed in pages and then followed", async () => {
   ]);
 });
 
-test("our own write, put into the store, is not reported again when the watch delivers it", async () => {
-  await create("a");
-  await reflect().synced;
+test("our own write, put into the store, is not reported again when the watch delivers it", async ({ cluster }) => {
+  await create(cluster, "a");
+  await reflect(cluster).synced;
   changes.length = 0;
   proxy.freeze("all");
-  store.upsert(await patch("a", { data: { color: "ours" } }));
-  await create("last");
+  store.upsert(await patch(cluster, "a", { data: { color: "ours" } }));
+  await create(cluster, "last");
   proxy.thaw();
   await eventually(() => changes.includes("added last red"));
   expect(changes).toEqual(["added last red"]);
 });
 
-test("a version that the server no longer has (a real 410) leads to a new list; a recreated object is a new one", async () => {
+test("a version that the server no longer has (a real 410) leads to a new list; a recreated object is a new one", async ({
+  cluster,
+}) => {
   const stay = await cluster.apply("stays", { owner: "ann" });
   const gone = await cluster.apply("goes", { owner: "ann" });
   const before = await cluster.apply("again", { owner: "ann" });
@@ -157,18 +151,18 @@ test("a version that the server no longer has (a real 410) leads to a new list; 
   expect(told.slice(3)).toEqual(later);
 });
 
-test("broken and silent networks cause no missed event", async () => {
+test("broken and silent networks cause no missed event", async ({ cluster }) => {
   const reasons = new Set<string>();
-  await create("a");
-  await reflect({ stallMs: 700, onRestart: (reason) => reasons.add(reason) }).synced;
+  await create(cluster, "a");
+  await reflect(cluster, { stallMs: 700, onRestart: (reason) => reasons.add(reason) }).synced;
   for (let round = 0; round < 3; round += 1) {
     proxy.cut();
-    await create(`cut-${round}`);
-    await expectSame();
+    await create(cluster, `cut-${round}`);
+    await expectSame(cluster);
     proxy.freeze("existing");
-    await create(`silent-${round}`);
-    if (round > 0) await remove(`cut-${round - 1}`);
-    await expectSame();
+    await create(cluster, `silent-${round}`);
+    if (round > 0) await remove(cluster, `cut-${round - 1}`);
+    await expectSame(cluster);
   }
   expect(reasons).toContain("silent");
 });

@@ -1,30 +1,24 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { expect } from "vitest";
 import { createTransport, type KubeTransport } from "../../../src/kube/transport.ts";
-import { connectCluster, type TestCluster } from "../../support/cluster.ts";
 import { eventually } from "../../support/eventually.ts";
+import { clusterTest as test } from "../../support/fixtures.ts";
 import { startTcpProxy, type TcpProxy } from "./tcp-proxy.ts";
 
-let cluster: TestCluster;
 let proxy: TcpProxy;
 let transport: KubeTransport;
 let path: string;
 
-beforeAll(async () => {
-  cluster = await connectCluster();
+test.beforeAll(async ({ cluster }) => {
   path = `/api/v1/namespaces/${cluster.namespace}/configmaps`;
 });
 
-afterAll(async () => {
-  await cluster.close();
-});
-
-beforeEach(async () => {
+test.beforeEach(async ({ cluster }) => {
   proxy = await startTcpProxy(cluster.kubeconfigPath);
   const { kubeconfigPath } = proxy;
   transport = await createTransport({ userAgent: "apitoken-test", kubeconfigPath, requestTimeoutMs: 1_000 });
 });
 
-afterEach(async () => {
+test.afterEach(async () => {
   await transport.close();
   await proxy.close();
 });

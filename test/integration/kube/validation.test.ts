@@ -1,18 +1,12 @@
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { connectCluster, type TestCluster } from "../../support/cluster.ts";
-
-let cluster: TestCluster;
-beforeAll(async () => {
-  cluster = await connectCluster();
-});
-afterAll(() => cluster?.close());
+import { describe, expect } from "vitest";
+import { clusterTest as test } from "../../support/fixtures.ts";
 
 const owner = "alice";
 const long = (length: number) => "x".repeat(length);
 
 describe("the API server refuses, naming the field and the remedy", () => {
-  test.each([
+  test.for<[string, object, string, string]>([
     ["no owner", {}, "spec", "such as owner: alice"],
     ["an empty owner", { owner: "" }, "spec.owner", "at least 1 char"],
     ["an owner with spaces", { owner: "al ice" }, "spec.owner", "without spaces"],
@@ -55,7 +49,7 @@ describe("the API server refuses, naming the field and the remedy", () => {
       "prefix of your own",
     ],
     ["a revocation that is no boolean", { owner, revoked: "yes" }, "spec.revoked", "boolean"],
-  ])("%s", async (_, spec, field, remedy) => {
+  ])("%s", async ([_, spec, field, remedy], { cluster }) => {
     const manifest = {
       apiVersion: "apitoken.dev/v1alpha1",
       kind: "ApiToken",
@@ -69,11 +63,11 @@ describe("the API server refuses, naming the field and the remedy", () => {
     expect(await cluster.get("bad")).toBeUndefined();
   });
 
-  test.each([
+  test.for<[string, object, object, string, string]>([
     ["a changed owner", { owner, revoked: false }, { owner: "mallory" }, "spec.owner", "create another ApiToken"],
     ["a revocation set back", { owner, revoked: true }, { revoked: false }, "spec", "create another ApiToken"],
     ["a revocation taken out", { owner, revoked: true }, { revoked: null }, "spec", "create another ApiToken"],
-  ])("%s", async (sentence, before, change, field, remedy) => {
+  ])("%s", async ([sentence, before, change, field, remedy], { cluster }) => {
     const name = sentence.replaceAll(" ", "-");
     await cluster.apply(name, before);
     const patch = JSON.stringify({ spec: change });
@@ -83,7 +77,7 @@ describe("the API server refuses, naming the field and the remedy", () => {
     expect(code).toBe(1);
   });
 
-  test("a field that does not exist, even in kubectl", async () => {
+  test("a field that does not exist, even in kubectl", async ({ cluster }) => {
     const manifest = {
       apiVersion: "apitoken.dev/v1alpha1",
       kind: "ApiToken",
@@ -97,13 +91,13 @@ describe("the API server refuses, naming the field and the remedy", () => {
 });
 
 describe("the API server takes", () => {
-  test.each([
+  test.for<[string, object]>([
     ["an e-mail address as owner", { owner: "team-a@example.com" }],
     ["a service account as owner", { owner: "system:serviceaccount:shop:front" }],
     ["scopes with several parts", { owner, scopes: ["orders:read", "a.b/c:*", "admin"] }],
     ["durations of several units", { owner, duration: "1h30m" }],
     ["an end with an offset", { owner, expiresAt: "2099-01-01T00:00:00+02:00" }],
-  ])("%s", async (sentence, spec) => {
+  ])("%s", async ([sentence, spec], { cluster }) => {
     const name = sentence.replaceAll(" ", "-").toLowerCase();
     expect(await cluster.apply(name, spec)).toMatchObject({
       spec: { ...spec, revoked: false, secret: { key: "token" } },
@@ -111,7 +105,7 @@ describe("the API server takes", () => {
   });
 });
 
-test("every example is accepted unchanged, and every refused one is refused", async () => {
+test("every example is accepted unchanged, and every refused one is refused", async ({ cluster }) => {
   const examples = fileURLToPath(new URL("../../../examples/", import.meta.url));
   expect(await cluster.kubectl(["apply", "-f", examples])).toMatchObject({ code: 0 });
   for (const name of ["missing-owner", "two-lifetimes", "bad-scope", "changed-owner"]) {
