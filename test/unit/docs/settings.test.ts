@@ -9,7 +9,7 @@ import { parseDuration } from "../../../src/token/duration.ts";
 import { codeIn, readProjectFile, readTable } from "./tables.ts";
 
 const settings = readProjectFile("docs/settings.md");
-const shared = readTable(settings, "## Of all programs");
+const shared = readTable(settings, "## All programs");
 const DATABASE_URL = "postgres://login:secret@db/tokens";
 
 const PROGRAMS = [

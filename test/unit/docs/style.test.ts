@@ -26,6 +26,7 @@ const PLACES = [
   "docs/people.md",
   "docs/runbooks",
   "docs/security.md",
+  "docs/settings.md",
   "charts",
   "crds",
   "demo",
