@@ -61,7 +61,7 @@ export function describeProblems(error: z.ZodError): string {
 
 /** The API server has checked the spec against some CRD: what it let pass, the CRD of this release would have refused. */
 export function withRemedy(problem: string): string {
-  return `${problem}. Correct the spec, and check that the CRD is the one of this release.`;
+  return `${problem}. Correct the spec, and check that the CRD is that of this release.`;
 }
 
 /** Milliseconds of a duration field. Throws an Error that names the field. */

@@ -85,7 +85,7 @@ export async function decorateSecret(
 }
 
 /**
- * Deletes the Secret on the observed version, else throws a KubeApiError with code 409. If it is gone, does nothing.
+ * Deletes the Secret on the observed version; otherwise throws a KubeApiError with code 409. If it is gone, does nothing.
  */
 export async function deleteSecret(transport: KubeTransport, seen: SecretView): Promise<void> {
   const { namespace, name, uid, resourceVersion } = seen.metadata;
