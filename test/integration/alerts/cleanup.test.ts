@@ -1,28 +1,19 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { expectFiring, expectSaid, hasPromtool, history, lasting } from "../../support/alerts/promtool.ts";
 import { readAlerts } from "../../support/alerts/rules.ts";
 import { type Scrape, scrape } from "../../support/alerts/scrape.ts";
-import { connectCluster, type TestCluster } from "../../support/cluster.ts";
+import type { TestCluster } from "../../support/cluster.ts";
 import { isSettled, startTestController } from "../../support/controllers.ts";
-import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
+import { clusterTest as test } from "../../support/fixtures.ts";
 import { DUE, insertTokenRows, KEPT } from "../../support/token-rows.ts";
 import { runCleanup } from "../cleanup/program.ts";
 import { execute, GRANT_APP, writeConfig } from "../cleanup/team-table.ts";
 
-let cluster: TestCluster;
-let url: string;
-
-beforeAll(async () => {
-  cluster = await connectCluster();
-  url = await createTestDatabase();
-});
-afterAll(() => cluster?.close());
-
 /** The figures of a newly started controller, because a running one queries the cleanup's only twice a minute. */
-async function scrapeController(): Promise<Scrape> {
-  const controller = await startTestController(cluster, url);
+async function scrapeController(cluster: TestCluster, databaseUrl: string): Promise<Scrape> {
+  const controller = await startTestController(cluster, databaseUrl);
   try {
     await eventually(() => isSettled(controller));
     return await scrape(controller);
@@ -34,32 +25,35 @@ async function scrapeController(): Promise<Scrape> {
 const HOUR = 60;
 const DAY = 24 * HOUR;
 
-test.skipIf(!hasPromtool)("a cleanup that has never run, does not keep up, or is late", async () => {
-  await insertTokenRows(url, [{ prefix: "first", count: 12_000, ...DUE.expired }]);
-  const never = await scrapeController();
-  await expectFiring(lasting(never, 37 * HOUR), ["ApiTokenCleanupNeverSucceeded"]);
+test.skipIf(!hasPromtool)(
+  "a cleanup that has never run, does not keep up, or is late",
+  async ({ cluster, databaseUrl }) => {
+    await insertTokenRows(databaseUrl, [{ prefix: "first", count: 12_000, ...DUE.expired }]);
+    const never = await scrapeController(cluster, databaseUrl);
+    await expectFiring(lasting(never, 37 * HOUR), ["ApiTokenCleanupNeverSucceeded"]);
 
-  await insertTokenRows(url, [{ prefix: "second", count: 15_000, ...DUE.expired }]);
-  expect((await runCleanup(url, ["--max-rows", "1", "--max-fraction", "1"])).exitCode).toBe(4);
-  const behind = await scrapeController();
-  await expectFiring(
-    history(never.at, { figures: never, minutes: 27 * HOUR }, { figures: behind, minutes: 27 * HOUR }),
-    ["ApiTokenCleanupBacklogGrowing", "ApiTokenCleanupNeverSucceeded"],
-  );
+    await insertTokenRows(databaseUrl, [{ prefix: "second", count: 15_000, ...DUE.expired }]);
+    expect((await runCleanup(databaseUrl, ["--max-rows", "1", "--max-fraction", "1"])).exitCode).toBe(4);
+    const behind = await scrapeController(cluster, databaseUrl);
+    await expectFiring(
+      history(never.at, { figures: never, minutes: 27 * HOUR }, { figures: behind, minutes: 27 * HOUR }),
+      ["ApiTokenCleanupBacklogGrowing", "ApiTokenCleanupNeverSucceeded"],
+    );
 
-  expect((await runCleanup(url, ["--max-fraction", "1"])).exitCode).toBe(0);
-  const done = await scrapeController();
-  await expectFiring(lasting(done, DAY), []);
-  await expectFiring(lasting(done, 37 * HOUR), ["ApiTokenCleanupNotSucceeding"]);
-});
+    expect((await runCleanup(databaseUrl, ["--max-fraction", "1"])).exitCode).toBe(0);
+    const done = await scrapeController(cluster, databaseUrl);
+    await expectFiring(lasting(done, DAY), []);
+    await expectFiring(lasting(done, 37 * HOUR), ["ApiTokenCleanupNotSucceeding"]);
+  },
+);
 
-test.skipIf(!hasPromtool)("a cleanup that the cap refuses names the table", async () => {
-  await insertTokenRows(url, [
+test.skipIf(!hasPromtool)("a cleanup that the cap refuses names the table", async ({ cluster, databaseUrl }) => {
+  await insertTokenRows(databaseUrl, [
     { prefix: "many", count: 1_500, ...DUE.revoked },
     { prefix: "few", count: 10, ...KEPT.live },
   ]);
-  expect((await runCleanup(url)).exitCode).toBe(3);
-  const past = lasting(await scrapeController(), 10);
+  expect((await runCleanup(databaseUrl)).exitCode).toBe(3);
+  const past = lasting(await scrapeController(cluster, databaseUrl), 10);
   await expectFiring(past, ["ApiTokenCleanupRefused"]);
   const rule = readAlerts().find(({ alert }) => alert === "ApiTokenCleanupRefused");
   if (rule === undefined) throw new Error("there is no such alert");
@@ -73,14 +67,14 @@ test.skipIf(!hasPromtool)("a cleanup that the cap refuses names the table", asyn
         "The last run of the cleanup would have deleted a larger part of apitoken.tokens than the cap allows. Nothing was deleted from any table.",
     },
   );
-  expect((await runCleanup(url, ["--max-fraction", "1"])).exitCode).toBe(0);
+  expect((await runCleanup(databaseUrl, ["--max-fraction", "1"])).exitCode).toBe(0);
 });
 
 test.skipIf(!hasPromtool)(
   "a cleanup that fails on one table, and in another leaves rows that others refer to",
-  async () => {
+  async ({ cluster, databaseUrl }) => {
     await execute(
-      url,
+      databaseUrl,
       "create schema app",
       "create table app.guarded (id integer primary key, expires_at timestamptz)",
       "create function app.refuse() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$",
@@ -95,8 +89,8 @@ test.skipIf(!hasPromtool)(
     );
     const targets = ["app.guarded", "app.held"].map((table) => ({ table, expiresAt: "expires_at" }));
     const config = writeConfig(JSON.stringify({ targets }));
-    expect((await runCleanup(url, ["--config", config, "--max-fraction", "1"])).exitCode).toBe(1);
-    const past = lasting(await scrapeController(), 70);
+    expect((await runCleanup(databaseUrl, ["--config", config, "--max-fraction", "1"])).exitCode).toBe(1);
+    const past = lasting(await scrapeController(cluster, databaseUrl), 70);
     await expectFiring(past, ["ApiTokenCleanupFailed", "ApiTokenCleanupFallsBehind", "ApiTokenCleanupHoldsRows"]);
     const rule = readAlerts().find(({ alert }) => alert === "ApiTokenCleanupFailed");
     if (rule === undefined) throw new Error("there is no such alert");
@@ -113,7 +107,10 @@ test.skipIf(!hasPromtool)(
   },
 );
 
-test.skipIf(!hasPromtool)("a controller that may not read what the cleanup has recorded", async () => {
-  await runAsSuperuser(url, "revoke select on apitoken.cleanup_runs from apitoken_controller");
-  await expectFiring(lasting(await scrapeController(), 30), ["ApiTokenCleanupFiguresMissing"]);
-});
+test.skipIf(!hasPromtool)(
+  "a controller that may not read what the cleanup has recorded",
+  async ({ cluster, databaseUrl }) => {
+    await runAsSuperuser(databaseUrl, "revoke select on apitoken.cleanup_runs from apitoken_controller");
+    await expectFiring(lasting(await scrapeController(cluster, databaseUrl), 30), ["ApiTokenCleanupFiguresMissing"]);
+  },
+);

@@ -1,29 +1,25 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect } from "vitest";
 import { apiTokensPath } from "../../../src/kube/resources/api-token-api.ts";
 import { secretsPath } from "../../../src/kube/resources/secret-api.ts";
 import type { KubeTransport } from "../../../src/kube/transport.ts";
-import { connectCluster, readToken, type TestCluster } from "../../support/cluster.ts";
+import { connectCluster, readToken } from "../../support/cluster.ts";
 import { isIdle, startTestController } from "../../support/controllers.ts";
 import { createTestDatabase, findRows, verifies } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createWriteTap } from "../../support/faults.ts";
+import { clusterTest as test } from "../../support/fixtures.ts";
 import { createClusterResources } from "../../support/policies.ts";
 import { issueToken, untilReady, untilReason } from "../../support/resources.ts";
 
-let cluster: TestCluster;
-let databaseUrl: string;
 const names = ["one", "two", "three"];
 const tokens = new Map<string, string>();
 
-beforeAll(async () => {
-  cluster = await connectCluster();
-  databaseUrl = await createTestDatabase();
+test.beforeAll(async ({ cluster, databaseUrl }) => {
   const controller = await startTestController(cluster, databaseUrl);
   for (const name of names) tokens.set(name, await issueToken(cluster, name));
   await eventually(() => isIdle(controller));
   await controller.stop();
 });
-afterAll(() => cluster?.close());
 
 /** A transport that returns empty lists of a collection, as a broken cache in front of the API server might. */
 function emptyLists(transport: KubeTransport, collection: string): KubeTransport {
@@ -54,18 +50,19 @@ test("after a wrongly empty list of Namespaces the namespace's own policy still 
   await strict.close();
 });
 
-test.each([
-  ["ApiTokens", () => apiTokensPath(cluster.namespace)],
-  ["Secrets", () => secretsPath(cluster.namespace)],
-])("a wrongly empty list of %s ends and replaces nothing", async (_, collection) => {
+test.for([
+  ["ApiTokens", apiTokensPath],
+  ["Secrets", secretsPath],
+] as const)("a wrongly empty list of %s ends and replaces nothing", async ([_, pathIn], { cluster, databaseUrl }) => {
+  const collection = pathIn(cluster.namespace);
   const tap = createWriteTap();
   const controller = await startTestController(cluster, databaseUrl, {
     ...tap,
-    wrapTransport: (transport) => tap.wrapTransport(emptyLists(transport, collection())),
+    wrapTransport: (transport) => tap.wrapTransport(emptyLists(transport, collection)),
   });
   await eventually(() => isIdle(controller));
   // A real change shows that the controller is working and not just waiting.
-  const name = `after-${collection().split("/").at(-1)}`;
+  const name = `after-${collection.split("/").at(-1)}`;
   await cluster.apply(name, { owner: "alice" });
   await untilReady(cluster, name);
   await eventually(() => isIdle(controller));

@@ -1,31 +1,32 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { type PostgresServer, runAsSuperuser, startPostgres } from "../../../local/postgres-server.ts";
+import { expect } from "vitest";
+import { runAsSuperuser, startPostgres } from "../../../local/postgres-server.ts";
 import { migrate } from "../../../src/postgres/migrations.ts";
-import { conditionOf, connectCluster, readToken, type TestCluster } from "../../support/cluster.ts";
-import { isIdle, readMetric, startTestController, type TestController } from "../../support/controllers.ts";
+import { conditionOf, readToken } from "../../support/cluster.ts";
+import { isIdle, readMetric } from "../../support/controllers.ts";
 import { findEvents, findRows, verifies } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
+import { controllerTest } from "../../support/fixtures.ts";
 import { issueToken, untilReady, untilReason } from "../../support/resources.ts";
 
-let cluster: TestCluster;
-let postgres: PostgresServer;
-let databaseUrl: string;
-let controller: TestController;
-
-beforeAll(async () => {
-  [cluster, postgres] = await Promise.all([connectCluster(), startPostgres()]);
-  databaseUrl = await postgres.createDatabase("tokens");
-  await migrate({ url: databaseUrl });
-  controller = await startTestController(cluster, databaseUrl);
+/** The tests' database is on a server of its own, which they pause. */
+// biome-ignore lint/correctness/noEmptyPattern: vitest reads a fixture's dependencies from its parameter's pattern
+const test = controllerTest.extend("postgres", { scope: "file" }, async ({}, { onCleanup }) => {
+  const postgres = await startPostgres();
+  onCleanup(() => postgres.stop());
+  return postgres;
+});
+test.override("databaseUrl", { scope: "file" }, async ({ postgres }) => {
+  const url = await postgres.createDatabase("tokens");
+  await migrate({ url });
+  return url;
 });
 
-afterAll(async () => {
-  await controller?.stop();
-  await postgres?.stop();
-  await cluster?.close();
-});
-
-test("while Postgres is down a deletion waits and shows why, and continues automatically once it is back", async () => {
+test("while Postgres is down a deletion waits and shows why, and continues automatically once it is back", async ({
+  postgres,
+  cluster,
+  databaseUrl,
+  controller,
+}) => {
   const token = await issueToken(cluster, "waits");
   const kept = await issueToken(cluster, "kept");
   const before = await cluster.get("kept");
@@ -54,11 +55,15 @@ test("while Postgres is down a deletion waits and shows why, and continues autom
   expect(await findRows(databaseUrl, "kept")).toHaveLength(1);
 });
 
-test("a controller that starts while Postgres is down begins to work once it is back", async () => {
+test("a controller that starts while Postgres is down begins to work once it is back", async ({
+  postgres,
+  cluster,
+  controller,
+}) => {
   const token = await issueToken(cluster, "later");
   await controller.stop();
   await postgres.pause();
-  controller = await startTestController(cluster, databaseUrl);
+  await controller.restart();
   await cluster.apply("during", { owner: "alice" });
   await untilReason(cluster, "during", "DatabaseUnavailable");
   expect(conditionOf(await cluster.get("later"), "Ready")?.status).toBe("True");
@@ -68,9 +73,9 @@ test("a controller that starts while Postgres is down begins to work once it is 
   expect(readToken(await cluster.getSecret("later"))).toBe(token);
 });
 
-test("connections that are cut in the middle of work do no harm", async () => {
+test("connections that are cut in the middle of work do no harm", async ({ cluster, databaseUrl }) => {
   const names = Array.from({ length: 40 }, (_, index) => `cut-${index}`);
-  const cutter = setInterval(() => void cutConnections(), 50);
+  const cutter = setInterval(() => void cutConnections(databaseUrl), 50);
   await Promise.all(names.map((name) => cluster.apply(name, { owner: "alice" })));
   await eventually(async () => expect((await findRows(databaseUrl, "cut-39")).length).toBeGreaterThan(0), {
     timeoutMs: 30_000,
@@ -83,7 +88,7 @@ test("connections that are cut in the middle of work do no harm", async () => {
   }
 });
 
-async function cutConnections(): Promise<void> {
+async function cutConnections(databaseUrl: string): Promise<void> {
   await runAsSuperuser(
     databaseUrl,
     "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'controller/%'",

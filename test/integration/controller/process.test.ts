@@ -8,10 +8,10 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
-import { afterAll, afterEach, beforeAll, expect, inject, test } from "vitest";
+import { expect, inject } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { SCHEMA_VERSION } from "../../../src/postgres/migrations.ts";
-import { connectCluster, type TestCluster } from "../../support/cluster.ts";
+import type { TestCluster } from "../../support/cluster.ts";
 import {
   type ControllerProcess,
   launchControllerProcess,
@@ -20,6 +20,7 @@ import {
 import { isIdle, readMetric } from "../../support/controllers.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
+import { clusterTest as test } from "../../support/fixtures.ts";
 import { untilReady } from "../../support/resources.ts";
 
 const MIGRATE = fileURLToPath(new URL("../../../src/migrate/main.ts", import.meta.url));
@@ -34,19 +35,17 @@ const LONG_LEASES = {
   APITOKEN_LOG_LEVEL: "info",
 };
 
-let cluster: TestCluster;
 let undo: (() => unknown)[] = [];
 
-beforeAll(async () => {
-  cluster = await connectCluster();
-});
-afterEach(async () => {
+test.afterEach(async () => {
   for (const step of undo.reverse()) await step();
   undo = [];
 });
-afterAll(() => cluster?.close());
 
-async function launch(...[url, ...rest]: [url: string, identity: string, settings?: object, args?: string[]]) {
+async function launch(
+  cluster: TestCluster,
+  ...[url, ...rest]: [url: string, identity: string, settings?: object, args?: string[]]
+) {
   const [identity, settings, args] = rest;
   const controller = await launchControllerProcess(cluster, url, identity, { ...LONG_LEASES, ...settings }, args);
   undo.push(() => controller.dispose());
@@ -101,9 +100,9 @@ async function expectNoSchema(url: string): Promise<void> {
   expect(row?.schema).toBeNull();
 }
 
-test("SIGTERM while controller --migrate waits for another migration ends it", async () => {
+test("SIGTERM while controller --migrate waits for another migration ends it", async ({ cluster }) => {
   const database = await createLockedDatabase();
-  const controller = await launch(database.url, "migrating", {}, ["--migrate"]);
+  const controller = await launch(cluster, database.url, "migrating", {}, ["--migrate"]);
   await eventually(database.isWaitedFor);
   const signalledAtMs = performance.now();
   process.kill(controller.process.pid, "SIGTERM");
@@ -130,18 +129,18 @@ test("SIGTERM while migrate waits for another migration ends it, with a failure"
   await expectNoSchema(database.url);
 });
 
-test("SIGTERM during the controller's start is not lost", async () => {
+test("SIGTERM during the controller's start is not lost", async ({ cluster }) => {
   const signalEarly = `process.on("newListener", (event) => {
     if (event === "SIGTERM") process.nextTick(() => process.emit("SIGTERM", "SIGTERM"));
   })`;
   const NODE_OPTIONS = `--import=data:text/javascript,${encodeURIComponent(signalEarly)}`;
   const signalledAtMs = performance.now();
-  const controller = await launch(await createTestDatabase(), "early", { NODE_OPTIONS });
+  const controller = await launch(cluster, await createTestDatabase(), "early", { NODE_OPTIONS });
   await expectPromptEnd(controller, signalledAtMs);
 });
 
 /** Starts an API server that accepts connections and never answers. */
-async function startSilentServer(): Promise<{ KUBECONFIG: string; connected: Promise<void> }> {
+async function startSilentServer(cluster: TestCluster): Promise<{ KUBECONFIG: string; connected: Promise<void> }> {
   const connected = Promise.withResolvers<void>();
   const silent = createServer(() => connected.resolve()).listen(0, "127.0.0.1");
   await once(silent, "listening");
@@ -155,25 +154,27 @@ async function startSilentServer(): Promise<{ KUBECONFIG: string; connected: Pro
   return { KUBECONFIG, connected: connected.promise };
 }
 
-test("SIGTERM while an API server does not answer the first call ends the controller", async () => {
-  const { KUBECONFIG, connected } = await startSilentServer();
-  const controller = await launch(await createTestDatabase(), "unanswered", { KUBECONFIG });
+test("SIGTERM while an API server does not answer the first call ends the controller", async ({ cluster }) => {
+  const { KUBECONFIG, connected } = await startSilentServer(cluster);
+  const controller = await launch(cluster, await createTestDatabase(), "unanswered", { KUBECONFIG });
   await connected;
   const signalledAtMs = performance.now();
   process.kill(controller.process.pid, "SIGTERM");
   await expectPromptEnd(controller, signalledAtMs);
 });
 
-test("SIGTERM while an API server does not answer ends controller keys, with a failure", async () => {
-  const { KUBECONFIG, connected } = await startSilentServer();
-  const keys = await launch(await createTestDatabase(), "keys", { KUBECONFIG }, ["keys", "status"]);
+test("SIGTERM while an API server does not answer ends controller keys, with a failure", async ({ cluster }) => {
+  const { KUBECONFIG, connected } = await startSilentServer(cluster);
+  const keys = await launch(cluster, await createTestDatabase(), "keys", { KUBECONFIG }, ["keys", "status"]);
   await connected;
   process.kill(keys.process.pid, "SIGTERM");
   expect(await keys.process.ended).toBe(1);
   expect(keys.readLog()).toBe("controller: stopped by SIGTERM\n");
 });
 
-test("an error that no retry fixes ends the leader in order: the reason as JSON, the Lease released, nothing after", async () => {
+test("an error that no retry fixes ends the leader in order: the reason as JSON, the Lease released, nothing after", async ({
+  cluster,
+}) => {
   const url = await createTestDatabase();
   const before = await startControllerProcess(cluster, url, "before");
   undo.push(() => before.dispose());
@@ -183,7 +184,7 @@ test("an error that no retry fixes ends the leader in order: the reason as JSON,
   await before.process.stop();
   await runAsSuperuser(url, "update apitoken.schema_version set version = 99, compatible_from = 99");
 
-  const doomed = await launch(url, "doomed");
+  const doomed = await launch(cluster, url, "doomed");
   expect(await doomed.process.ended).toBe(1);
   const lines = doomed.readLog().trimEnd().split("\n");
   // The last two lines are for a person; all others are for the log's collector.

@@ -1,13 +1,10 @@
 import { randomInt } from "node:crypto";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { type ControlPlane, startControlPlane } from "../../../local/control-plane.ts";
+import { expect } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
-import { connectCluster, type TestCluster } from "../../support/cluster.ts";
 import { isIdle, readMetric, startTestController, type TestController } from "../../support/controllers.ts";
-import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createWriteTap, type WriteTap } from "../../support/faults.ts";
-import { installResources } from "../../support/global-setup.ts";
+import { ownClusterTest as test } from "../../support/fixtures.ts";
 import { createClusterResources } from "../../support/policies.ts";
 import { expectInvariants } from "../../support/random-walk/invariants.ts";
 import { OPERATIONS } from "../../support/random-walk/operations.ts";
@@ -21,23 +18,8 @@ const LATEST_CRASH = 40;
 
 const seed = Number(process.env.WALK_SEED ?? randomInt(2 ** 31));
 
-let controlPlane: ControlPlane;
-let cluster: TestCluster;
-let databaseUrl: string;
-
-// Its own control plane, because blocks and policies are cluster-scoped.
-beforeAll(async () => {
-  controlPlane = await startControlPlane();
-  installResources(controlPlane);
-  cluster = await connectCluster(controlPlane.kubeconfigPath);
-  databaseUrl = await createTestDatabase();
-});
-afterAll(async () => {
-  await cluster?.close();
-  await controlPlane?.stop();
-});
-
-test("after any operations, once the controller is idle, all invariants hold", async () => {
+// Its own API server, because blocks and policies are cluster-scoped.
+test("after any operations, once the controller is idle, all invariants hold", async ({ cluster, databaseUrl }) => {
   const random = createRandom(seed);
   const resources = createClusterResources(cluster);
   const walk: Walk = {
@@ -89,7 +71,7 @@ interface Replica {
 }
 
 /** Always with the same identity, so that a crashed controller's successor need not wait for the lease to expire. */
-async function startReplica({ random }: Walk, mustCrash: boolean): Promise<Replica> {
+async function startReplica({ cluster, databaseUrl, random }: Walk, mustCrash: boolean): Promise<Replica> {
   const tap = mustCrash ? createWriteTap({ fault: "crash", write: 1 + random.below(LATEST_CRASH) }) : createWriteTap();
   const controller = await startTestController(cluster, databaseUrl, { identity: "replica", ...tap });
   return { controller, tap };
@@ -108,7 +90,7 @@ async function untilQuiet(walk: Walk, before: Replica): Promise<Replica> {
       const countPasses = () => readMetric(controller, 'apitoken_reconcile_total{result="converged"}');
       await eventually(() => tap.isDead || isIdle(controller));
       const [count, passes, writes] = [(await listTokens(walk)).length, await countPasses(), tap.writes.length];
-      await runAsSuperuser(databaseUrl, "select pg_notify('apitoken_changed', 'everything')");
+      await runAsSuperuser(walk.databaseUrl, "select pg_notify('apitoken_changed', 'everything')");
       await eventually(async () => tap.isDead || (await countPasses()) >= passes + count, { timeoutMs: 5_000 });
       await eventually(() => tap.isDead || isIdle(controller));
       expect(tap.isDead).toBe(false);

@@ -49,7 +49,7 @@ test.each([
     "APITOKEN_E_CLOCK_WRONG",
   ],
   [
-    "a last run that lies ahead",
+    "a last run that is in the future",
     { lastRunAhead: new Date("2030-01-01T00:00:00Z") },
     "2030-01-01T00:00:00.000Z",
     "APITOKEN_E_CLOCK_WRONG",

@@ -122,7 +122,7 @@ test("when the next pass is due, something has changed, or may have changed with
 });
 
 test.each(["Superseded", "Inactive"] as const)(
-  "what is %s stays so, whatever time, cleanup and outages do",
+  "what is %s stays that way, regardless of time, cleanup and outages",
   (reason) => {
     fc.assert(
       fc.property(anyWorld, anyCrashes, fc.nat(2_000), fc.boolean(), (world, crashes, hours, isCleanedUp) => {

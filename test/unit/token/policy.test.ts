@@ -137,7 +137,7 @@ describe("the policies", () => {
     ["of a priority below nought, if it is the only one", [aRule({ name: "low", priority: -5 })], "low"],
     ["of the first name among equals", [aRule({ name: "b" }), aRule({ name: "a" }), aRule({ name: "c" })], "a"],
     [
-      "that selects the namespace, whatever the priority of others",
+      "that selects the namespace, regardless of the priority of others",
       [aRule({ name: "here" }), aRule({ name: "there", priority: 9, namespaceSelector: elsewhere })],
       "here",
     ],

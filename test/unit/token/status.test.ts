@@ -215,7 +215,7 @@ describe("a status shows which rotation request was handled", () => {
     ["by the token in the Secret", { rotateRequestedAt: "b", status: { lastHandledRotateAt: "a" } }, "b", "b"],
     ["by an earlier one, where the Secret says nothing", { status: { lastHandledRotateAt: "a" } }, undefined, "a"],
     [
-      "whatever somebody has made of the Secret since",
+      "regardless of what somebody has done to the Secret since",
       { rotateRequestedAt: "b", status: { lastHandledRotateAt: "b" } },
       "edited",
       "b",

@@ -33,7 +33,7 @@ const CAUSES: Readonly<Record<IssueCause, readonly (readonly [string, Observed])
       "nine tenths of its life are over, and a little more",
       aConvergedObserved({}, { issuedAt: later(-656 * HOUR_MS) }),
     ],
-    ["somebody has set it an end that lies ahead", aConvergedObserved({}, { revokedAt: later(HOUR_MS) })],
+    ["somebody has given it an end in the future", aConvergedObserved({}, { revokedAt: later(HOUR_MS) })],
   ],
   Requested: [
     ["somebody asks for it", aConvergedObserved({ resource: requested("a") })],
@@ -50,7 +50,7 @@ const CAUSES: Readonly<Record<IssueCause, readonly (readonly [string, Observed])
   SecretMissing: [
     ["the Secret was deleted", anObserved({ resource: published, tokens: [row] })],
     [
-      "the Secret was deleted while its status told of another too",
+      "the Secret was deleted, and the status names another one as well",
       anObserved({ resource: published, tokens: [row], straySecrets: [{ name: "old", holds: undefined }] }),
     ],
   ],
@@ -58,7 +58,7 @@ const CAUSES: Readonly<Record<IssueCause, readonly (readonly [string, Observed])
   TokenEnded: [
     ["the row was revoked", aConvergedObserved({}, { revokedAt: later(-1) })],
     [
-      "the row was revoked before the status told of it",
+      "the row was revoked before the status recorded it",
       aConvergedObserved({ resource: aResource() }, { revokedAt: NOW }),
     ],
     ["the row was deleted", aConvergedObserved({ tokens: [] })],

@@ -63,7 +63,7 @@ const ENDS: Readonly<Record<RevocationReason, readonly End[]>> = {
       }),
     ],
     [
-      "its newest row says so, whatever later one an edited status tells of",
+      "its newest row says so, even if an edited status names a later one",
       aConvergedObserved({
         resource: aResource({ status: { ...published.status, revision: 3 } }),
         tokens: [row, { ...second, revokedAt: later(-HOUR_MS), revocationReason: "Superseded" }],
@@ -167,7 +167,7 @@ describe("a token is revoked at once for a known reason:", () => {
 
 describe("a token is not revoked", () => {
   const kept: readonly End[] = [
-    ["when its owner's block lies ahead", aConvergedObserved({ block: { reason: "", effectiveAt: later(1) } })],
+    ["when its owner's block is in the future", aConvergedObserved({ block: { reason: "", effectiveAt: later(1) } })],
     [
       "when its owner has fewer newer ApiTokens than allowed",
       aConvergedObserved({ rivals: { older: 9, newer: 1 } }),
@@ -188,7 +188,7 @@ describe("a token is not revoked", () => {
     ],
     ["because there is no policy", aConvergedObserved(), {}, { kind: "missing" }],
     [
-      "for want of use while it is suspended",
+      "for lack of use while it is suspended",
       aConvergedObserved(),
       { inactivityTimeoutMs: HOUR_MS, isSuspended: true },
     ],
