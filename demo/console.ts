@@ -1,16 +1,10 @@
 /*
- * How the tour looks: a headline for each step, then the commands as a user would type them, and their output. Somebody
- * should be able to repeat any step by copying it.
+ * The tour's output: a headline for each step, then the commands as a user would type them, and what they print. Readers
+ * should be able to repeat a step by copying its commands.
  */
-import { styleText } from "node:util";
+import { createPaint, isColoured } from "../src/runtime/terminal.ts";
 
-type Style = Parameters<typeof styleText>[0];
-
-/** Applies a style on a terminal. Elsewhere, or if NO_COLOR is set, returns plain text. */
-function paint(style: Style, text: string): string {
-  const isPlain = !process.stdout.isTTY || process.env.NO_COLOR !== undefined;
-  return isPlain ? text : styleText(style, text, { validateStream: false });
-}
+const paint = createPaint(isColoured(process.stdout, process.env));
 
 export function say(text: string): void {
   process.stdout.write(`${text}\n`);
@@ -39,14 +33,14 @@ export function verdict(isGood: boolean, text: string): void {
   say(paint(isGood ? "green" : "red", `${isGood ? "✓" : "✗"} ${text}`));
 }
 
-/** Shows what is going on, and for how long, until the work has ended. */
+/** Prints how long the work has taken, every two seconds and at its end. `what` is a phrase such as "Starting Postgres". */
 export async function withProgress<T>(what: string, work: Promise<T>): Promise<T> {
   const startedAtMs = performance.now();
   const seconds = () => ((performance.now() - startedAtMs) / 1_000).toFixed(1);
-  const timer = setInterval(() => warn(`  … ${what}, ${seconds()} s`), 2_000);
+  const timer = setInterval(() => warn(`  … ${what}: ${seconds()} s so far`), 2_000);
   try {
     const result = await work;
-    say(`${paint("dim", `${what}: ${seconds()} s`)}`);
+    say(paint("dim", `${what}: done in ${seconds()} s`));
     return result;
   } finally {
     clearInterval(timer);

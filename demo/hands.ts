@@ -1,6 +1,6 @@
 /*
- * What the tour does, does as a user would: with kubectl, SQL, the cleanup program and a verifier. Nothing calls the
- * controller's code behind its back.
+ * The tour acts as a user would: with kubectl, SQL, the cleanup program and a verifier. It never calls the controller's code
+ * to change something.
  */
 import { execFile } from "node:child_process";
 import { join } from "node:path";

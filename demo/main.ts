@@ -10,11 +10,11 @@ import { runTour } from "./tour.ts";
 const HELP = `npm start: apitoken-operator on a real control plane and a real Postgres, on this machine
 
   npm start                                  set everything up, take a tour, and keep running until Ctrl-C
-  npm start -- --exit                        exit after the tour, with a code other than 0 if a step failed
+  npm start -- --exit                        exit after the tour, with code 1 if a step failed
   npm start -- --no-tour --state-dir DIR     only start everything, and write DIR/env for "source DIR/env"
   npm start -- --help                        print this
 
-Every start begins from scratch and removes what an earlier one has left in DIR. DIR/env sets KUBECONFIG, KUBECTL,
+Every start begins from scratch and removes what an earlier one left in DIR. DIR/env sets KUBECONFIG, KUBECTL,
 DATABASE_URL (of the superuser), CONTROLLER_METRICS_URL, and the PIDs CONTROLLER_PID, APISERVER_PID and POSTGRES_PID.
 It uses free ports, so several can run at once, each with its own DIR.
 `;

@@ -1,6 +1,6 @@
 /*
- * The tour must not need a cluster, a database or Docker. So it starts real servers on this machine, as the tests do,
- * and runs the controller as its own process with a login of its own.
+ * The tour must not need a cluster, a database or Docker. So it starts real servers on this machine, as the tests do, and
+ * runs the controller as a separate process with its own login.
  */
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -33,7 +33,7 @@ export interface Stage {
   stop(): Promise<void>;
 }
 
-/** Starts everything. If something fails, or the signal comes, stops what was started, and throws. */
+/** Starts everything. If a part fails or the signal is aborted, stops what has started, and throws. */
 export async function startStage(stateDirOption: string | undefined, signal: AbortSignal): Promise<Stage> {
   const isTemporary = stateDirOption === undefined;
   const stateDir = isTemporary ? mkdtempSync(join(tmpdir(), "apitoken-operator-")) : resolve(stateDirOption);
@@ -54,16 +54,16 @@ export async function startStage(stateDirOption: string | undefined, signal: Abo
 
   try {
     const [postgres, controlPlane] = await withProgress(
-      "Postgres and the control plane started",
+      "Starting Postgres and the control plane",
       settleAll(
         keep(startPostgres()),
         keep(startControlPlane({ dir: join(stateDir, "control-plane"), withControllerManager: true })),
       ),
     );
-    const urls = await withProgress("schema migrated, logins created", prepareDatabase(postgres));
-    await withProgress("CRDs and the default policy installed", prepareCluster(controlPlane));
+    const urls = await withProgress("Migrating the schema and creating the logins", prepareDatabase(postgres));
+    await withProgress("Installing the CRDs and the default policy", prepareCluster(controlPlane));
     const controller = await withProgress(
-      "controller ready",
+      "Starting the controller",
       keep(startController(stateDir, controlPlane, urls.controller)),
     );
     const stage = {
@@ -84,7 +84,7 @@ export async function startStage(stateDirOption: string | undefined, signal: Abo
   }
 }
 
-/** Waits for both even if one fails, so that whatever has started can be stopped. */
+/** Waits for both even if one fails, so that each one that has started can be stopped. */
 async function settleAll<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
   await Promise.allSettled([first, second]);
   return Promise.all([first, second]);

@@ -1,6 +1,6 @@
 /*
- * The tour shows in a minute what the README promises, on real servers. Each step checks its own outcome, so the tour
- * is also a smoke test: `npm start -- --exit` fails if a promise is broken.
+ * The tour shows in a minute that the operator does what the README says, on real servers. Each step checks its outcome, so
+ * the tour is also a smoke test: `npm start -- --exit` fails if a step does.
  */
 import { runAsSuperuser } from "../local/postgres-server.ts";
 import { command, headline, output, say, verdict } from "./console.ts";
@@ -24,15 +24,15 @@ type Step = readonly [title: string, run: (tour: Tour) => Promise<void>];
 /** All steps, in order. */
 const STEPS: readonly Step[] = [
   ["An ApiToken becomes a Secret and a row", showIssue],
-  ["The token is checked against Postgres by the project's own code", showCheck],
-  ["Sixty days are requested, thirty are granted", showClamping],
-  ["Bad YAML is refused, with the remedy", showRefusals],
+  ["A backend checks the token against Postgres", showCheck],
+  ["A spec asks for 60 days, and the policy allows 30", showClamping],
+  ["The API server refuses a wrong spec, and names the remedy", showRefusals],
   ["A rotation: the previous token keeps working for the overlap", showRotation],
   ["A policy denies a token, and names the rule", showPolicy],
-  ["Somebody leaves: an OwnerBlock revokes all of their tokens", showOffboarding],
-  ["Revoking ends the token", showRevocation],
-  ["So does deleting", showDeletion],
-  ["The nightly cleanup of a table full of dead tokens", showCleanup],
+  ["Someone leaves: an OwnerBlock revokes all of their tokens", showOffboarding],
+  ["Revoking an ApiToken ends its token", showRevocation],
+  ["Deleting an ApiToken ends its token, too", showDeletion],
+  ["The nightly cleanup deletes dead tokens", showCleanup],
   ["The controller's metrics", showMetrics],
 ];
 
@@ -70,7 +70,7 @@ async function showIssue(tour: Tour): Promise<void> {
   await tour.sql(
     "select id, owner, scopes, left(encode(hash, 'hex'), 16) || '…' as hash, key_id, expires_at from apitoken.tokens",
   );
-  tour.expect(waited.code === 0, "both are Ready; the row holds a keyed hash and never the token");
+  tour.expect(waited.code === 0, "both are Ready, and the rows hold keyed hashes, not the tokens");
 }
 
 async function showCheck(tour: Tour): Promise<void> {
@@ -78,7 +78,10 @@ async function showCheck(tour: Tour): Promise<void> {
   const forged = token.slice(0, -1) + (token.endsWith("0") ? "1" : "0");
   const owner = await check(tour.stage, token);
   tour.expect(owner === "alice", "the token is valid and acts for alice");
-  tour.expect((await check(tour.stage, forged)) === undefined, "the same token with one character changed is not");
+  tour.expect(
+    (await check(tour.stage, forged)) === undefined,
+    "the same token with one character changed is not valid",
+  );
 }
 
 async function showClamping(tour: Tour): Promise<void> {
@@ -86,7 +89,7 @@ async function showClamping(tour: Tour): Promise<void> {
   await tour.kubectl("wait", "--for=condition=LifetimeClamped", "--timeout=30s", "apitoken/clamped");
   const path = '{.status.effective.duration}: {.status.conditions[?(@.type=="LifetimeClamped")].message}';
   const { text } = await tour.kubectl("get", "apitoken", "clamped", "-o", `jsonpath=${path}`);
-  tour.expect(text.startsWith("720h"), "the lifetime is 720h, and the condition says why");
+  tour.expect(text.startsWith("720h"), "the lifetime is 720h, and the condition gives the reason");
 }
 
 async function showRefusals(tour: Tour): Promise<void> {
@@ -101,10 +104,19 @@ async function showRotation(tour: Tour): Promise<void> {
   const at = new Date().toISOString();
   await tour.kubectl("annotate", "apitoken", "hello", `apitoken.dev/rotate-requested-at=${at}`);
   await tour.kubectl("wait", `--for=jsonpath={.status.lastHandledRotateAt}=${at}`, "--timeout=30s", "apitoken/hello");
-  await tour.kubectl("get", "apitoken", "hello", "-o", "jsonpath={.status.revision}, before: {.status.previous}");
+  await tour.kubectl(
+    "get",
+    "apitoken",
+    "hello",
+    "-o",
+    "jsonpath=revision {.status.revision}, previous token {.status.previous}",
+  );
   const after = await readToken(tour.stage, "hello");
   const owners = [await check(tour.stage, before), await check(tour.stage, after)];
-  tour.expect(before !== after && owners.every((owner) => owner === "alice"), "a new token, and both are valid");
+  tour.expect(
+    before !== after && owners.every((owner) => owner === "alice"),
+    "the Secret holds a new token, and both tokens are valid",
+  );
 }
 
 async function showPolicy(tour: Tour): Promise<void> {
@@ -117,7 +129,7 @@ async function showPolicy(tour: Tour): Promise<void> {
   const waited = await tour.kubectl("-n", "shop", "wait", denied, "--timeout=30s", "apitoken/hello");
   const path = 'jsonpath={.status.conditions[?(@.type=="Ready")].message}';
   await tour.kubectl("-n", "shop", "get", "apitoken", "hello", "-o", path);
-  tour.expect(waited.code === 0, "alice gets no token in the shop's namespace");
+  tour.expect(waited.code === 0, "alice gets no token in the namespace shop");
 }
 
 async function showOffboarding(tour: Tour): Promise<void> {
@@ -146,22 +158,25 @@ async function showDeletion(tour: Tour): Promise<void> {
   const deleted = await tour.kubectl("delete", "apitoken", "clamped", "--timeout=30s");
   const secret = await tour.kubectl("get", "secret", "clamped");
   const isDead = (await check(tour.stage, token)) === undefined;
-  tour.expect(deleted.code === 0 && secret.code !== 0 && isDead, "object, Secret and token are gone");
+  tour.expect(
+    deleted.code === 0 && secret.code !== 0 && isDead,
+    "the ApiToken and its Secret are gone, and the token is dead",
+  );
   await tour.sql("select occurred_at, event, reason, name, owner from apitoken.security_events order by id");
 }
 
 async function showCleanup(tour: Tour): Promise<void> {
   say(
-    `A table as an audit would find it: ${DEAD_ROWS.toLocaleString("en-US")} dead tokens among ${LIVE_ROWS.toLocaleString("en-US")} live ones.`,
+    `A table that was never cleaned: ${DEAD_ROWS.toLocaleString("en-US")} dead tokens and ${LIVE_ROWS.toLocaleString("en-US")} live ones.`,
   );
   await runAsSuperuser(tour.stage.databaseUrl, FILL);
   const dry = await runCleanup(tour.stage, "--dry-run");
   const real = await runCleanup(tour.stage);
   const [left] = await runAsSuperuser<{ live: string; dead: string }>(tour.stage.databaseUrl, COUNT);
-  tour.expect(dry.code === 0 && real.code === 0, "the dry run and the run ended with exit code 0");
+  tour.expect(dry.code === 0 && real.code === 0, "both runs succeeded");
   tour.expect(
     Number(left?.live) >= LIVE_ROWS && left?.dead === "0",
-    "every dead token is gone, and every live one is still there",
+    "all dead tokens past their retention are gone, and all live ones remain",
   );
 }
 
@@ -185,5 +200,5 @@ async function showMetrics(tour: Tour): Promise<void> {
   const text = await (await fetch(tour.stage.metricsUrl)).text();
   const ours = text.split("\n").filter((line) => line.startsWith("apitoken_") && !line.includes("_bucket"));
   output(ours.join("\n"));
-  tour.expect(ours.includes("apitoken_leading 1"), "the controller leads, and its metrics show it");
+  tour.expect(ours.includes("apitoken_leading 1"), "the metrics show that the controller leads");
 }
