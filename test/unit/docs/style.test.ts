@@ -11,6 +11,7 @@ const PLACES = [
   "CHANGELOG.md",
   "SECURITY.md",
   "ARCHITECTURE.md",
+  "CONTRIBUTING.md",
   "build.mjs",
   "Dockerfile",
   "package.json",
