@@ -4,6 +4,7 @@ import { codeIn, readProjectFile, readTable } from "./tables.ts";
 
 /* The words that docs/style.md asks to avoid are in no text and no comment. */
 
+/** It names the words, so it is not checked itself. */
 const GUIDE = "docs/style.md";
 
 const PLACES = [
@@ -16,18 +17,7 @@ const PLACES = [
   "Dockerfile",
   "package.json",
   "sbom.ts",
-  "docs/api.md",
-  "docs/cleanup.md",
-  "docs/consumers.md",
-  "docs/decisions",
-  "docs/errors.md",
-  "docs/install.md",
-  "docs/lifecycle.md",
-  "docs/operations.md",
-  "docs/people.md",
-  "docs/runbooks",
-  "docs/security.md",
-  "docs/settings.md",
+  "docs",
   "charts",
   "crds",
   "demo",
@@ -88,6 +78,7 @@ test("the guide's words are found, also across lines and in comments", () => {
 
 describe.each(PLACES)("in %s", (place) => {
   test("no text has a word that the guide asks to avoid", () => {
-    expect([...listFiles(place)].flatMap(findFaults)).toEqual([]);
+    const files = [...listFiles(place)].filter((file) => file !== GUIDE);
+    expect(files.flatMap(findFaults)).toEqual([]);
   });
 });
