@@ -21,7 +21,7 @@ const ACCOUNT = `${RELEASE}-apitoken-operator`;
 const RIGHTS = /^(ServiceAccount|(Cluster)?Role(Binding)?|ValidatingAdmissionPolicy(Binding)?)$/; // grants rights, or narrows them
 
 /** What a Secret of the controller has again after people have removed it. */
-const MENDED = {
+const RESTORED = {
   labels: { "apitoken.dev/managed": "true" },
   annotations: { "apitoken.dev/token-id": expect.any(String) },
   ownerReferences: [{ kind: "ApiToken", name: "life" }],
@@ -89,7 +89,7 @@ describe.skipIf(tools.helm === undefined).each(["all namespaces", "one namespace
       const patch = JSON.stringify({ metadata: taken });
       await tenant.kubectl(["patch", "secret", "life", "--type=merge", "-p", patch]);
       await tenant.annotate("life", { "example.com/look": Object.keys(taken).join() });
-      await eventually(async () => expect((await tenant.getSecret("life"))?.metadata).toMatchObject(MENDED));
+      await eventually(async () => expect((await tenant.getSecret("life"))?.metadata).toMatchObject(RESTORED));
     }
 
     await tenant.kubectl(["delete", "secret", "life"]);

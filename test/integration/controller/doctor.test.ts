@@ -250,7 +250,7 @@ test("a namespace without a policy is one finding, however many ApiTokens wait t
 });
 
 test("exits with 2 for bad usage, and with 1 if the database is unavailable", async () => {
-  expect(await doctor("--mend")).toMatchObject({ code: 2, stderr: expect.stringContaining("--mend") });
+  expect(await doctor("--repair")).toMatchObject({ code: 2, stderr: expect.stringContaining("--repair") });
   expect(await doctor("-o", "yaml")).toMatchObject({ code: 2, stderr: expect.stringContaining("text or json") });
   const away = await runCommand(cluster, "postgres://nobody@127.0.0.1:1/nothing", ["doctor"]);
   expect(away).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("database is not available") });

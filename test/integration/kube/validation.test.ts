@@ -48,7 +48,7 @@ describe("the API server refuses, naming the field and the remedy", () => {
       "spec.secret.annotations",
       "prefix of your own",
     ],
-    ["a revocation that is no boolean", { owner, revoked: "yes" }, "spec.revoked", "boolean"],
+    ["a revocation that is not a boolean", { owner, revoked: "yes" }, "spec.revoked", "boolean"],
   ])("%s", async ([_, spec, field, remedy], { cluster }) => {
     const manifest = {
       apiVersion: "apitoken.dev/v1alpha1",

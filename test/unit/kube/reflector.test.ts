@@ -186,7 +186,7 @@ describe("watching", () => {
     ["a line that breaks off", stream(`${lines(["MODIFIED", thing("n/a", "11")])}{"type":"MODI`, "close")],
     ["a connection that breaks off", stream(lines(["MODIFIED", thing("n/a", "11")]), "break")],
     ["a line that is not JSON", stream(`${lines(["MODIFIED", thing("n/a", "11")])}<oops>\n`, "hold")],
-    ["a line that is no event", stream(`${lines(["MODIFIED", thing("n/a", "11")])}null\n{}\n`, "hold")],
+    ["a line that is not an event", stream(`${lines(["MODIFIED", thing("n/a", "11")])}null\n{}\n`, "hold")],
     ["an event without an object", stream(`${lines(["MODIFIED", thing("n/a", "11")])}{"type":"ADDED"}\n`, "hold")],
     ["silence", stream(lines(["MODIFIED", thing("n/a", "11")]), "hold")],
     ["an end at once", stream(lines(["MODIFIED", thing("n/a", "11")]), "close")],

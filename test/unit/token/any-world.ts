@@ -201,7 +201,7 @@ export const anyWorld: fc.Arbitrary<World> = fc
     };
   });
 
-/** What was ended for good is not followed by a token that the status tells of. */
+/** A token that was ended for good has no successor that the status could name, so its row gets a reason that is not final. */
 function endDifferently(row: TokenRow): TokenRow {
   return row.revokedAt === undefined ? row : { ...row, revocationReason: "leaked" };
 }

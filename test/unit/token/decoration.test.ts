@@ -14,7 +14,7 @@ function want(labels: Keys, annotations: Keys = {}, expiresAt = NOW): Decoration
 }
 
 /** Applies a merge patch as the API server does (RFC 7386). */
-function mend(current: Decoration, wanted: Decoration): Decoration {
+function applyDiff(current: Decoration, wanted: Decoration): Decoration {
   const patch = diffDecoration(current, wanted);
   const merge = (keys: Readonly<Keys>, changes: Readonly<Record<string, string | null>> = {}) =>
     Object.fromEntries(Object.entries({ ...keys, ...changes }).filter(([, value]) => value !== null)) as Keys;
@@ -99,7 +99,7 @@ describe("a Secret's decoration", () => {
       const wanted = want({ team: "a" });
       const labels = { ...wanted.labels, theirs: "x", "1": "x", null: "x" };
       const current = { labels, annotations: { ...wanted.annotations, [APPLIED]: text } };
-      expect(mend(current, wanted)).toEqual({ ...wanted, labels });
+      expect(applyDiff(current, wanted)).toEqual({ ...wanted, labels });
     },
   );
 
@@ -111,12 +111,12 @@ describe("a Secret's decoration", () => {
         const before = want(oldLabels, oldNotes);
         const current = { labels: { ...before.labels, ...others }, annotations: { ...before.annotations, ...others } };
         const wanted = want(newLabels, newNotes);
-        const mended = mend(current, wanted);
-        expect(mended).toEqual({
+        const patched = applyDiff(current, wanted);
+        expect(patched).toEqual({
           labels: { ...wanted.labels, ...others },
           annotations: { ...wanted.annotations, ...others },
         });
-        expect(diffDecoration(mended, wanted)).toBeUndefined();
+        expect(diffDecoration(patched, wanted)).toBeUndefined();
       }),
     );
   });

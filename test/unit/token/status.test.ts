@@ -172,7 +172,7 @@ describe("a status shows the use of tokens", () => {
 
   test.each([
     ["59 minutes later: the same", 59 * 60_000, "2026-06-01T10:00:00Z"],
-    ["an hour later: anew", 60 * 60_000, "2026-06-01T11:00:00Z"],
+    ["an hour later: updated", 60 * 60_000, "2026-06-01T11:00:00Z"],
   ])("at most hourly, to avoid constant writes; %s", (_, ms, expected) => {
     const resource = told({ lastUsedAt: "2026-06-01T10:00:00Z" });
     expect(statusOf(aConvergedObserved({ resource }, used(ms - 2 * HOUR_MS))).lastUsedAt).toBe(expected);
@@ -198,7 +198,7 @@ describe("a status shows the use of tokens", () => {
 
   test.each([
     ["4 minutes later: the same", -1, "2026-06-01T11:55:00Z"],
-    ["5 minutes later: anew", 0, "2026-06-01T12:00:00Z"],
+    ["5 minutes later: updated", 0, "2026-06-01T12:00:00Z"],
   ])("every five minutes, %s", (_, ms, expected) => {
     const before = { tokenId: previous.id, validUntil: "2026-06-01T13:00:00Z", lastUsedAt: "2026-06-01T11:55:00Z" };
     expect(inOverlap({ previous: before }, used(ms)).previous?.lastUsedAt).toBe(expected);

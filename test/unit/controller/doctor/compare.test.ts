@@ -95,7 +95,7 @@ test("policies that cannot be read, and those that select nothing", () => {
   const policies = [
     aPolicy("used", { namespaceSelector: { matchLabels: { tier: "one" } } }),
     aPolicy("unused", { namespaceSelector: { matchLabels: { tier: "two" } } }),
-    aPolicy("broken", { maxDuration: "for ever" }),
+    aPolicy("broken", { maxDuration: "forever" }),
   ];
   const found = compare(anExamination({}, { cluster: { missingDefinitions: [], policies, namespaces } }), HELD);
   expect(found.map(({ kind, object }) => `${kind} ${object}`)).toEqual([
