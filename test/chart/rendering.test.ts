@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect } from "vitest";
 import { parse } from "yaml";
 import {
   applyObjects,
@@ -14,8 +14,9 @@ import {
   VALUE_SETS,
 } from "../support/chart/helm.ts";
 import { writeSchemas } from "../support/chart/openapi-schemas.ts";
-import { connectCluster, type TestCluster } from "../support/cluster.ts";
+import type { TestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
+import { ownClusterTest } from "../support/fixtures.ts";
 
 /* What the chart renders is what an API server takes, with every set of values in its folder ci/. */
 
@@ -31,31 +32,34 @@ const MISSPELT_MONITORS = [
 ].map((each) => ({ apiVersion: MONITORING, metadata: { name: "a" }, ...each }));
 
 /** Installs the Prometheus operator's CRDs in the API server. */
-async function installMonitoringCrds(folder: string): Promise<void> {
+async function installMonitoringCrds(cluster: TestCluster, folder: string): Promise<void> {
   const { code, output } = await cluster.kubectl(["apply", "--server-side", "-f", folder]);
   expect(code, output).toBe(0);
+  await untilDocumented(cluster, MONITORING);
+}
+
+/** An API server takes a moment to publish the schemas of a new CRD. */
+async function untilDocumented({ transport }: TestCluster, apiVersion: string): Promise<void> {
   await eventually(async () =>
-    expect(await cluster.transport.request("GET", "/openapi/v3")).toHaveProperty(["paths", `apis/${MONITORING}`]),
+    expect(await transport.request("GET", "/openapi/v3")).toHaveProperty(["paths", `apis/${apiVersion}`]),
   );
 }
 
-let cluster: TestCluster;
-let folder: string;
-let schemas: string;
+/** On an API server of its own, because its CRDs belong to the whole cluster. */
+const test = ownClusterTest.extend("schemas", { scope: "file" }, async ({ cluster }, { onCleanup }) => {
+  const folder = mkdtempSync(join(tmpdir(), "apitoken-schemas-"));
+  onCleanup(() => rmSync(folder, { recursive: true, force: true }));
+  await untilDocumented(cluster, "apitoken.dev/v1alpha1");
+  return writeSchemas(cluster.transport, folder);
+});
 
-beforeAll(async () => {
-  cluster = await connectCluster();
-  if (tools.monitoringCrds !== undefined) await installMonitoringCrds(tools.monitoringCrds);
-  folder = mkdtempSync(join(tmpdir(), "apitoken-schemas-"));
-  schemas = await writeSchemas(cluster.transport, folder);
+test.beforeAll(async ({ cluster }) => {
+  if (tools.monitoringCrds !== undefined) await installMonitoringCrds(cluster, tools.monitoringCrds);
   const labels = ["enforce", "warn", "audit"].map((mode) => `pod-security.kubernetes.io/${mode}=restricted`);
   await cluster.kubectl(["label", "namespace", cluster.namespace, ...labels]);
   for (const namespace of ["team-a", "team-b"]) await cluster.kubectl(["create", "namespace", namespace]);
-});
-afterAll(async () => {
-  if (tools.monitoringCrds !== undefined) await cluster?.kubectl(["delete", "-f", tools.monitoringCrds]);
-  await cluster?.close();
-  if (folder) rmSync(folder, { recursive: true, force: true });
+  // Pods need one. A controller manager would create it, but this API server has none.
+  await cluster.kubectl(["create", "serviceaccount", "default"]);
 });
 
 test("helm, and the schemas for kubeconform, are available in CI", () => {
@@ -65,7 +69,7 @@ test("helm, and the schemas for kubeconform, are available in CI", () => {
 
 describe.skipIf(tools.helm === undefined).each(VALUE_SETS)("with the values %s", (name) => {
   const values = parse(readValueSet(name)) as object;
-  const render = () => renderChart(values, { namespace: cluster.namespace });
+  const render = (cluster: TestCluster) => renderChart(values, { namespace: cluster.namespace });
 
   test("helm lint --strict finds nothing", async () => {
     const path = join(CHART_PATH, "ci", `${name}-values.yaml`);
@@ -81,17 +85,19 @@ describe.skipIf(tools.helm === undefined).each(VALUE_SETS)("with the values %s",
     expect(code).toBe(0);
   });
 
-  test("the API server accepts every object without a warning, even with Pod Security restricted", async () => {
-    const objects = (await render()).filter((object) => !isForeign(object));
+  test("the API server accepts every object without a warning, even with Pod Security restricted", async ({
+    cluster,
+  }) => {
+    const objects = (await render(cluster)).filter((object) => !isForeign(object));
     const args = ["--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict"];
-    const { code, stdout, stderr } = await applyObjects(objects, args);
+    const { code, stdout, stderr } = await applyObjects(objects, args, cluster.kubeconfigPath);
     expect(stderr).toBe("");
     expect(stdout.trim().split("\n")).toHaveLength(objects.length);
     expect(code).toBe(0);
   });
 
-  test.skipIf(tools.kubeconform === undefined)("kubeconform -strict finds nothing", async () => {
-    const objects = (await render()).filter((object) => !isForeign(object));
+  test.skipIf(tools.kubeconform === undefined)("kubeconform -strict finds nothing", async ({ cluster, schemas }) => {
+    const objects = (await render(cluster)).filter((object) => !isForeign(object));
     const input = objects.map((object) => JSON.stringify(object)).join("\n---\n");
     const args = ["-strict", "-summary", "-schema-location", schemas];
     const { code, stdout, stderr } = await runTool(tools.kubeconform ?? "", args, { input });
@@ -99,8 +105,8 @@ describe.skipIf(tools.helm === undefined).each(VALUE_SETS)("with the values %s",
     expect(code).toBe(0);
   });
 
-  test("names, namespaces and labels are in order", async () => {
-    const objects = await render();
+  test("names, namespaces and labels are in order", async ({ cluster }) => {
+    const objects = await render(cluster);
     const ids = objects.map(({ kind, metadata }) => `${kind} ${metadata.namespace ?? ""}/${metadata.name}`);
     expect(new Set(ids).size).toBe(ids.length);
     for (const { kind, metadata } of objects.filter(({ metadata }) => !metadata.name.includes("extra"))) {
@@ -115,7 +121,7 @@ describe.skipIf(tools.helm === undefined).each(VALUE_SETS)("with the values %s",
 
 test.skipIf(tools.kubeconform === undefined || tools.helm === undefined)(
   "kubeconform would find a misspelt field, of ours, of Kubernetes' and of the Prometheus operator's",
-  async () => {
+  async ({ schemas }) => {
     const objects = [
       { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "a" }, dta: {} },
       {

@@ -95,12 +95,20 @@ export function readValueSet(name: (typeof VALUE_SETS)[number]): string {
 }
 
 /** Runs `kubectl apply` on rendered objects, which may be in different namespaces. */
-export function applyObjects(objects: readonly Rendered[], args: readonly string[] = []): Promise<Finished> {
-  return applyText(JSON.stringify({ apiVersion: "v1", kind: "List", items: objects }), args);
+export function applyObjects(
+  objects: readonly Rendered[],
+  args: readonly string[] = [],
+  kubeconfigPath?: string,
+): Promise<Finished> {
+  return applyText(JSON.stringify({ apiVersion: "v1", kind: "List", items: objects }), args, kubeconfigPath);
 }
 
-/** Runs `kubectl apply` on YAML or JSON. */
-export function applyText(input: string, args: readonly string[] = []): Promise<Finished> {
-  const { kubectlPath, kubeconfigPath } = inject("servers");
+/** Runs `kubectl apply` on YAML or JSON, on the shared API server or that of a kubeconfig. */
+export function applyText(
+  input: string,
+  args: readonly string[] = [],
+  kubeconfigPath = inject("servers").kubeconfigPath,
+): Promise<Finished> {
+  const { kubectlPath } = inject("servers");
   return runTool(kubectlPath, ["--kubeconfig", kubeconfigPath, "apply", ...args, "-f", "-"], { input });
 }
