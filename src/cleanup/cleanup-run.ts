@@ -57,7 +57,7 @@ export async function runCleanup(context: RunContext): Promise<RunReport | undef
   return context.db.withConnection(async (session) => {
     const here: SessionContext = { ...context, session };
     await prepareSession(session);
-    await setLockTimeout(session, config.APITOKEN_CLEANUP_LOCK_TIMEOUT);
+    await setLockTimeout(session, config.lockTimeoutMs);
     await requireSchema(session);
     const conclude = (runId: string | undefined, ending: Ending): RunReport => ({
       ...ending,
@@ -89,14 +89,14 @@ function fail(error: unknown, config: CleanupConfig): Ending {
 function checkServer({ log, config }: RunContext, state: ServerState): Fault | undefined {
   const warning = findClockWarning(state);
   if (warning !== undefined) log.warn({ clockDifferenceMs: Math.round(state.clockDifferenceMs) }, "clocks differ");
-  if (!state.seesReplicas && config.APITOKEN_CLEANUP_MAX_REPLICA_LAG > 0) {
+  if (!state.seesReplicas && (config.pressureLimits.replicaLagMs ?? 0) > 0) {
     log.debug("the role does not see the replicas' lag; grant pg_monitor to apitoken_cleanup");
   }
   return findObstruction(state);
 }
 
 /** Everything is counted, and judged, before anything is deleted. */
-async function plan({ session }: SessionContext, targets: readonly CleanupTarget[]): Promise<PlannedTarget[]> {
+async function countTargets({ session }: SessionContext, targets: readonly CleanupTarget[]): Promise<PlannedTarget[]> {
   const planned: PlannedTarget[] = [];
   for (const target of targets) {
     const cutoffs = await chooseCutoffs(session, target.retention);
@@ -119,9 +119,9 @@ function refuseExcess(planned: readonly PlannedTarget[]): Omit<Ending, "auditPar
 
 async function preview(context: SessionContext, targets: readonly CleanupTarget[]): Promise<Ending> {
   const { session, config } = context;
-  const dropped = await findExpiredEventPartitions(session, config.APITOKEN_CLEANUP_AUDIT_RETENTION);
+  const dropped = await findExpiredEventPartitions(session, config.auditRetentionMs);
   const auditPartitions = { created: [], dropped };
-  const planned = await plan(context, targets);
+  const planned = await countTargets(context, targets);
   const refusal = refuseExcess(planned);
   if (refusal !== undefined) return { ...refusal, auditPartitions };
   const reports: TargetReport[] = [];
@@ -137,10 +137,10 @@ async function cleanUp(context: SessionContext, targets: readonly CleanupTarget[
   // First of all: without a partition for the month no token could be issued.
   const auditPartitions = {
     created: await createEventPartitions(session, EVENT_MONTHS_AHEAD),
-    dropped: await dropEventPartitions(session, config.APITOKEN_CLEANUP_AUDIT_RETENTION),
+    dropped: await dropEventPartitions(session, config.auditRetentionMs),
   };
-  const courtesy = createCourtesy(config.APITOKEN_CLEANUP_BUSY_SHARE, await readNextXid(session));
-  const planned = await plan(context, targets);
+  const courtesy = createCourtesy(config.busyShare, await readNextXid(session));
+  const planned = await countTargets(context, targets);
   const refusal = refuseExcess(planned);
   if (refusal !== undefined) return { ...refusal, auditPartitions };
 
@@ -152,7 +152,7 @@ async function cleanUp(context: SessionContext, targets: readonly CleanupTarget[
       config.maxRows === undefined
         ? undefined
         : config.maxRows - reports.reduce((sum, report) => sum + countDeleted(report), 0);
-    const throttle = startThrottle(db, pids, limitsOf(config), courtesy, log);
+    const throttle = startThrottle(db, pids, config.pressureLimits, courtesy, log);
     try {
       reports.push(await runTarget(each, { ...context, runId, throttle, maxRows: leftRows }));
     } finally {
@@ -169,14 +169,6 @@ async function cleanUp(context: SessionContext, targets: readonly CleanupTarget[
     auditPartitions,
     code: reports.find(({ code }) => code !== undefined)?.code,
     message: messages.length === 0 ? undefined : messages.join("\n"),
-  };
-}
-
-function limitsOf(config: CleanupConfig) {
-  return {
-    replicaLagMs: config.APITOKEN_CLEANUP_MAX_REPLICA_LAG,
-    waiters: config.APITOKEN_CLEANUP_MAX_WAITERS,
-    walBytesPerSecond: config.APITOKEN_CLEANUP_MAX_WAL_RATE,
   };
 }
 

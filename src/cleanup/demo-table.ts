@@ -1,39 +1,24 @@
-import { z } from "zod";
+/*
+ * `cleanup demo-table`: a table to try the cleanup on, so that nobody has to experiment on a real one.
+ */
 import { createDemoTable, type DemoTable } from "../postgres/cleanup/demo.ts";
 import { formatTableName, parseTableName } from "../postgres/cleanup/identifiers.ts";
 import { openDatabase } from "../postgres/database.ts";
 import { sqlState } from "../postgres/errors.ts";
-import { ConfigError, databaseSettings, integerSetting, readEnvironment, readLogin } from "../runtime/config.ts";
-import { EXIT_DONE } from "../runtime/program.ts";
-import type { CommandLine } from "./run.ts";
-import { formatCount } from "./table.ts";
+import type { CommandContext } from "../runtime/command/declare.ts";
+import { ConfigError, databaseEnvironment, readEnvironment, readLogin } from "../runtime/config.ts";
+import { EXIT } from "../runtime/exit-codes.ts";
+import { formatCount } from "../runtime/text.ts";
+import type { DemoOptions } from "./options.ts";
 
-const demoOptions = z.object({
-  rows: integerSetting(1, 1_000_000_000).prefault("100000"),
-  dead: z
-    .string()
-    .refine((text) => /^(0(\.\d+)?|1(\.0+)?)$/.test(text), 'must be a number from 0 to 1, such as "0.5"')
-    .transform(Number)
-    .prefault("0.5"),
-  partitioned: z.boolean().default(false),
-});
-
-/** A table to try things on: made by the login itself, for the role apitoken_cleanup may make none. */
-export async function fillDemoTable(
-  name: string,
-  options: CommandLine,
-  environment: NodeJS.ProcessEnv,
-): Promise<number> {
-  const login = readLogin(readEnvironment(z.object(databaseSettings), environment));
-  const read = demoOptions.safeParse(options);
-  if (!read.success) {
-    throw new ConfigError(read.error.issues.map(({ path, message }) => `--${String(path[0])}: ${message}`).join("\n"));
-  }
+/** `cleanup demo-table`; returns its exit code. The login itself creates the table: the role apitoken_cleanup must not. */
+export async function runDemoTable({ argument, options, environment }: CommandContext<DemoOptions>): Promise<number> {
+  const login = readLogin(readEnvironment(databaseEnvironment, environment));
   const table: DemoTable = {
-    ...parseName(name),
-    rows: read.data.rows,
-    deadShare: read.data.dead,
-    isPartitioned: read.data.partitioned,
+    ...parseName(argument),
+    rows: options.rows,
+    deadShare: options.dead,
+    isPartitioned: options.partitioned,
   };
   const db = openDatabase({ ...login, actor: "cleanup-demo", maxConnections: 1, statementTimeoutMs: 0 });
   try {
@@ -45,11 +30,20 @@ export async function fillDemoTable(
   } finally {
     await db.close();
   }
-  process.stdout.write(
-    `${formatTableName(table)} has ${formatCount(table.rows)} rows, about ${Math.round(table.deadShare * 100)} % of them dead. In the configuration:\n\n` +
-      `targets:\n  - table: ${JSON.stringify(formatTableName(table))}\n    expiresAt: expires_at\n    revokedAt: revoked_at\n    owner: user_id\n`,
-  );
-  return EXIT_DONE;
+  process.stdout.write(describe(table));
+  return EXIT.done;
+}
+
+function describe(table: DemoTable): string {
+  const name = formatTableName(table);
+  return `${name} has ${formatCount(table.rows)} rows, about ${Math.round(table.deadShare * 100)} % of them dead. In the configuration:
+
+targets:
+  - table: ${JSON.stringify(name)}
+    expiresAt: expires_at
+    revokedAt: revoked_at
+    owner: user_id
+`;
 }
 
 function parseName(name: string): ReturnType<typeof parseTableName> {

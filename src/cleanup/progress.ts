@@ -1,13 +1,16 @@
-import type { Writable } from "node:stream";
-import { styleText } from "node:util";
+/*
+ * How far a run has got: for a person who watches it, and for a log that must not fill up with it.
+ */
 import type { Logger } from "../runtime/log.ts";
+import { createPacer, createPaint, createProgressLine, type OutputStream } from "../runtime/terminal.ts";
+import { count, formatCount, measureWidth, stripControls } from "../runtime/text.ts";
 import { formatDuration } from "../token/duration.ts";
 
-/** Says how far a run is. */
+/** Reports how far a run has got. */
 export interface Progress {
-  /** `fraction` of the table was seen, from 0 to 1, and so many rows have gone. */
+  /** `fraction` of the table has been read, from 0 to 1, and `deleted` rows are gone. */
   update(fraction: number, deleted: number): void;
-  /** Leaves the line to what is printed next. */
+  /** Leaves the line to the next output. */
   end(): void;
 }
 
@@ -17,23 +20,24 @@ const BAR_WIDTH = 24;
 
 /** On a terminal: one line that is rewritten, with a bar, the rate and the time left. */
 export function createTerminalProgress(
-  terminal: Writable & { readonly columns?: number },
+  terminal: OutputStream,
   useColours: boolean,
   table: string,
   rowsDue: number,
 ): Progress {
+  const paint = createPaint(useColours);
+  const line = createProgressLine(terminal);
+  const name = stripControls(table);
   const update = pace(TERMINAL_INTERVAL_MS, ({ fraction, deleted, rowsPerSecond, leftSeconds }) => {
     const filled = Math.round(fraction * BAR_WIDTH);
     const bar = "█".repeat(filled) + "░".repeat(BAR_WIDTH - filled);
-    const of = `${deleted.toLocaleString("en-US")} of ${rowsDue.toLocaleString("en-US")} rows`;
-    const text = `${Math.floor(fraction * 100)} % · ${of} · ${rowsPerSecond.toLocaleString("en-US")} rows/s · ${formatDuration(leftSeconds * 1_000)} left`;
-    const painted = useColours ? styleText("cyan", bar, { validateStream: false }) : bar;
-    // A line that is broken in two could not be rewritten.
-    const columns = terminal.columns || Number.POSITIVE_INFINITY;
-    const isWide = table.length + BAR_WIDTH + text.length + 2 >= columns;
-    terminal.write(`\r\x1b[K${isWide ? `${table} ${text}`.slice(0, columns - 1) : `${table} ${painted} ${text}`}`);
+    const of = `${formatCount(deleted)} of ${count(rowsDue, "row")}`;
+    const text = `${Math.floor(fraction * 100)} % · ${of} · ${formatCount(rowsPerSecond)} rows/s · ${formatDuration(leftSeconds * 1_000)} left`;
+    // Where not everything fits, the figures matter more than the bar.
+    const isNarrow = measureWidth(`${name} ${bar} ${text}`) >= (terminal.columns || Number.POSITIVE_INFINITY);
+    line.show(isNarrow ? `${name} ${text}` : `${name} ${paint("cyan", bar)} ${text}`);
   });
-  return { update, end: () => void terminal.write("\r\x1b[K") };
+  return { update, end: line.clear };
 }
 
 /** Elsewhere: a line of the log now and then, and none in a run of seconds. */
@@ -51,17 +55,15 @@ interface SoFar {
   readonly leftSeconds: number;
 }
 
-/** Calls `say` at most once in an interval. */
-function pace(intervalMs: number, say: (soFar: SoFar) => void): Progress["update"] {
+/** Calls `show` at most once per interval. */
+function pace(intervalMs: number, show: (soFar: SoFar) => void): Progress["update"] {
   const startedAtMs = performance.now();
-  let saidAtMs = startedAtMs;
+  const isTime = createPacer(intervalMs);
   return (fraction, deleted) => {
-    const nowMs = performance.now();
-    if (nowMs - saidAtMs < intervalMs) return;
-    saidAtMs = nowMs;
-    const elapsedSeconds = (nowMs - startedAtMs) / 1_000;
+    if (!isTime()) return;
+    const elapsedSeconds = (performance.now() - startedAtMs) / 1_000;
     const rowsPerSecond = Math.round(deleted / elapsedSeconds);
     const leftSeconds = Math.ceil((elapsedSeconds * (1 - fraction)) / Math.max(fraction, 0.001));
-    say({ fraction, deleted, rowsPerSecond, leftSeconds });
+    show({ fraction, deleted, rowsPerSecond, leftSeconds });
   };
 }

@@ -8,7 +8,7 @@ import type { RunReport } from "./report.ts";
 
 /** Hands a run's figures to those who asked for them. What goes wrong here is logged: the run itself is over. */
 export async function publishReport(report: RunReport, config: CleanupConfig, log: Logger): Promise<void> {
-  const { APITOKEN_CLEANUP_PUSHGATEWAY_URL: gatewayUrl, APITOKEN_CLEANUP_TEXTFILE: path } = config;
+  const { pushgatewayUrl: gatewayUrl, textfilePath: path } = config;
   if (gatewayUrl === undefined && path === undefined) return;
   const now = new Date();
   const text = await createRunMetrics(report, now, report.outcome === "succeeded" ? now : undefined).metrics();
@@ -21,7 +21,7 @@ export async function publishReport(report: RunReport, config: CleanupConfig, lo
   }
   if (gatewayUrl !== undefined) {
     try {
-      await pushMetrics(gatewayUrl, nameInstance(config.DATABASE_URL), text);
+      await pushMetrics(gatewayUrl, nameInstance(config.databaseLogin.url), text);
       const stale = await deleteStaleGroups(gatewayUrl, now);
       if (stale.length > 0) log.info({ instances: stale }, "deleted stale groups from the Pushgateway");
     } catch (error) {

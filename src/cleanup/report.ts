@@ -1,24 +1,28 @@
-import { styleText } from "node:util";
+/*
+ * What a run did: the object that `--output json` prints, and the text for people that is made from it.
+ */
 import type { Deleted } from "../postgres/cleanup/batches.ts";
 import { countRows, type RowCounts } from "../postgres/cleanup/counts.ts";
 import type { CleanupOutcome } from "../postgres/cleanup/runs.ts";
 import type { FaultCode } from "../runtime/fault.ts";
+import { createPaint, type Paint, type Style } from "../runtime/terminal.ts";
+import { formatCount, stripControls } from "../runtime/text.ts";
 import { formatDuration } from "../token/duration.ts";
+import { formatDay, formatFigures, formatSize } from "./format.ts";
 import type { PartitionReport } from "./partitions.ts";
-import { formatCount, formatDay, formatSize, formatTable, type Paint, type Style } from "./table.ts";
 
 /** What a run did to one table. */
 export interface TargetReport {
   readonly table: string;
   readonly outcome: CleanupOutcome;
   readonly before: RowCounts;
-  /** Undefined in a dry run, and when the run ended too early to count again. */
+  /** Undefined in a dry run, and if the run ended too early to count again. */
   readonly after: RowCounts | undefined;
   /** Row by row; those of dropped partitions are in `partitions`. */
   readonly deleted: Deleted;
   readonly partitions: PartitionReport;
   readonly batches: number;
-  /** Of the batches alone: counting and vacuum are not in it. */
+  /** Of the batches only, without counting and vacuum. */
   readonly durationMs: number;
   /** How long it paused, by reason. */
   readonly pausedMs: Readonly<Partial<Record<string, number>>>;
@@ -30,7 +34,7 @@ export interface TargetReport {
   readonly message: string | undefined;
 }
 
-/** What a run did. This very object is the output of `--output json`; times are milliseconds. */
+/** What a run did. `--output json` prints exactly this object; times are milliseconds. */
 export interface RunReport {
   readonly outcome: CleanupOutcome;
   readonly isDryRun: boolean;
@@ -43,7 +47,7 @@ export interface RunReport {
   readonly message: string | undefined;
 }
 
-/** All rows of a table that a run has deleted, in batches and with partitions. */
+/** All rows of a table that a run has deleted, in batches and with dropped partitions. */
 export function countDeleted({ deleted, partitions }: Pick<TargetReport, "deleted" | "partitions">): number {
   return countRows(deleted) + partitions.dropped.reduce((sum, { rows }) => sum + rows, 0);
 }
@@ -55,19 +59,19 @@ const OUTCOME_STYLES: Readonly<Record<CleanupOutcome, Style>> = {
   failed: "red",
 };
 
-/** The report for a person: a table before and after, and one line that says how it ended. */
+/** The report for people: each table before and after, and one line that says how the run ended. */
 export function formatReport(report: RunReport, useColours: boolean): string {
-  const paint: Paint = (style, text) => (useColours ? styleText(style, text, { validateStream: false }) : text);
+  const paint = createPaint(useColours);
   const lines = report.targets.flatMap((target) => formatTarget(target, report.isDryRun, paint));
   const { created, dropped } = report.auditPartitions;
-  if (created.length > 0) lines.push(`audit partitions made: ${created.join(", ")}`);
+  if (created.length > 0) lines.push(`audit partitions created: ${created.join(", ")}`);
   if (dropped.length > 0) {
     lines.push(`audit partitions ${report.isDryRun ? "to drop" : "dropped"}: ${dropped.join(", ")}`);
   }
   const summary = report.isDryRun && report.outcome === "succeeded" ? "dry run: nothing was written" : report.outcome;
   lines.push(`${paint(OUTCOME_STYLES[report.outcome], summary)} after ${formatElapsed(report.durationMs)}`);
-  const isSaid = report.targets.some(({ message }) => message !== undefined);
-  if (report.message !== undefined && !isSaid) lines.push(report.message);
+  const isShown = report.targets.some(({ message }) => message !== undefined);
+  if (report.message !== undefined && !isShown) lines.push(...report.message.split("\n").map(stripControls));
   if (report.code !== undefined) lines.push(`Error code: ${report.code} (docs/errors.md)`);
   return `${lines.join("\n")}\n`;
 }
@@ -75,23 +79,23 @@ export function formatReport(report: RunReport, useColours: boolean): string {
 function formatTarget(target: TargetReport, isDryRun: boolean, paint: Paint): string[] {
   const { before, after, partitions, deleted } = target;
   const gone = isDryRun ? before.due : { ...deleted, expired: countDeleted(target) - deleted.revoked };
-  const count = (value: number | undefined) => (value === undefined ? "" : formatCount(value));
+  const show = (value: number | undefined) => (value === undefined ? "" : formatCount(value));
   const about = (counts: RowCounts | undefined, value: number | undefined) =>
-    counts?.isEstimate ? `~${count(value)}` : count(value);
+    counts?.isEstimate ? `~${show(value)}` : show(value);
+  const titles = ["", "before", after ? "after" : "", isDryRun ? "to delete" : "deleted"];
   const rows = [
-    ["", "before", after ? "after" : "", isDryRun ? "to delete" : "deleted"],
     ["live", about(before, before.live), about(after, after?.live), ""],
-    ["expired", count(before.expired), count(after?.expired), count(gone.expired)],
-    ["revoked", count(before.revoked), count(after?.revoked), count(gone.revoked)],
-    ["total", about(before, before.total), about(after, after?.total), count(countRows(gone))],
-    ["past retention", count(countRows(before.due)), count(after && countRows(after.due)), ""],
-    ...(before.held > 0 ? [["held", count(before.held), count(after?.held), ""]] : []),
-    ...(deleted.cascaded > 0 ? [["with them", "", "", count(deleted.cascaded)]] : []),
+    ["expired", show(before.expired), show(after?.expired), show(gone.expired)],
+    ["revoked", show(before.revoked), show(after?.revoked), show(gone.revoked)],
+    ["total", about(before, before.total), about(after, after?.total), show(countRows(gone))],
+    ["past retention", show(countRows(before.due)), show(after && countRows(after.due)), ""],
+    ...(before.held > 0 ? [["held", show(before.held), show(after?.held), ""]] : []),
+    ...(deleted.cascaded > 0 ? [["with them", "", "", show(deleted.cascaded)]] : []),
     ["oldest dead", formatDay(before.oldestDeadAt), after ? formatDay(after.oldestDeadAt) : "", ""],
     ["size", formatSize(sizeOf(before)), after ? formatSize(sizeOf(after)) : "", ""],
   ];
   const notes = [
-    ...(before.held > 0 ? ["held: other tables' rows refer to these dead rows, and so they stay"] : []),
+    ...(before.held > 0 ? ["held: dead rows that stay, because rows of other tables refer to them"] : []),
     ...(deleted.cascaded > 0 ? ["with them: rows of other tables, deleted by ON DELETE CASCADE"] : []),
     ...partitions.dropped.map(({ name, rows }) =>
       isDryRun ? `partition to drop: ${name}` : `partition dropped: ${name} (${formatCount(rows)} rows)`,
@@ -103,7 +107,11 @@ function formatTarget(target: TargetReport, isDryRun: boolean, paint: Paint): st
     ...(isDryRun ? [] : [`vacuum: ${target.vacuum}`]),
     ...(target.message === undefined ? [] : [target.message]),
   ];
-  return [paint("bold", target.table), ...formatTable(rows, paint, "total"), ...notes.map((note) => `  ${note}`)];
+  return [
+    paint("bold", stripControls(target.table)),
+    ...formatFigures(titles, rows, paint),
+    ...notes.map((note) => `  ${stripControls(note)}`),
+  ];
 }
 
 function sizeOf({ tableBytes, indexBytes }: RowCounts): number {

@@ -1,7 +1,7 @@
 import cron from "node-cron";
 import { ConfigError } from "../runtime/config.ts";
+import { EXIT } from "../runtime/exit-codes.ts";
 import type { Logger } from "../runtime/log.ts";
-import { EXIT_DONE } from "../runtime/program.ts";
 import { whenAborted } from "../runtime/signals.ts";
 
 export interface Schedule {
@@ -64,5 +64,5 @@ export async function runOnSchedule(
   await whenAborted(stop);
   await task.destroy();
   await current;
-  return EXIT_DONE;
+  return EXIT.done;
 }

@@ -1,19 +1,26 @@
-import { styleText } from "node:util";
+/*
+ * `cleanup stats`: what the tables look like now and how they grow, so that a table that needs attention is noticed before
+ * it is a problem.
+ */
 import { chooseCutoffs, countRows, countTarget, type RowCounts } from "../postgres/cleanup/counts.ts";
 import { prepareSession } from "../postgres/cleanup/runs.ts";
 import { findHistory, findTopOwners, type OwnerCount, type TargetHistory } from "../postgres/cleanup/stats.ts";
 import { requireSchema } from "../postgres/migrations.ts";
-import { EXIT_DONE } from "../runtime/program.ts";
-import type { CleanupConfig } from "./config.ts";
-import { openCleanupDatabase } from "./run.ts";
-import { formatCount, formatDay, formatName, formatSize, formatTable, type Paint } from "./table.ts";
+import type { CommandContext } from "../runtime/command/declare.ts";
+import { EXIT } from "../runtime/exit-codes.ts";
+import { createPaint, formatTable, isColoured, type Paint } from "../runtime/terminal.ts";
+import { formatCount, stripControls } from "../runtime/text.ts";
+import { readCleanupConfig } from "./config.ts";
+import { openCleanupDatabase } from "./database.ts";
+import { formatDay, formatFigures, formatSize } from "./format.ts";
+import type { StatsOptions } from "./options.ts";
 import { checkTargets, requireTargets } from "./targets.ts";
 
 const TOP_OWNERS = 10;
 const LAST_RUNS = 7;
 
-/** From so many live tokens of one owner on somebody should look: a client that never reuses its token looks so. */
-export const RED_LINES = { liveRows: 100, share: 0.1 } as const;
+/** An owner with this many live rows deserves a look: a client that never reuses its token causes such numbers. */
+const MANY_ROWS = { least: 100, share: 0.1 } as const;
 
 export interface TargetStats {
   readonly table: string;
@@ -22,8 +29,9 @@ export interface TargetStats {
   readonly history: readonly TargetHistory[];
 }
 
-/** Prints what the tables look like now, and how they grow. Writes nothing. Returns the exit code. */
-export async function printStats(config: CleanupConfig, useColours: boolean): Promise<number> {
+/** `cleanup stats`: prints what the tables look like now, and how they grow. Writes nothing. Returns the exit code. */
+export async function runStats({ options, environment }: CommandContext<StatsOptions>): Promise<number> {
+  const config = readCleanupConfig(options, environment);
   const db = await openCleanupDatabase(config);
   try {
     const stats = await db.withConnection(async (session) => {
@@ -42,26 +50,28 @@ export async function printStats(config: CleanupConfig, useColours: boolean): Pr
       return all;
     });
     process.stdout.write(
-      config.output === "json" ? `${JSON.stringify({ targets: stats })}\n` : formatStats(stats, useColours),
+      options.output === "json"
+        ? `${JSON.stringify({ targets: stats })}\n`
+        : formatStats(stats, isColoured(process.stdout, environment, options.color)),
     );
-    return EXIT_DONE;
+    return EXIT.done;
   } finally {
     await db.close();
   }
 }
 
-/** Whether an owner has so many live rows that somebody should look. */
-export function isOverRedLine({ live }: OwnerCount, { live: liveRows }: Pick<RowCounts, "live">): boolean {
-  return live >= RED_LINES.liveRows && live > liveRows * RED_LINES.share;
+/** Whether an owner has so many of all live rows that somebody should look. */
+function hasManyRows({ live }: OwnerCount, all: Pick<RowCounts, "live">): boolean {
+  return live >= MANY_ROWS.least && live > all.live * MANY_ROWS.share;
 }
 
-export function formatStats(stats: readonly TargetStats[], useColours: boolean): string {
-  const paint: Paint = (style, text) => (useColours ? styleText(style, text, { validateStream: false }) : text);
+function formatStats(stats: readonly TargetStats[], useColours: boolean): string {
+  const paint = createPaint(useColours);
   const lines = stats.flatMap(({ table, counts, owners, history }) => [
-    paint("bold", table),
-    ...formatTable(
+    paint("bold", stripControls(table)),
+    ...formatFigures(
+      ["", "rows"],
       [
-        ["", "rows"],
         ["live", `${counts.isEstimate ? "~" : ""}${formatCount(counts.live)}`],
         ["expired", formatCount(counts.expired)],
         ["revoked", formatCount(counts.revoked)],
@@ -74,7 +84,6 @@ export function formatStats(stats: readonly TargetStats[], useColours: boolean):
         ["last vacuum", formatDay(counts.vacuumedAt)],
       ],
       paint,
-      "total",
     ),
     ...formatOwners(owners, counts, paint),
     ...formatHistory(history, counts, paint),
@@ -84,34 +93,35 @@ export function formatStats(stats: readonly TargetStats[], useColours: boolean):
 
 function formatOwners(owners: readonly OwnerCount[], counts: RowCounts, paint: Paint): string[] {
   if (owners.length === 0) return [];
-  const rows = [
-    ["owner", "rows", "live", ""],
-    ...owners.map(({ owner, total, live }) => [formatName(owner), formatCount(total), formatCount(live), ""]),
-  ];
-  const table = formatTable(rows, paint).map((line, index) => {
-    const owner = owners[index - 1];
-    return owner !== undefined && isOverRedLine(owner, counts) ? paint("red", `${line}  over the red line`) : line;
+  const rows = owners.map((owner) => {
+    const cells = [stripControls(owner.owner), formatCount(owner.total), formatCount(owner.live)];
+    if (!hasManyRows(owner, counts)) return cells;
+    return [...cells, "deserves a look"].map((text) => ({ text, style: "red" as const }));
   });
-  return [
-    `  ${paint("dim", `red line: ${RED_LINES.liveRows} live rows and ${RED_LINES.share * 100} % of all live ones`)}`,
-    ...table,
-  ];
+  const columns = [
+    { title: "owner", minWidth: 14 },
+    { title: "rows", align: "right", minWidth: 12 },
+    { title: "live", align: "right", minWidth: 12 },
+    { title: "" },
+  ] as const;
+  const rule = `an owner deserves a look from ${MANY_ROWS.least} live rows that are over ${MANY_ROWS.share * 100} % of all`;
+  return [`  ${paint("dim", rule)}`, ...formatTable({ columns, rows, indent: "  " }, paint)];
 }
 
 function formatHistory(history: readonly TargetHistory[], counts: RowCounts, paint: Paint): string[] {
   const [last] = history;
   if (last === undefined) return ["  no run has looked at it yet"];
   const grown = counts.total - (last.rowsBefore - last.deleted);
-  const rows = [
-    ["run", "begun", "rows before", "deleted", "size", "outcome"],
-    ...history.map(({ runId, startedAt, rowsBefore, deleted, sizeBytes, outcome }) => [
-      runId,
-      formatDay(startedAt),
-      formatCount(rowsBefore),
-      formatCount(deleted),
-      formatSize(sizeBytes),
-      outcome,
-    ]),
+  const rows = history.map(({ runId, startedAt, rowsBefore, deleted, sizeBytes, outcome }) => [
+    runId,
+    formatDay(startedAt),
+    formatCount(rowsBefore),
+    formatCount(deleted),
+    formatSize(sizeBytes),
+    outcome,
+  ]);
+  return [
+    ...formatFigures(["run", "begun", "rows before", "deleted", "size", "outcome"], rows, paint),
+    `  since the last run: ${grown >= 0 ? "+" : ""}${formatCount(grown)} rows`,
   ];
-  return [...formatTable(rows, paint), `  since the last run: ${grown >= 0 ? "+" : ""}${formatCount(grown)} rows`];
 }

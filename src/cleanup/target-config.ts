@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { IdentifierError, parseColumnName, parseTableName, type TableName } from "../postgres/cleanup/identifiers.ts";
 import type { CleanupAudit, Comparison } from "../postgres/cleanup/target.ts";
-import { retentionSetting } from "../runtime/config.ts";
+import { oneOf, retentionSetting } from "../runtime/config.ts";
 
 /** A table to clean, as a team names it in the configuration: not yet held against the database. */
 export interface TargetConfig {
@@ -66,13 +66,13 @@ const targetSchema = z
     revokedAt: column.optional(),
     revoked: readBy(parseComparison).optional(),
     timezone: z.string().optional(),
-    epoch: z.enum(["seconds", "milliseconds"], 'must be "seconds" or "milliseconds"').optional(),
+    epoch: oneOf(["seconds", "milliseconds"]).optional(),
     retention: z
       .strictObject({ expired: retentionSetting.optional(), revoked: retentionSetting.optional() })
       .default({}),
     key: z.array(column).min(1, "must name a column at least").optional(),
     owner: column.optional(),
-    audit: z.enum(["rows", "summary", "none"], 'must be "rows", "summary" or "none"').default("summary"),
+    audit: oneOf(["rows", "summary", "none"]).default("summary"),
     maxFraction: z.number("must be a number from 0 to 1").min(0).max(1).optional(),
   })
   .superRefine((target, context) => {

@@ -124,8 +124,8 @@ async function sweepLeaves(
       const result = await sweepLeaf(session, target, leaf, {
         runId,
         cutoffs,
-        batchTargetMs: config.APITOKEN_CLEANUP_BATCH_TARGET,
-        lockTimeoutMs: config.APITOKEN_CLEANUP_LOCK_TIMEOUT,
+        batchTargetMs: config.batchTargetMs,
+        lockTimeoutMs: config.lockTimeoutMs,
         expected: { rows: expected.total, due: expected.due },
         maxRows: context.maxRows === undefined ? undefined : context.maxRows - countRows(soFar),
         stop,
@@ -175,7 +175,7 @@ export function explainFailure(error: unknown, config: CleanupConfig): { code: F
     faultCode: "APITOKEN_E_TABLE_LOCKED",
     problem:
       "Another session holds a lock that the cleanup needs (ALTER TABLE and VACUUM FULL take one, for example), for " +
-      `longer than APITOKEN_CLEANUP_LOCK_TIMEOUT, ${config.APITOKEN_CLEANUP_LOCK_TIMEOUT} ms`,
+      `longer than APITOKEN_CLEANUP_LOCK_TIMEOUT, ${config.lockTimeoutMs} ms`,
     remedy: "run again when it is done",
   });
   return { code, message };

@@ -15,13 +15,10 @@ export function ownTarget(config: CleanupConfig): TargetConfig {
     revoked: undefined,
     timezone: undefined,
     epoch: undefined,
-    retention: {
-      expiredMs: config.APITOKEN_CLEANUP_RETENTION_EXPIRED,
-      revokedMs: config.APITOKEN_CLEANUP_RETENTION_REVOKED,
-    },
+    retention: config.retention,
     key: undefined,
     owner: "owner",
-    audit: config.APITOKEN_CLEANUP_AUDIT,
+    audit: config.audit,
     maxFraction: undefined,
   };
 }

@@ -1,16 +1,19 @@
-import { styleText } from "node:util";
 import { chooseCutoffs, countRows, countTarget } from "../postgres/cleanup/counts.ts";
 import { readServerState } from "../postgres/cleanup/pressure.ts";
 import { prepareSession } from "../postgres/cleanup/runs.ts";
 import type { CleanupTarget } from "../postgres/cleanup/target.ts";
 import { requireSchema } from "../postgres/migrations.ts";
-import { EXIT_BAD_CONFIGURATION, EXIT_DONE, EXIT_FAILED } from "../runtime/program.ts";
-import type { CleanupConfig } from "./config.ts";
+import type { CommandContext } from "../runtime/command/declare.ts";
+import { EXIT } from "../runtime/exit-codes.ts";
+import { createPaint, isColoured, type Style } from "../runtime/terminal.ts";
+import { formatCount, stripControls } from "../runtime/text.ts";
+import { readCleanupConfig } from "./config.ts";
+import { openCleanupDatabase } from "./database.ts";
 import type { Finding } from "./finding.ts";
+import { formatRetention } from "./format.ts";
+import type { ValidateOptions } from "./options.ts";
 import { previewPartitions } from "./partitions.ts";
-import { openCleanupDatabase } from "./run.ts";
 import { findExcess, findObstruction } from "./safety.ts";
-import { formatCount, formatRetention, type Paint, type Style } from "./table.ts";
 import type { CheckedTarget } from "./target-check.ts";
 import { checkTargets } from "./targets.ts";
 
@@ -19,8 +22,9 @@ interface Validated extends Omit<CheckedTarget, "target"> {
   readonly plan: string | undefined;
 }
 
-/** Holds the configuration against the live database and prints what a run would do. Writes nothing. Returns the exit code. */
-export async function validate(config: CleanupConfig, useColours: boolean): Promise<number> {
+/** `cleanup validate`; returns its exit code. Writes nothing. */
+export async function runValidate({ options, environment }: CommandContext<ValidateOptions>): Promise<number> {
+  const config = readCleanupConfig(options, environment);
   const db = await openCleanupDatabase(config);
   try {
     return await db.withConnection(async (session) => {
@@ -46,12 +50,12 @@ export async function validate(config: CleanupConfig, useColours: boolean): Prom
             ]),
       ];
       process.stdout.write(
-        config.output === "json"
+        options.output === "json"
           ? `${JSON.stringify({ server, targets: validated })}\n`
-          : formatValidation(server, validated, useColours),
+          : formatValidation(server, validated, isColoured(process.stdout, environment, options.color)),
       );
       const hasErrors = validated.some(({ findings }) => findings.some(({ level }) => level === "error"));
-      return hasErrors ? EXIT_BAD_CONFIGURATION : obstruction === undefined ? EXIT_DONE : EXIT_FAILED;
+      return hasErrors ? EXIT.badUsage : obstruction === undefined ? EXIT.done : EXIT.failed;
     });
   } finally {
     await db.close();
@@ -78,13 +82,13 @@ async function describePlan(session: Parameters<typeof countTarget>[0], target: 
 const STYLES: Readonly<Record<Finding["level"], Style>> = { error: "red", warning: "yellow", note: "dim" };
 
 function formatValidation(server: readonly Finding[], targets: readonly Validated[], useColours: boolean): string {
-  const paint: Paint = (style, text) => (useColours ? styleText(style, text, { validateStream: false }) : text);
-  const show = ({ level, message }: Finding) => `  ${paint(STYLES[level], level)}: ${message}`;
+  const paint = createPaint(useColours);
+  const show = ({ level, message }: Finding) => `  ${paint(STYLES[level], level)}: ${stripControls(message)}`;
   const lines = [
     ...(server.length === 0 ? [] : [paint("bold", "server"), ...server.map(show)]),
     ...targets.flatMap(({ name, plan, findings }) => [
-      paint("bold", name),
-      ...(plan === undefined ? [] : [`  ${plan}`]),
+      paint("bold", stripControls(name)),
+      ...(plan === undefined ? [] : [`  ${stripControls(plan)}`]),
       ...findings.map(show),
     ]),
   ];

@@ -2,7 +2,6 @@
  * Settings: how they are read from the environment, the kinds that several programs use, and the wording of their faults. A
  * fault never repeats a value that may contain a password.
  */
-import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
 import { z } from "zod";
 import { formatDuration, parseDuration } from "../token/duration.ts";
 import { findDatabaseUrlFault } from "./database-url.ts";
@@ -45,15 +44,6 @@ export function readEnvironment<Schema extends z.ZodObject>(
 /** Whether the value may contain a password. URLs have a place for one. */
 function isSecret(name: string): boolean {
   return /URL$|PASSWORD$/.test(name);
-}
-
-/** Command-line options. Throws a ConfigError that names what is unknown. */
-export function readOptions<Options extends ParseArgsOptionsConfig>(args: string[], options: Options) {
-  try {
-    return parseArgs({ args, options, allowPositionals: true, strict: true });
-  } catch (error) {
-    throw new ConfigError(`${(error as Error).message.split(". ")[0]}`, { cause: error });
-  }
 }
 
 /** One of these words. */
@@ -124,7 +114,7 @@ const databaseUrlSetting = z
 
 /** The settings of every program that connects to the database. Descriptions are what `--help` prints. */
 export const databaseSettings = {
-  DATABASE_URL: databaseUrlSetting.describe("postgres://user:password@host:5432/database"),
+  DATABASE_URL: databaseUrlSetting.describe("postgres://user:password@host/database"),
   APITOKEN_DATABASE_PASSWORD_FILE: z
     .string()
     .optional()

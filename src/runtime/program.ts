@@ -6,10 +6,6 @@ import { EXIT } from "./exit-codes.ts";
 import { Fault, findFaultCode, toJsonFields } from "./fault.ts";
 import type { Logger } from "./log.ts";
 
-export const EXIT_DONE = EXIT.done;
-export const EXIT_FAILED = EXIT.failed;
-export const EXIT_BAD_CONFIGURATION = EXIT.badUsage;
-
 /** The work would do harm. Nothing was changed. */
 export class RefusedError extends Fault {
   override readonly name = "RefusedError";

@@ -1,10 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { readCommandLine, readSettings } from "../../src/cleanup/config.ts";
+import { cleanupCommand } from "../../src/cleanup/command.ts";
+import { readSettings } from "../../src/cleanup/config.ts";
 import { parseConfigFile } from "../../src/cleanup/config-file.ts";
 import { controllerEnvironment, readControllerConfig } from "../../src/controller/config.ts";
 import { buildCrds } from "../../src/kube/crds/crd.ts";
 import { parsePolicy } from "../../src/kube/resources/policy.ts";
+import { findCall } from "../../src/runtime/command/parse.ts";
 import { findObject, type Rendered, readValueSet, renderChart, tools, VALUE_SETS } from "../support/chart/helm.ts";
 
 const DEV = { devPostgres: { enabled: true } };
@@ -59,10 +61,16 @@ describe.skipIf(tools.helm === undefined)("the programs read", () => {
     expect(file.targets[0]?.retention).toEqual({ expiredMs: 7 * 86_400_000, revokedMs: 86_400_000 });
 
     const { args } = podOf(findObject(objects, "CronJob")).containers[0];
-    const options = Object.fromEntries(args.map((arg: string) => arg.replace(/^--/, "").split("=")));
-    const { config, ...rest } = options;
-    expect(config).toBe("/etc/apitoken/cleanup/config.yaml");
-    expect(readCommandLine(rest)).toMatchObject({ maxRows: 10_000_000, maxFraction: 0.25, maxDurationMs: 7_200_000 });
+    expect(findCall(cleanupCommand, args)).toMatchObject({
+      kind: "run",
+      path: ["cleanup"],
+      options: {
+        config: "/etc/apitoken/cleanup/config.yaml",
+        "max-rows": 10_000_000,
+        "max-fraction": 0.25,
+        "max-duration": 7_200_000,
+      },
+    });
   });
 
   test("the default policy", async () => {

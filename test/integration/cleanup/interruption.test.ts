@@ -107,7 +107,7 @@ test("of two runs at once, the second does nothing, says why and succeeds; a dry
   first.process.kill("SIGSTOP");
   const second = await runCleanup(url);
   expect(second.exitCode).toBe(0);
-  expect(second.stdout).toContain("another cleanup of this database is at work; nothing was done");
+  expect(second.stdout).toContain("another cleanup of this database is in progress; nothing was done");
   const json = await runCleanup(url, ["-o", "json"]);
   expect(json.report).toMatchObject({ outcome: "skipped" });
   const dry = await runCleanup(url, ["--dry-run", "--max-fraction", "1", "-o", "json"]);

@@ -60,7 +60,7 @@ test("SIGTERM in the middle of a run ends that run between two batches, and then
 test.each([
   [["--schedule", "99 * * * *"], '--schedule is "99 * * * *": must be a cron expression'],
   [["--schedule", "0 2 * * *", "--timezone", "Mars/Olympus"], '--timezone is "Mars/Olympus": must be a time zone'],
-  [["--timezone", "UTC"], "--timezone is that of --schedule, which is not there"],
+  [["--timezone", "UTC"], "--timezone needs --schedule"],
 ])("%j is bad configuration", async (args, message) => {
   const { exitCode, stderr } = await runCleanup(url, args);
   expect(exitCode).toBe(2);

@@ -1,24 +1,46 @@
 import { expect, test } from "vitest";
-import { cleanupEnvironment, readCommandLine } from "../../../src/cleanup/config.ts";
+import { cleanupCommand } from "../../../src/cleanup/command.ts";
+import { readCleanupConfig } from "../../../src/cleanup/config.ts";
+import { cleanupEnvironment } from "../../../src/cleanup/settings.ts";
+import { findCall } from "../../../src/runtime/command/parse.ts";
 import { readEnvironment } from "../../../src/runtime/config.ts";
 
 const DATABASE_URL = "postgres://cleanup:secret@db/tokens";
 const DAY_MS = 86_400_000;
 
 test("DATABASE_URL alone is enough", () => {
-  expect(readEnvironment(cleanupEnvironment, { DATABASE_URL })).toMatchObject({
-    APITOKEN_CLEANUP_RETENTION_EXPIRED: 7 * DAY_MS,
-    APITOKEN_CLEANUP_RETENTION_REVOKED: 7 * DAY_MS,
-    APITOKEN_CLEANUP_AUDIT: "rows",
-    APITOKEN_CLEANUP_AUDIT_RETENTION: 400 * DAY_MS,
-    APITOKEN_CLEANUP_BATCH_TARGET: 100,
-  });
-  expect(readCommandLine({})).toEqual({
+  expect(readCleanupConfig({}, { DATABASE_URL })).toEqual({
+    databaseLogin: { url: DATABASE_URL, passwordFile: undefined },
+    logLevel: "info",
+    retention: { expiredMs: 7 * DAY_MS, revokedMs: 7 * DAY_MS },
+    audit: "rows",
+    auditRetentionMs: 400 * DAY_MS,
+    batchTargetMs: 100,
+    lockTimeoutMs: 2_000,
+    statementTimeoutMs: 300_000,
+    pressureLimits: { replicaLagMs: 10_000, waiters: 0, walBytesPerSecond: undefined },
+    busyShare: 0.1,
+    pushgatewayUrl: undefined,
+    textfilePath: undefined,
+    targets: [],
     isDryRun: false,
-    output: "text",
     maxFraction: 0.9,
     maxDurationMs: undefined,
     maxRows: undefined,
+  });
+});
+
+test.each([[[]], [["run"]]])("the command line %j runs once, with the options' defaults", (args) => {
+  expect(findCall(cleanupCommand, args)).toMatchObject({
+    kind: "run",
+    options: {
+      "dry-run": false,
+      "max-fraction": 0.9,
+      "max-duration": undefined,
+      "max-rows": undefined,
+      schedule: undefined,
+      output: "text",
+    },
   });
 });
 
@@ -39,10 +61,7 @@ test.each([
     { DATABASE_URL, APITOKEN_CLEANUP_RETENTION_EXPIRED: "a week" },
     'APITOKEN_CLEANUP_RETENTION_EXPIRED is "a week": must be a number of days such as "7d", or a duration such as "168h"',
   ],
-  [
-    { DATABASE_URL, APITOKEN_CLEANUP_AUDIT: "all" },
-    'APITOKEN_CLEANUP_AUDIT is "all": must be "rows", "summary" or "none"',
-  ],
+  [{ DATABASE_URL, APITOKEN_CLEANUP_AUDIT: "all" }, 'APITOKEN_CLEANUP_AUDIT is "all": must be rows, summary or none'],
   [
     { DATABASE_URL, APITOKEN_CLEANUP_AUDIT_RETENTION: "7d" },
     'APITOKEN_CLEANUP_AUDIT_RETENTION is "7d": must be at least 31d: whole months are dropped',
@@ -84,16 +103,25 @@ test("an error contains no password", () => {
 });
 
 test.each([
-  [{ output: "yaml" }, '--output is "yaml": must be "text" or "json"'],
-  [{ "max-fraction": "90" }, '--max-fraction is "90": must be a number from 0 to 1, such as "0.9"'],
-  [{ "max-fraction": "1.5" }, '--max-fraction is "1.5": must be a number from 0 to 1, such as "0.9"'],
-  [{ "max-fraction": "" }, '--max-fraction is "": must be a number from 0 to 1, such as "0.9"'],
-  [{ "max-duration": "0s" }, '--max-duration is "0s": must be from 1ms to 500h, such as 30m'],
-  [{ "max-duration": "9999h" }, '--max-duration is "9999h": must be from 1ms to 500h, such as 30m'],
-  [{ "max-rows": "0" }, '--max-rows is "0": must be a whole number from 1 to'],
-  [{ "max-rows": "1e9" }, '--max-rows is "1e9": must be a whole number from 1 to'],
-  [{ "max-rows": "99999999999999999999" }, "must be a whole number from 1 to 9007199254740991"],
-  [{ "max-duration": "soon" }, '--max-duration is "soon": "soon" is not a duration'],
-])("%j is refused", (options, message) => {
-  expect(() => readCommandLine(options)).toThrow(message);
+  [["--output", "yaml"], '--output is "yaml": must be text or json'],
+  [["--max-fraction", "90"], '--max-fraction is "90": must be a number from 0 to 1, such as "0.9"'],
+  [["--max-fraction", "1.5"], '--max-fraction is "1.5": must be a number from 0 to 1, such as "0.9"'],
+  [["--max-fraction", ""], "--max-fraction needs a value"],
+  [["--max-duration", "0s"], '--max-duration is "0s": must be from 1ms to 500h, such as 30m'],
+  [["--max-duration", "9999h"], '--max-duration is "9999h": must be from 1ms to 500h, such as 30m'],
+  [["--max-rows", "0"], '--max-rows is "0": must be a whole number from 1 to 9007199254740991'],
+  [["--max-rows", "1e9"], '--max-rows is "1e9": must be a whole number from 1 to 9007199254740991'],
+  [["--max-rows", "99999999999999999999"], "must be a whole number from 1 to 9007199254740991"],
+  [["--max-duration", "soon"], '--max-duration is "soon": "soon" is not a duration'],
+  [["--timezone", "UTC"], "--timezone needs --schedule"],
+  [["stats", "--dry-run"], "--dry-run is valid only with run"],
+  [["stats", "--max-fraction", "1"], "--max-fraction is valid only with run or validate"],
+  [["validate", "--max-rows", "5"], "--max-rows is valid only with run"],
+  [["--rows", "5"], "--rows is valid only with demo-table"],
+  [["stats", "now"], 'unexpected argument "now" after stats'],
+  [["demo-table"], "missing argument TABLE"],
+  [["demo-table", "app.demo", "--rows", "0"], '--rows is "0": must be a whole number from 1 to 1000000000'],
+  [["demo-table", "app.demo", "--dead", "2"], '--dead is "2": must be a number from 0 to 1, such as "0.5"'],
+])("the command line %j is refused", (args, fault) => {
+  expect(findCall(cleanupCommand, args)).toMatchObject({ kind: "faults", faults: [expect.stringContaining(fault)] });
 });

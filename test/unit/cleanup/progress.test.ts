@@ -6,7 +6,7 @@ beforeEach(() => void vi.useFakeTimers({ toFake: ["performance"] }));
 afterEach(() => void vi.useRealTimers());
 
 test("a terminal shows a bar, the rate and the time left, on one line that disappears at the end", () => {
-  const terminal = new PassThrough();
+  const terminal = Object.assign(new PassThrough(), { isTTY: true });
   const progress = createTerminalProgress(terminal, false, "apitoken.tokens", 400_000);
   vi.advanceTimersByTime(2_000);
   progress.update(0.25, 100_000);

@@ -43,7 +43,7 @@ test.each([
   ],
   ["{ table: app.sessions, expiresAt: e, maxFraction: 90 }", "maxFraction"],
   ["{ table: app.sessions, expiresAt: e, maxFraction: -1 }", "maxFraction"],
-  ["{ table: app.sessions, expiresAt: e, epoch: minutes }", 'must be "seconds" or "milliseconds"'],
+  ["{ table: app.sessions, expiresAt: e, epoch: minutes }", "must be seconds or milliseconds"],
   ["{ table: apitoken.security_events, expiresAt: occurred_at }", "this program's own schema"],
   ["{ table: pg_catalog.pg_class, expiresAt: e }", "is Postgres' own"],
   [`{ table: app.${"x".repeat(64)}, expiresAt: e }`, "names in Postgres have at most 63 bytes"],

@@ -1,7 +1,8 @@
 import { readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { cleanupEnvironment } from "../../../src/cleanup/config.ts";
+import { cleanupCommand } from "../../../src/cleanup/command.ts";
+import { cleanupEnvironment } from "../../../src/cleanup/settings.ts";
 import { controllerCommand } from "../../../src/controller/command.ts";
 import { controllerEnvironment } from "../../../src/controller/config.ts";
 import { formatHelp } from "../../../src/runtime/command/help.ts";
@@ -14,7 +15,7 @@ const DATABASE_URL = "postgres://login:secret@db/tokens";
 
 const PROGRAMS = [
   ["controller", controllerEnvironment, formatHelp(["controller"], controllerCommand, 80)],
-  ["cleanup", cleanupEnvironment, readProjectFile("src/cleanup/help.ts")],
+  ["cleanup", cleanupEnvironment, formatHelp(["cleanup"], cleanupCommand, 80)],
 ] as const;
 
 const filesBelow = (folder: string, extension: string) =>

@@ -1,11 +1,12 @@
 /*
  * Every program and command, for the tests that hold all of them to the same form.
  */
+import { cleanupCommand } from "../../../src/cleanup/command.ts";
 import { controllerCommand } from "../../../src/controller/command.ts";
 import { migrateCommand } from "../../../src/migrate/command.ts";
 import type { Command } from "../../../src/runtime/command/declare.ts";
 
-export const PROGRAMS: readonly Command[] = [controllerCommand, migrateCommand];
+export const PROGRAMS: readonly Command[] = [controllerCommand, cleanupCommand, migrateCommand];
 
 export interface Entry {
   /** As it is typed. */

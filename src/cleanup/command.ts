@@ -1,0 +1,79 @@
+/*
+ * The command line of `cleanup`. Without a command the program runs once, because that is what a CronJob's container does.
+ */
+import { type CommandContext, defineCommand } from "../runtime/command/declare.ts";
+import { databaseEnvironment } from "../runtime/config.ts";
+import { DEMO_OPTIONS, RUN_OPTIONS, type RunOptions, STATS_OPTIONS, VALIDATE_OPTIONS } from "./options.ts";
+import { cleanupEnvironment } from "./settings.ts";
+
+const SEE_SETTINGS = 'The settings are those of the program: see "cleanup --help".';
+
+/** What the program and its command `run` have in common: they are the same. */
+const RUN = {
+  options: RUN_OPTIONS,
+  exitCodes: {
+    done: "done, or another run is in progress",
+    refused: "refused by the safety cap (--max-fraction)",
+    stopped: "stopped with work left, by --max-duration, --max-rows or a signal",
+  },
+  run: async (context: CommandContext<RunOptions>) => (await import("./run.ts")).runCleanupCommand(context),
+} as const;
+
+const runCommand = defineCommand({
+  ...RUN,
+  name: "run",
+  summary: "delete what is due, once or on a schedule; the default",
+  description: `Deletes the rows that are past their retention. This is also what the program does without a command.
+
+    On a terminal it shows its progress; elsewhere it logs JSON lines to standard error.`,
+  settings: SEE_SETTINGS,
+  examples: ["cleanup run --dry-run", "cleanup run --config tables.yaml --max-duration 30m"],
+});
+
+const validateCommand = defineCommand({
+  name: "validate",
+  summary: "check the configuration against the database",
+  description: `Checks the configuration against the database, and reports what a run would do now. Writes nothing.`,
+  options: VALIDATE_OPTIONS,
+  settings: SEE_SETTINGS,
+  examples: ["cleanup validate --config tables.yaml"],
+  exitCodes: { done: "a run would start", failed: "failed, or the server's state keeps runs from starting" },
+  run: async (context) => (await import("./validate.ts")).runValidate(context),
+});
+
+const statsCommand = defineCommand({
+  name: "stats",
+  summary: "report sizes, growth and the owners with the most rows",
+  description: `Reports the size of each table, the owners with the most rows, and growth since the last runs. Writes
+    nothing.`,
+  options: STATS_OPTIONS,
+  settings: SEE_SETTINGS,
+  examples: ["cleanup stats --config tables.yaml"],
+  run: async (context) => (await import("./stats.ts")).runStats(context),
+});
+
+const demoTableCommand = defineCommand({
+  name: "demo-table",
+  summary: "create and fill a table for trials",
+  description: `Creates a table with live and dead rows for trying the cleanup out, and prints its configuration.
+
+    Uses the login's own rights, which must include creating tables.`,
+  argument: { name: "TABLE", help: "the new table, as schema.table; the schema is created if it does not exist" },
+  options: DEMO_OPTIONS,
+  settings: databaseEnvironment,
+  examples: ["cleanup demo-table app.demo --rows 1000000"],
+  run: async (context) => (await import("./demo-table.ts")).runDemoTable(context),
+});
+
+export const cleanupCommand = defineCommand({
+  ...RUN,
+  name: "cleanup",
+  summary: "delete dead rows that are past their retention",
+  description: `Deletes dead rows that are past their retention, in short transactions: API tokens, and the rows of any
+    table that a configuration file names. Live rows are never touched.
+
+    The database login must be a member of the role apitoken_cleanup.`,
+  commands: [runCommand, validateCommand, statsCommand, demoTableCommand],
+  settings: cleanupEnvironment,
+  examples: ["DATABASE_URL=postgres://cleanup:secret@db/tokens cleanup --dry-run"],
+});
