@@ -11,8 +11,8 @@ import { uninstallCommand } from "./uninstall/command.ts";
 export const controllerCommand = defineCommand({
   name: "controller",
   summary: "issue, rotate and revoke the API tokens of a cluster",
-  description: `Issues, rotates and revokes the API tokens of a cluster: for each ApiToken resource it keeps a row in Postgres
-    (a hash of the token) and a Secret (the token).
+  description: `Issues, rotates and revokes the API tokens of a cluster. For each ApiToken it keeps a row in Postgres, with a hash
+    of the token, and a Secret, with the token.
 
     The database login must be a member of the role apitoken_controller.`,
   options: {

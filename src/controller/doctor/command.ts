@@ -11,7 +11,7 @@ export const doctorCommand = defineCommand({
     On a terminal the report is a table, elsewhere one line per difference.`,
   options: {
     fix: {
-      help: "fix what can be fixed automatically, then compare again. Only while no controller leads: a leader does the same on its next pass",
+      help: "fix what can be fixed automatically, then compare again. While a controller leads, it fixes nothing: the leader does that in its next passes",
     },
     output: OUTPUT_OPTION,
     color: COLOR_OPTION,

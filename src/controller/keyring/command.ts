@@ -11,7 +11,7 @@ const withDatabase = databaseEnvironment.extend(keyringEnvironment.shape);
 const status = defineCommand({
   name: "status",
   summary: "list the keys, and which of them can be removed",
-  description: `Lists each key with its state, the number of rows of working tokens that need it, and whether it can be removed.
+  description: `Lists each key with its state, how many rows of accepted tokens need it, and whether it can be removed.
 
     On a terminal the list is a table, elsewhere one line per key.`,
   options: { output: OUTPUT_OPTION, color: COLOR_OPTION },
@@ -27,8 +27,8 @@ const rotate = defineCommand({
   description: `Adds a new key of each kind, which takes over after --active-in. By then every program must have read the keyring
     again: a program that lacks a key refuses the tokens made with it. Controllers need no restart.
 
-    Metadata is then encrypted again in the background. An old pepper is needed until the last token made with it has
-    ended.`,
+    Controllers then encrypt metadata again in the background. An old pepper is needed until the last token made with it
+    has ended.`,
   options: {
     kind: { schema: oneOf(KEY_KINDS), valueName: "KIND", help: "add only a key of this kind: pepper or encryption" },
     "active-in": {
@@ -47,7 +47,7 @@ const remove = defineCommand({
   name: "remove",
   summary: "remove an old key that nothing needs",
   description:
-    "Removes an old key from the keyring. Refuses to remove one that is in use or that rows of working tokens need.",
+    "Removes an old key from the keyring. Refuses to remove a key that is in use or that rows of accepted tokens need.",
   argument: { name: "ID", help: 'the key, as "controller keys status" lists it' },
   settings: withDatabase,
   examples: ["controller keys remove p-0a4e77b1"],

@@ -65,6 +65,6 @@ function describeRemoval({ state, activeFrom, isRemovable }: KeyStatus): string 
     case "missing":
       return "NOT IN THE KEYRING: restore its Secret from a backup";
     case "old":
-      return isRemovable ? "can be removed" : "needed by live rows";
+      return isRemovable ? "can be removed" : "needed by accepted tokens";
   }
 }

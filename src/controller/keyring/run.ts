@@ -100,7 +100,7 @@ function createRefusal({ kind, id, state, rows, lastEndsAt }: KeyStatus): Refuse
       remedy: "rotate first, and remove it when it is old",
     });
   }
-  const what = kind === "pepper" ? "working tokens" : "the metadata of working tokens";
+  const what = kind === "pepper" ? "accepted tokens" : "the metadata of accepted tokens";
   return new RefusedError({
     ...fault,
     problem: `it is needed for ${what}: ${count(rows, "row names", "rows name")} it`,

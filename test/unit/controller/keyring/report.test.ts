@@ -28,7 +28,7 @@ const KEYS: readonly KeyStatus[] = [
 test("a person gets a table, with the state in colour if colours are on", () => {
   const plain = formatKeyTable(KEYS, createPaint(false));
   expect(plain).toBe(`KIND    ID  STATE    ROWS    LAST ENDS             REMOVAL
-pepper  p1  old      12,000  2026-12-01T00:00:00Z  needed by live rows
+pepper  p1  old      12,000  2026-12-01T00:00:00Z  needed by accepted tokens
 pepper  p2  current  0       -                     in use for new rows
 `);
   const coloured = formatKeyTable(KEYS, createPaint(true));
@@ -38,6 +38,6 @@ pepper  p2  current  0       -                     in use for new rows
 
 test("a script gets one line per key, with plain numbers", () => {
   expect(formatKeyLines(KEYS).split("\n")[0]).toBe(
-    "pepper p1 old rows=12000 last-ends=2026-12-01T00:00:00Z needed by live rows",
+    "pepper p1 old rows=12000 last-ends=2026-12-01T00:00:00Z needed by accepted tokens",
   );
 });
