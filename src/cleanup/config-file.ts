@@ -1,3 +1,6 @@
+/*
+ * The configuration file as text: YAML, with messages that name the place of a fault.
+ */
 import { readFileSync } from "node:fs";
 import { LineCounter, parseDocument } from "yaml";
 import { formatTableName } from "../postgres/cleanup/identifiers.ts";
@@ -20,10 +23,10 @@ export function readConfigFile(path: string): ConfigFile {
   return parseConfigFile(text, path);
 }
 
-/** The same of a text; `name` stands in messages. */
+/** Like `readConfigFile`, for a text. `name` is what messages call it. */
 export function parseConfigFile(text: string, name: string): ConfigFile {
   const lineCounter = new LineCounter();
-  // Without "pretty" errors, which repeat part of the file.
+  // No "pretty" errors: they would repeat a part of the file.
   const document = parseDocument(text, { uniqueKeys: true, prettyErrors: false, lineCounter });
   const [fault] = document.errors;
   if (fault) {
@@ -42,7 +45,7 @@ export function parseConfigFile(text: string, name: string): ConfigFile {
   for (const { table } of result.data.targets) {
     const shown = formatTableName(table);
     if (seen.has(shown))
-      throw new ConfigError(`${name}: ${shown} is there twice; write one target for it`, { faultCode: FILE_INVALID });
+      throw new ConfigError(`${name}: ${shown} is listed twice; keep one target for it`, { faultCode: FILE_INVALID });
     seen.add(shown);
   }
   return result.data;

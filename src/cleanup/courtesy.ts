@@ -1,42 +1,47 @@
-/** How many transactions had taken up writing by a time: the server's, and of them this run's own. */
+/*
+ * Keeps applications from noticing a cleanup: it holds back while others write, and only then, so that nothing slows it down
+ * on an idle server.
+ */
+
+/** How many transactions had begun to write by a point in time: all of the server's, and this run's share of them. */
 export interface WriteSample {
-  /** The server's next transaction number: a transaction that only reads takes none. */
+  /** The server's next transaction number. Transactions that only read do not get one. */
   readonly nextXid: bigint;
   readonly ours: number;
   readonly atMs: number;
 }
 
-/** Fewer write transactions of others than these, in all or by the second, are no reason to hold back. */
+/** Fewer write transactions of others than these, in total or per second, are not a reason to hold back. */
 const FEW = 2;
 const FEW_PER_SECOND = 10;
 
 /**
- * Whether others write, too. Counted by transaction numbers, for every role sees those, and at once: pg_stat_activity
- * shows others' sessions to few, and pg_stat_database comes a second late.
+ * Whether others write too. Transaction numbers are counted because every role sees them without delay: few roles see
+ * others' sessions in pg_stat_activity, and pg_stat_database lags by a second.
  */
 export function doOthersWrite(before: WriteSample, now: WriteSample): boolean {
   const others = Number(now.nextXid - before.nextXid) - (now.ours - before.ours);
   return others >= Math.max(FEW, (FEW_PER_SECOND * (now.atMs - before.atMs)) / 1_000);
 }
 
-/** While others write a batch takes no longer: what they commit waits for the disk behind all that it has logged. */
+/** Batches are no longer than this while others write: their commits wait for the disk until the batch's WAL is written. */
 const SHORT_BATCH_MS = 10;
 
-/** Makes room for others as long as they write: short batches, with rests between them. */
+/** Makes room for others while they write: short batches, with rests between them. */
 export interface Courtesy {
-  /** Whether it is called for just now. */
+  /** Whether the run should hold back now. */
   readonly isDue: boolean;
-  /** Judges by what has happened since the last time, and before: once alone may have been an autovacuum of small tables. */
+  /** Others must have written in two intervals in a row: once may have been an autovacuum of small tables. */
   observe(nextXid: bigint): void;
-  /** Is to be told of each batch. */
+  /** Must be called after each batch. */
   noteBatch(elapsedMs: number): void;
-  /** How long a batch may take that would better take `targetMs`. */
+  /** How long a batch may take that should otherwise take `targetMs`. */
   limitBatch(targetMs: number): number;
   /** How long to rest before the next batch. */
   restMs(): number;
 }
 
-/** For one run; `share` is the part of the time, above 0 and up to 1, in which it works while others write. */
+/** For one run. `share` is the part of the time in which it works while others write: above 0, up to 1. */
 export function createCourtesy(share: number, nextXid: bigint): Courtesy {
   let before: WriteSample = { nextXid, ours: 0, atMs: performance.now() };
   let haveOthersWritten = false;

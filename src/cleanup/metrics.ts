@@ -1,10 +1,14 @@
+/*
+ * The metrics of a run. A CronJob's pod is gone before anyone could scrape it, so it leaves them with a Pushgateway or in a
+ * textfile.
+ */
 import { Gauge, Registry } from "prom-client";
 import { countRows } from "../postgres/cleanup/counts.ts";
 import type { RunReport, TargetReport } from "./report.ts";
 
 /**
- * A run's figures for a Pushgateway or a textfile, by the names that the controller exports (docs/cleanup.md).
- * `lastSuccessAt` is that of the last run that succeeded: this one, or an earlier one.
+ * A run's metrics, under the names that the controller exports too (docs/cleanup.md). `lastSuccessAt` is when the last
+ * successful run ended, whether that was this one or an earlier one.
  */
 export function createRunMetrics(report: RunReport, endedAt: Date, lastSuccessAt: Date | undefined): Registry {
   const registry = new Registry();

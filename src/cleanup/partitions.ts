@@ -1,3 +1,7 @@
+/*
+ * Partitions whose rows are all past their retention. Dropping one costs nothing compared with deleting its rows, but must
+ * not block anyone who uses the table.
+ */
 import type { Leaf } from "../postgres/cleanup/batches.ts";
 import type { Cutoffs, LeafCounts } from "../postgres/cleanup/counts.ts";
 import {
@@ -15,15 +19,15 @@ import type { CleanupTarget } from "../postgres/cleanup/target.ts";
 import type { Queryable } from "../postgres/database.ts";
 import type { Logger } from "../runtime/log.ts";
 
-/** What became of a target's dead partitions. */
+/** What happened to a target's dead partitions. */
 export interface PartitionReport {
-  /** Dropped whole, or in a dry run: to be dropped. */
+  /** Dropped as a whole; in a dry run: would be dropped. */
   readonly dropped: readonly { readonly name: string; readonly rows: number }[];
-  /** Their rows are deleted instead, and why. */
+  /** Kept, with the reason; their rows are deleted instead. */
   readonly kept: readonly { readonly name: string; readonly reason: string }[];
 }
 
-/** Why a dead partition cannot be detached without holding others up; undefined when it can be. */
+/** Why a dead partition cannot be detached without blocking others; undefined if it can. */
 export function findHindrance(partition: DeadPartition, target: Pick<CleanupTarget, "references">): string | undefined {
   if (!partition.isOwned) return "the role is not a member of its owner";
   if (partition.isDetachPending) return partition.isNoted ? undefined : "somebody else is detaching it";
@@ -37,15 +41,15 @@ export function findHindrance(partition: DeadPartition, target: Pick<CleanupTarg
 export interface PartitionOptions {
   readonly runId: string;
   readonly cutoffs: Cutoffs;
-  /** What was counted at the time of the cutoffs, by the oids of the tables that have the rows. */
+  /** What was counted at the time of the cutoffs, by the oid of the table that holds the rows. */
   readonly leaves: ReadonlyMap<string, LeafCounts>;
-  /** No more rows than this may go; undefined: any number. */
+  /** The most rows that may be deleted; undefined: any number. */
   readonly maxRows: number | undefined;
   readonly stop: AbortSignal;
   readonly log: Logger;
 }
 
-/** Finishes what a killed run has begun; then detaches and drops the partitions of which every row is due. */
+/** Finishes what a killed run has begun, then detaches and drops the partitions whose rows are all due. */
 export async function dropDeadPartitions(
   session: Queryable,
   target: CleanupTarget,
@@ -82,7 +86,7 @@ export async function dropDeadPartitions(
   return { dropped, kept };
 }
 
-/** Says why it could not be detached just now; undefined when it has been. */
+/** Detaches a partition. Returns why that is not possible now, or undefined if it is done. */
 async function tryDetach(
   session: Queryable,
   target: CleanupTarget,
@@ -99,7 +103,7 @@ async function tryDetach(
   }
 }
 
-/** What the run has counted in it; undefined when it was not there, or half detached, and so hidden from the count. */
+/** What the run has counted in a partition. Undefined if it did not exist then, or was hidden because half detached. */
 function findCount(
   { leaves }: DeadPartition,
   counts: ReadonlyMap<string, LeafCounts>,
@@ -110,7 +114,7 @@ function findCount(
   return { rows: counted.reduce<number>((sum, due = 0) => sum + due, 0), at };
 }
 
-/** What a run would do, without doing it. */
+/** What a run would do to the dead partitions. Changes nothing. */
 export async function previewPartitions(
   db: Queryable,
   target: CleanupTarget,

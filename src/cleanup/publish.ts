@@ -1,3 +1,6 @@
+/*
+ * Hands a finished run's metrics over to Prometheus.
+ */
 import { createHash } from "node:crypto";
 import { renameSync, writeFileSync } from "node:fs";
 import type { Logger } from "../runtime/log.ts";
@@ -6,7 +9,7 @@ import { createRunMetrics } from "./metrics.ts";
 import { deleteStaleGroups, pushMetrics } from "./pushgateway.ts";
 import type { RunReport } from "./report.ts";
 
-/** Hands a run's figures to those who asked for them. What goes wrong here is logged: the run itself is over. */
+/** Publishes a run's metrics wherever the settings say. Failures are only logged, because the run itself is over. */
 export async function publishReport(report: RunReport, config: CleanupConfig, log: Logger): Promise<void> {
   const { pushgatewayUrl: gatewayUrl, textfilePath: path } = config;
   if (gatewayUrl === undefined && path === undefined) return;
@@ -30,14 +33,14 @@ export async function publishReport(report: RunReport, config: CleanupConfig, lo
   }
 }
 
-/** Whole or not at all: the collector may read at any time. */
+/** Replaces the file atomically, because the collector may read it at any time. */
 export function writeTextfile(path: string, text: string): void {
   const draft = `${path}.${process.pid}.tmp`;
   writeFileSync(draft, text, { mode: 0o644 });
   renameSync(draft, path);
 }
 
-/** Host and database, without login and password; a group's name may have no slash. */
+/** Host and database, without login and password. A group's name must not contain a slash. */
 export function nameInstance(databaseUrl: string): string {
   try {
     const { host, pathname } = new URL(databaseUrl);

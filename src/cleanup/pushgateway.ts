@@ -1,14 +1,17 @@
+/*
+ * The Pushgateway's HTTP API. A failed run must not erase the time of the last success, on which an alert depends.
+ */
 import { Fault } from "../runtime/fault.ts";
 
 const JOB = "apitoken_cleanup";
 const TIMEOUT_MS = 10_000;
 
-/** A Pushgateway never forgets: groups of ours that nobody has pushed to for so long are of databases that have gone. */
+/** A Pushgateway never forgets: a group that got no push for this long belongs to a database that no longer exists. */
 const STALE_AFTER_MS = 14 * 86_400_000;
 
 /**
- * Puts a run's metrics in place of all that the group had. Series of earlier runs stay only where this text has them,
- * but for those of the last success, which a failed run must not wipe out: POST keeps metrics whose names are not sent.
+ * Replaces the group's metrics by those of a run. A run that failed has no time of the last success, and must not erase the
+ * group's: it uses POST, which keeps metrics whose names are not sent, where PUT would delete them.
  * https://github.com/prometheus/pushgateway#put-method
  */
 export async function pushMetrics(gatewayUrl: string, instance: string, text: string): Promise<void> {
@@ -28,7 +31,7 @@ export async function deleteStaleGroups(gatewayUrl: string, now: Date): Promise<
   return stale;
 }
 
-/** What `GET /api/v1/metrics` answers, as far as it matters here. */
+/** The part of the answer to `GET /api/v1/metrics` that matters here. */
 export interface GatewayMetrics {
   readonly data: readonly {
     readonly labels: Readonly<Record<string, string>>;
@@ -36,6 +39,7 @@ export interface GatewayMetrics {
   }[];
 }
 
+/** The instances of our groups that are stale. Groups with other labels are somebody else's. */
 export function findStaleInstances({ data }: GatewayMetrics, now: Date): string[] {
   return data.flatMap(({ labels, push_time_seconds: pushed }) => {
     const pushedAtMs = Number(pushed?.metrics[0]?.value ?? Number.NaN) * 1_000;

@@ -1,11 +1,11 @@
 /*
- * A run as a process: settings, log, progress, report and exit code around cleanup-run.ts, once or on a schedule.
+ * A run as a process: settings, log, progress, report and exit code around cleanup.ts, once or on a schedule.
  */
 import type { CommandContext } from "../runtime/command/declare.ts";
 import { EXIT } from "../runtime/exit-codes.ts";
 import { createLogger, type Logger } from "../runtime/log.ts";
 import { isColoured } from "../runtime/terminal.ts";
-import { runCleanup } from "./cleanup-run.ts";
+import { runCleanup } from "./cleanup.ts";
 import { type CleanupConfig, readCleanupConfig } from "./config.ts";
 import { openCleanupDatabase } from "./database.ts";
 import type { RunOptions } from "./options.ts";

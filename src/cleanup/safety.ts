@@ -5,7 +5,7 @@ import type { RowCounts } from "../postgres/cleanup/counts.ts";
 import type { ServerState } from "../postgres/cleanup/pressure.ts";
 import { Fault } from "../runtime/fault.ts";
 
-/** Small tables may be emptied: there a part says little. */
+/** Small tables may be emptied: a fraction says little about them. */
 const SMALL_TABLE_ROWS = 1_000;
 
 /**

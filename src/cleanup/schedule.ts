@@ -1,3 +1,6 @@
+/*
+ * Runs on a schedule within the process, for those who have no CronJob or cron.
+ */
 import cron from "node-cron";
 import { ConfigError } from "../runtime/config.ts";
 import { EXIT } from "../runtime/exit-codes.ts";
@@ -11,7 +14,7 @@ export interface Schedule {
   readonly timezone: string;
 }
 
-/** Throws a ConfigError when either cannot be used. */
+/** Throws a ConfigError if the expression or the time zone is invalid. */
 export function readSchedule(expression: string, timezone = "UTC"): Schedule {
   if (!cron.validate(expression)) {
     throw new ConfigError(`--schedule is ${JSON.stringify(expression)}: must be a cron expression such as "0 2 * * *"`);
@@ -26,13 +29,13 @@ export function readSchedule(expression: string, timezone = "UTC"): Schedule {
   return { expression, timezone };
 }
 
-/** What node-cron has to say goes into our log, not to standard output. */
+/** node-cron would write to standard output, which is for reports; its events go into our log instead. */
 const silent = { info() {}, warn() {}, error() {}, debug() {} };
 
 /**
- * Runs at the scheduled times until the signal, then waits for a run that is under way. A time that is missed (the
- * process did not run, or the run before was still at it) is not made up for: each run deletes all that is due, so the
- * next one does the work of both. A run that fails does not end the schedule.
+ * Runs at the scheduled times until `stop`, then waits for a run that is in progress. A missed time (the process was
+ * suspended, or the previous run was still in progress) is not caught up: each run deletes all that is due, so the next one
+ * does the work of both. A failed run does not end the schedule.
  */
 export async function runOnSchedule(
   { expression, timezone }: Schedule,
@@ -45,11 +48,11 @@ export async function runOnSchedule(
     expression,
     () => {
       if (current !== undefined) {
-        log.warn("the run before is still at work; this time is left out");
+        log.warn("the previous run is still in progress; this one is skipped");
         return;
       }
       current = run()
-        .then((exitCode) => log.info({ exitCode, nextAt: task.getNextRun() }, "waiting for the next time"))
+        .then((exitCode) => log.info({ exitCode, nextAt: task.getNextRun() }, "waiting for the next run"))
         .catch((error: unknown) => log.error({ err: error }, "scheduled run failed"))
         .finally(() => {
           current = undefined;
@@ -58,9 +61,9 @@ export async function runOnSchedule(
     { timezone, logger: silent, suppressMissedWarning: true },
   );
   task.on("execution:missed", ({ date }) =>
-    log.warn({ missedAt: date }, "a time was missed; the next run deletes what it would have"),
+    log.warn({ missedAt: date }, "a run was missed; the next one does its work"),
   );
-  log.info({ schedule: expression, timezone, nextAt: task.getNextRun() }, "waiting for the first time");
+  log.info({ schedule: expression, timezone, nextAt: task.getNextRun() }, "waiting for the first run");
   await whenAborted(stop);
   await task.destroy();
   await current;

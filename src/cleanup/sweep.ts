@@ -1,3 +1,7 @@
+/*
+ * Walks through one table that holds rows (a plain table or a partition at the lowest level) and deletes what is due, batch
+ * after batch. Between two batches the run can pause or end, and a run that is killed loses one batch at most.
+ */
 import {
   addDeleted,
   type BlockRange,
@@ -19,22 +23,22 @@ import type { Throttle } from "./throttle.ts";
 export interface SweepOptions {
   readonly runId: string;
   readonly cutoffs: Cutoffs;
-  /** How long a batch is to take. */
+  /** How long a batch should take. */
   readonly batchTargetMs: number;
-  /** The longest wait for a lock of the table. */
+  /** How long to wait for a lock on the table. */
   readonly lockTimeoutMs: number;
-  /** How many rows the leaf has, and how many of them are to go, roughly. */
+  /** Roughly how many rows the leaf has, and how many of them are due. */
   readonly expected: { readonly rows: number; readonly due: number };
   /** No more than this is deleted. */
   readonly maxRows: number | undefined;
   /** Ends the sweep between two batches. */
   readonly stop: AbortSignal;
   readonly throttle: Throttle;
-  /** Told after each batch what part of the leaf was seen, from 0 to 1, and what has gone so far. */
+  /** Called after each batch: which part of the leaf has been read, from 0 to 1, and what has been deleted so far. */
   readonly onProgress: (fraction: number, deleted: ByReason) => void;
 }
 
-/** `error` says why it failed: what had been deleted by then is gone all the same. */
+/** `error` is why it failed; what had been deleted by then stays deleted. */
 export interface SweepResult {
   readonly deleted: Deleted;
   readonly batches: number;
@@ -42,10 +46,10 @@ export interface SweepResult {
   readonly error?: unknown;
 }
 
-/** From this size on (1 GiB) a leaf is not read through for the sake of a few rows. */
+/** From this size on (1 GiB), a leaf is not read from end to end just to find a few rows. */
 const LARGE_BLOCKS = 131_072;
 
-/** Deletes what is due of one leaf, in short transactions. */
+/** Deletes what is due in one leaf, in short transactions. Never throws: the result has the error. */
 export async function sweepLeaf(
   session: Queryable,
   target: CleanupTarget,
@@ -97,7 +101,7 @@ function targetOf({ throttle, batchTargetMs }: SweepOptions): number {
   return throttle.courtesy.limitBatch(batchTargetMs);
 }
 
-/** From the first block to the last. Says whether it came to the end. */
+/** From the first block to the last. Returns whether it reached the end. */
 async function sweepByBlocks(end: number, { run, isOver, options, report }: Walk): Promise<boolean> {
   const rowsPerBlock = options.expected.rows / Math.max(1, end);
   let pace = FIRST_PACE;
@@ -117,8 +121,8 @@ async function sweepByBlocks(end: number, { run, isOver, options, report }: Walk
 const FIRST_ROWS = 500;
 
 /**
- * In the order of each time's index, from where the batch before ended: the entries of rows that are gone stay in an index
- * until a vacuum, and nothing is to be read twice. Says whether it came to the end.
+ * In the order of each time's index. A batch begins where the previous one ended, because the index keeps the entries of
+ * deleted rows until a vacuum, and they should not be read again. Returns whether it reached the end.
  */
 async function sweepByIndex(times: readonly TimeColumn[], { run, isOver, options, report }: Walk): Promise<boolean> {
   let gone = 0;
@@ -139,19 +143,18 @@ async function sweepByIndex(times: readonly TimeColumn[], { run, isOver, options
   return true;
 }
 
-/** Longer than it takes to change a row, shorter than deadlock_timeout: so a batch never takes part in a deadlock. */
+/** Longer than changing a row takes, and shorter than deadlock_timeout, so that a batch never takes part in a deadlock. */
 const ROW_LOCK_WAIT_MS = 50;
 
-/** Where one row is locked, others may be. */
+/** Where one row is locked, others are likely to be. */
 const CAREFUL_BATCHES = 10;
 
-/** A row that begins to refer to a dead one just now is seen the next time. */
+/** A row that has just begun to refer to a dead one is seen by the next attempt. */
 const REFERENCE_TRIES = 3;
 
 /**
- * Locking rows with SKIP LOCKED before they are deleted costs as much again as deleting them, and hardly ever is a dead
- * row locked. So a batch first deletes outright; when that meets a lock it is undone, and it and the next few batches
- * skip what is locked.
+ * Locking rows with SKIP LOCKED first would double the cost of deleting them, and dead rows are hardly ever locked. So a
+ * batch first deletes outright. If that meets a lock, the batch is rolled back, and it and the next few skip locked rows.
  */
 function createDeleter(session: Queryable, target: CleanupTarget, leaf: Leaf, options: SweepOptions) {
   const { runId, cutoffs, lockTimeoutMs } = options;

@@ -1,16 +1,19 @@
+/*
+ * Advice on targets that could be cleaned better, because nobody reads EXPLAIN before the first run takes hours.
+ */
 import type { TableFacts } from "../postgres/cleanup/catalog.ts";
 import { formatTableName, quoteIdentifier, quoteTable } from "../postgres/cleanup/identifiers.ts";
 import type { CleanupTarget } from "../postgres/cleanup/target.ts";
-import type { Finding } from "./finding.ts";
+import type { CheckFinding } from "./check-finding.ts";
 
-/** What a database administrator should know of a target that can be cleaned. */
-export function adviseOn(target: CleanupTarget, facts: TableFacts): Finding[] {
+/** What a database administrator should know about a target that can be cleaned. */
+export function adviseOn(target: CleanupTarget, facts: TableFacts): CheckFinding[] {
   return [
     ...adviseOnIndexes(target, facts),
     ...adviseOnReferences(target),
     ...adviseOnPartitions(target, facts),
     ...(target.name === "apitoken.tokens" ? [] : facts.triggers).map(
-      (trigger): Finding => ({
+      (trigger): CheckFinding => ({
         level: "warning",
         message: `trigger ${trigger} fires for each deleted row and slows the deletion down`,
       }),
@@ -18,14 +21,14 @@ export function adviseOn(target: CleanupTarget, facts: TableFacts): Finding[] {
   ];
 }
 
-/** The index that leads to the dead rows of a large table, by its first column. */
+/** The index that finds the dead rows of a large table, by its first column. */
 export function findIndex(facts: Pick<TableFacts, "indexes">, column: string): string | undefined {
   return facts.indexes.find(({ columns, method }) => method === "btree" && columns[0] === column)?.name;
 }
 
 /**
- * The times by which indexes lead to all dead rows. An index on the expiry that leaves rows out is none; one on the
- * revocation need not have those that were never revoked.
+ * The time columns whose indexes find all dead rows; undefined if some rows are in no index. The index on the expiry must
+ * not be partial. The one on the revocation may leave out rows that were never revoked.
  */
 export function findIndexedTimes(
   { expiresAt, revokedAt, revoked }: Pick<CleanupTarget, "expiresAt" | "revokedAt" | "revoked">,
@@ -37,14 +40,14 @@ export function findIndexedTimes(
   return findIndex(facts, revokedAt.column) === undefined ? undefined : [expiresAt, revokedAt];
 }
 
-function adviseOnIndexes(target: CleanupTarget, facts: TableFacts): Finding[] {
+function adviseOnIndexes(target: CleanupTarget, facts: TableFacts): CheckFinding[] {
   const columns = [target.expiresAt.column, ...(target.revokedAt === undefined ? [] : [target.revokedAt.column])];
-  return columns.flatMap((column): Finding[] => {
+  return columns.flatMap((column): CheckFinding[] => {
     const index = findIndex(facts, column);
     if (index !== undefined)
       return [{ level: "note", message: `dead rows by ${quoteIdentifier(column)} are found with index ${index}` }];
     const isSparse = column !== target.expiresAt.column;
-    // CONCURRENTLY is refused on a partitioned table: there each partition gets its own.
+    // Postgres refuses CONCURRENTLY on a partitioned table: each partition gets its own index there.
     const how = target.isPartitioned ? "create index on only" : "create index concurrently on";
     const command = `${how} ${quoteTable(target)} (${quoteIdentifier(column)})${isSparse ? ` where ${quoteIdentifier(column)} is not null` : ""}`;
     const rest = target.isPartitioned ? ", then one on each partition, concurrently, and attach them" : "";
@@ -57,8 +60,8 @@ function adviseOnIndexes(target: CleanupTarget, facts: TableFacts): Finding[] {
   });
 }
 
-function adviseOnReferences({ references }: CleanupTarget): Finding[] {
-  return references.map(({ schema, table, constraint, onDelete, columns }): Finding => {
+function adviseOnReferences({ references }: CleanupTarget): CheckFinding[] {
+  return references.map(({ schema, table, constraint, onDelete, columns }): CheckFinding => {
     const who = `${formatTableName({ schema, table })} (${columns.join(", ")}) refers to it by ${constraint}`;
     if (onDelete === "cascade")
       return { level: "note", message: `${who} on delete cascade: its rows go too and are counted` };
@@ -72,7 +75,7 @@ function adviseOnReferences({ references }: CleanupTarget): Finding[] {
   });
 }
 
-function adviseOnPartitions(target: CleanupTarget, facts: TableFacts): Finding[] {
+function adviseOnPartitions(target: CleanupTarget, facts: TableFacts): CheckFinding[] {
   if (!target.isPartitioned) return [];
   if (facts.references.length > 0) {
     return [
@@ -86,7 +89,7 @@ function adviseOnPartitions(target: CleanupTarget, facts: TableFacts): Finding[]
     return [
       {
         level: "warning",
-        message: `the role is no member of the owner, and so dead partitions are emptied row by row, not dropped: grant ${quoteIdentifier(facts.owner)} to apitoken_cleanup`,
+        message: `the role is not a member of the owner, so dead partitions are emptied row by row, not dropped: grant ${quoteIdentifier(facts.owner)} to apitoken_cleanup`,
       },
     ];
   }

@@ -1,18 +1,22 @@
+/*
+ * Checks whether a target can be cleaned as configured, so that a mistake in a column, a type or a right ends a run before it
+ * deletes anything.
+ */
 import type { ColumnFacts, TableFacts } from "../postgres/cleanup/catalog.ts";
 import { formatTableName, quoteIdentifier, quoteTable } from "../postgres/cleanup/identifiers.ts";
 import type { CleanupTarget, TimeColumn } from "../postgres/cleanup/target.ts";
-import type { Finding } from "./finding.ts";
+import type { CheckFinding } from "./check-finding.ts";
 import { adviseOn, findIndexedTimes } from "./target-advice.ts";
 import type { TargetConfig } from "./target-config.ts";
 
 export interface CheckedTarget {
   readonly name: string;
-  /** Undefined when there are errors. */
+  /** Undefined if there are errors. */
   readonly target: CleanupTarget | undefined;
-  readonly findings: readonly Finding[];
+  readonly findings: readonly CheckFinding[];
 }
 
-/** The types in which a time may stand, and the kind of each. */
+/** The column types that can hold a time, and the kind of each. */
 const KINDS: Readonly<Record<string, TimeColumn["kind"] | "number">> = {
   "timestamp with time zone": "timestamptz",
   "timestamp without time zone": "timestamp",
@@ -23,14 +27,14 @@ const KINDS: Readonly<Record<string, TimeColumn["kind"] | "number">> = {
   "double precision": "number",
 };
 
-/** Holds a target of the configuration against the catalog. `facts` is undefined where there is no such table. */
+/** Checks a target of the configuration against the catalog. `facts` is undefined if the table does not exist. */
 export function checkTarget(
   config: TargetConfig,
   facts: TableFacts | undefined,
   defaultMaxFraction: number,
 ): CheckedTarget {
   const name = formatTableName(config.table);
-  const findings: Finding[] = [];
+  const findings: CheckFinding[] = [];
   const fail = (message: string) => void findings.push({ level: "error", message });
   if (facts === undefined) {
     fail(`there is no table ${name} in this database`);
@@ -112,7 +116,7 @@ function findMissingRights(facts: TableFacts): string[] {
   const missing = [
     ...(facts.maySelect ? [] : ["select"]),
     ...(facts.mayDelete ? [] : ["delete"]),
-    // FOR UPDATE asks for it, and nothing is ever updated: one column is enough.
+    // Needed for FOR UPDATE only, since nothing is ever updated: one column is enough.
     ...(facts.mayUpdate || facts.columns.length === 0
       ? []
       : [`update (${quoteIdentifier(facts.key[0] ?? facts.columns[0]?.name ?? "")})`]),
@@ -128,7 +132,7 @@ function findMissingRights(facts: TableFacts): string[] {
   ];
 }
 
-/** The column as a time, or what is wrong with it. */
+/** The column as a time, or why it cannot be used as one. */
 function readTimeColumn({ name, type }: ColumnFacts, { timezone, epoch }: TargetConfig): TimeColumn | string {
   const kind = KINDS[type];
   if (kind === undefined) {

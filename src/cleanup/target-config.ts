@@ -1,27 +1,31 @@
+/*
+ * What the configuration file may contain. Names of tables and columns become part of SQL, so nothing but plain identifiers
+ * and one kind of comparison is accepted.
+ */
 import { z } from "zod";
 import { IdentifierError, parseColumnName, parseTableName, type TableName } from "../postgres/cleanup/identifiers.ts";
 import type { CleanupAudit, Comparison } from "../postgres/cleanup/target.ts";
 import { oneOf, retentionSetting } from "../runtime/config.ts";
 
-/** A table to clean, as a team names it in the configuration: not yet held against the database. */
+/** A table to clean as the configuration describes it, not yet checked against the database. */
 export interface TargetConfig {
   readonly table: TableName;
   readonly expiresAt: string;
   readonly revokedAt: string | undefined;
   readonly revoked: Comparison | undefined;
-  /** In which time columns without a time zone are meant. */
+  /** The time zone of columns that have none. */
   readonly timezone: string | undefined;
   /** The unit of time columns that are numbers. */
   readonly epoch: "seconds" | "milliseconds" | undefined;
   readonly retention: { readonly expiredMs: number; readonly revokedMs: number };
-  /** Undefined: the catalog knows. */
+  /** Undefined: the catalog's primary key, or a unique index. */
   readonly key: readonly string[] | undefined;
   readonly owner: string | undefined;
   readonly audit: CleanupAudit;
   readonly maxFraction: number | undefined;
 }
 
-/** A zod type that reads a text with a function that throws an IdentifierError. */
+/** A schema for texts that are read by a function that throws an IdentifierError. */
 function readBy<T>(read: (text: string) => T) {
   return z.string("must be a text").transform((text, context) => {
     try {
@@ -38,7 +42,7 @@ const column = readBy(parseColumnName);
 
 const COMPARISON = /^(.+?)\s*=\s*(?:(true|false)|(-?\d+)|'((?:[^']|'')*)')$/i;
 
-/** Reads `column = constant`, the one comparison that is allowed; the constant is true, false, a number or 'text'. */
+/** Reads `column = constant`, the only comparison that is allowed. The constant is true, false, a number or 'text'. */
 export function parseComparison(text: string): Comparison {
   const match = COMPARISON.exec(text.trim());
   if (match === null) {
@@ -70,7 +74,7 @@ const targetSchema = z
     retention: z
       .strictObject({ expired: retentionSetting.optional(), revoked: retentionSetting.optional() })
       .default({}),
-    key: z.array(column).min(1, "must name a column at least").optional(),
+    key: z.array(column).min(1, "must name at least one column").optional(),
     owner: column.optional(),
     audit: oneOf(["rows", "summary", "none"]).default("summary"),
     maxFraction: z.number("must be a number from 0 to 1").min(0).max(1).optional(),
@@ -89,7 +93,7 @@ const targetSchema = z
 
 const DAY_MS = 86_400_000;
 
-/** The file's schema. Unknown keys are refused: a misspelt `retention` must not mean the default. */
+/** The file's schema. Unknown keys are refused, because a misspelt `retention` must not mean the default. */
 export const configFileSchema = z.strictObject({
   targets: z
     .array(targetSchema, "must be a list of tables")
@@ -113,7 +117,7 @@ export const configFileSchema = z.strictObject({
         }),
       ),
     ),
-  /** Settings of the environment, by the same names: the environment wins. */
+  /** Settings by the names of their environment variables, which take precedence. */
   settings: z.record(z.string(), z.union([z.string(), z.number().transform(String)])).default({}),
 });
 

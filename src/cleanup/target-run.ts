@@ -1,3 +1,7 @@
+/*
+ * One table of a run: its dead partitions first, then its rows, then a vacuum if many are gone. A failure ends up in the
+ * table's report, so that it does not keep the run from the other tables.
+ */
 import { addDeleted, findLeaves, type Leaf, NOTHING_DELETED } from "../postgres/cleanup/batches.ts";
 import { type Cutoffs, countRows, countTarget, type LeafCounts, type RowCounts } from "../postgres/cleanup/counts.ts";
 import { isLockConflict } from "../postgres/cleanup/runs.ts";
@@ -13,17 +17,17 @@ import { countDeleted, type TargetReport } from "./report.ts";
 import { type SweepResult, sweepLeaf } from "./sweep.ts";
 import type { Throttle } from "./throttle.ts";
 
-/** Below this many deleted rows autovacuum does. */
+/** Below this many deleted rows, autovacuum is enough. */
 const VACUUM_FROM_ROWS = 10_000;
 
 const NOTHING_SWEPT: SweepResult = { deleted: NOTHING_DELETED, batches: 0, end: "complete" };
 
-/** What a run has found out about a target before anything is deleted anywhere. */
+/** What a run knows about a target before anything is deleted anywhere. */
 export interface PlannedTarget {
   readonly target: CleanupTarget;
   readonly cutoffs: Cutoffs;
   readonly before: RowCounts;
-  /** The same table by table, by oid: those that hold the rows. */
+  /** The same for each table that holds rows, by its oid. */
   readonly leaves: ReadonlyMap<string, LeafCounts>;
 }
 
@@ -38,7 +42,7 @@ export interface TargetContext {
   readonly createProgress: (table: string, rowsDue: number) => Progress;
 }
 
-/** The report of a target of which nothing was deleted (yet). */
+/** The report of a target from which nothing has been deleted. */
 export function untouched({ target, before }: PlannedTarget, rest: Partial<TargetReport> = {}): TargetReport {
   return {
     table: target.name,
@@ -84,7 +88,7 @@ export async function runTarget(planned: PlannedTarget, context: TargetContext):
       stop,
       log,
     });
-    // What was not there when the others were counted has no row that was due by then.
+    // A leaf that did not exist when the others were counted has no row that was due by then.
     const leaves = (await findLeaves(session, target)).filter(({ oid }) => (planned.leaves.get(oid)?.due ?? 0) > 0);
     const leftRows = maxRows === undefined ? undefined : maxRows - countDeleted(report({}));
     if (leaves.length > 0) swept = await sweepLeaves(leaves, planned, { ...context, maxRows: leftRows });
@@ -95,7 +99,7 @@ export async function runTarget(planned: PlannedTarget, context: TargetContext):
       return {
         ...done,
         outcome: "stopped",
-        message: `Stopped with about ${left} rows of ${target.name} left; the next run goes on with them.`,
+        message: `Stopped with about ${left} rows of ${target.name} left; the next run continues with them.`,
       };
     }
     const after = await countTarget(session, target, cutoffs);
@@ -106,7 +110,7 @@ export async function runTarget(planned: PlannedTarget, context: TargetContext):
   }
 }
 
-/** One leaf after the other. */
+/** Sweeps one leaf after the other, up to the first that does not complete. */
 async function sweepLeaves(
   leaves: readonly Leaf[],
   { target, cutoffs, leaves: counts }: PlannedTarget,
@@ -146,7 +150,7 @@ async function sweepLeaves(
   }
 }
 
-/** The rows are gone by now, however long this takes and however it ends. */
+/** Returns how it ended, as the report shows it. It does not change the outcome: the rows are already deleted. */
 async function vacuumIfNeeded(
   leaves: readonly Leaf[],
   report: TargetReport,
@@ -155,7 +159,7 @@ async function vacuumIfNeeded(
   if (countRows(report.deleted) < VACUUM_FROM_ROWS) return "not needed";
   try {
     for (const leaf of leaves) {
-      if (stop.aborted) return "skipped, for the run is to end";
+      if (stop.aborted) return "skipped, because the run was stopped";
       if (!(await mayVacuum(session, leaf))) return "not permitted to this role; autovacuum will do it";
       await vacuumTable(session, leaf, throttle.courtesy.isDue);
     }

@@ -1,3 +1,6 @@
+/*
+ * The tables that a run cleans: the operator's own and those of the configuration file, checked in the same way.
+ */
 import { isTimeZone, readTableFacts } from "../postgres/cleanup/catalog.ts";
 import type { CleanupTarget } from "../postgres/cleanup/target.ts";
 import type { Queryable } from "../postgres/database.ts";
@@ -23,7 +26,7 @@ export function ownTarget(config: CleanupConfig): TargetConfig {
   };
 }
 
-/** Holds every target against the live database, ours first. */
+/** Checks every target against the live database, the operator's own first. */
 export async function checkTargets(db: Queryable, config: CleanupConfig): Promise<CheckedTarget[]> {
   const checked: CheckedTarget[] = [];
   for (const target of [ownTarget(config), ...config.targets]) {
@@ -36,11 +39,11 @@ export async function checkTargets(db: Queryable, config: CleanupConfig): Promis
 }
 
 function refuseZone(checked: CheckedTarget, timezone: string): CheckedTarget {
-  const message = `timezone: Postgres knows no time zone ${JSON.stringify(timezone)}; pg_timezone_names has those it knows`;
+  const message = `timezone: Postgres has no time zone ${JSON.stringify(timezone)}; pg_timezone_names lists those it has`;
   return { ...checked, target: undefined, findings: [...checked.findings, { level: "error", message }] };
 }
 
-/** The targets, when none has an error. Throws a ConfigError that names all that is wrong. */
+/** The targets, if none has an error. Throws a ConfigError that names all errors. */
 export function requireTargets(checked: readonly CheckedTarget[]): CleanupTarget[] {
   const faults = checked.flatMap(({ name, findings }) =>
     findings.filter(({ level }) => level === "error").map(({ message }) => `${name}: ${message}`),

@@ -1,17 +1,21 @@
+/*
+ * The limits that a run keeps to for the sake of others: the lag of replicas, sessions that wait for its locks, and the
+ * server's WAL. It watches them while batches run, because a batch cannot look around.
+ */
 import { setTimeout as delay } from "node:timers/promises";
 import { type Pressure, readPressure, readWalBytes } from "../postgres/cleanup/pressure.ts";
 import type { Queryable } from "../postgres/database.ts";
 import type { Logger } from "../runtime/log.ts";
 import type { Courtesy } from "./courtesy.ts";
 
-/** Beyond these the run pauses; undefined: no limit. */
+/** Above these limits the run pauses; undefined: no limit. */
 export interface PressureLimits {
   readonly replicaLagMs: number | undefined;
   readonly waiters: number | undefined;
   readonly walBytesPerSecond: number | undefined;
 }
 
-/** How much WAL the server had written at a time. */
+/** How much WAL the server had written at a point in time. */
 export interface WalSample {
   readonly walBytes: number;
   readonly atMs: number;
@@ -20,8 +24,8 @@ export interface WalSample {
 export type PauseReason = "replica lag" | "waiting sessions" | "WAL rate" | "others write";
 
 /**
- * For how long the slowest replica has not applied what the server had written at an earlier time, by our own readings
- * (oldest first). The server's own figure stands still while a replica applies nothing at all.
+ * How long ago the server had written more than the slowest replica has applied by now, according to our own readings
+ * (oldest first). The server's own figure does not grow while a replica applies nothing at all.
  */
 export function findStallMs(written: readonly WalSample[], appliedBytes: number | undefined, nowMs: number): number {
   if (appliedBytes === undefined) return 0;
@@ -29,7 +33,7 @@ export function findStallMs(written: readonly WalSample[], appliedBytes: number 
   return missing === undefined ? 0 : nowMs - missing.atMs;
 }
 
-/** Why the run should pause; undefined when all is well. */
+/** Why the run should pause; undefined if it need not. */
 export function findPauseReason(
   now: Pick<Pressure, "replicaLagMs" | "waiters">,
   limits: PressureLimits,
@@ -39,7 +43,7 @@ export function findPauseReason(
   return (now.replicaLagMs ?? 0) > replicaLagMs ? "replica lag" : undefined;
 }
 
-/** How long to pause so that what the server has written between two readings keeps to the limit. */
+/** How long to pause so that what the server wrote between two readings stays within the limit. */
 export function findWalPauseMs(before: WalSample, now: WalSample, bytesPerSecond: number): number {
   const neededMs = ((now.walBytes - before.walBytes) / bytesPerSecond) * 1_000;
   return Math.max(0, neededMs - (now.atMs - before.atMs));
@@ -47,7 +51,7 @@ export function findWalPauseMs(before: WalSample, now: WalSample, bytesPerSecond
 
 /** Watches the server while batches run on other connections. */
 export interface Throttle {
-  /** Resolves at once when all is well, else when it is again, or when the run is to stop. */
+  /** Resolves when no limit is exceeded (at once, if none is), or when `stop` is aborted. */
   waitUntilCalm(stop: AbortSignal): Promise<void>;
   readonly courtesy: Courtesy;
   /** How long the run has paused so far, by reason. */
@@ -55,10 +59,10 @@ export interface Throttle {
   end(): Promise<void>;
 }
 
-/** Often enough to see a session that waits, seldom enough to be no burden. */
+/** Often enough to notice a waiting session, and rare enough not to be a load. */
 const INTERVAL_MS = 250;
 
-/** Reads the pressure on a connection of its own until `end`; when it cannot be read, the run pauses for nothing. */
+/** Reads the pressure on a connection of its own until `end`. If it cannot be read, the run does not pause for it. */
 export function startThrottle(
   db: Queryable,
   pids: readonly number[],

@@ -1,3 +1,6 @@
+/*
+ * `cleanup validate`: checks the configuration against the live database, so that mistakes are found before the first run.
+ */
 import { chooseCutoffs, countRows, countTarget } from "../postgres/cleanup/counts.ts";
 import { readServerState } from "../postgres/cleanup/pressure.ts";
 import { prepareSession } from "../postgres/cleanup/runs.ts";
@@ -7,9 +10,9 @@ import type { CommandContext } from "../runtime/command/declare.ts";
 import { EXIT } from "../runtime/exit-codes.ts";
 import { createPaint, isColoured, type Style } from "../runtime/terminal.ts";
 import { formatCount, stripControls } from "../runtime/text.ts";
+import type { CheckFinding } from "./check-finding.ts";
 import { readCleanupConfig } from "./config.ts";
 import { openCleanupDatabase } from "./database.ts";
-import type { Finding } from "./finding.ts";
 import { formatRetention } from "./format.ts";
 import type { ValidateOptions } from "./options.ts";
 import { previewPartitions } from "./partitions.ts";
@@ -17,7 +20,7 @@ import { findExcess, findObstruction } from "./safety.ts";
 import type { CheckedTarget } from "./target-check.ts";
 import { checkTargets } from "./targets.ts";
 
-/** A target with what a run would do to it now. */
+/** A target, and what a run would do to it now. */
 interface Validated extends Omit<CheckedTarget, "target"> {
   readonly plan: string | undefined;
 }
@@ -37,7 +40,7 @@ export async function runValidate({ options, environment }: CommandContext<Valid
         const plan = target === undefined ? undefined : await describePlan(session, target);
         validated.push({ name, findings, plan });
       }
-      const server: Finding[] = [
+      const server: CheckFinding[] = [
         ...(obstruction === undefined ? [] : [{ level: "error" as const, message: obstruction.message }]),
         ...(state.seesReplicas
           ? []
@@ -45,7 +48,7 @@ export async function runValidate({ options, environment }: CommandContext<Valid
               {
                 level: "note" as const,
                 message:
-                  "the lag of replicas cannot be seen, and so no run waits for it: grant pg_monitor to apitoken_cleanup",
+                  "the replicas' lag cannot be seen, so no run pauses for it: grant pg_monitor to apitoken_cleanup",
               },
             ]),
       ];
@@ -74,16 +77,16 @@ async function describePlan(session: Parameters<typeof countTarget>[0], target: 
     `: expired for ${formatRetention(expiredMs)}${hasRevocation ? `, revoked for ${formatRetention(revokedMs)}` : ""}`,
     `; audit ${target.audit}`,
     target.key.length > 0 ? `; key ${target.key.join(", ")}` : "; no key",
-    dropped.length > 0 ? `; ${dropped.length} partitions dropped whole` : "",
+    dropped.length > 0 ? `; ${dropped.length} partitions dropped as a whole` : "",
     excess === undefined ? "" : ". REFUSED BY THE CAP",
   ].join("");
 }
 
-const STYLES: Readonly<Record<Finding["level"], Style>> = { error: "red", warning: "yellow", note: "dim" };
+const STYLES: Readonly<Record<CheckFinding["level"], Style>> = { error: "red", warning: "yellow", note: "dim" };
 
-function formatValidation(server: readonly Finding[], targets: readonly Validated[], useColours: boolean): string {
+function formatValidation(server: readonly CheckFinding[], targets: readonly Validated[], useColours: boolean): string {
   const paint = createPaint(useColours);
-  const show = ({ level, message }: Finding) => `  ${paint(STYLES[level], level)}: ${stripControls(message)}`;
+  const show = ({ level, message }: CheckFinding) => `  ${paint(STYLES[level], level)}: ${stripControls(message)}`;
   const lines = [
     ...(server.length === 0 ? [] : [paint("bold", "server"), ...server.map(show)]),
     ...targets.flatMap(({ name, plan, findings }) => [

@@ -82,7 +82,9 @@ test("SIGTERM ends a run between two batches with exit code 4, and the run repor
 test("a deadline ends a run with exit code 4", async () => {
   const { exitCode, stdout } = await runCleanup(url, ["--max-fraction", "1", "--max-duration", "1ms"]);
   expect(exitCode).toBe(4);
-  expect(stdout).toContain(`Stopped with about ${DEAD} rows of apitoken.tokens left; the next run goes on with them.`);
+  expect(stdout).toContain(
+    `Stopped with about ${DEAD} rows of apitoken.tokens left; the next run continues with them.`,
+  );
   expect(await findNames(url)).toHaveLength(DEAD + LIVE);
 });
 

@@ -19,7 +19,7 @@ test("it runs at each time; SIGTERM while it waits ends it with exit code 0", as
   program.process.kill("SIGTERM");
   const { exitCode, stdout, stderr } = await program.ended;
   expect(exitCode).toBe(0);
-  expect(stderr).toContain('"waiting for the first time"');
+  expect(stderr).toContain('"waiting for the first run"');
   expect(stdout).toMatch(/^ {2}expired +5 +0 +5$/m);
   expect((await findRuns(url)).map(({ outcome }) => outcome)).toEqual(expect.arrayContaining(["succeeded"]));
   expect(
@@ -31,7 +31,7 @@ test("SIGTERM before the first run ends it at once", async () => {
   const program = startCleanup(url, ["--schedule", "0 0 1 1 *"]);
   let stderr = "";
   program.process.stderr?.on("data", (chunk) => (stderr += chunk));
-  await eventually(() => stderr.includes("waiting for the first time"));
+  await eventually(() => stderr.includes("waiting for the first run"));
   program.process.kill("SIGTERM");
   expect((await program.ended).exitCode).toBe(0);
   expect(await findRuns(url)).toEqual([]);

@@ -86,17 +86,17 @@ test.each([
   [
     "an unknown time zone",
     "table: app.local, expiresAt: day, timezone: Mars/Olympus",
-    'knows no time zone "Mars/Olympus"',
+    'has no time zone "Mars/Olympus"',
   ],
   [
     "a hostile time zone",
     `table: app.local, expiresAt: day, timezone: "'; drop table app.local; --"`,
-    "knows no time zone",
+    "has no time zone",
   ],
   [
     "an offset that Postgres reads the other way round",
     "table: app.local, expiresAt: day, timezone: UTC+3",
-    "knows no time zone",
+    "has no time zone",
   ],
   ["a number without a unit", "table: app.local, expiresAt: n", "say in epoch"],
   [

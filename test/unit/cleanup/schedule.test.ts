@@ -43,7 +43,7 @@ test("a time at which the previous run is still running is skipped, but not the 
     log,
     stop.signal,
   );
-  await eventually(() => said().includes("warn: the run before is still at work; this time is left out"));
+  await eventually(() => said().includes("warn: the previous run is still in progress; this one is skipped"));
   expect(begun).toBe(1);
   first.resolve(0);
   await eventually(() => begun > 1);

@@ -54,7 +54,7 @@ test.each([
 
 test.each([
   ["targets: [", "cleanup.yaml: "],
-  ["targets: [{ table: app.t, expiresAt: e }, { table: APP.T, expiresAt: e }]", "app.t is there twice"],
+  ["targets: [{ table: app.t, expiresAt: e }, { table: APP.T, expiresAt: e }]", "app.t is listed twice"],
   ["tables: []", 'Unrecognized key: "tables"'],
 ])("the file %s is refused", (yaml, message) => {
   expect(() => parse(yaml)).toThrow(message);

@@ -15,7 +15,7 @@ test("a person is warned, in words, in place of the progress line", () => {
   expect(say("info", false)).toBe("\r\u001b[Kwarn: cannot push the metrics: connection refused\n");
 });
 
-test("a schedule shows its next time, and debug shows everything that fits on a line", () => {
+test("a schedule shows its next run, and debug shows everything that fits on a line", () => {
   expect(say("info", true)).toContain("info: waiting schedule=0 2 * * *\n");
   expect(say("debug", false)).toContain("debug: looking table=app.sessions\n");
 });

@@ -1,3 +1,7 @@
+/*
+ * One run from its lock to its record in cleanup_runs: server and targets are checked and everything is counted before the
+ * first row is deleted.
+ */
 import { chooseCutoffs, countLeaves } from "../postgres/cleanup/counts.ts";
 import { findPid, readNextXid, readServerState, type ServerState } from "../postgres/cleanup/pressure.ts";
 import {
@@ -47,9 +51,9 @@ type Ending = Pick<RunReport, "outcome" | "targets" | "auditPartitions" | "code"
 const NO_PARTITIONS: RunReport["auditPartitions"] = { created: [], dropped: [] };
 
 /**
- * One run; undefined when another run is at work. What a run did is kept in cleanup_runs, also when it fails. A dry run
- * writes nothing at all and takes no lock: it does not keep the nightly run from its work. Throws a ConfigError when a
- * target does not fit the database.
+ * One run; undefined if another run is in progress. What a run did is recorded in cleanup_runs, even if it fails. A dry run
+ * writes nothing and takes no lock, so that it cannot keep the nightly run from its work. Throws a ConfigError if a target
+ * does not fit the database.
  */
 export async function runCleanup(context: RunContext): Promise<RunReport | undefined> {
   const startedAtMs = performance.now();
@@ -95,7 +99,7 @@ function checkServer({ log, config }: RunContext, state: ServerState): Fault | u
   return findObstruction(state);
 }
 
-/** Everything is counted, and judged, before anything is deleted. */
+/** Counts all targets before anything is deleted, so that the safety cap can refuse the run as a whole. */
 async function countTargets({ session }: SessionContext, targets: readonly CleanupTarget[]): Promise<PlannedTarget[]> {
   const planned: PlannedTarget[] = [];
   for (const target of targets) {
@@ -134,7 +138,7 @@ async function preview(context: SessionContext, targets: readonly CleanupTarget[
 
 async function cleanUp(context: SessionContext, targets: readonly CleanupTarget[], runId: string): Promise<Ending> {
   const { session, config, db, log } = context;
-  // First of all: without a partition for the month no token could be issued.
+  // First, because without a partition for the month no token could be issued.
   const auditPartitions = {
     created: await createEventPartitions(session, EVENT_MONTHS_AHEAD),
     dropped: await dropEventPartitions(session, config.auditRetentionMs),
@@ -144,7 +148,7 @@ async function cleanUp(context: SessionContext, targets: readonly CleanupTarget[
   const refusal = refuseExcess(planned);
   if (refusal !== undefined) return { ...refusal, auditPartitions };
 
-  courtesy.observe(await readNextXid(session)); // counting has taken its time, and written nothing
+  courtesy.observe(await readNextXid(session)); // counting took time and wrote nothing
   const reports: TargetReport[] = [];
   const pids = [await findPid(session)];
   for (const each of planned) {
@@ -178,7 +182,7 @@ function worstOf(reports: readonly TargetReport[]): CleanupOutcome {
   return BY_SEVERITY.find((outcome) => reports.some((report) => report.outcome === outcome)) ?? "succeeded";
 }
 
-/** When this fails as well, the run stays without an end, and the next one closes it. */
+/** If this fails as well, the run stays open, and the next one closes it. */
 async function recordEnd(
   { session, log }: SessionContext,
   runId: string,
