@@ -27,21 +27,21 @@ export function createRunMetrics(report: RunReport, endedAt: Date, lastSuccessAt
     outcomes.set({ outcome }, report.outcome === outcome ? 1 : 0);
   }
 
-  const refused = gauge("refused", "1 when the last run would have deleted more of the table than the cap allows.", [
+  const refused = gauge("refused", "1 if the last run would have deleted more of the table than the cap allows.", [
     "table",
   ]);
-  const failed = gauge("target_failed", "1 when the last run failed on the table.", ["table"]);
+  const failed = gauge("target_failed", "1 if the last run failed on the table.", ["table"]);
   const deleted = gauge("last_run_deleted_rows", "Rows that the last run deleted.", ["table", "reason"]);
-  const rows = gauge("rows", "Rows at the end of the last run; live ones may be an estimate.", ["table", "state"]);
-  const backlog = gauge("backlog_rows", "Rows that are past their retention.", ["table"]);
-  const held = gauge("held_rows", "Rows past their retention that other tables' rows keep.", ["table"]);
-  const oldest = gauge("oldest_dead_timestamp_seconds", "When the row died that has been dead the longest.", ["table"]);
-  const retention = gauge("retention_seconds", "How long a dead row is kept, by what it died of: expired or revoked.", [
+  const rows = gauge("rows", "Rows at the end of the last run; live rows may be an estimate.", ["table", "state"]);
+  const backlog = gauge("backlog_rows", "Rows past their retention.", ["table"]);
+  const held = gauge("held_rows", "Rows past their retention that rows of other tables refer to.", ["table"]);
+  const oldest = gauge("oldest_dead_timestamp_seconds", "When the row that has been dead the longest died.", ["table"]);
+  const retention = gauge("retention_seconds", "How long a dead row is kept, by cause of death: expired or revoked.", [
     "table",
     "reason",
   ]);
   const bytes = gauge("table_bytes", "Size, by part: table or indexes.", ["table", "part"]);
-  const tuples = gauge("dead_tuples", "Deleted row versions that no vacuum has cleared away.", ["table"]);
+  const tuples = gauge("dead_tuples", "Deleted row versions that no vacuum has removed yet.", ["table"]);
   const vacuumed = gauge("last_vacuum_timestamp_seconds", "When the table was last vacuumed.", ["table"]);
   const paused = gauge("last_run_paused_seconds", "How long the last run paused.", ["table", "reason"]);
   for (const target of report.targets) {
