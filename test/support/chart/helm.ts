@@ -76,7 +76,7 @@ export async function renderChart(values: object, options: RenderOptions = {}): 
     .filter((object) => object !== null);
 }
 
-/** The only object of a kind or, with `name`, that of that name. Throws an Error if there is not exactly one. */
+/** The only object of a kind or, with `name`, the object of that name. Throws an Error if there is not exactly one. */
 export function findObject(objects: readonly Rendered[], kind: string, name?: string): Rendered {
   const found = objects.filter(
     (object) => object.kind === kind && (name === undefined || object.metadata.name === name),
