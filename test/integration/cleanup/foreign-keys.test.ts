@@ -42,7 +42,7 @@ test.each(["restrict", "no action"])(
     expect(await findAll(url, "select id from app.sessions where id <= 100")).toEqual(["42", "7"]);
 
     const text = await runCleanup(url, ["--config", writeConfig(YAML)]);
-    expect(text.stdout).toContain("held: other tables' rows refer to these dead rows, and so they stay");
+    expect(text.stdout).toContain("held: dead rows that stay, because rows of other tables refer to them");
   },
 );
 
