@@ -48,6 +48,7 @@ create table apitoken.tokens (
   metadata_key_id text,
   grace_seconds integer check (grace_seconds > 0),
   grace_scopes text[] not null default '{}',
+  supersedes boolean not null default false, -- ends older ApiTokens of the owner once it is in its Secret
   hash bytea not null unique,
   hash_algorithm text not null check (hash_algorithm in ('hmac-sha256', 'bcrypt')),
   key_id text not null,
@@ -99,6 +100,12 @@ return token.expires_at <= at and apitoken.is_accepted(token, at);
 create function apitoken.is_current(token apitoken.tokens, at timestamptz) returns boolean
 language sql immutable parallel safe
 return token.revoked_at is null and apitoken.is_live(token, at);
+
+-- Whether the token's ApiToken counts towards the limit of its owner: its token is accepted, and it is in a Secret or may yet
+-- be. A token that is to take the place of others counts from then on.
+create function apitoken.is_counted(token apitoken.tokens, at timestamptz) returns boolean
+language sql stable parallel safe
+return not token.supersedes and apitoken.is_accepted(token, at);
 
 -- The audit trail, partitioned by month in UTC. The cleanup records what it deletes batch by batch: one event for each
 -- reason, with the keys of all its rows in row_keys, because one event for each deleted row would cost more than the
@@ -195,7 +202,9 @@ create function apitoken.record_token_change() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   subject apitoken.tokens := case when tg_op = 'DELETE' then old else new end;
-  was_live boolean := tg_op <> 'INSERT' and apitoken.is_live(old, now());
+  -- A token that comes from anywhere but issue_token was not expected by its controller.
+  is_news boolean := case when tg_op = 'INSERT' then current_setting('apitoken.issuing', true) is distinct from new.id
+                          else apitoken.is_accepted(old, now()) end;
   kind text;
   details jsonb;
 begin
@@ -227,11 +236,11 @@ begin
     (kind, subject.revocation_reason, apitoken.current_actor(), subject.cluster_id, subject.namespace, subject.name,
      subject.resource_uid, subject.id, subject.revision, subject.owner, details);
 
-  -- NOTIFY takes a lock on the whole server at commit, so it is reserved for changes of live tokens.
-  if was_live then
+  -- NOTIFY takes a lock on the whole server at commit, so it is reserved for tokens that are or were accepted.
+  if is_news then
     perform pg_notify('apitoken_changed', jsonb_build_object(
-      'tokenId', old.id, 'clusterId', old.cluster_id, 'namespace', old.namespace, 'name', old.name,
-      'owner', old.owner)::text);
+      'tokenId', subject.id, 'clusterId', subject.cluster_id, 'namespace', subject.namespace, 'name', subject.name,
+      'owner', subject.owner)::text);
   end if;
   return null;
 end $$;
@@ -250,6 +259,23 @@ for each row when ( -- a use is not a change, and the reason changes with revoke
    new.grace_scopes, new.hash, new.hash_algorithm, new.key_id, new.issued_at, new.expires_at, new.revoked_at)
 ) execute function apitoken.record_token_change();
 
+-- What has ended stays ended, whoever asks: an end in the past can be neither moved nor removed.
+create function apitoken.refuse_revival() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  moment timestamptz := clock_timestamp();
+begin
+  if apitoken.is_accepted(old, moment) or not apitoken.is_accepted(new, moment) then
+    return new;
+  end if;
+  raise exception 'token % ended at % and cannot be revived', old.id, apitoken.accepted_until(old)
+    using errcode = '23514', table = 'tokens', schema = 'apitoken',
+          hint = 'Let its ApiToken be issued a new token: set the annotation apitoken.dev/rotate-requested-at.';
+end $$;
+
+create trigger refuse_revival before update of expires_at, revoked_at, grace_seconds on apitoken.tokens
+for each row execute function apitoken.refuse_revival();
+
 create function apitoken.record_truncation() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -263,7 +289,7 @@ for each statement execute function apitoken.record_truncation();
 
 -- Dead rows are deleted in bulk by the cleanup, which writes their events itself, one for each batch and reason.
 create trigger record_delete after delete on apitoken.tokens
-for each row when (apitoken.is_live(old, now()))
+for each row when (apitoken.is_accepted(old, now()))
 execute function apitoken.record_token_change();
 
 -- Starts a new epoch of a cluster's leadership, after the writes in progress of the old epoch have ended. Advisory locks
@@ -299,58 +325,147 @@ begin atomic
   select pg_advisory_xact_lock(hashtextextended('apitoken.owner ' || locked_owner, 0));
 end;
 
--- Issues a token (a row of apitoken.tokens as JSON) unless its owner is blocked or already has the maximum number of
--- ApiTokens with a current token. Returns 'issued', 'fenced', 'blocked' or 'over_limit'; nothing is written unless it is
--- 'issued'.
+-- The owner's other ApiTokens that count towards its limit.
+create function apitoken.find_rivals(token apitoken.tokens, limit_scope text, at timestamptz)
+returns table (resource_uid uuid, resource_created_at timestamptz)
+language sql stable parallel safe
+begin atomic
+  select distinct t.resource_uid, t.resource_created_at from apitoken.tokens t
+  where t.owner = token.owner and t.resource_uid <> token.resource_uid
+    and (limit_scope = 'Database' or t.cluster_id = token.cluster_id) and apitoken.is_counted(t, at);
+end;
+
+-- Whether a token may be issued now: 'issued', 'blocked' or 'over_limit'. supersedes is true if older ApiTokens of the owner
+-- must make room for it. Expects the lock of the owner.
+create function apitoken.judge_issue(
+  token apitoken.tokens, owner_max integer, on_limit text, limit_scope text, out outcome text, out supersedes boolean
+)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  moment timestamptz := clock_timestamp();
+  older integer;
+  newer integer;
+  has_place boolean;
+begin
+  supersedes := false;
+  if exists (select from apitoken.blocked_owners b where b.owner = token.owner and b.effective_at <= moment) then
+    outcome := 'blocked';
+    return;
+  end if;
+  select count(*) filter (where (r.resource_created_at, r.resource_uid) < (token.resource_created_at, token.resource_uid)),
+         count(*) filter (where (r.resource_created_at, r.resource_uid) > (token.resource_created_at, token.resource_uid))
+  into older, newer from apitoken.find_rivals(token, limit_scope, moment) r;
+  if on_limit = 'Reject' then
+    has_place := exists (
+      select from apitoken.tokens t where t.resource_uid = token.resource_uid and apitoken.is_accepted(t, moment));
+    outcome := case when older + (case when has_place then 0 else newer end) >= owner_max then 'over_limit' else 'issued' end;
+  else
+    outcome := case when newer >= owner_max then 'over_limit' else 'issued' end;
+    supersedes := older + newer >= owner_max;
+  end if;
+end $$;
+
+-- Issues a token (a row of apitoken.tokens as JSON) unless its owner is blocked or has no place left. Returns 'issued',
+-- 'fenced', 'blocked' or 'over_limit'; nothing is written unless it is 'issued'. Nothing is ended for it yet: what it
+-- supersedes works until take_over, because a token that never reaches its Secret must not cost the owner a working one.
 create function apitoken.issue_token(
   epoch_held bigint, row_to_issue jsonb, owner_max integer, on_limit text, limit_scope text
 ) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   token apitoken.tokens := jsonb_populate_record(null::apitoken.tokens, row_to_issue);
-  older uuid[];
-  newer uuid[];
-  has_one boolean;
-  moment timestamptz;
+  verdict record;
 begin
   if not apitoken.is_leader(token.cluster_id, epoch_held) then
     return 'fenced';
   end if;
   perform apitoken.lock_owner(token.owner);
-  moment := clock_timestamp();
-  if exists (select from apitoken.blocked_owners b where b.owner = token.owner and b.effective_at <= moment) then
-    return 'blocked';
+  verdict := apitoken.judge_issue(token, owner_max, on_limit, limit_scope);
+  if verdict.outcome <> 'issued' then
+    return verdict.outcome;
   end if;
-
-  with rivals as (
-    select distinct t.resource_uid, t.resource_created_at from apitoken.tokens t
-    where t.owner = token.owner and (limit_scope = 'Database' or t.cluster_id = token.cluster_id)
-      and apitoken.is_current(t, moment)
-  )
-  select
-    array_agg(r.resource_uid order by r.resource_created_at, r.resource_uid) filter (
-      where (r.resource_created_at, r.resource_uid) < (token.resource_created_at, token.resource_uid)),
-    array_agg(r.resource_uid) filter (
-      where (r.resource_created_at, r.resource_uid) > (token.resource_created_at, token.resource_uid)),
-    coalesce(bool_or(r.resource_uid = token.resource_uid), false)
-  into older, newer, has_one from rivals r;
-
-  if on_limit = 'Reject' then
-    if coalesce(cardinality(older), 0) + (case when has_one then 0 else coalesce(cardinality(newer), 0) end) >= owner_max then
-      return 'over_limit';
-    end if;
-  elsif coalesce(cardinality(newer), 0) >= owner_max then
-    return 'over_limit';
-  else
-    update apitoken.tokens t set revoked_at = moment, revocation_reason = 'Superseded'
-    where t.resource_uid = any (older[:cardinality(older) + coalesce(cardinality(newer), 0) + 1 - owner_max])
-      and apitoken.is_live(t, moment);
-  end if;
-  insert into apitoken.tokens select token.*;
+  perform set_config('apitoken.issuing', token.id, true);
+  insert into apitoken.tokens
+    (id, cluster_id, namespace, name, resource_uid, resource_created_at, revision, owner, description, scopes, allowed_cidrs,
+     metadata, metadata_key_id, grace_seconds, grace_scopes, supersedes, hash, hash_algorithm, key_id, issued_at, expires_at,
+     active_since)
+  values
+    (token.id, token.cluster_id, token.namespace, token.name, token.resource_uid, token.resource_created_at, token.revision,
+     token.owner, token.description, token.scopes, token.allowed_cidrs, token.metadata, token.metadata_key_id,
+     token.grace_seconds, token.grace_scopes, verdict.supersedes, token.hash, token.hash_algorithm, token.key_id,
+     token.issued_at, token.expires_at, token.active_since);
   return 'issued';
 end $$;
 
--- Records an OwnerBlock and, once it is in effect, ends every live token of the owner in all clusters. Returns how many
+-- Replaces a token that nobody holds by another one of the same revision (a row as for issue_token), under the same
+-- conditions. Returns 'issued', 'fenced', 'blocked', 'over_limit', or 'gone' if the lost one is no longer live.
+create function apitoken.replace_token(
+  epoch_held bigint, lost_id text, new_row jsonb, owner_max integer, on_limit text, limit_scope text
+) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  lost apitoken.tokens;
+  token apitoken.tokens;
+  verdict record;
+begin
+  if not apitoken.is_leader((new_row ->> 'cluster_id')::uuid, epoch_held) then
+    return 'fenced';
+  end if;
+  perform apitoken.lock_owner(new_row ->> 'owner');
+  select * into lost from apitoken.tokens t where t.id = lost_id and t.cluster_id = (new_row ->> 'cluster_id')::uuid for update;
+  if lost.id is null or not apitoken.is_current(lost, clock_timestamp()) then
+    return 'gone';
+  end if;
+  token := jsonb_populate_record(lost, new_row);
+  verdict := apitoken.judge_issue(token, owner_max, on_limit, limit_scope);
+  if verdict.outcome <> 'issued' then
+    return verdict.outcome;
+  end if;
+  update apitoken.tokens t
+  set id = token.id, owner = token.owner, description = token.description, scopes = token.scopes,
+      allowed_cidrs = token.allowed_cidrs, metadata = token.metadata, metadata_key_id = token.metadata_key_id,
+      grace_seconds = token.grace_seconds, grace_scopes = token.grace_scopes, supersedes = verdict.supersedes,
+      hash = token.hash, hash_algorithm = token.hash_algorithm, key_id = token.key_id, issued_at = token.issued_at,
+      expires_at = token.expires_at, last_used_at = null, last_used_address = null
+  where t.id = lost_id;
+  return 'issued';
+end $$;
+
+-- Lets a token that is in its Secret take the place of the owner's oldest ApiTokens beyond the limit, which ends their tokens.
+-- Returns how many ApiTokens it has superseded; null if another leader has taken over. If the token has ended meanwhile, it
+-- supersedes nothing.
+create function apitoken.take_over(
+  epoch_held bigint, cluster uuid, token_id text, owner_max integer, limit_scope text
+) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  token apitoken.tokens;
+  moment timestamptz;
+  older uuid[];
+  newer integer;
+  excess integer;
+begin
+  if not apitoken.is_leader(cluster, epoch_held) then
+    return null;
+  end if;
+  perform apitoken.lock_owner((select t.owner from apitoken.tokens t where t.id = token_id));
+  moment := clock_timestamp();
+  select * into token from apitoken.tokens t where t.id = token_id and t.cluster_id = cluster and t.supersedes;
+  if token.id is null or not apitoken.is_live(token, moment) then
+    return 0;
+  end if;
+  select coalesce(array_agg(r.resource_uid order by r.resource_created_at, r.resource_uid) filter (
+           where (r.resource_created_at, r.resource_uid) < (token.resource_created_at, token.resource_uid)), '{}'),
+         count(*) filter (where (r.resource_created_at, r.resource_uid) > (token.resource_created_at, token.resource_uid))
+  into older, newer from apitoken.find_rivals(token, limit_scope, moment) r;
+  excess := greatest(least(cardinality(older), cardinality(older) + newer + 1 - owner_max), 0);
+  update apitoken.tokens t set revoked_at = moment, revocation_reason = 'Superseded'
+  where t.resource_uid = any (older[:excess]) and apitoken.is_accepted(t, moment);
+  update apitoken.tokens t set supersedes = false where t.id = token_id;
+  return excess;
+end $$;
+
+-- Records an OwnerBlock and, once it is in effect, ends every accepted token of the owner in all clusters. Returns how many
 -- tokens it has ended so far, or null if another leader has taken over and nothing was written.
 create function apitoken.block_owner(
   epoch_held bigint, cluster uuid, block_name text, blocked_owner text, block_reason text, effective timestamptz
@@ -372,7 +487,7 @@ begin
   where (b.owner, b.reason, b.effective_at) is distinct from (blocked_owner, block_reason, effective);
   if effective <= moment then
     update apitoken.tokens t set revoked_at = moment, revocation_reason = 'OwnerBlocked'
-    where t.owner = blocked_owner and apitoken.is_live(t, moment);
+    where t.owner = blocked_owner and apitoken.is_accepted(t, moment);
     get diagnostics ended = row_count;
   end if;
   if ended > 0 then
@@ -494,14 +609,19 @@ grant execute on function
   apitoken.accepted_until(apitoken.tokens),
   apitoken.is_accepted(apitoken.tokens, timestamptz),
   apitoken.is_in_grace(apitoken.tokens, timestamptz),
-  apitoken.is_current(apitoken.tokens, timestamptz)
+  apitoken.is_current(apitoken.tokens, timestamptz),
+  apitoken.is_counted(apitoken.tokens, timestamptz)
 to apitoken_controller, apitoken_cleanup, apitoken_verifier;
 grant execute on function apitoken.current_actor() to apitoken_controller, apitoken_cleanup, apitoken_verifier;
 grant execute on function
   apitoken.raise_epoch(uuid, text),
   apitoken.is_leader(uuid, bigint),
   apitoken.lock_owner(text),
+  apitoken.find_rivals(apitoken.tokens, text, timestamptz),
+  apitoken.judge_issue(apitoken.tokens, integer, text, text),
   apitoken.issue_token(bigint, jsonb, integer, text, text),
+  apitoken.replace_token(bigint, text, jsonb, integer, text, text),
+  apitoken.take_over(bigint, uuid, text, integer, text),
   apitoken.block_owner(bigint, uuid, text, text, text, timestamptz),
   apitoken.erase_owner(bigint, uuid, text, text)
 to apitoken_controller;
@@ -537,16 +657,16 @@ end $$;
 grant select, update (last_used_at, last_used_address) on apitoken.tokens to apitoken_verifier;
 grant select on apitoken.blocked_owners to apitoken_verifier;
 
--- Even a faulty cleanup cannot delete a live token: its role can neither lock nor delete a live row.
+-- Even a faulty cleanup cannot delete a token that is accepted: its role can neither lock nor delete such a row.
 alter table apitoken.tokens enable row level security;
 create policy controller on apitoken.tokens to apitoken_controller using (true) with check (true);
 create policy verifier_read on apitoken.tokens for select to apitoken_verifier using (true);
 create policy verifier_use on apitoken.tokens for update to apitoken_verifier using (true) with check (true);
 create policy cleanup_read on apitoken.tokens for select to apitoken_cleanup using (true);
 create policy cleanup_lock on apitoken.tokens for update to apitoken_cleanup
-  using (not apitoken.is_live(tokens, now())) with check (false);
+  using (not apitoken.is_accepted(tokens, now())) with check (false);
 create policy cleanup_delete on apitoken.tokens for delete to apitoken_cleanup
-  using (not apitoken.is_live(tokens, now()));
+  using (not apitoken.is_accepted(tokens, now()));
 
 -- Down Migration
 

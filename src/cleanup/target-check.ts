@@ -57,7 +57,9 @@ export function checkTarget(
     return typeof result === "string" ? undefined : result;
   };
 
-  const expiresAt = readTime("expiresAt", config.expiresAt);
+  const { graceSeconds } = config;
+  const expiry = readTime("expiresAt", config.expiresAt);
+  const expiresAt = expiry && (graceSeconds === undefined ? expiry : { ...expiry, graceSeconds });
   const revokedAt = config.revokedAt === undefined ? undefined : readTime("revokedAt", config.revokedAt);
   if (config.revoked !== undefined) {
     const found = find("revoked", config.revoked.column);

@@ -11,6 +11,8 @@ import { oneOf, retentionSetting } from "../runtime/config.ts";
 export interface TargetConfig {
   readonly table: TableName;
   readonly expiresAt: string;
+  /** The column with the seconds after expiry during which a row is kept in any case. */
+  readonly graceSeconds?: string;
   readonly revokedAt: string | undefined;
   readonly revoked: Comparison | undefined;
   /** The time zone of columns that have none. */

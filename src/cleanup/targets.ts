@@ -14,6 +14,7 @@ export function ownTarget(config: CleanupConfig): TargetConfig {
   return {
     table: { schema: "apitoken", table: "tokens" },
     expiresAt: "expires_at",
+    graceSeconds: "grace_seconds",
     revokedAt: "revoked_at",
     revoked: undefined,
     timezone: undefined,

@@ -7,7 +7,7 @@ import type { OwnerBlockRow } from "./owner-blocks.ts";
 /** A cluster's block in the database, and how many live tokens its owner still has in all clusters. */
 export interface RecordedBlock extends OwnerBlockRow {
   readonly isErased: boolean;
-  readonly liveTokens: number;
+  readonly acceptedTokens: number;
 }
 
 /** The blocks that the database has recorded for a cluster. */
@@ -18,10 +18,10 @@ export async function findRecordedBlocks(db: Queryable, clusterId: string): Prom
     reason: string;
     effective_at: Date;
     is_erased: boolean;
-    live: string;
+    accepted: string;
   }>({
     text: `select name, owner, reason, effective_at, erased_at is not null as is_erased,
-             (select count(*) from apitoken.tokens t where t.owner = b.owner and apitoken.is_live(t, now())) as live
+             (select count(*) from apitoken.tokens t where t.owner = b.owner and apitoken.is_accepted(t, now())) as accepted
            from apitoken.blocked_owners b where cluster_id = $1`,
     values: [clusterId],
   });
@@ -31,7 +31,7 @@ export async function findRecordedBlocks(db: Queryable, clusterId: string): Prom
     reason: row.reason,
     effectiveAt: row.effective_at,
     isErased: row.is_erased,
-    liveTokens: Number(row.live),
+    acceptedTokens: Number(row.accepted),
   }));
 }
 
@@ -51,8 +51,8 @@ export async function findMissingEventMonths(db: Queryable, monthsAhead: number)
   return rows.map(({ month }) => month);
 }
 
-/** The triggers on apitoken.tokens that write the audit trail and report changes. */
-const TRIGGERS = ["record_issue", "record_change", "record_delete", "record_truncation"];
+/** The triggers on apitoken.tokens that write the audit trail, report changes, and keep ended tokens ended. */
+const TRIGGERS = ["record_issue", "record_change", "record_delete", "record_truncation", "refuse_revival"];
 
 /** The triggers that are missing, and those that are disabled ("D") or fire on replicas only ("R"). */
 export async function findFaultyTriggers(db: Queryable): Promise<{ name: string; isMissing: boolean }[]> {
@@ -72,11 +72,11 @@ export async function findTokenByHash(
   db: Queryable,
   clusterId: string,
   hashes: readonly Buffer[],
-): Promise<{ readonly id: string; readonly isLive: boolean } | undefined> {
-  const [row] = await db.query<{ id: string; is_live: boolean }>({
-    text: `select id, apitoken.is_live(t, now()) as is_live
+): Promise<{ readonly id: string; readonly isAccepted: boolean } | undefined> {
+  const [row] = await db.query<{ id: string; is_accepted: boolean }>({
+    text: `select id, apitoken.is_accepted(t, now()) as is_accepted
            from apitoken.tokens t where cluster_id = $1 and hash = any($2) limit 1`,
     values: [clusterId, hashes],
   });
-  return row && { id: row.id, isLive: row.is_live };
+  return row && { id: row.id, isAccepted: row.is_accepted };
 }

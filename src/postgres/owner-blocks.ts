@@ -20,8 +20,8 @@ export interface BlockState {
   /** The database's time. */
   readonly now: Date;
   readonly row: (OwnerBlockRow & { readonly tokensRevoked: number; readonly isErased: boolean }) | undefined;
-  /** How many live tokens the owner still has in all clusters. */
-  readonly liveTokens: number;
+  /** How many accepted tokens the owner still has in all clusters. */
+  readonly acceptedTokens: number;
 }
 
 /** Reads what the database has recorded for an OwnerBlock of this cluster. */
@@ -33,11 +33,11 @@ export async function findBlock(db: Queryable, clusterId: string, name: string, 
     effective_at: Date;
     tokens_revoked: string;
     erased_at: Date | null;
-    live: string;
+    accepted: string;
   }>({
     name: "find-block",
     text: `select now() as now, b.owner, b.reason, b.effective_at, b.tokens_revoked, b.erased_at,
-             (select count(*) from apitoken.tokens t where owner = $3 and apitoken.is_live(t, now())) as live
+             (select count(*) from apitoken.tokens t where owner = $3 and apitoken.is_accepted(t, now())) as accepted
            from (select) as always
            left join apitoken.blocked_owners b on b.cluster_id = $1 and b.name = $2`,
     values: [clusterId, name, owner],
@@ -45,7 +45,7 @@ export async function findBlock(db: Queryable, clusterId: string, name: string, 
   if (row === undefined) throw new Error("the database did not return its time");
   return {
     now: row.now,
-    liveTokens: Number(row.live),
+    acceptedTokens: Number(row.accepted),
     row:
       row.owner === null
         ? undefined

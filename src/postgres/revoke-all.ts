@@ -25,7 +25,7 @@ export async function revokeAllTokens(
                select where apitoken.is_leader($1, $2)
              ), due as (
                select id from apitoken.tokens t
-               where cluster_id = $1 and apitoken.is_live(t, now())
+               where cluster_id = $1 and apitoken.is_accepted(t, now())
                  and (cardinality($3::text[]) = 0 or namespace = any($3))
                limit ${BATCH}
              ), change as (

@@ -37,23 +37,77 @@ export interface NewTokenRow extends NewCredential, ResourceIdentity {
 }
 
 /**
- * Inserts a row and, with `RevokeOldest`, revokes the tokens of the owner's oldest ApiTokens beyond the limit, in one
- * transaction. Throws a FencedError, an IssueRefusedError, or Postgres' unique_violation if the revision already exists.
+ * Inserts a row. With `RevokeOldest`, a token for which older ApiTokens of the owner must make room is marked: `takeOver` ends
+ * theirs once it is in its Secret. Throws a FencedError, an IssueRefusedError, or Postgres' unique_violation if the revision
+ * already exists.
  */
 export async function issueToken(
   db: Queryable,
-  { clusterId, epoch }: Fence,
+  fence: Fence,
   token: NewTokenRow,
-  limit: OwnerLimit,
+  { max, onLimit, scope }: OwnerLimit,
 ): Promise<void> {
   const row = {
-    cluster_id: clusterId,
-    id: token.id,
+    ...credentialRow(fence, token),
     namespace: token.namespace,
     name: token.name,
     resource_uid: token.resourceUid,
     resource_created_at: token.resourceCreatedAt,
     revision: token.revision,
+    active_since: token.activeSince,
+  };
+  const [answer] = await db.query<{ outcome: string }>({
+    name: "issue-token",
+    text: "select apitoken.issue_token($1, $2, $3, $4, $5) as outcome",
+    values: [fence.epoch, JSON.stringify(row), max, onLimit, scope],
+  });
+  requireIssued(fence, answer?.outcome);
+}
+
+/**
+ * Replaces a current token that nobody holds by another one of the same revision, so that only one of the two can exist. It is
+ * refused whenever a new token would be, and if the lost one has ended. Throws a FencedError or an IssueRefusedError.
+ */
+export async function replaceToken(
+  db: Queryable,
+  fence: Fence,
+  lostId: string,
+  token: NewCredential,
+  { max, onLimit, scope }: OwnerLimit,
+): Promise<void> {
+  const [answer] = await db.query<{ outcome: string }>({
+    name: "replace-token",
+    text: "select apitoken.replace_token($1, $2, $3, $4, $5, $6) as outcome",
+    values: [fence.epoch, lostId, JSON.stringify(credentialRow(fence, token)), max, onLimit, scope],
+  });
+  requireIssued(fence, answer?.outcome);
+}
+
+/** Lets a token that is in its Secret take the place of the owner's oldest ApiTokens beyond the limit. Throws a FencedError. */
+export async function takeOver(
+  db: Queryable,
+  { clusterId, epoch }: Fence,
+  id: string,
+  { max, scope }: OwnerLimit,
+): Promise<void> {
+  const [answer] = await db.query<{ superseded: number | null }>({
+    name: "take-over",
+    text: "select apitoken.take_over($1, $2, $3, $4, $5) as superseded",
+    values: [epoch, clusterId, id, max, scope],
+  });
+  if (answer === undefined || answer.superseded === null) throw new FencedError(clusterId, epoch);
+}
+
+function requireIssued({ clusterId, epoch }: Fence, outcome: string | undefined): void {
+  if (outcome === "fenced") throw new FencedError(clusterId, epoch);
+  if (outcome !== "issued") throw new IssueRefusedError(outcome ?? "no answer");
+}
+
+/** A credential as the columns of its row. */
+function credentialRow({ clusterId }: Fence, token: NewCredential) {
+  return {
+    cluster_id: clusterId,
+    id: token.id,
     owner: token.owner,
     description: token.description,
     scopes: token.scopes,
@@ -67,31 +121,7 @@ export async function issueToken(
     metadata_key_id: token.encryptedMetadata?.keyId ?? null,
     issued_at: token.issuedAt,
     expires_at: token.expiresAt,
-    active_since: token.activeSince,
   };
-  const [answer] = await db.query<{ outcome: "issued" | "fenced" | "blocked" | "over_limit" }>({
-    name: "issue-token",
-    text: "select apitoken.issue_token($1, $2, $3, $4, $5) as outcome",
-    values: [epoch, JSON.stringify(row), limit.max, limit.onLimit, limit.scope],
-  });
-  const outcome = answer?.outcome;
-  if (outcome === "fenced") throw new FencedError(clusterId, epoch);
-  if (outcome !== "issued") throw new IssueRefusedError(outcome ?? "no answer");
-}
-
-/** Replaces a live credential that nobody holds. The revision stays the same, so only one of the two can exist. */
-export async function replaceToken(db: Queryable, fence: Fence, lostId: string, token: NewCredential): Promise<void> {
-  await runFenced(db, fence, {
-    name: "replace-token",
-    text: `update apitoken.tokens
-           set id = $4, owner = $5, description = $6, scopes = $7, allowed_cidrs = $8, grace_seconds = $9,
-               grace_scopes = $10, expires_at = $11, metadata = $12, metadata_key_id = $13, hash = $14,
-               hash_algorithm = $15, key_id = $16, issued_at = $17, revoked_at = null, revocation_reason = null, last_used_at = null,
-               last_used_address = null
-           where cluster_id = $1 and id = $3 and exists (select from fence)
-           returning 1`,
-    values: [lostId, token.id, ...grantValues(token), token.hash, token.hashAlgorithm, token.keyId, token.issuedAt],
-  });
 }
 
 /** Changes in place what a token may do and until when. */

@@ -49,6 +49,7 @@ interface Row {
   allowed_cidrs: string[];
   grace_seconds: number | null;
   grace_scopes: string[];
+  supersedes: boolean;
   hash: Buffer;
   hash_algorithm: TokenRecord["hashAlgorithm"];
   key_id: string;
@@ -62,17 +63,17 @@ interface Row {
   last_used_at: Date | null;
 }
 
-const COLUMNS = `id, resource_uid, revision, owner, description, scopes, allowed_cidrs, grace_seconds, grace_scopes,
+const COLUMNS = `id, resource_uid, revision, owner, description, scopes, allowed_cidrs, grace_seconds, grace_scopes, supersedes,
   hash, hash_algorithm, key_id, metadata, metadata_key_id, issued_at, expires_at, revoked_at, revocation_reason,
   active_since, last_used_at`;
 
-/** The current token of another ApiToken of the claim's owner, which counts towards the owner's limit. */
-const IS_RIVAL = `owner = $4 and resource_uid <> $5 and apitoken.is_current(rival, now())
+/** A token of another ApiToken of the claim's owner that counts towards the owner's limit. */
+const IS_RIVAL = `owner = $4 and resource_uid <> $5 and apitoken.is_counted(rival, now())
   and ($8 = 'Database' or cluster_id = $1)`;
 
 /**
- * What the next pass of an ApiToken needs: among the rows with its name the live ones and the newest row of each resource that
- * had the name, oldest revision first; the block on its owner; and how many other ApiTokens of the owner have a current token.
+ * What the next pass of an ApiToken needs: among the rows with its name the accepted ones and the newest row of each resource that
+ * had the name, oldest revision first; the block on its owner; and how many other ApiTokens of the owner count towards its limit.
  */
 export async function findResourceTokens(
   db: Queryable,
@@ -100,7 +101,7 @@ export async function findResourceTokens(
            left join lateral (
              select ${COLUMNS} from apitoken.tokens t
              where cluster_id = $1 and namespace = $2 and name = $3
-               and (apitoken.is_live(t, now())
+               and (apitoken.is_accepted(t, now())
                  or not exists (select from apitoken.tokens newer
                                 where newer.resource_uid = t.resource_uid and newer.revision > t.revision))
            ) t on true
@@ -122,24 +123,29 @@ interface Block {
   effectiveAt: string;
 }
 
-/** The row with this id, and the database's time, which decides whether it is valid; undefined if there is none. */
+/**
+ * The row with this id, the database's time, which decides whether it is valid, and whether an OwnerBlock is in effect for its
+ * owner; undefined if there is no row.
+ */
 export async function findToken(
   db: Queryable,
   id: string,
-): Promise<{ readonly token: TokenRecord; readonly now: Date } | undefined> {
-  const [row] = await db.query<Row & { now: Date }>({
+): Promise<{ readonly token: TokenRecord; readonly now: Date; readonly isOwnerBlocked: boolean } | undefined> {
+  const [row] = await db.query<Row & { now: Date; is_owner_blocked: boolean }>({
     name: "find-token",
-    text: `select ${COLUMNS}, now() as now from apitoken.tokens where id = $1`,
+    text: `select ${COLUMNS}, now() as now, exists (
+             select from apitoken.blocked_owners b where b.owner = t.owner and b.effective_at <= now()) as is_owner_blocked
+           from apitoken.tokens t where id = $1`,
     values: [id],
   });
-  return row && { token: toRecord(row), now: row.now };
+  return row && { token: toRecord(row), now: row.now, isOwnerBlocked: row.is_owner_blocked };
 }
 
-/** The ApiTokens of a cluster that have a live token. */
-export async function findLiveResources(db: Queryable, clusterId: string): Promise<ResourceIdentity[]> {
+/** The ApiTokens of a cluster that have an accepted token. */
+export async function findAcceptedResources(db: Queryable, clusterId: string): Promise<ResourceIdentity[]> {
   return db.query<ResourceIdentity & Record<string, unknown>>({
     text: `select distinct namespace, name from apitoken.tokens t
-           where cluster_id = $1 and apitoken.is_live(t, now())`,
+           where cluster_id = $1 and apitoken.is_accepted(t, now())`,
     values: [clusterId],
   });
 }
@@ -163,6 +169,7 @@ function toRecord(row: Row): TokenRecord {
     scopes: row.scopes,
     allowedCidrs: row.allowed_cidrs,
     grace: toGrace(row),
+    supersedes: row.supersedes,
     hash: row.hash,
     hashAlgorithm: row.hash_algorithm,
     keyId: row.key_id,

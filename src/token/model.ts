@@ -105,6 +105,8 @@ export interface TokenRow {
   /** Whether the metadata is encrypted under a key that is no longer the current one. */
   readonly isMetadataStale: boolean;
   readonly grace: Grace | undefined;
+  /** Whether older ApiTokens of the owner make room for it once it is in its Secret. Until then it does not count for them. */
+  readonly supersedes: boolean;
   readonly issuedAt: Date;
   readonly expiresAt: Date;
   /** May be in the future: that is how an overlap ends. */

@@ -14,23 +14,30 @@ export interface TokenRequest {
   readonly scopes?: readonly string[] | undefined;
 }
 
+/** What else decides, beyond the row: a block counts from the moment it is in effect, before it has ended each token. */
+export interface TokenCircumstances {
+  readonly now: Date;
+  readonly isOwnerBlocked: boolean;
+}
+
 /** The row's part in the decision. */
 export type JudgedToken = Pick<TokenRow, "scopes" | "allowedCidrs" | "grace" | "expiresAt" | "revokedAt">;
 
 /** Why a token is not good for a request. */
-export type InactiveReason = "Revoked" | "Expired" | "AddressNotAllowed" | "ScopeMissing";
+export type InactiveReason = "OwnerBlocked" | "Revoked" | "Expired" | "AddressNotAllowed" | "ScopeMissing";
 
 export type TokenVerdict =
   /** `scopes` are those that the token has now: in grace only the policy's grace scopes are left of them. */
   | { readonly kind: "active"; readonly scopes: readonly string[]; readonly isInGrace: boolean }
   | { readonly kind: "inactive"; readonly why: InactiveReason };
 
-/** Whether the token of a row is good for a request at `now`, which should be the database's time. */
+/** Whether the token of a row is good for a request. `now` should be the database's time. */
 export function judgeToken(
   token: JudgedToken,
-  now: Date,
+  { now, isOwnerBlocked }: TokenCircumstances,
   { address, scopes: wanted = [] }: TokenRequest,
 ): TokenVerdict {
+  if (isOwnerBlocked) return { kind: "inactive", why: "OwnerBlocked" };
   if (!isAccepted(token, now)) return { kind: "inactive", why: isRevocationItsEnd(token) ? "Revoked" : "Expired" };
   if (address !== undefined && !isAllowedFrom(address, token.allowedCidrs)) {
     return { kind: "inactive", why: "AddressNotAllowed" };

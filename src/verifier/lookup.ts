@@ -37,9 +37,9 @@ export async function verifyToken(
   const id = parseTokenId(plaintext);
   const found = id === undefined ? undefined : await findToken(db, id);
   if (found === undefined) return undefined;
-  const { token, now } = found;
+  const { token } = found;
   const pepper = findPepper(keyring, token.keyId);
-  const verdict = judgeToken(token, now, request);
+  const verdict = judgeToken(token, found, request);
   if (pepper === undefined || verdict.kind === "inactive") return undefined;
   if (!(await hasher.isMatch(hashToken(plaintext, pepper), token))) return undefined;
   return { ...token, scopes: verdict.scopes, metadata: decryptMetadata(token.encryptedMetadata, token.id, keyring) };

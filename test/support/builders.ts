@@ -84,6 +84,7 @@ export function aTokenRow(overrides: Partial<TokenRow> = {}): TokenRow {
     metadata: {},
     isMetadataStale: false,
     grace: undefined,
+    supersedes: false,
     issuedAt,
     expiresAt: new Date(issuedAt.getTime() + LIMITS.maxMs),
     revokedAt: undefined,

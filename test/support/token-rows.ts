@@ -2,6 +2,7 @@
  * The cleanup is tested on many rows that are days old. Issuing them would take too long and cannot be backdated, so
  * they are inserted.
  */
+import pg from "pg";
 import { runAsSuperuser } from "../../local/postgres-server.ts";
 
 /** A kind of rows in apitoken.tokens. Times are Postgres intervals from now, such as "-8 days". */
@@ -46,4 +47,16 @@ export async function insertTokenRows(url: string, kinds: readonly TokenRows[]):
      order by md5(label)`,
     [JSON.stringify(kinds)],
   );
+}
+
+/** Changes rows as a restore from a backup does: no trigger fires, so not even the one that keeps ended tokens ended. */
+export async function changeAsRestore(url: string, statement: string, values: readonly unknown[] = []): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query("set session_replication_role = replica");
+    await client.query(statement, [...values]);
+  } finally {
+    await client.end();
+  }
 }

@@ -41,6 +41,13 @@ function describeAction(action: Action, all: readonly Action[]): Words[] {
           remedy: "replace that token and write the new one to the Secret",
         },
       ];
+    case "takeOver":
+      return [
+        {
+          problem: `older ApiTokens of its owner still work, although token ${action.tokenId} supersedes them`,
+          remedy: "end the tokens of those beyond the owner's limit",
+        },
+      ];
     case "updateToken":
       return [{ problem: `the row of token ${action.tokenId} differs from the spec`, remedy: "update the row" }];
     case "writeSecret":

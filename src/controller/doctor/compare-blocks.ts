@@ -48,8 +48,8 @@ function findBlockFault(
     return { problem, remedy: "record it in the database, and revoke the owner's tokens once it takes effect" };
   }
   if (desired.effectiveAt > now) return undefined;
-  if (row.liveTokens > 0) {
-    const problem = `owner "${desired.owner}" has ${count(row.liveTokens, "live token")}`;
+  if (row.acceptedTokens > 0) {
+    const problem = `owner "${desired.owner}" has ${count(row.acceptedTokens, "live token")}`;
     return { problem, remedy: "revoke the owner's tokens" };
   }
   if (desired.mustErase && !row.isErased) {

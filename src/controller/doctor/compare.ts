@@ -183,7 +183,7 @@ function judgeSecret({ key, formerOwner, holds }: UnownedSecret): Finding {
   const held =
     holds === undefined
       ? "no token that the database knows"
-      : `the ${holds.isLive ? "live" : "dead"} token ${holds.id}`;
+      : `the ${holds.isAccepted ? "working" : "dead"} token ${holds.id}`;
   const object = `Secret ${key}`;
   if (formerOwner !== undefined) {
     const problem = `its ApiToken "${formerOwner}" is gone; it holds ${held}`;

@@ -8,7 +8,7 @@ import { API_VERSION } from "../../kube/resources/group.ts";
 import type { SecretView } from "../../kube/resources/secret.ts";
 import { getSecret } from "../../kube/resources/secret-api.ts";
 import { findRecordedBlocks, findTokenByHash } from "../../postgres/examination.ts";
-import { findLiveResources } from "../../postgres/tokens.ts";
+import { findAcceptedResources } from "../../postgres/tokens.ts";
 import { keyOf } from "../pass/caches.ts";
 import type { ReadContext } from "../pass/context.ts";
 import { decide } from "../pass/decide.ts";
@@ -26,7 +26,7 @@ export async function crossExamine(
   concurrency: number,
 ): Promise<CrossExamination> {
   const { caches, db, clusterId } = context;
-  const live = (await findLiveResources(db, clusterId)).filter(
+  const live = (await findAcceptedResources(db, clusterId)).filter(
     ({ namespace }) => namespaces.length === 0 || namespaces.includes(namespace),
   );
   const keys = new Set([...[...caches.apiTokens.values()].map(({ metadata }) => keyOf(metadata)), ...live.map(keyOf)]);

@@ -29,7 +29,7 @@ export interface UnownedSecret {
   /** The name of the deleted ApiToken that the owner reference points to; undefined without such a reference. */
   readonly formerOwner: string | undefined;
   /** The token that it holds; undefined if the database does not know it. */
-  readonly holds: { readonly id: string; readonly isLive: boolean } | undefined;
+  readonly holds: { readonly id: string; readonly isAccepted: boolean } | undefined;
 }
 
 /** What was read from the cluster alone. */

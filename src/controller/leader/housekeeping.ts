@@ -5,7 +5,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { createEventPartitions, EVENT_MONTHS_AHEAD } from "../../postgres/event-partitions.ts";
 import { findBlockNames } from "../../postgres/owner-blocks.ts";
-import { findLiveResources } from "../../postgres/tokens.ts";
+import { findAcceptedResources } from "../../postgres/tokens.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { keyOf } from "../pass/caches.ts";
 import type { PassContext } from "../pass/context.ts";
@@ -64,7 +64,7 @@ async function tidy({ context, confirmFence, tokens, blocks, namespaces, log }: 
   for (const name of await findBlockNames(db, clusterId)) {
     if (caches.ownerBlocks.get(name) === undefined) blocks.add(name);
   }
-  for (const resource of await findLiveResources(db, clusterId)) {
+  for (const resource of await findAcceptedResources(db, clusterId)) {
     const isOurs = namespaces.length === 0 || namespaces.includes(resource.namespace);
     if (isOurs && caches.apiTokens.get(keyOf(resource)) === undefined) tokens.add(keyOf(resource));
   }

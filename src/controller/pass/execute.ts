@@ -10,6 +10,7 @@ import {
   type NewCredential,
   replaceToken,
   revokeTokens,
+  takeOver,
   updateToken,
 } from "../../postgres/token-writes.ts";
 import { currentKey, hashToken } from "../../token/keyring.ts";
@@ -57,6 +58,7 @@ const NEEDS: Readonly<Record<Action["kind"], readonly Part[]>> = {
   addFinalizer: ["resource"],
   issueToken: ["resource", "desired", "policy"],
   replaceToken: ["desired", "policy"],
+  takeOver: ["policy"],
   updateToken: ["desired", "policy"],
   writeSecret: ["resource", "desired"],
   rewriteSecret: ["resource", "desired"],
@@ -93,8 +95,10 @@ async function executeAction(execution: Execution, action: Action): Promise<void
       return issue(execution, action);
     case "replaceToken": {
       const credential = await createCredential(execution, action);
-      return replaceToken(context.db, await context.getFence(), action.tokenId, credential);
+      return replaceToken(context.db, await context.getFence(), action.tokenId, credential, execution.policy.owner);
     }
+    case "takeOver":
+      return takeOver(context.db, await context.getFence(), action.tokenId, execution.policy.owner);
     case "updateToken": {
       const grant = describeGrant(execution, action.tokenId, action.expiresAt);
       return updateToken(context.db, await context.getFence(), action.tokenId, grant);

@@ -42,7 +42,7 @@ export async function reconcileBlock(
   const row = { name, owner: desired.owner, reason: desired.reason, effectiveAt: desired.effectiveAt };
   const state = await findBlock(context.db, context.clusterId, name, desired.owner);
   const isEffective = row.effectiveAt <= state.now;
-  const isNew = !isRecorded(state, row) || (isEffective && state.liveTokens > 0);
+  const isNew = !isRecorded(state, row) || (isEffective && state.acceptedTokens > 0);
   const tokensRevoked = isNew
     ? await blockOwner(context.db, await context.getFence(), row)
     : (state.row?.tokensRevoked ?? 0);

@@ -106,7 +106,7 @@ export const OWNER_BLOCK_STATUS: Json = {
       description: "Whether the block is in effect: effectiveAt has passed, by the database's clock.",
     },
     tokensRevoked: count(
-      "How many live tokens the block has revoked so far, in all clusters that share the database. It never decreases.",
+      "How many tokens the block has revoked so far, in all clusters that share the database. It never decreases.",
     ),
     erased: { type: "boolean", description: "true once the owner has been erased (spec.erase). Absent before." },
     message: text("What the block does at the moment or, if the spec cannot be read, what is wrong with it."),

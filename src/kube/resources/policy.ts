@@ -68,7 +68,7 @@ export const policySpecSchema = z
     }),
     maxTokensPerOwner: z.int().min(1).max(100_000).default(1).meta({
       description:
-        "How many ApiTokens with a live token one owner may have, from 1 to 100000. Counted in the transaction that issues a token. A previous token in its overlap does not count. Default: 1.",
+        "How many ApiTokens with a token that works one owner may have, from 1 to 100000: live, in its overlap, or in its grace. Counted in the transaction that issues a token. Default: 1.",
     }),
     onLimit: z.enum(["RevokeOldest", "Reject"]).default("RevokeOldest").meta({
       description:

@@ -127,10 +127,12 @@ const DEFAULT_RETENTION_MS = 7 * 86_400_000;
 async function readOwnBacklog(db: Queryable, noted: TargetRow | undefined): Promise<TargetFigures> {
   const { expiredMs = DEFAULT_RETENTION_MS, revokedMs = DEFAULT_RETENTION_MS } = noted?.retention ?? {};
   const [now] = await db.query<{ backlog: string; oldest: Date | null }>({
-    text: `select (select count(*) from apitoken.tokens where expires_at <= now() - make_interval(secs => $1))
-                  + (select count(*) from apitoken.tokens where revoked_at <= now() - make_interval(secs => $2)
-                       and expires_at > now() - make_interval(secs => $1)) as backlog,
-                  least((select min(expires_at) from apitoken.tokens where expires_at <= now()),
+    text: `select (select count(*) from apitoken.tokens t where expires_at <= now() - make_interval(secs => $1)
+                     and apitoken.grace_end(t) <= now() - make_interval(secs => $1))
+                  + (select count(*) from apitoken.tokens t where revoked_at <= now() - make_interval(secs => $2)
+                       and apitoken.grace_end(t) > now() - make_interval(secs => $1)) as backlog,
+                  least((select min(apitoken.grace_end(t)) from apitoken.tokens t
+                         where expires_at <= now() and apitoken.grace_end(t) <= now()),
                         (select min(revoked_at) from apitoken.tokens where revoked_at <= now())) as oldest`,
     values: [expiredMs / 1_000, revokedMs / 1_000],
   });

@@ -13,6 +13,8 @@ export interface TimeColumn {
   readonly type: string;
   /** The time zone of a timestamp or date without one. */
   readonly timezone: string;
+  /** The column with a grace in seconds, or null, during which a row is not dead yet; only beside a timestamptz. */
+  readonly graceSeconds?: string;
 }
 
 /** A comparison that is true for revoked rows, whenever they were revoked. */
@@ -70,7 +72,12 @@ export function momentAs({ kind, timezone }: TimeColumn, moment: string): string
 
 /** SQL: whether the column's time has passed at a moment; null if the column is. A date has passed when its day is over. */
 export function hasPassed(time: TimeColumn, moment: string): string {
-  return `${quoteIdentifier(time.column)} ${time.kind === "date" ? "<" : "<="} ${momentAs(time, moment)}`;
+  const column = quoteIdentifier(time.column);
+  const passed = `${column} ${time.kind === "date" ? "<" : "<="} ${momentAs(time, moment)}`;
+  if (time.graceSeconds === undefined) return passed;
+  // The grace's end implies the first condition, which an index serves.
+  const grace = `make_interval(secs => coalesce(${quoteIdentifier(time.graceSeconds)}, 0))`;
+  return `(${passed} and ${column} + ${grace} <= ${moment})`;
 }
 
 /** The first and the last second of the years with at most four digits. */

@@ -47,6 +47,8 @@ export type Action =
   | { readonly kind: "writeSecret"; readonly expiresAt: Date; readonly handledRotateAt: string | undefined }
   /** Rewrites the wanted Secret with the token that the Secret `from` holds, which may be the same Secret. */
   | { readonly kind: "rewriteSecret"; readonly from: string; readonly tokenId: string; readonly expiresAt: Date }
+  /** Ends the tokens of the owner's oldest ApiTokens beyond the limit, now that this token is in its Secret. */
+  | { readonly kind: "takeOver"; readonly tokenId: string }
   | { readonly kind: "decorateSecret" }
   | {
       readonly kind: "revokeTokens";
@@ -95,6 +97,7 @@ export function isDestructive(action: Action): boolean {
     case "replaceToken":
     case "updateToken": // a shorter lifetime may already be over
     case "rewriteSecret":
+    case "takeOver":
     case "deleteSecret":
     case "releaseSecret":
     case "removeFinalizer":

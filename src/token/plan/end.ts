@@ -34,13 +34,13 @@ export function planRetired(situation: Situation): Plan | undefined {
 
 /** Rows first, so that the token is dead before anything that shows it is gone. */
 function carryOut(situation: Situation, { reason, message, note }: End): Plan {
-  const { observed, live } = situation;
+  const { observed, accepted } = situation;
   const claims: ConditionClaim[] = [
     { type: "Ready", status: "False", reason, message },
     { type: "Revoked", status: "True", reason, message },
   ];
   return {
-    actions: [...revoke(live, reason, note ? { note } : {}), ...deleteSecrets(observed)],
+    actions: [...revoke(accepted, reason, note ? { note } : {}), ...deleteSecrets(observed)],
     status: buildStatus(observed, claims, { token: findLast(situation) }),
     requeueAt: undefined,
   };

@@ -4,8 +4,9 @@
  */
 import { floorToSecond, resolveLifetime } from "../lifetime.ts";
 import type { AppliedPolicy, TokenRow } from "../model.ts";
+import { isCurrent } from "../validity.ts";
 import type { Action, IssueCause, Plan } from "./action.ts";
-import { findLast, findRotationRequest, lastActivity, type Situation } from "./situation.ts";
+import { findLast, findRotationRequest, isOutdated, lastActivity, type Situation } from "./situation.ts";
 import { ensureFinalizer } from "./steps.ts";
 
 /** Issues a token: it replaces the newest row if nobody ever got that one's plaintext, and is the next revision otherwise. */
@@ -36,9 +37,9 @@ export function planIssue(situation: Situation, policy: AppliedPolicy): Plan {
 
 /** The newest row, if it is live but was never in a Secret or the status: a crash came in between. */
 function findLostToken(situation: Situation): TokenRow | undefined {
-  const { observed, live, held } = situation;
+  const { observed, held } = situation;
   const last = findLast(situation);
-  if (last === undefined || last === held || !live.includes(last)) return undefined;
+  if (last === undefined || last === held || !isCurrent(last, observed.now)) return undefined;
   return observed.resource.status.tokenId === last.id ? undefined : last;
 }
 
@@ -47,7 +48,7 @@ function findCause(situation: Situation): IssueCause {
   const lastId = observed.resource.status.tokenId ?? newest?.id;
   if (lastId === undefined) return "FirstToken";
   if (findRotationRequest(situation) !== undefined) return "Requested";
-  if (held !== undefined) return "Due";
+  if (held !== undefined) return isOutdated(situation, held) ? "SecretEdited" : "Due";
   if (!live.some((token) => token.id === lastId)) return "TokenEnded";
   return observed.secret.state === "ours" ? "SecretEdited" : "SecretMissing";
 }

@@ -4,7 +4,7 @@
  */
 
 import type { DesiredToken, Observed, ObservedResource, PolicyVerdict, TokenRow } from "../model.ts";
-import { isLive } from "../validity.ts";
+import { isAccepted, isLive } from "../validity.ts";
 import type { Action, Plan } from "./action.ts";
 import { planForbidden, planRetired } from "./end.ts";
 import { planIssue } from "./issue.ts";
@@ -24,20 +24,24 @@ export type ParsedSpec =
  */
 export function plan(spec: ParsedSpec, observed: Observed, policy: PolicyVerdict): Plan {
   const { resource, now } = observed;
-  const live = observed.tokens.filter((token) => isLive(token, now));
+  const accepted = observed.tokens.filter((token) => isAccepted(token, now));
   if (resource === undefined) {
-    return { actions: revoke(live, "ResourceDeleted"), status: undefined, requeueAt: undefined };
+    return { actions: revoke(accepted, "ResourceDeleted"), status: undefined, requeueAt: undefined };
   }
-  if (resource.isDeleting) return planDeletion(spec.desired, resource, observed, live);
+  if (resource.isDeleting) return planDeletion(spec.desired, resource, observed, accepted);
 
   const isOwn = (token: TokenRow) => token.resourceUid === resource.uid;
   const here = { ...observed, resource };
   const rest =
     spec.desired === undefined
-      ? planInvalid(spec.problem, here, live.filter(isOwn))
+      ? planInvalid(
+          spec.problem,
+          here,
+          accepted.filter((token) => isOwn(token) && isLive(token, now)),
+        )
       : planLife(describeSituation(spec.desired, here, policy));
   // Tokens of an ApiToken of the same name that was deleted while no controller watched.
-  const former = live.filter((token) => !isOwn(token));
+  const former = accepted.filter((token) => !isOwn(token));
   return { ...rest, actions: [...revoke(former, "ResourceDeleted"), ...rest.actions] };
 }
 
@@ -89,14 +93,14 @@ function planDeletion(
   desired: DesiredToken | undefined,
   resource: ObservedResource,
   observed: Observed,
-  live: readonly TokenRow[],
+  accepted: readonly TokenRow[],
 ): Plan {
   const { secret } = observed;
   const release: Action[] =
     desired?.secret.isRetained && secret.state === "ours" ? [{ kind: "releaseSecret", name: secret.name }] : [];
   return {
     actions: [
-      ...revoke(live, "ResourceDeleted"),
+      ...revoke(accepted, "ResourceDeleted"),
       ...release,
       ...deleteSecrets(release.length > 0 ? { ...observed, secret: { state: "absent" } } : observed),
       ...(resource.hasFinalizer ? [{ kind: "removeFinalizer" } as const] : []),

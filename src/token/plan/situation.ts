@@ -4,7 +4,7 @@
 import type { AppliedPolicy, DesiredToken, Observed, ObservedResource, PolicyVerdict, TokenRow } from "../model.ts";
 import type { Reason } from "../reasons.ts";
 import { findCondition } from "../status.ts";
-import { isLive } from "../validity.ts";
+import { isAccepted, isLive } from "../validity.ts";
 
 /** An ApiToken that exists and whose spec can be read, with the facts that the rules look at. */
 export interface Situation {
@@ -15,6 +15,8 @@ export interface Situation {
   readonly applied: AppliedPolicy | undefined;
   /** The live rows of this resource, oldest first; not those of an earlier resource of the same name. */
   readonly live: readonly TokenRow[];
+  /** The live rows and those in grace: what must be ended for the ApiToken to be without a working token. */
+  readonly accepted: readonly TokenRow[];
   /** Its row with the highest revision, dead or live. */
   readonly newest: TokenRow | undefined;
   /** The live row that the wanted Secret holds. */
@@ -29,12 +31,14 @@ export function describeSituation(
 ): Situation {
   const own = observed.tokens.filter((token) => token.resourceUid === observed.resource.uid);
   const live = own.filter((token) => isLive(token, observed.now));
+  const accepted = own.filter((token) => isAccepted(token, observed.now));
   return {
     desired,
     observed,
     policy,
     applied: policy.applied,
     live,
+    accepted,
     newest: own.at(-1),
     held: findHeld(observed, live),
   };
@@ -48,6 +52,11 @@ export function findHeld({ secret }: Observed, live: readonly TokenRow[]): Token
 /** The live row before the one that the Secret holds. */
 export function findPrevious(live: readonly TokenRow[], held: TokenRow | undefined): TokenRow | undefined {
   return held && live.filter((token) => token.revision < held.revision).at(-1);
+}
+
+/** Whether a later token than the one in the Secret is live: somebody has put an old Secret back, or a crash came in between. */
+export function isOutdated({ live }: Situation, held: TokenRow): boolean {
+  return live.some((token) => token.revision > held.revision);
 }
 
 /** The Secret under an outdated name that holds the newest live row, if that is newer than what the wanted one holds. */

@@ -5,7 +5,7 @@ import { floorToSecond, resolveLifetime } from "../lifetime.ts";
 import type { AppliedPolicy, Condition, TokenRow } from "../model.ts";
 import type { Reason } from "../reasons.ts";
 import { buildStatus, formatTime } from "../status.ts";
-import { isCurrent, liveUntil } from "../validity.ts";
+import { liveUntil } from "../validity.ts";
 import type { Action, Plan } from "./action.ts";
 import { describeLimit } from "./end.ts";
 import { findHeld, findLast, findPrevious, findRotationRequest, isRotating, type Situation } from "./situation.ts";
@@ -57,10 +57,10 @@ export function planSuspension({ desired, observed, live, held }: Situation): Pl
 }
 
 /** A Secret that is not ours must not be written to; tokens that no Secret of ours holds are useless and are revoked. */
-export function planConflict({ desired, observed, live }: Situation): Plan | undefined {
+export function planConflict({ desired, observed, accepted }: Situation): Plan | undefined {
   if (observed.secret.state !== "foreign") return undefined;
   const kept = new Set(observed.straySecrets.map((stray) => stray.holds));
-  const lost = live.filter((token) => !kept.has(token.id));
+  const lost = accepted.filter((token) => !kept.has(token.id));
   return wait(
     observed,
     "SecretConflict",
@@ -107,11 +107,13 @@ export function planExpiry(situation: Situation, policy: AppliedPolicy): Plan | 
 }
 
 /** With `onLimit: Reject`, a newer ApiToken waits until an older one of its owner is gone. */
-export function planOverLimit({ desired, observed, live }: Situation, policy: AppliedPolicy): Plan | undefined {
+export function planOverLimit(
+  { desired, observed, live, accepted }: Situation,
+  policy: AppliedPolicy,
+): Plan | undefined {
   const { max, onLimit } = policy.owner;
-  // The previous token in its overlap does not count, just as in the transaction that issues.
-  const hasPlace = live.some((token) => isCurrent(token, observed.now));
-  const rivals = observed.rivals.older + (hasPlace ? 0 : observed.rivals.newer);
+  // The same rule as in the transaction that issues: any accepted token keeps the place.
+  const rivals = observed.rivals.older + (accepted.length > 0 ? 0 : observed.rivals.newer);
   if (onLimit !== "Reject" || rivals < max) return undefined;
   const message = describeLimit(desired.owner, max);
   const actions = live.length > 0 ? [] : deleteSecrets(observed);

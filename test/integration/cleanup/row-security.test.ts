@@ -53,7 +53,7 @@ test.each([
   ["make a dead row live", "update apitoken.tokens set expires_at = now() + interval '1 day'"],
   ["revoke a row", "update apitoken.tokens set revoked_at = now()"],
   ["change a dead row in the one column that locking needs", "update apitoken.tokens set last_used_at = now()"],
-  ["issue a token", "insert into apitoken.tokens select * from apitoken.tokens"],
+  ["issue a token", "insert into apitoken.tokens (id) values ('aaaaaaaaaaaa')"],
   ["empty the table", "truncate apitoken.tokens"],
   ["lift the row-level security", "alter table apitoken.tokens disable row level security"],
   ["change the audit trail", "update apitoken.security_events set owner = 'nobody'"],

@@ -113,9 +113,11 @@ test("finds every difference, writes nothing, and with --fix fixes what can be f
   await runAsSuperuser(databaseUrl, `drop table apitoken.${partition?.name}`);
   await runAsSuperuser(
     databaseUrl,
-    `insert into apitoken.tokens select (jsonb_populate_record(t, jsonb_build_object('id', 'otherCluster', 'hash', '\\x00',
-       'cluster_id', $1::text, 'resource_uid', $1::text, 'name', 'elsewhere', 'key_id', 'theirs'))).*
-     from apitoken.tokens t where name = 'well'`,
+    `insert into apitoken.tokens (id, cluster_id, namespace, name, resource_uid, revision, owner, hash, hash_algorithm,
+       key_id, issued_at, expires_at)
+     select 'otherCluster', $1, namespace, 'elsewhere', $1, revision, owner, '\\x00', hash_algorithm, 'theirs', issued_at,
+       expires_at
+     from apitoken.tokens where name = 'well'`,
     [OTHER_CLUSTER],
   );
 

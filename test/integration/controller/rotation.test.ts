@@ -5,6 +5,7 @@ import { findEvents, findRows, verifies } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { controllerTest as test } from "../../support/fixtures.ts";
 import { issueToken, untilReady, untilReason } from "../../support/resources.ts";
+import { changeAsRestore } from "../../support/token-rows.ts";
 
 const REQUEST = "apitoken.dev/rotate-requested-at";
 const readSecret = async (cluster: TestCluster, name: string) => readToken(await cluster.getSecret(name));
@@ -194,7 +195,7 @@ describe("a change made with SQL", () => {
     expect(await verifies(cluster, databaseUrl, first)).toBe(false);
     await controller.stop();
     await runAsSuperuser(databaseUrl, `delete from apitoken.tokens where name = 'restored' and revision = 2`);
-    await runAsSuperuser(
+    await changeAsRestore(
       databaseUrl,
       `update apitoken.tokens set revoked_at = null, revocation_reason = null where name = 'restored'`,
     );

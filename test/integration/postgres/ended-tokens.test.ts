@@ -1,9 +1,8 @@
 import { expect, test } from "vitest";
-import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { openDatabase } from "../../../src/postgres/database.ts";
 import { countEndedInUse } from "../../../src/postgres/ended-tokens.ts";
 import { createTestDatabase } from "../../support/database.ts";
-import { insertTokenRows } from "../../support/token-rows.ts";
+import { changeAsRestore, insertTokenRows } from "../../support/token-rows.ts";
 
 const CLUSTER = "11111111-1111-4111-8111-111111111111";
 const ANOTHER = "22222222-2222-4222-8222-222222222222";
@@ -39,7 +38,7 @@ test("tokens that were used within the last hour, after their end, are counted b
     { prefix: "never-used", count: 1, expires: "-10 minutes" },
   ]);
   for (const [prefix, usedAt, graceSeconds] of USES) {
-    await runAsSuperuser(
+    await changeAsRestore(
       url,
       `update apitoken.tokens set last_used_at = now() + $2::interval, grace_seconds = $3
        where regexp_replace(name, '-[0-9]+$', '') = $1`,

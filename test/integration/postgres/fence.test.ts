@@ -58,7 +58,7 @@ test("every write with an old epoch is rejected, and changes nothing", async () 
 
   const writes: ((fence: Fence) => Promise<void>)[] = [
     (fence) => issueToken(db, fence, aRow("fenced", { revision: 2 }), LIMIT),
-    (fence) => replaceToken(db, fence, row.id, aRow("fenced")),
+    (fence) => replaceToken(db, fence, row.id, aRow("fenced"), LIMIT),
     (fence) => updateToken(db, fence, row.id, { ...row, scopes: ["x"] }),
     (fence) => revokeTokens(db, fence, [row.id], "no"),
     async (fence) =>

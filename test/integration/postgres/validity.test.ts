@@ -9,10 +9,10 @@ import { findBlock } from "../../../src/postgres/owner-blocks.ts";
 import { countOwnersOver } from "../../../src/postgres/owners.ts";
 import { revokeAllTokens } from "../../../src/postgres/revoke-all.ts";
 import { type PostgresTime, toDate } from "../../../src/postgres/time.ts";
-import { findLiveResources, findResourceTokens } from "../../../src/postgres/tokens.ts";
+import { findAcceptedResources, findResourceTokens } from "../../../src/postgres/tokens.ts";
 import { acceptedUntil, isAccepted, isCurrent, isInGrace, isLive } from "../../../src/token/validity.ts";
 import { createTestDatabase } from "../../support/database.ts";
-import { insertTokenRows } from "../../support/token-rows.ts";
+import { changeAsRestore, insertTokenRows } from "../../support/token-rows.ts";
 
 let url: string;
 let db: Database;
@@ -128,7 +128,7 @@ describe("Postgres inlines the words, and an index finds the rows", () => {
       { count: 100, prefix: "live", expires: "20 days" },
       { count: 100, prefix: "graced", expires: "-9 days" },
     ]);
-    await runAsSuperuser(url, "update apitoken.tokens set grace_seconds = 864000 where name like 'graced-%'");
+    await changeAsRestore(url, "update apitoken.tokens set grace_seconds = 864000 where name like 'graced-%'");
     await runAsSuperuser(url, "analyze apitoken.tokens");
   });
 
@@ -163,7 +163,7 @@ describe("Postgres inlines the words, and an index finds the rows", () => {
 
   test.each<[string, (on: Queryable) => Promise<unknown>]>([
     ["reads for a pass", (on) => findResourceTokens(on, CLUSTER, { namespace: "team-7", name: "live-7" }, CLAIM)],
-    ["finds ApiTokens with a live token", (on) => findLiveResources(on, CLUSTER)],
+    ["finds ApiTokens with a live token", (on) => findAcceptedResources(on, CLUSTER)],
     ["reads an OwnerBlock", (on) => findBlock(on, CLUSTER, "leaver", "user-7")],
     ["reads the OwnerBlocks of a cluster", (on) => findRecordedBlocks(on, CLUSTER)],
     ["counts owners with many tokens", (on) => countOwnersOver(on, CLUSTER, [10, 50])],

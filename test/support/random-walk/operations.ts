@@ -171,8 +171,17 @@ export const OPERATIONS: readonly (readonly [sentence: string, weight: number, o
   [
     "SQL: extend a row",
     3,
+    (walk) => changeRow(walk, IS_LIVE, "update apitoken.tokens set expires_at = expires_at + interval '1 day'"),
+  ],
+  [
+    "SQL: revive a row",
+    2,
     (walk) =>
-      changeRow(walk, "true", "update apitoken.tokens set expires_at = greatest(expires_at, now()) + interval '1 day'"),
+      changeRow(
+        walk,
+        `not (${IS_LIVE})`,
+        "update apitoken.tokens set expires_at = now() + interval '1 day', revoked_at = null",
+      ).catch((error: Error) => error.message.replace(/ended at .* and/, "…")),
   ],
   [
     "SQL: end a row's life",

@@ -5,7 +5,7 @@ import { aTokenRow, HOUR_MS, later, NOW } from "../../support/builders.ts";
 const GRACE = { periodMs: HOUR_MS, scopes: ["read", "never granted"] };
 const SCOPES = ["read", "write"];
 const judge = (row: Parameters<typeof aTokenRow>[0], request: TokenRequest = {}) =>
-  judgeToken(aTokenRow({ scopes: SCOPES, ...row }), NOW, request);
+  judgeToken(aTokenRow({ scopes: SCOPES, ...row }), { now: NOW, isOwnerBlocked: false }, request);
 
 const ACTIVE = { kind: "active", scopes: SCOPES, isInGrace: false };
 const IN_GRACE = { kind: "active", scopes: ["read"], isInGrace: true };
@@ -86,4 +86,9 @@ test.each([
   ["a wrong address", { allowedCidrs: ["10.0.0.0/8"] }, "AddressNotAllowed"],
 ])("%s is reported before anything else that is wrong", (_, row, why) => {
   expect(judge(row, { address: "192.0.2.1", scopes: ["delete"] })).toEqual(inactive(why));
+});
+
+test("a block on the owner counts before it has ended the token", () => {
+  const verdict = judgeToken(aTokenRow(), { now: NOW, isOwnerBlocked: true }, {});
+  expect(verdict).toEqual({ kind: "inactive", why: "OwnerBlocked" });
 });

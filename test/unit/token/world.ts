@@ -119,6 +119,9 @@ export function act(world: World, action: Action): void {
     case "replaceToken":
       replaceRow(world, action);
       return;
+    case "takeOver":
+      changeRow(world, action.tokenId, { supersedes: false });
+      return;
     case "updateToken":
       changeRow(world, action.tokenId, { ...grantOf(world), expiresAt: action.expiresAt });
       return;
@@ -171,7 +174,13 @@ function newRow(world: World, life: Life): TokenRow {
   needLength(life);
   world.issued += 1;
   world.inHand = `issued${world.issued}`;
-  const row = { id: world.inHand, revokedAt: undefined, revocationReason: undefined, lastUsedAt: undefined };
+  const row = {
+    id: world.inHand,
+    revokedAt: undefined,
+    revocationReason: undefined,
+    lastUsedAt: undefined,
+    supersedes: false,
+  };
   return { ...row, ...grantOf(world), ...life };
 }
 

@@ -42,7 +42,7 @@ function aBlock(spec: object, row: Partial<RecordedBlock> | undefined): Partial<
     reason: "",
     effectiveAt: new Date("2026-06-01T00:00:00Z"),
     isErased: false,
-    liveTokens: 0,
+    acceptedTokens: 0,
     ...row,
   };
   return { blocks: { resources: [resource], rows: row === undefined ? [] : [recorded] } };
@@ -66,10 +66,13 @@ test.each<[string, Partial<CrossExamination>, string[]]>([
   ["not recorded", aBlock({}, undefined), ["OwnerBlockDiffers"]],
   ["recorded for another owner", aBlock({}, { owner: "trudy" }), ["OwnerBlockDiffers"]],
   ["recorded for another time", aBlock({}, { effectiveAt: NOW }), ["OwnerBlockDiffers"]],
-  ["in effect, with live tokens", aBlock({}, { liveTokens: 2 }), ["OwnerBlockDiffers"]],
+  ["in effect, with live tokens", aBlock({}, { acceptedTokens: 2 }), ["OwnerBlockDiffers"]],
   [
     "not in effect yet, with live tokens",
-    aBlock({ effectiveAt: "2026-06-02T00:00:00Z" }, { effectiveAt: new Date("2026-06-02T00:00:00Z"), liveTokens: 2 }),
+    aBlock(
+      { effectiveAt: "2026-06-02T00:00:00Z" },
+      { effectiveAt: new Date("2026-06-02T00:00:00Z"), acceptedTokens: 2 },
+    ),
     [],
   ],
   ["to be erased, and not yet so", aBlock({ erase: true }, {}), ["OwnerBlockDiffers"]],
@@ -81,7 +84,7 @@ test.each<[string, Partial<CrossExamination>, string[]]>([
 
 test("a Secret without an ApiToken is fixed only if it had one", () => {
   const unownedSecrets = [
-    { key: "team/lost", formerOwner: "gone", holds: { id: "abc", isLive: false } },
+    { key: "team/lost", formerOwner: "gone", holds: { id: "abc", isAccepted: false } },
     { key: "team/copied", formerOwner: undefined, holds: undefined },
   ];
   const [lost, copied] = compare(anExamination({ unownedSecrets }), HELD);

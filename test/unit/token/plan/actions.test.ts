@@ -90,6 +90,7 @@ const NEEDS_LIVE_READ: Readonly<Record<Exclude<Action["kind"], "issueToken" | "r
   decorateSecret: false,
   rewriteSecret: true,
   replaceToken: true,
+  takeOver: true,
   updateToken: true,
   deleteSecret: true,
   releaseSecret: true,

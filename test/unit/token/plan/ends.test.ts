@@ -139,7 +139,6 @@ const ENDS: Readonly<Record<RevocationReason, readonly End[]>> = {
     ],
   ],
   Orphaned: [
-    ["the Secret holds an older one", aConvergedObserved({ tokens: [row, second] })],
     ["only a Secret that is not ours could hold it", anObserved({ tokens: [row], secret: { state: "foreign" } })],
     [
       "no Secret holds it, and the lifetime asked for is over",

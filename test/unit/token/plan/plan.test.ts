@@ -82,9 +82,31 @@ const CASES: readonly Case[] = [
     reason: "Rotated",
   },
   {
-    sentence: "a newer row that the Secret does not hold is an orphan",
+    sentence: "a newer row that nobody has ever held is replaced",
     observed: aConvergedObserved({ tokens: [aTokenRow(), newest] }),
-    actions: ["revokeTokens"],
+    actions: ["replaceToken", "writeSecret"],
+  },
+  {
+    sentence: "an old Secret that was put back gets a next token",
+    observed: aConvergedObserved({
+      tokens: [aTokenRow(), newest],
+      resource: aResource({ status: { tokenId: newest.id, revision: newest.revision } }),
+    }),
+    actions: ["issueToken", "writeSecret"],
+  },
+  {
+    sentence: "so does one whose token does not rotate",
+    desired: { rotation: { ...aDesiredToken().rotation, isAutomatic: false } },
+    observed: aConvergedObserved({
+      tokens: [aTokenRow({ revokedAt: new Date(NOW.getTime() + HOUR_MS / 2), revocationReason: "Rotated" }), newest],
+      resource: aResource({ status: { tokenId: newest.id, revision: newest.revision } }),
+    }),
+    actions: ["issueToken", "writeSecret"],
+  },
+  {
+    sentence: "a token in its Secret takes the place of older ApiTokens of its owner",
+    observed: aConvergedObserved({ tokens: [aTokenRow({ supersedes: true })] }),
+    actions: ["takeOver"],
     reason: "Issued",
   },
   {
