@@ -4,15 +4,15 @@
  */
 import { spawn } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
-import { styleText } from "node:util";
+import { createPaint, isColoured } from "../../src/runtime/terminal.ts";
 
-const useColours = process.stdout.isTTY === true && process.env.NO_COLOR === undefined;
+const paint = createPaint(isColoured(process.stdout, process.env));
 const beganAtMs = performance.now();
 
 /** Prints the headline of a step, with the seconds since the start. */
 export function step(title: string): void {
   const seconds = ((performance.now() - beganAtMs) / 1_000).toFixed(0).padStart(4);
-  process.stdout.write(`\n${useColours ? styleText("bold", `[${seconds} s] ${title}`) : `[${seconds} s] ${title}`}\n`);
+  process.stdout.write(`\n${paint("bold", `[${seconds} s] ${title}`)}\n`);
 }
 
 /** Prints the result of a step. */
