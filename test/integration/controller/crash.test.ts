@@ -114,6 +114,7 @@ test.each(CASES)(
       const tap = createWriteTap({ fault, write });
       await runUntilSettled(tap, name, scenario);
       if (!tap.hasFired) break;
+      await expectNoDeadSecret(name, scenario);
       reached = write;
 
       const healer = createWriteTap();
@@ -165,6 +166,18 @@ async function withController(tap: WriteTap, use: (controller: TestController) =
   } finally {
     await controller.stop();
   }
+}
+
+/** A consumer may read the Secret after the crash, so the row comes before it, and the previous token ends after it. */
+async function expectNoDeadSecret(
+  name: string,
+  { end, secretName }: Pick<Scenario, "end" | "secretName">,
+): Promise<void> {
+  if (end !== "live" && end !== "rotated") return;
+  const secret = await cluster.getSecret(secretName?.(name) ?? name);
+  if (secret === undefined) return;
+  const live = (await findRows(databaseUrl, name)).filter((row) => row.is_live);
+  expect(live.map(({ id }) => id)).toContain(secret.metadata.annotations?.["apitoken.dev/token-id"]);
 }
 
 async function expectEnd(name: string, { end, secretName }: Pick<Scenario, "end" | "secretName">): Promise<void> {
