@@ -70,6 +70,19 @@ export interface AppliedPolicy {
   readonly warnBeforeMs: number;
 }
 
+/** The result of reading a spec: what it asks for, or why it cannot be read. */
+export type ParsedSpec =
+  | { readonly desired: DesiredToken; readonly problem?: undefined }
+  | { readonly desired?: undefined; readonly problem: string; readonly remainder?: SpecRemainder };
+
+/** What could be read of a spec that as a whole could not: whatever ends a token depends on nothing else in the spec. */
+export interface SpecRemainder {
+  readonly isRevoked: boolean;
+  readonly revocationReason: string;
+  /** What policies judge; undefined if owner or scopes cannot be read either. */
+  readonly grantee: Pick<DesiredToken, "owner" | "scopes"> | undefined;
+}
+
 export interface Grace {
   readonly periodMs: number;
   readonly scopes: readonly string[];
@@ -154,6 +167,8 @@ export interface Observed {
   /** The OwnerBlock on the owner, even if it is not in effect yet. */
   readonly block: ObservedBlock | undefined;
   readonly rivals: Rivals;
+  /** Whether the namespace is being deleted. */
+  readonly isNamespaceTerminating: boolean;
   /** When the next encryption key becomes the current one, if one waits for its time. */
   readonly encryptionChangesAt: Date | undefined;
 }

@@ -67,17 +67,19 @@ function meets({ key, operator, values = [] }: LabelRequirement, labels: Readonl
   }
 }
 
-/** The first rule of the policy that is broken, described with what it allows; undefined if none is. */
+/**
+ * The first rule of the policy that is broken; undefined if none is. What the policy allows is not repeated: anyone who may
+ * create an ApiToken would learn all of it.
+ */
 function findBrokenRule(policy: Policy, { namespace, owner, scopes }: PolicySubject): string | undefined {
   const matches = (globs: readonly string[], text: string) => globs.some((glob) => matchesGlob(glob, text, namespace));
-  const list = (globs: readonly string[]) => (globs.length === 0 ? "none" : globs.join(", "));
   if (!matches(policy.owners, owner)) {
-    return `owner "${owner}" is not among its owners (${list(policy.owners)}) in namespace "${namespace}"`;
+    return `owner "${owner}" is not among its owners in namespace "${namespace}"`;
   }
   const forbidden = scopes.find((scope) => !matches(policy.scopes, scope));
   return forbidden === undefined
     ? undefined
-    : `scope "${forbidden}" is not among its scopes (${list(policy.scopes)}) in namespace "${namespace}"`;
+    : `scope "${forbidden}" is not among its scopes in namespace "${namespace}"`;
 }
 
 /**

@@ -18,6 +18,7 @@ export const READY_REASONS = {
     "Superseded",
     "PolicyDenied",
     "PolicyMissing",
+    "NamespaceTerminating",
     "SecretConflict",
     "SecretRefused",
     "DatabaseUnavailable",

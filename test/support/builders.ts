@@ -118,6 +118,7 @@ export function anObserved(overrides: Partial<Observed> = {}): Observed {
     straySecrets: [],
     block: undefined,
     rivals: { older: 0, newer: 0 },
+    isNamespaceTerminating: false,
     encryptionChangesAt: undefined,
     ...overrides,
   };

@@ -17,6 +17,7 @@ const MEANT: readonly string[] = [
   "OwnerBlocked",
   "Superseded",
   "PolicyDenied",
+  "NamespaceTerminating",
   "Suspended",
 ] satisfies Reason[];
 

@@ -12,7 +12,7 @@ import type { ReadContext } from "./context.ts";
 export async function observePolicy(
   context: ReadContext,
   namespace: string,
-  { owner, scopes }: DesiredToken,
+  { owner, scopes }: Pick<DesiredToken, "owner" | "scopes">,
   source: "cache" | "server",
 ): Promise<PolicyVerdict> {
   const { policies, namespaces } = context.caches;

@@ -32,6 +32,7 @@
  *
  *     rows: r1 live              Secret a → something else   status: r1
  */
+
 import { type ApiToken, parseSpec } from "../../kube/resources/api-token.ts";
 import { getApiToken } from "../../kube/resources/api-token-api.ts";
 import { FINALIZER, MANAGED_LABEL, ROTATE_ANNOTATION } from "../../kube/resources/group.ts";
@@ -46,10 +47,10 @@ import type {
   DesiredToken,
   Observed,
   ObservedResource,
+  ParsedSpec,
   PolicyVerdict,
   TokenRow,
 } from "../../token/model.ts";
-import type { ParsedSpec } from "../../token/plan/plan.ts";
 import { keyOf, ownerKeyOf, SECRETS_BY_OWNER } from "./caches.ts";
 import type { ReadContext } from "./context.ts";
 import { observePolicy } from "./observe-policy.ts";
@@ -86,9 +87,10 @@ export async function observe(context: ReadContext, key: string, source: "cache"
     source === "server" ? await readApiToken(context, namespace, name) : context.caches.apiTokens.get(key);
   const spec = resource === undefined ? { problem: "there is no such ApiToken" } : parseSpec(resource);
   const { desired } = spec;
+  const grantee = desired ?? (spec.desired === undefined && "remainder" in spec ? spec.remainder?.grantee : undefined);
   const { named, strays } = await findSecrets(context, resource, desired?.secret.name, source);
-  const policy: PolicyVerdict = desired
-    ? await observePolicy(context, namespace, desired, source)
+  const policy: PolicyVerdict = grantee
+    ? await observePolicy(context, namespace, grantee, source)
     : { kind: "missing" };
   const claim = resource && desired && describeClaim(resource, desired, policy);
   const found = await findResourceTokens(context.db, context.clusterId, { namespace, name }, claim);
@@ -122,6 +124,7 @@ export async function observe(context: ReadContext, key: string, source: "cache"
           ? { state: "absent" }
           : await describeSecret(context, secret, held, desired, wantedDecoration),
       straySecrets: await Promise.all(straySecrets),
+      isNamespaceTerminating: context.caches.namespaces.get(namespace)?.isTerminating === true,
       encryptionChangesAt: nextActivation(context.keyring.encryption, now),
     },
   };

@@ -2,10 +2,10 @@
  * The step from an ApiToken of the API server to what the rest of the program works with. The cache holds tens of
  * thousands of them, so they are reduced on arrival; and no code but this trusts a spec to match the schema.
  */
+
 import type { z } from "zod";
 import { stripControls } from "../../runtime/text.ts";
-import type { ApiTokenStatus, DesiredRotation, DesiredToken } from "../../token/model.ts";
-import type { ParsedSpec } from "../../token/plan/plan.ts";
+import type { ApiTokenStatus, DesiredRotation, DesiredToken, ParsedSpec, SpecRemainder } from "../../token/model.ts";
 import { apiTokenSpecSchema } from "./api-token-spec.ts";
 import { FINALIZER, type ObjectMeta, ROTATE_ANNOTATION } from "./group.ts";
 import { describeProblems, readDuration, withRemedy } from "./schema.ts";
@@ -27,12 +27,27 @@ export interface ApiToken {
  */
 export function parseSpec(resource: ApiToken): ParsedSpec {
   const result = apiTokenSpecSchema.safeParse(resource.spec);
-  if (!result.success) return { problem: describeProblems(result.error) };
+  if (!result.success) return { problem: describeProblems(result.error), remainder: readRemainder(resource.spec) };
   try {
     return { desired: toDesired(result.data, resource.metadata.name) };
   } catch (error) {
-    return { problem: withRemedy((error as Error).message) };
+    return { problem: withRemedy((error as Error).message), remainder: readRemainder(resource.spec) };
   }
+}
+
+/** Field by field, because a newer CRD may have let in what this controller cannot read. */
+function readRemainder(spec: unknown): SpecRemainder {
+  const { revoked, revocationReason, owner, scopes } = (spec ?? {}) as Readonly<Record<string, unknown>>;
+  const { shape } = apiTokenSpecSchema;
+  const parsed = { owner: shape.owner.safeParse(owner).data, scopes: shape.scopes.safeParse(scopes).data };
+  return {
+    isRevoked: revoked === true,
+    revocationReason: typeof revocationReason === "string" ? stripControls(revocationReason) : "",
+    grantee:
+      parsed.owner === undefined || parsed.scopes === undefined
+        ? undefined
+        : { owner: parsed.owner, scopes: parsed.scopes },
+  };
 }
 
 function toDesired(spec: ApiTokenSpec, resourceName: string): DesiredToken {

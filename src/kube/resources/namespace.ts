@@ -10,13 +10,15 @@ export interface NamespaceView {
   readonly metadata: Pick<ObjectMeta, "name" | "uid" | "resourceVersion"> & {
     readonly labels: Readonly<Record<string, string>>;
   };
+  /** Whether it is being deleted. */
+  readonly isTerminating: boolean;
 }
 
 export const NAMESPACES_PATH = "/api/v1/namespaces";
 
 export function reduceNamespace(raw: unknown): NamespaceView {
-  const { name, uid, resourceVersion, labels = {} } = (raw as { metadata: ObjectMeta }).metadata;
-  return { metadata: { name, uid, resourceVersion, labels } };
+  const { name, uid, resourceVersion, labels = {}, deletionTimestamp } = (raw as { metadata: ObjectMeta }).metadata;
+  return { metadata: { name, uid, resourceVersion, labels }, isTerminating: deletionTimestamp !== undefined };
 }
 
 /** Reads a Namespace, bypassing the cache. Throws a KubeApiError with code 404 if it does not exist. */

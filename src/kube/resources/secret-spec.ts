@@ -65,10 +65,17 @@ export const secretSpecSchema = z
         description:
           'Extra keys for the Secret, each with a template for its value: ${token}, ${tokenId}, ${owner} and ${expiresAt} (RFC 3339) are replaced, as in "Bearer ${token}"; other text is kept. At most 16 keys, with templates of at most 4096 characters. Default: none.',
         maxProperties: 16,
-        ...rules({
-          rule: "self.all(key, key.matches('^[-._a-zA-Z0-9]{1,253}$') && key != '.' && !key.startsWith('..'))",
-          message: `keys ${SECRET_KEY_RULE.message}`,
-        }),
+        ...rules(
+          {
+            rule: "self.all(key, key.matches('^[-._a-zA-Z0-9]{1,253}$') && key != '.' && !key.startsWith('..'))",
+            message: `keys ${SECRET_KEY_RULE.message}`,
+          },
+          {
+            // JavaScript would take it for something else than a key, and drop it.
+            rule: "!('__proto__' in self)",
+            message: "the key __proto__ is not supported: choose another",
+          },
+        ),
       })
       .optional(),
     labels: decoration("Labels", 63, LABEL_RULE),

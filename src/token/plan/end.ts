@@ -1,6 +1,7 @@
 /*
  * The rules that end a token. Each has a reason and a message of its own, and all are carried out in the same way.
  */
+import type { SpecRemainder } from "../model.ts";
 import type { Reason } from "../reasons.ts";
 import { buildStatus, type ConditionClaim } from "../status.ts";
 import type { Plan, RevocationReason } from "./action.ts";
@@ -26,6 +27,18 @@ export function planForbidden(situation: Situation): Plan | undefined {
   return end && carryOut(situation, end);
 }
 
+/** The same for a spec that cannot be read as a whole, by what can be read of it. */
+export function planStop(
+  remainder: SpecRemainder | undefined,
+  { observed, policy, accepted }: Pick<Situation, "observed" | "policy" | "accepted">,
+): Plan | undefined {
+  const newest = observed.tokens.filter(({ resourceUid }) => resourceUid === observed.resource.uid).at(-1);
+  const stopped = { observed, policy, accepted, newest, held: undefined };
+  const isRevoked = remainder?.isRevoked === true || hasEndedFor("RevokedBySpec", stopped);
+  const end = isRevoked ? describeRevocation(remainder?.revocationReason) : findDenial(stopped);
+  return end && carryOut(stopped, end);
+}
+
 /** Ends because of the owner's other ApiTokens, or because nobody uses the token. */
 export function planRetired(situation: Situation): Plan | undefined {
   const end = findExcess(situation) ?? findInactivity(situation);
@@ -33,7 +46,10 @@ export function planRetired(situation: Situation): Plan | undefined {
 }
 
 /** Rows first, so that the token is dead before anything that shows it is gone. */
-function carryOut(situation: Situation, { reason, message, note }: End): Plan {
+function carryOut(
+  situation: Pick<Situation, "observed" | "accepted" | "newest">,
+  { reason, message, note }: End,
+): Plan {
   const { observed, accepted } = situation;
   const claims: ConditionClaim[] = [
     { type: "Ready", status: "False", reason, message },
@@ -50,7 +66,10 @@ function carryOut(situation: Situation, { reason, message, note }: End): Plan {
 function findRevocation(situation: Situation): End | undefined {
   const { desired } = situation;
   if (!desired.isRevoked && !hasEndedFor("RevokedBySpec", situation)) return undefined;
-  const note = desired.revocationReason;
+  return describeRevocation(desired.revocationReason);
+}
+
+function describeRevocation(note: string | undefined): End {
   return {
     reason: "RevokedBySpec",
     message: `Revoked by spec.revoked${note ? `: ${note}` : ""}. This is final.`,
@@ -66,7 +85,7 @@ function findBlock({ desired, observed: { block, now } }: Situation): End | unde
   };
 }
 
-function findDenial({ policy }: Situation): End | undefined {
+function findDenial({ policy }: Pick<Situation, "policy">): End | undefined {
   if (policy.kind !== "denied") return undefined;
   return { reason: "PolicyDenied", message: `ApiTokenPolicy "${policy.name}" forbids this: ${policy.rule}.` };
 }

@@ -3,20 +3,23 @@
  * decided by their order in planLife and nothing else; test/unit/token/plan/precedence.test.ts checks each pair.
  */
 
-import type { DesiredToken, Observed, ObservedResource, PolicyVerdict, TokenRow } from "../model.ts";
+import type { DesiredToken, Observed, ObservedResource, ParsedSpec, PolicyVerdict, TokenRow } from "../model.ts";
 import { isAccepted, isLive } from "../validity.ts";
 import type { Action, Plan } from "./action.ts";
-import { planForbidden, planRetired } from "./end.ts";
+import { planForbidden, planRetired, planStop } from "./end.ts";
 import { planIssue } from "./issue.ts";
 import { isDue, planUpkeep } from "./keep.ts";
 import { describeSituation, findMovable, type Situation } from "./situation.ts";
 import { deleteSecrets, revoke } from "./steps.ts";
-import { planConflict, planExpiry, planInvalid, planOverLimit, planPolicyMissing, planSuspension } from "./wait.ts";
-
-/** The result of reading a spec: what it asks for, or why it cannot be read. */
-export type ParsedSpec =
-  | { readonly desired: DesiredToken; readonly problem?: undefined }
-  | { readonly desired?: undefined; readonly problem: string };
+import {
+  planConflict,
+  planExpiry,
+  planInvalid,
+  planOverLimit,
+  planPolicyMissing,
+  planSuspension,
+  planTerminating,
+} from "./wait.ts";
 
 /**
  * What one pass over an ApiToken does: the first rule with an answer decides. Pure: the same input gives the same plan, and
@@ -32,13 +35,15 @@ export function plan(spec: ParsedSpec, observed: Observed, policy: PolicyVerdict
 
   const isOwn = (token: TokenRow) => token.resourceUid === resource.uid;
   const here = { ...observed, resource };
+  const own = accepted.filter(isOwn);
   const rest =
     spec.desired === undefined
-      ? planInvalid(
+      ? (planStop(spec.remainder, { observed: here, policy, accepted: own }) ??
+        planInvalid(
           spec.problem,
           here,
           accepted.filter((token) => isOwn(token) && isLive(token, now)),
-        )
+        ))
       : planLife(describeSituation(spec.desired, here, policy));
   // Tokens of an ApiToken of the same name that was deleted while no controller watched.
   const former = accepted.filter((token) => !isOwn(token));
@@ -63,7 +68,10 @@ function planLife(situation: Situation): Plan {
 }
 
 function planToken(situation: Situation): Plan {
-  const { held, applied } = situation;
+  const { held, applied, observed } = situation;
+  // The API server would refuse the Secret, and everything in the namespace is about to be deleted.
+  if (observed.isNamespaceTerminating)
+    return held === undefined ? planTerminating(situation) : planUpkeep(situation, held);
   // A policy that forbids it was dealt with before: here none selects the namespace.
   if (applied === undefined) return held === undefined ? planPolicyMissing(situation) : planUpkeep(situation, held);
   if (held !== undefined && !isDue(situation, held, applied)) return planUpkeep(situation, held);

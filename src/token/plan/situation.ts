@@ -70,12 +70,12 @@ export function findMovable({ observed, live, held }: Situation): { name: string
 }
 
 /** The row of the last token; undefined if the status reports a later token, whose row is gone. */
-export function findLast({ newest, observed }: Situation): TokenRow | undefined {
+export function findLast({ newest, observed }: Pick<Situation, "newest" | "observed">): TokenRow | undefined {
   return newest !== undefined && newest.revision >= (observed.resource.status.revision ?? 0) ? newest : undefined;
 }
 
 /** Whether the newest token, or the last one in the status, ended for this reason. Either is enough, so that it lasts. */
-export function hasEndedFor(reason: Reason, situation: Situation): boolean {
+export function hasEndedFor(reason: Reason, situation: Pick<Situation, "newest" | "held" | "observed">): boolean {
   const { newest, held, observed } = situation;
   const { status } = observed.resource;
   // If a token is held, the next status reports that one, even if the status now reports a later one.

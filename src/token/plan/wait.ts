@@ -70,6 +70,11 @@ export function planConflict({ desired, observed, accepted }: Situation): Plan |
   );
 }
 
+/** Nothing is issued into a namespace that is being deleted: its Secret could not be written. */
+export function planTerminating({ observed }: Situation): Plan {
+  return wait(observed, "NamespaceTerminating", "The namespace is being deleted, so no token is issued.");
+}
+
 /** Without a policy nothing is issued, because nothing says what is allowed. */
 export function planPolicyMissing({ observed }: Situation): Plan {
   const message =

@@ -1,16 +1,17 @@
 /*
  * Generates arbitrary states of the simulated world, including those that only hand edits, restores and SQL can cause.
  */
+
 import fc from "fast-check";
 import type {
   ApiTokenStatus,
   AppliedPolicy,
   Condition,
   DesiredToken,
+  ParsedSpec,
   PolicyVerdict,
   TokenRow,
 } from "../../../src/token/model.ts";
-import type { ParsedSpec } from "../../../src/token/plan/plan.ts";
 import type { Reason } from "../../../src/token/reasons.ts";
 import { formatTime } from "../../../src/token/status.ts";
 import {

@@ -157,16 +157,16 @@ describe("the policies", () => {
       "an owner",
       { owners: ["bob", "${namespace}-*"] },
       {},
-      'owner "alice" is not among its owners (bob, ${namespace}-*) in namespace "team-a"',
+      'owner "alice" is not among its owners in namespace "team-a"',
     ],
     [
       "the first scope that is too much",
       { scopes: ["orders:*"] },
       { scopes: ["orders:read", "users:read", "users:write"] },
-      'scope "users:read" is not among its scopes (orders:*) in namespace "team-a"',
+      'scope "users:read" is not among its scopes in namespace "team-a"',
     ],
-    ["any owner", { owners: [] }, {}, 'owner "alice" is not among its owners (none) in namespace "team-a"'],
-    ["any scope", { scopes: [] }, { scopes: ["a"] }, 'scope "a" is not among its scopes (none) in namespace "team-a"'],
+    ["any owner", { owners: [] }, {}, 'owner "alice" is not among its owners in namespace "team-a"'],
+    ["any scope", { scopes: [] }, { scopes: ["a"] }, 'scope "a" is not among its scopes in namespace "team-a"'],
   ])("name the rule that denies %s, and what it allows", (_, policy, subject, rule) => {
     expect(judge([aRule(policy)], aSubject(subject))).toEqual({ kind: "denied", name: "default", rule });
   });

@@ -120,6 +120,12 @@ const REASONS: Readonly<Record<Exclude<Reason, EventReason>, Said>> = {
     is: "True",
     message: "No ApiTokenPolicy selects this namespace: the token works until it expires and is not renewed.",
   },
+  NamespaceTerminating: {
+    status: () => statusOf(anObserved({ isNamespaceTerminating: true })),
+    type: "Ready",
+    is: "False",
+    message: "The namespace is being deleted, so no token is issued.",
+  },
   NotRenewed: {
     status: () => statusOf(aConvergedObserved({}, { expiresAt: later(HOUR_MS) }), once),
     type: "ExpiringSoon",

@@ -34,7 +34,8 @@ export function expectSettled(world: World, before: World): void {
   }
   const own = (rows: readonly TokenRow[]) => rows.filter((row) => row.resourceUid === resource.uid);
   expect(liveRows(world).filter((row) => row.resourceUid !== resource.uid)).toEqual([]);
-  const expected = spec.desired === undefined ? "InvalidSpec" : findStop(world, spec.desired);
+  const unread = world.policy.kind === "denied" ? "PolicyDenied" : "InvalidSpec";
+  const expected = spec.desired === undefined ? unread : findStop(world, spec.desired);
   if (expected === "InvalidSpec" || expected === "Suspended") {
     expect(readyOf(world)?.reason).toBe(expected);
     expect(own(world.rows)).toEqual(own(before.rows));

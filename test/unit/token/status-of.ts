@@ -1,8 +1,8 @@
 /*
  * A shorthand for tests of the status, which is only written when the plan has no actions left.
  */
-import type { ApiTokenStatus, DesiredToken, Observed, PolicyVerdict } from "../../../src/token/model.ts";
-import { type ParsedSpec, plan } from "../../../src/token/plan/plan.ts";
+import type { ApiTokenStatus, DesiredToken, Observed, ParsedSpec, PolicyVerdict } from "../../../src/token/model.ts";
+import { plan } from "../../../src/token/plan/plan.ts";
 import { ALLOWED, aDesiredToken } from "../../support/builders.ts";
 
 /** The status of an ApiToken that needs no action, with these fields in its spec or with a spec that cannot be read. */

@@ -2,6 +2,7 @@
  * A simulated cluster and database in which plans are carried out. It lets property tests run thousands of lives of an
  * ApiToken, with crashes at any point, in the time of one integration test.
  */
+
 import { resolveLifetime } from "../../../src/token/lifetime.ts";
 import type {
   AppliedPolicy,
@@ -10,12 +11,13 @@ import type {
   ObservedBlock,
   ObservedResource,
   ObservedSecret,
+  ParsedSpec,
   PolicyVerdict,
   Rivals,
   TokenRow,
 } from "../../../src/token/model.ts";
 import type { Action, Plan } from "../../../src/token/plan/action.ts";
-import { type ParsedSpec, plan } from "../../../src/token/plan/plan.ts";
+import { plan } from "../../../src/token/plan/plan.ts";
 import { isLive } from "../../../src/token/validity.ts";
 
 /** A Secret in the simulated cluster. */
@@ -50,7 +52,7 @@ export interface World {
 /** The facts of a world, as the controller's `observe` would derive them. */
 export function look({ now, spec, resource, rows, secrets, block, rivals }: World): Observed {
   const tokens = rows.filter((row) => isLive(row, now) || !rows.some((other) => isNewer(other, row)));
-  const seen = { now, tokens, block, rivals, encryptionChangesAt: undefined };
+  const seen = { now, tokens, block, rivals, isNamespaceTerminating: false, encryptionChangesAt: undefined };
   if (resource === undefined) return { ...seen, resource, secret: { state: "absent" }, straySecrets: [] };
   const wantedName = spec.desired?.secret.name;
   const held = (value: string) => tokens.find((token) => token.id === value);

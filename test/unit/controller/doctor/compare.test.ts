@@ -94,7 +94,9 @@ test("a Secret without an ApiToken is fixed only if it had one", () => {
 
 test("policies that cannot be read, and those that select nothing", () => {
   const aPolicy = (name: string, spec: object) => ({ metadata: { name, uid: name, resourceVersion: "1" }, spec });
-  const namespaces = [{ metadata: { name: "team", uid: "n", resourceVersion: "1", labels: { tier: "one" } } }];
+  const namespaces = [
+    { metadata: { name: "team", uid: "n", resourceVersion: "1", labels: { tier: "one" } }, isTerminating: false },
+  ];
   const policies = [
     aPolicy("used", { namespaceSelector: { matchLabels: { tier: "one" } } }),
     aPolicy("unused", { namespaceSelector: { matchLabels: { tier: "two" } } }),

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { DesiredToken, Observed, PolicyVerdict } from "../../../../src/token/model.ts";
+import type { DesiredToken, Observed, ParsedSpec, PolicyVerdict } from "../../../../src/token/model.ts";
 import { type Action, isDestructive } from "../../../../src/token/plan/action.ts";
-import { type ParsedSpec, plan } from "../../../../src/token/plan/plan.ts";
+import { plan } from "../../../../src/token/plan/plan.ts";
 import { findCondition } from "../../../../src/token/status.ts";
 import {
   ALLOWED,
@@ -365,6 +365,31 @@ const CASES: readonly Case[] = [
     observed: aConvergedObserved(),
     actions: [],
     reason: "InvalidSpec",
+  },
+  {
+    sentence: "but a stop in it ends the token",
+    spec: { problem: "spec.next: unknown", remainder: { isRevoked: true, revocationReason: "", grantee: undefined } },
+    observed: aConvergedObserved(),
+    actions: ["revokeTokens", "deleteSecret"],
+  },
+  {
+    sentence: "and so does a policy that denies",
+    spec: { problem: "spec.next: unknown" },
+    observed: aConvergedObserved(),
+    policy: { kind: "denied", name: "strict", rule: "no" },
+    actions: ["revokeTokens", "deleteSecret"],
+  },
+  {
+    sentence: "nothing is issued into a namespace that is being deleted",
+    observed: anObserved({ isNamespaceTerminating: true }),
+    actions: [],
+    reason: "NamespaceTerminating",
+  },
+  {
+    sentence: "and a token that is there is kept until its ApiToken goes",
+    observed: { ...aConvergedObserved(), isNamespaceTerminating: true },
+    actions: [],
+    reason: "Issued",
   },
   {
     sentence: "deletion: rows, Secrets, finalizer, in this order",
