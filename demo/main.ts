@@ -85,8 +85,10 @@ function farewell({ stateDir }: Stage): string {
 Everything keeps running. In another shell:
 
   source ${stateDir}/env
-  "$KUBECTL" get apitokens
-  "$KUBECTL" explain apitoken.spec
+  kubectl delete apitoken hello          # the tour has revoked it, which is final
+  kubectl apply -f examples/hello.yaml
+  kubectl get apitokens
+  kubectl explain apitoken.spec
 
 Ctrl-C stops everything.`;
 }

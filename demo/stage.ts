@@ -152,6 +152,7 @@ function writeEnv(stage: Omit<Stage, "stop">, { apiserver }: ControlPlane, postg
   };
   const lines = Object.entries(variables).map(([name, value]) => `export ${name}='${value}'\n`);
   const path = join(stage.stateDir, "env");
-  writeFileSync(`${path}.tmp`, lines.join(""), { mode: 0o600 });
+  const kubectl = 'kubectl() { "$KUBECTL" "$@"; }\n'; // the README's commands work where no kubectl is installed
+  writeFileSync(`${path}.tmp`, lines.join("") + kubectl, { mode: 0o600 });
   renameSync(`${path}.tmp`, path);
 }

@@ -67,6 +67,7 @@ create table apitoken.tokens (
 create index tokens_resource on apitoken.tokens (cluster_id, namespace, name);
 create index tokens_owner on apitoken.tokens (owner, resource_created_at);
 create index tokens_expires_at on apitoken.tokens (expires_at);
+create index tokens_grace on apitoken.tokens (expires_at) where grace_seconds is not null;
 create index tokens_revoked_at on apitoken.tokens (revoked_at) where revoked_at is not null;
 
 -- What a token is worth at a given time. src/token/validity.ts defines the same words, and a test compares the two:
@@ -89,9 +90,10 @@ create function apitoken.accepted_until(token apitoken.tokens) returns timestamp
 language sql stable parallel safe
 return least(apitoken.grace_end(token), token.revoked_at);
 
+-- The first condition follows from the second; it is what the indexes serve.
 create function apitoken.is_accepted(token apitoken.tokens, at timestamptz) returns boolean
 language sql stable parallel safe
-return apitoken.accepted_until(token) > at;
+return (token.expires_at > at or token.grace_seconds is not null) and apitoken.accepted_until(token) > at;
 
 create function apitoken.is_in_grace(token apitoken.tokens, at timestamptz) returns boolean
 language sql stable parallel safe
@@ -210,7 +212,8 @@ declare
 begin
   if tg_op = 'INSERT' then
     kind := 'TokenIssued';
-    details := jsonb_build_object('expiresAt', new.expires_at, 'scopes', new.scopes);
+    details := jsonb_strip_nulls(jsonb_build_object('expiresAt', new.expires_at, 'scopes', new.scopes,
+      'requestedBy', nullif(current_setting('apitoken.requested_by', true), '')));
   elsif tg_op = 'DELETE' then
     kind := 'TokenDeleted';
   elsif new.id is distinct from old.id then
@@ -385,6 +388,7 @@ begin
     return verdict.outcome;
   end if;
   perform set_config('apitoken.issuing', token.id, true);
+  perform set_config('apitoken.requested_by', coalesce(row_to_issue ->> 'requested_by', ''), true);
   insert into apitoken.tokens
     (id, cluster_id, namespace, name, resource_uid, resource_created_at, revision, owner, description, scopes, allowed_cidrs,
      metadata, metadata_key_id, grace_seconds, grace_scopes, supersedes, hash, hash_algorithm, key_id, issued_at, expires_at,
@@ -457,7 +461,10 @@ begin
   select coalesce(array_agg(r.resource_uid order by r.resource_created_at, r.resource_uid) filter (
            where (r.resource_created_at, r.resource_uid) < (token.resource_created_at, token.resource_uid)), '{}'),
          count(*) filter (where (r.resource_created_at, r.resource_uid) > (token.resource_created_at, token.resource_uid))
-  into older, newer from apitoken.find_rivals(token, limit_scope, moment) r;
+  into older, newer from ( -- also those that are marked themselves: otherwise none of them would ever yield
+    select distinct t.resource_uid, t.resource_created_at from apitoken.tokens t
+    where t.owner = token.owner and t.resource_uid <> token.resource_uid
+      and (limit_scope = 'Database' or t.cluster_id = token.cluster_id) and apitoken.is_accepted(t, moment)) r;
   excess := greatest(least(cardinality(older), cardinality(older) + newer + 1 - owner_max), 0);
   update apitoken.tokens t set revoked_at = moment, revocation_reason = 'Superseded'
   where t.resource_uid = any (older[:excess]) and apitoken.is_accepted(t, moment);
@@ -517,7 +524,7 @@ begin
   delete from apitoken.tokens t where t.owner = erased;
   update apitoken.security_events e set
     owner = pseudonym,
-    detail = case when e.detail ? 'owner' then e.detail - 'owner' - 'ownerBefore' else e.detail end
+    detail = e.detail - array['owner', 'ownerBefore', 'requestedBy']
   where e.owner = erased;
   insert into apitoken.security_events (event, reason, actor, cluster_id, name, owner)
   values ('OwnerErased', 'OwnerBlocked', apitoken.current_actor(), cluster, block_name, pseudonym);

@@ -34,6 +34,8 @@ export interface NewTokenRow extends NewCredential, ResourceIdentity {
   readonly resourceCreatedAt: Date;
   readonly revision: number;
   readonly activeSince: Date;
+  /** Who asked for it, as the API server knows them; for the audit trail. */
+  readonly requestedBy: string | undefined;
 }
 
 /**
@@ -55,6 +57,7 @@ export async function issueToken(
     resource_created_at: token.resourceCreatedAt,
     revision: token.revision,
     active_since: token.activeSince,
+    requested_by: token.requestedBy,
   };
   const [answer] = await db.query<{ outcome: string }>({
     name: "issue-token",

@@ -97,9 +97,9 @@ describe.skipIf(tools.helm === undefined)("with admission.identity", () => {
   test.each([
     ["a person for another", ALICE, "bob", "only ApiTokens with spec.owner alice"],
     ["a person for a name that contains theirs", ALICE, "alice2", "only ApiTokens with spec.owner alice"],
-    ["a workload's account", as("system:serviceaccount:shop:web"), "web", "which does not begin with oidc:"],
-    ["a user without the prefix, whose name is the owner's", as("alice"), "alice", "which does not begin with oidc:"],
-    ["a user who has nothing but the prefix", as("oidc:"), "alice", "which does not begin with oidc:"],
+    ["a workload's account", as("system:serviceaccount:shop:web"), "web", 'which does not begin with "oidc:"'],
+    ["a user without the prefix, whose name is the owner's", as("alice"), "alice", 'which does not begin with "oidc:"'],
+    ["a user who has nothing but the prefix", as("oidc:"), "alice", 'which does not begin with "oidc:"'],
     ["a person who names themselves as exempt in an annotation", BOB, "alice", "only ApiTokens with spec.owner bob"],
   ])("%s may not, and the refusal says why", async (_who, who, owner, fault) => {
     const { code, output } = await create(who, "refused", { owner });

@@ -7,7 +7,7 @@ import { connectCluster, type TestCluster } from "../support/cluster.ts";
 
 const RELEASE = `roles-${randomBytes(3).toString("hex")}`;
 const ROLES = ["view", "edit", "own-tokens", "offboarder", "auditor", "policy-admin"] as const;
-const RESOURCES = ["apitokens", "apitokenpolicies", "ownerblocks", "secrets"];
+const RESOURCES = ["apitokens", "apitokens/status", "apitokenpolicies", "ownerblocks", "secrets"];
 
 let cluster: TestCluster;
 let roles: Rendered[] = [];
@@ -39,8 +39,9 @@ afterAll(async () => {
 async function findRights(user: string): Promise<Record<string, string>> {
   const { output } = await cluster.kubectl(["auth", "can-i", "--list", "--no-headers", "--as", user]);
   const lines = output.split("\n").flatMap((line) => {
-    const [, resource = "", verbs = ""] = /^(\S+?)(?:\.apitoken\.dev)? .*\[(.*?)\]$/.exec(line.trim()) ?? [];
-    return RESOURCES.includes(resource) ? [[resource, verbs] as const] : [];
+    const [, resource = "", part = "", verbs = ""] =
+      /^(\w+)(?:\.apitoken\.dev)?(\/\w+)? .*\[(.*?)\]$/.exec(line.trim()) ?? [];
+    return RESOURCES.includes(resource + part) ? [[resource + part, verbs] as const] : [];
   });
   return Object.fromEntries(lines);
 }
@@ -49,11 +50,11 @@ const READ = "get list watch";
 const WRITE = `${READ} create update patch delete deletecollection`;
 
 test.skipIf(tools.helm === undefined).each([
-  ["view", { apitokens: READ }],
+  ["view", { apitokens: READ, "apitokens/status": READ }],
   ["edit", { apitokens: "create update patch delete deletecollection" }],
   ["own-tokens", { apitokens: `${READ} create update patch delete` }],
   ["offboarder", { ownerblocks: WRITE }],
-  ["auditor", { apitokens: READ, apitokenpolicies: READ, ownerblocks: READ }],
+  ["auditor", { apitokens: READ, "apitokens/status": READ, apitokenpolicies: READ, ownerblocks: READ }],
   ["policy-admin", { apitokenpolicies: WRITE, ownerblocks: WRITE }],
 ])("the role %s gives these rights and no others, not even to read Secrets", async (role, rights) => {
   const name = roles.find(({ metadata }) => metadata.name.endsWith(`-${role}`))?.metadata.name ?? "";

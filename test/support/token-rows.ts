@@ -2,8 +2,10 @@
  * The cleanup is tested on many rows that are days old. Issuing them would take too long and cannot be backdated, so
  * they are inserted.
  */
+import { randomUUID } from "node:crypto";
 import pg from "pg";
 import { runAsSuperuser } from "../../local/postgres-server.ts";
+import type { NewTokenRow } from "../../src/postgres/token-writes.ts";
 
 /** A kind of rows in apitoken.tokens. Times are Postgres intervals from now, such as "-8 days". */
 export interface TokenRows {
@@ -59,4 +61,30 @@ export async function changeAsRestore(url: string, statement: string, values: re
   } finally {
     await client.end();
   }
+}
+
+/** A row to be issued, of an ApiToken of its own. */
+export function aNewTokenRow(name: string, rest: Partial<NewTokenRow> = {}): NewTokenRow {
+  return {
+    id: randomUUID().replaceAll("-", "").slice(0, 12),
+    namespace: "ns",
+    name,
+    resourceUid: randomUUID(),
+    resourceCreatedAt: new Date(),
+    revision: 1,
+    owner: "alice",
+    description: "",
+    scopes: [],
+    allowedCidrs: [],
+    grace: undefined,
+    activeSince: new Date(),
+    requestedBy: undefined,
+    hash: Buffer.from(randomUUID()),
+    hashAlgorithm: "hmac-sha256",
+    keyId: "p",
+    encryptedMetadata: undefined,
+    issuedAt: new Date(),
+    expiresAt: new Date(Date.now() + 3_600_000),
+    ...rest,
+  };
 }

@@ -51,5 +51,6 @@ export async function runErrand<T>(options: ErrandOptions, work: (term: LeaseTer
     faultCode: "APITOKEN_E_LEASE_TAKEN",
     object: `the Lease "${config.lease.namespace}/${config.lease.name}"`,
     problem: "it could not be taken: a controller leads, or the Lease cannot be written",
+    remedy: "scale the controller to zero first, or grant the right to write the Lease",
   });
 }

@@ -4,7 +4,7 @@
  */
 import type { ApiToken } from "../../kube/resources/api-token.ts";
 import { addFinalizer, removeFinalizer } from "../../kube/resources/api-token-api.ts";
-import { FINALIZER } from "../../kube/resources/group.ts";
+import { FINALIZER, REQUESTER_ANNOTATION } from "../../kube/resources/group.ts";
 import {
   issueToken,
   type NewCredential,
@@ -134,6 +134,7 @@ async function issue(execution: Execution, action: Action & { kind: "issueToken"
     resourceCreatedAt: new Date(creationTimestamp ?? action.issuedAt),
     revision: action.revision,
     activeSince: action.activeSince,
+    requestedBy: execution.resource.metadata.annotations?.[REQUESTER_ANNOTATION],
   };
   await issueToken(context.db, fence, row, policy.owner);
 }

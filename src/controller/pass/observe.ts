@@ -17,8 +17,8 @@
  *
  *     rows: r1 live, r2 live     Secret a → r1               status: r1
  *
- * Somebody put an old Secret back. r2 was published, but no Secret holds its plaintext any more: r1 is kept, and r2 is
- * an orphan, which is revoked.
+ * Somebody put an old Secret back. r2 was published and may be in use, but no Secret holds its plaintext any more: a next
+ * token is issued, as after any other change of the Secret, and r2 has its overlap.
  *
  *     rows: r1 live, r2 live     Secret a → r1               status: r2
  *

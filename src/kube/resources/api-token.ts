@@ -7,7 +7,7 @@ import type { z } from "zod";
 import { stripControls } from "../../runtime/text.ts";
 import type { ApiTokenStatus, DesiredRotation, DesiredToken, ParsedSpec, SpecRemainder } from "../../token/model.ts";
 import { apiTokenSpecSchema } from "./api-token-spec.ts";
-import { FINALIZER, type ObjectMeta, ROTATE_ANNOTATION } from "./group.ts";
+import { FINALIZER, type ObjectMeta, REQUESTER_ANNOTATION, ROTATE_ANNOTATION } from "./group.ts";
 import { describeProblems, readDuration, withRemedy } from "./schema.ts";
 
 type ApiTokenSpec = z.infer<typeof apiTokenSpecSchema>;
@@ -102,7 +102,10 @@ export function reduceApiToken(raw: unknown): ApiToken {
   const { metadata, spec, status } = raw as ApiToken;
   const { namespace, name, uid, resourceVersion, generation, creationTimestamp, deletionTimestamp } = metadata;
   const { finalizers, annotations } = metadata;
-  const rotation = annotations?.[ROTATE_ANNOTATION];
+  const kept = [ROTATE_ANNOTATION, REQUESTER_ANNOTATION].flatMap((key) => {
+    const value = annotations?.[key];
+    return value === undefined ? [] : [[key, abridge(value)] as const];
+  });
   return {
     metadata: {
       namespace,
@@ -113,7 +116,7 @@ export function reduceApiToken(raw: unknown): ApiToken {
       ...(creationTimestamp === undefined ? {} : { creationTimestamp }),
       ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
       ...(finalizers === undefined ? {} : { finalizers: abridgeFinalizers(finalizers) }),
-      ...(rotation === undefined ? {} : { annotations: { [ROTATE_ANNOTATION]: abridge(rotation) } }),
+      ...(kept.length === 0 ? {} : { annotations: Object.fromEntries(kept) }),
     },
     spec,
     ...(status === undefined ? {} : { status }),

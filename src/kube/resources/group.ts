@@ -16,6 +16,9 @@ export const MANAGED_LABEL = `${GROUP}/managed`;
 /** On an ApiToken, each new value requests one rotation. On a Secret, it is the value that was handled last. */
 export const ROTATE_ANNOTATION = `${GROUP}/rotate-requested-at`;
 
+/** Who created the ApiToken, last changed its spec or last asked for a rotation; the chart's admission policies keep it true. */
+export const REQUESTER_ANNOTATION = `${GROUP}/requested-by`;
+
 /** The parts of any resource's metadata that we read. */
 export interface ObjectMeta {
   readonly name: string;

@@ -41,8 +41,8 @@ export interface SecretView {
   readonly isAbridged: boolean;
 }
 
-/** More keys than a spec can ask for. Further ones are ignored: what has so many is not as the spec wants it in any case. */
-const FINGERPRINTED_KEYS = 32;
+/** More keys than a spec can ask for. */
+const KEPT_KEYS = 32;
 
 /** Characters of labels and annotations: more than any spec asks for. */
 const KEPT_CHARACTERS = 32_768;
@@ -59,9 +59,7 @@ export function reduceSecret(raw: unknown, keyring: Keyring): SecretView {
     owner: reduceOwner(ownerReferences),
     mustReplace: immutable === true || type !== SECRET_TYPE,
     fingerprints: Object.fromEntries(
-      Object.entries(data)
-        .slice(0, FINGERPRINTED_KEYS)
-        .map(([key, value]) => [key, fingerprint(Buffer.from(value, "base64"), keyring)]),
+      Object.entries(data).map(([key, value]) => [key, fingerprint(Buffer.from(value, "base64"), keyring)]),
     ),
     isAbridged: false,
   };
@@ -74,7 +72,10 @@ export function reduceSecret(raw: unknown, keyring: Keyring): SecretView {
 export function abridgeSecret(view: SecretView): SecretView {
   const { name, namespace, uid, resourceVersion, labels, annotations } = view.metadata;
   const owner = view.owner !== undefined && isApiToken(view.owner) ? view.owner : undefined;
-  if (owner !== undefined && countCharacters(labels) + countCharacters(annotations) <= KEPT_CHARACTERS) return view;
+  const isSmall =
+    countCharacters(labels) + countCharacters(annotations) <= KEPT_CHARACTERS &&
+    Object.keys(view.fingerprints).length <= KEPT_KEYS;
+  if (owner !== undefined && isSmall) return view;
   return {
     metadata: { name, namespace, uid, resourceVersion, labels: {}, annotations: {} },
     owner,
@@ -84,9 +85,10 @@ export function abridgeSecret(view: SecretView): SecretView {
   };
 }
 
-/** Whether an owner reference leads to an ApiToken. */
-export function isApiToken({ apiVersion, kind }: OwnerReference): boolean {
-  return kind === "ApiToken" && apiVersion.split("/")[0] === GROUP;
+/** Whether an owner reference can lead to an ApiToken. The API server accepts names, uids and versions of any length there. */
+export function isApiToken({ apiVersion, kind, name, uid }: OwnerReference): boolean {
+  const isOurs = kind === "ApiToken" && apiVersion.startsWith(`${GROUP}/`) && apiVersion.length <= 64;
+  return isOurs && name.length <= 253 && !name.includes("/") && uid.length <= 64;
 }
 
 function countCharacters(texts: Readonly<Record<string, string>>): number {

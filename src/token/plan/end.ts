@@ -92,17 +92,18 @@ function findDenial({ policy }: Pick<Situation, "policy">): End | undefined {
 
 /** A superseded ApiToken never fights back, or two ApiTokens of one owner would end each other's tokens forever. */
 function findExcess(situation: Situation): End | undefined {
-  const { desired, observed, applied, live } = situation;
+  const { desired, observed, applied, accepted } = situation;
   const isSuperseded = hasEndedFor("Superseded", situation);
   const limit = applied?.owner;
   if (isSuperseded || (limit?.onLimit === "RevokeOldest" && observed.rivals.newer >= limit.max)) {
-    const count = limit === undefined ? "" : ` (limit ${limit.max})`;
+    // It may have been superseded under another policy, whose limit is not known here.
+    const count = limit === undefined || observed.rivals.newer < limit.max ? "" : ` (limit ${limit.max})`;
     return {
       reason: "Superseded",
       message: `Superseded by a newer ApiToken of owner "${desired.owner}"${count}. This is final: apply a new ApiToken to get another token.`,
     };
   }
-  if (limit?.onLimit === "Reject" && observed.rivals.older >= limit.max && live.length > 0) {
+  if (limit?.onLimit === "Reject" && observed.rivals.older >= limit.max && accepted.length > 0) {
     return { reason: "OwnerLimitExceeded", message: describeLimit(desired.owner, limit.max) };
   }
   return undefined;

@@ -17,7 +17,7 @@ import {
   lastActivity,
   type Situation,
 } from "./situation.ts";
-import { deleteStrays, ensureFinalizer, revoke } from "./steps.ts";
+import { deleteStrays, ensureFinalizer, revoke, takeOver } from "./steps.ts";
 import { planExpiry } from "./wait.ts";
 
 /** How often a pass looks whether the previous token is still in use. */
@@ -37,7 +37,7 @@ export function planUpkeep(situation: Situation, held: TokenRow): Plan {
     // What the token in the Secret loses, the previous one loses as well.
     ...(previous ? grant(situation, previous, previous.expiresAt) : []),
     ...repairSecret(situation, held, expiresAt),
-    ...takeOver(situation, held),
+    ...takeOver(situation, [held]),
     ...endOlder(situation, held),
     ...revoke(
       live.filter((token) => token.revision > held.revision),
@@ -85,16 +85,10 @@ function repairSecret({ desired, observed: { secret, now } }: Situation, held: T
   return secret.isDecorated ? [] : [{ kind: "decorateSecret" }];
 }
 
-/** Only now that the token is in its Secret, others are ended for it. */
-function takeOver({ applied, observed: { secret } }: Situation, held: TokenRow): Action[] {
-  const isInPlace = applied !== undefined && secret.state === "ours" && secret.isIntact;
-  return held.supersedes && isInPlace ? [{ kind: "takeOver", tokenId: held.id }] : [];
-}
-
 /** The token before the one in the Secret ends with its overlap, all earlier ones end now. */
 function endOlder(situation: Situation, held: TokenRow): Action[] {
-  const { observed, accepted } = situation;
-  const older = accepted.filter((token) => token.revision < held.revision);
+  const { observed, live } = situation;
+  const older = live.filter((token) => token.revision < held.revision);
   const previous = older.at(-1);
   if (previous === undefined) return [];
   const at = overlapEnd(situation, previous);

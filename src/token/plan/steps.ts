@@ -3,6 +3,7 @@
  */
 import type { Observed, ObservedResource, TokenRow } from "../model.ts";
 import type { Action, RevocationReason } from "./action.ts";
+import type { Situation } from "./situation.ts";
 
 /** Without the finalizer a deletion could go unnoticed, and the token would outlive its ApiToken. */
 export function ensureFinalizer(resource: ObservedResource): Action[] {
@@ -21,6 +22,12 @@ export function revoke(
 }
 
 /** Deletes every Secret of ours, under the wanted name and under outdated ones. */
+/** Ends others' tokens for these, which are in a Secret: whatever else waits, an owner's limit must not be passed meanwhile. */
+export function takeOver({ applied }: Pick<Situation, "applied">, inSecrets: readonly TokenRow[]): Action[] {
+  if (applied === undefined) return [];
+  return inSecrets.filter((token) => token.supersedes).map(({ id }) => ({ kind: "takeOver", tokenId: id }));
+}
+
 export function deleteSecrets(observed: Observed): Action[] {
   const { secret } = observed;
   return [

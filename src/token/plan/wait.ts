@@ -9,7 +9,7 @@ import { liveUntil } from "../validity.ts";
 import type { Action, Plan } from "./action.ts";
 import { describeLimit } from "./end.ts";
 import { findHeld, findLast, findPrevious, findRotationRequest, isRotating, type Situation } from "./situation.ts";
-import { deleteSecrets, deleteStrays, revoke } from "./steps.ts";
+import { deleteSecrets, deleteStrays, revoke, takeOver } from "./steps.ts";
 
 /** Conditions that cannot be watched are checked again after this long. */
 const RECHECK_MS = 15_000;
@@ -32,7 +32,8 @@ export function planInvalid(problem: string, observed: Situation["observed"], li
   };
 }
 
-export function planSuspension({ desired, observed, live, held }: Situation): Plan | undefined {
+export function planSuspension(situation: Situation): Plan | undefined {
+  const { desired, observed, live, accepted, held } = situation;
   if (!desired.isSuspended) return undefined;
   const previous = findPrevious(live, held);
   const claim = {
@@ -46,7 +47,14 @@ export function planSuspension({ desired, observed, live, held }: Situation): Pl
   // It may have been suspended before its status could name the Secret.
   const secretName = held ? desired.secret.name : observed.resource.status.secretName;
   return {
-    actions: [],
+    // A token that supersedes others and is in no Secret would be a second one for its owner, for as long as this lasts.
+    actions: [
+      ...takeOver(situation, held ? [held] : []),
+      ...revoke(
+        accepted.filter((token) => token.supersedes && token !== held),
+        "Orphaned",
+      ),
+    ],
     status: buildStatus(observed, [claim], {
       token: held,
       ...(secretName && { secretName }),
@@ -57,7 +65,8 @@ export function planSuspension({ desired, observed, live, held }: Situation): Pl
 }
 
 /** A Secret that is not ours must not be written to; tokens that no Secret of ours holds are useless and are revoked. */
-export function planConflict({ desired, observed, accepted }: Situation): Plan | undefined {
+export function planConflict(situation: Situation): Plan | undefined {
+  const { desired, observed, accepted } = situation;
   if (observed.secret.state !== "foreign") return undefined;
   const kept = new Set(observed.straySecrets.map((stray) => stray.holds));
   const lost = accepted.filter((token) => !kept.has(token.id));
@@ -66,7 +75,16 @@ export function planConflict({ desired, observed, accepted }: Situation): Plan |
     "SecretConflict",
     `Secret "${desired.secret.name}" exists and does not belong to this ApiToken, so it is left untouched. ` +
       "Delete it, or choose another spec.secret.name.",
-    { actions: revoke(lost, "Orphaned"), recheckMs: RECHECK_MS },
+    {
+      actions: [
+        ...revoke(lost, "Orphaned"),
+        ...takeOver(
+          situation,
+          accepted.filter((token) => kept.has(token.id)),
+        ),
+      ],
+      recheckMs: RECHECK_MS,
+    },
   );
 }
 
@@ -112,16 +130,13 @@ export function planExpiry(situation: Situation, policy: AppliedPolicy): Plan | 
 }
 
 /** With `onLimit: Reject`, a newer ApiToken waits until an older one of its owner is gone. */
-export function planOverLimit(
-  { desired, observed, live, accepted }: Situation,
-  policy: AppliedPolicy,
-): Plan | undefined {
+export function planOverLimit({ desired, observed, accepted }: Situation, policy: AppliedPolicy): Plan | undefined {
   const { max, onLimit } = policy.owner;
   // The same rule as in the transaction that issues: any accepted token keeps the place.
   const rivals = observed.rivals.older + (accepted.length > 0 ? 0 : observed.rivals.newer);
   if (onLimit !== "Reject" || rivals < max) return undefined;
   const message = describeLimit(desired.owner, max);
-  const actions = live.length > 0 ? [] : deleteSecrets(observed);
+  const actions = accepted.length > 0 ? [] : deleteSecrets(observed);
   return wait(observed, "OwnerLimitExceeded", message, { actions, recheckMs: RECHECK_MS, policy: policy.name });
 }
 

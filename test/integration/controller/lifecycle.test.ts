@@ -1,7 +1,7 @@
 import { describe, expect } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { parseTokenId } from "../../../src/token/token-string.ts";
-import { conditionOf, readToken, type TestCluster } from "../../support/cluster.ts";
+import { anApiTokenBody, conditionOf, readToken, type TestCluster } from "../../support/cluster.ts";
 import { findEvents, findRows, verifies } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { controllerTest as test } from "../../support/fixtures.ts";
@@ -343,6 +343,27 @@ const OURS = { "apitoken.dev/managed": "true" };
 function deleteSecret(cluster: TestCluster, name: string): Promise<unknown> {
   return cluster.transport.request("DELETE", `/api/v1/namespaces/${cluster.namespace}/secrets/${name}`);
 }
+
+test("who asked for a token is in the audit trail, and an erasure removes the name", async ({
+  cluster,
+  databaseUrl,
+  resources,
+}) => {
+  const body = anApiTokenBody(cluster.namespace, "asked", { owner: "asker" });
+  const metadata = { ...body.metadata, annotations: { "apitoken.dev/requested-by": "oidc:asker" } };
+  await cluster.kubectl(["create", "-f", "-"], JSON.stringify({ ...body, metadata }));
+  await untilReady(cluster, "asked");
+  const findAskers = async () =>
+    (
+      await runAsSuperuser<{ asker: string | null }>(
+        databaseUrl,
+        "select detail ->> 'requestedBy' as asker from apitoken.security_events where event = 'TokenIssued' and name = 'asked'",
+      )
+    ).map(({ asker }) => asker);
+  expect(await findAskers()).toEqual(["oidc:asker"]);
+  await resources.applyBlock("asker", { owner: "asker", erase: true });
+  await eventually(async () => expect(await findAskers()).toEqual([null]));
+});
 
 describe("ending", () => {
   test("revoked: true revokes the token, deletes the Secret, and is final and audited", async ({

@@ -4,14 +4,9 @@ import { type Database, openDatabase } from "../../../src/postgres/database.ts";
 import { FencedError } from "../../../src/postgres/errors.ts";
 import { type Fence, raiseEpoch } from "../../../src/postgres/leader-epoch.ts";
 import { blockOwner, eraseOwner, liftBlock } from "../../../src/postgres/owner-blocks.ts";
-import {
-  issueToken,
-  type NewTokenRow,
-  replaceToken,
-  revokeTokens,
-  updateToken,
-} from "../../../src/postgres/token-writes.ts";
+import { issueToken, replaceToken, revokeTokens, updateToken } from "../../../src/postgres/token-writes.ts";
 import { createTestDatabase, findRows } from "../../support/database.ts";
+import { aNewTokenRow as aRow } from "../../support/token-rows.ts";
 
 const LIMIT = { max: 100, onLimit: "RevokeOldest", scope: "Cluster" } as const;
 
@@ -24,30 +19,6 @@ beforeAll(async () => {
   db = openDatabase({ url: databaseUrl, role: "apitoken_controller", actor: "test", maxConnections: 20 });
 });
 afterAll(() => db?.close());
-
-function aRow(name: string, rest: Partial<NewTokenRow> = {}): NewTokenRow {
-  return {
-    id: randomUUID().replaceAll("-", "").slice(0, 12),
-    namespace: "ns",
-    name,
-    resourceUid: randomUUID(),
-    resourceCreatedAt: new Date(),
-    revision: 1,
-    owner: "alice",
-    description: "",
-    scopes: [],
-    allowedCidrs: [],
-    grace: undefined,
-    activeSince: new Date(),
-    hash: Buffer.from(randomUUID()),
-    hashAlgorithm: "hmac-sha256",
-    keyId: "p",
-    encryptedMetadata: undefined,
-    issuedAt: new Date(),
-    expiresAt: new Date(Date.now() + 3_600_000),
-    ...rest,
-  };
-}
 
 test("every write with an old epoch is rejected, and changes nothing", async () => {
   const old = await raiseEpoch(db, clusterId, "first");

@@ -18,7 +18,7 @@ import type {
 } from "../../../src/token/model.ts";
 import type { Action, Plan } from "../../../src/token/plan/action.ts";
 import { plan } from "../../../src/token/plan/plan.ts";
-import { isLive } from "../../../src/token/validity.ts";
+import { isAccepted } from "../../../src/token/validity.ts";
 
 /** A Secret in the simulated cluster. */
 export type WorldSecret = { readonly owner: "somebody"; readonly value?: string } | OwnSecret;
@@ -51,7 +51,7 @@ export interface World {
 
 /** The facts of a world, as the controller's `observe` would derive them. */
 export function look({ now, spec, resource, rows, secrets, block, rivals }: World): Observed {
-  const tokens = rows.filter((row) => isLive(row, now) || !rows.some((other) => isNewer(other, row)));
+  const tokens = rows.filter((row) => isAccepted(row, now) || !rows.some((other) => isNewer(other, row)));
   const seen = { now, tokens, block, rivals, isNamespaceTerminating: false, encryptionChangesAt: undefined };
   if (resource === undefined) return { ...seen, resource, secret: { state: "absent" }, straySecrets: [] };
   const wantedName = spec.desired?.secret.name;

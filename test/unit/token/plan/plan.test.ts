@@ -104,6 +104,18 @@ const CASES: readonly Case[] = [
     actions: ["issueToken", "writeSecret"],
   },
   {
+    sentence: "also while it is suspended, or an owner could have as many tokens as it likes",
+    desired: { isSuspended: true },
+    observed: aConvergedObserved({ tokens: [aTokenRow({ supersedes: true })] }),
+    actions: ["takeOver"],
+  },
+  {
+    sentence: "and one that is in no Secret is ended then",
+    desired: { isSuspended: true },
+    observed: aConvergedObserved({ tokens: [aTokenRow({ supersedes: true })], secret: { state: "absent" } }),
+    actions: ["revokeTokens"],
+  },
+  {
     sentence: "a token in its Secret takes the place of older ApiTokens of its owner",
     observed: aConvergedObserved({ tokens: [aTokenRow({ supersedes: true })] }),
     actions: ["takeOver"],
