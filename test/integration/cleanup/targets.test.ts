@@ -157,6 +157,7 @@ test("a target that does not fit the database is an error that names it, and not
       - { table: app.local_times, expiresAt: expires_at, revokedAt: n }
       - { table: app.closed, expiresAt: expiry, owner: whom }`);
   expect(exitCode).toBe(2);
+  const { problem } = (JSON.parse(stderr) as { error: { problem: string } }).error;
   for (const message of [
     "there is no table app.missing in this database",
     "app.seen is a view",
@@ -167,7 +168,7 @@ test("a target that does not fit the database is an error that names it, and not
     'app.closed: the role lacks rights: grant select, delete, update ("id")',
     'app.closed: expiresAt: app.closed has no column "expiry"; it has id, expires_at',
   ]) {
-    expect(stderr).toContain(message);
+    expect(problem).toContain(message);
   }
   expect(await findAll(url, "select count(*) from app.sessions")).toEqual(["30"]);
 });
