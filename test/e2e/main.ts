@@ -58,12 +58,15 @@ async function provideImages({ build, load }: NonNullable<typeof supply>): Promi
   }
 }
 
-/** Installs without waiting for anything. The first ApiToken is applied as soon as helm has returned. */
+/** Installs without waiting for anything. The first ApiToken is applied as soon as the API server serves its kind. */
 async function install(): Promise<void> {
   const startedAtMs = performance.now();
   print(await deploy("install", previous ?? current, {}, ...(waits ? ["--wait", "--timeout", "5m"] : [])));
   const helmMs = performance.now() - startedAtMs;
-  await kubectl("apply", "-n", TENANT, "-f", join(EXAMPLES, "hello.yaml"));
+  // It knows the CRD when helm returns, but may answer 503 for its kind a moment longer.
+  await until("the API server serves ApiTokens", () =>
+    kubectl("apply", "-n", TENANT, "-f", join(EXAMPLES, "hello.yaml")),
+  );
   await untilAllReady(1, 300_000);
   const seconds = (ms: number) => (ms / 1_000).toFixed(1);
   print(
