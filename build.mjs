@@ -22,6 +22,17 @@ const withoutGeneratedClient = {
   },
 };
 
+/** Errors are in English only: zod's other fifty languages would be a tenth of each program, read at every start. */
+const withoutLocales = {
+  name: "without-locales",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /\/locales\/index\.js$/ }, ({ importer }) =>
+      /zod\/v4\/(core|classic)\/\w+\.js$/.test(importer) ? { path: "locales", namespace: "no-locales" } : undefined,
+    );
+    onLoad({ filter: /.*/, namespace: "no-locales" }, () => ({ contents: "export {};" }));
+  },
+};
+
 const [, , folder = "dist"] = process.argv;
 rmSync(folder, { recursive: true, force: true });
 const { metafile } = await build({
@@ -47,7 +58,7 @@ const { metafile } = await build({
   banner: {
     js: 'import { createRequire as createBundleRequire } from "node:module"; const require = createBundleRequire(import.meta.url);',
   },
-  plugins: [withoutGeneratedClient],
+  plugins: [withoutGeneratedClient, withoutLocales],
   logLevel: "warning",
 });
 cpSync("migrations", `${folder}/migrations`, { recursive: true });
