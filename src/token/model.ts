@@ -72,7 +72,7 @@ export interface AppliedPolicy {
 
 /** The result of reading a spec: what it asks for, or why it cannot be read. */
 export type ParsedSpec =
-  | { readonly desired: DesiredToken; readonly problem?: undefined }
+  | { readonly desired: DesiredToken; readonly problem?: undefined; readonly remainder?: undefined }
   | { readonly desired?: undefined; readonly problem: string; readonly remainder?: SpecRemainder };
 
 /** What could be read of a spec that as a whole could not: whatever ends a token depends on nothing else in the spec. */

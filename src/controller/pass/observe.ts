@@ -85,9 +85,9 @@ export async function observe(context: ReadContext, key: string, source: "cache"
   const [namespace = "", name = ""] = key.split("/");
   const resource =
     source === "server" ? await readApiToken(context, namespace, name) : context.caches.apiTokens.get(key);
-  const spec = resource === undefined ? { problem: "there is no such ApiToken" } : parseSpec(resource);
+  const spec: ParsedSpec = resource === undefined ? { problem: "there is no such ApiToken" } : parseSpec(resource);
   const { desired } = spec;
-  const grantee = desired ?? (spec.desired === undefined && "remainder" in spec ? spec.remainder?.grantee : undefined);
+  const grantee = desired ?? spec.remainder?.grantee;
   const { named, strays } = await findSecrets(context, resource, desired?.secret.name, source);
   const policy: PolicyVerdict = grantee
     ? await observePolicy(context, namespace, grantee, source)
