@@ -328,14 +328,15 @@ begin atomic
   select pg_advisory_xact_lock(hashtextextended('apitoken.owner ' || locked_owner, 0));
 end;
 
--- The owner's other ApiTokens that count towards its limit.
+-- The owner's other ApiTokens of which a token is accepted, and whether each counts towards the limit.
 create function apitoken.find_rivals(token apitoken.tokens, limit_scope text, at timestamptz)
-returns table (resource_uid uuid, resource_created_at timestamptz)
+returns table (resource_uid uuid, resource_created_at timestamptz, is_counted boolean)
 language sql stable parallel safe
 begin atomic
-  select distinct t.resource_uid, t.resource_created_at from apitoken.tokens t
+  select t.resource_uid, t.resource_created_at, bool_or(apitoken.is_counted(t, at)) from apitoken.tokens t
   where t.owner = token.owner and t.resource_uid <> token.resource_uid
-    and (limit_scope = 'Database' or t.cluster_id = token.cluster_id) and apitoken.is_counted(t, at);
+    and (limit_scope = 'Database' or t.cluster_id = token.cluster_id) and apitoken.is_accepted(t, at)
+  group by t.resource_uid, t.resource_created_at;
 end;
 
 -- Whether a token may be issued now: 'issued', 'blocked' or 'over_limit'. supersedes is true if older ApiTokens of the owner
@@ -357,7 +358,7 @@ begin
   end if;
   select count(*) filter (where (r.resource_created_at, r.resource_uid) < (token.resource_created_at, token.resource_uid)),
          count(*) filter (where (r.resource_created_at, r.resource_uid) > (token.resource_created_at, token.resource_uid))
-  into older, newer from apitoken.find_rivals(token, limit_scope, moment) r;
+  into older, newer from apitoken.find_rivals(token, limit_scope, moment) r where r.is_counted;
   if on_limit = 'Reject' then
     has_place := exists (
       select from apitoken.tokens t where t.resource_uid = token.resource_uid and apitoken.is_accepted(t, moment));
@@ -461,10 +462,9 @@ begin
   select coalesce(array_agg(r.resource_uid order by r.resource_created_at, r.resource_uid) filter (
            where (r.resource_created_at, r.resource_uid) < (token.resource_created_at, token.resource_uid)), '{}'),
          count(*) filter (where (r.resource_created_at, r.resource_uid) > (token.resource_created_at, token.resource_uid))
-  into older, newer from ( -- also those that are marked themselves: otherwise none of them would ever yield
-    select distinct t.resource_uid, t.resource_created_at from apitoken.tokens t
-    where t.owner = token.owner and t.resource_uid <> token.resource_uid
-      and (limit_scope = 'Database' or t.cluster_id = token.cluster_id) and apitoken.is_accepted(t, moment)) r;
+  into older, newer
+  -- also those that are to supersede others themselves and do not count yet: otherwise none of them would ever yield
+  from apitoken.find_rivals(token, limit_scope, moment) r;
   excess := greatest(least(cardinality(older), cardinality(older) + newer + 1 - owner_max), 0);
   update apitoken.tokens t set revoked_at = moment, revocation_reason = 'Superseded'
   where t.resource_uid = any (older[:excess]) and apitoken.is_accepted(t, moment);
