@@ -81,10 +81,15 @@ create function apitoken.is_live(token apitoken.tokens, at timestamptz) returns 
 language sql immutable parallel safe
 return token.expires_at > at and (token.revoked_at is null or token.revoked_at > at);
 
--- Stable, not immutable: Postgres cannot know that an interval of seconds does not depend on the time zone.
+-- Stable, not immutable: Postgres cannot know that an interval of seconds does not depend on the time zone. Near the end of
+-- Postgres' time, where the sum could overflow (a grace is at most 2^31 seconds), the grace never ends.
 create function apitoken.grace_end(token apitoken.tokens) returns timestamptz
 language sql stable parallel safe
-return token.expires_at + make_interval(secs => coalesce(token.grace_seconds, 0));
+return case
+  when token.grace_seconds is null then token.expires_at
+  when token.expires_at < timestamptz '294000-01-01 00:00:00Z' then token.expires_at + make_interval(secs => token.grace_seconds)
+  else timestamptz 'infinity'
+end;
 
 create function apitoken.accepted_until(token apitoken.tokens) returns timestamptz
 language sql stable parallel safe
@@ -262,16 +267,29 @@ for each row when ( -- a use is not a change, and the reason changes with revoke
    new.grace_scopes, new.hash, new.hash_algorithm, new.key_id, new.issued_at, new.expires_at, new.revoked_at)
 ) execute function apitoken.record_token_change();
 
--- What has ended stays ended, whoever asks: an end in the past can be neither moved nor removed.
+-- What has ended stays ended, whoever asks, and as it ended: an end that has passed can be neither moved nor taken away. That
+-- is true of the expiry, of the revocation and of the time from which the token is no longer accepted.
 create function apitoken.refuse_revival() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   moment timestamptz := clock_timestamp();
 begin
-  if apitoken.is_accepted(old, moment) or not apitoken.is_accepted(new, moment) then
+  if apitoken.is_live(old, moment) then -- none of its ends has passed
     return new;
   end if;
-  raise exception 'token % ended at % and cannot be revived', old.id, apitoken.accepted_until(old)
+  perform from (values
+    (old.expires_at, new.expires_at),
+    (old.revoked_at, coalesce(new.revoked_at, 'infinity')),
+    (apitoken.accepted_until(old), apitoken.accepted_until(new))
+  ) as ends (before, after)
+  -- To a later time by the clock, however long the transaction has lasted. To an earlier time by its beginning: whoever ends a
+  -- token whose time is up meanwhile does nothing wrong.
+  where before <= moment and after > before or before <= now() and after < before;
+  if not found then
+    return new;
+  end if;
+  raise exception 'token % ended at % and cannot be revived: an end that has passed can be neither moved nor taken away',
+    old.id, least(old.expires_at, old.revoked_at)
     using errcode = '23514', table = 'tokens', schema = 'apitoken',
           hint = 'Let its ApiToken be issued a new token: set the annotation apitoken.dev/rotate-requested-at.';
 end $$;

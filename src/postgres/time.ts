@@ -1,13 +1,15 @@
 /*
- * A row that a person wrote with SQL may expire at infinity, a time that JavaScript's Date does not have.
+ * A row that a person wrote with SQL may expire at infinity, or later than JavaScript's last Date (in the year 275760, but
+ * Postgres' time continues to 294276).
  */
 
-/** A timestamptz as pg returns it: infinity and -infinity are numbers. */
+/** A timestamptz as pg returns it: infinity and -infinity are numbers, and a time that is too late is an invalid Date. */
 export type PostgresTime = Date | number;
 
 const LATEST_MS = 8.64e15;
 
-/** The time as a Date; infinity becomes the latest Date that there can be, and -infinity the earliest. */
+/** The time as a Date; what is later than any Date, like infinity, becomes the latest one, and -infinity the earliest. */
 export function toDate(time: PostgresTime): Date {
-  return typeof time === "number" ? new Date(Math.sign(time) * LATEST_MS) : time;
+  const ms = typeof time === "number" ? Math.sign(time) * LATEST_MS : time.getTime();
+  return new Date(Number.isNaN(ms) ? LATEST_MS : ms); // Postgres' first time, in 4713 BC, is not too early for a Date
 }

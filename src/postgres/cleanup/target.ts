@@ -77,7 +77,8 @@ export function hasPassed(time: TimeColumn, moment: string): string {
   if (time.graceSeconds === undefined) return passed;
   // The grace's end implies the first condition, which an index serves.
   const grace = `make_interval(secs => coalesce(${quoteIdentifier(time.graceSeconds)}, 0))`;
-  return `(${passed} and ${column} + ${grace} <= ${moment})`;
+  // Subtracted, because an expiry near the end of Postgres' time cannot be added to.
+  return `(${passed} and ${column} <= ${moment} - ${grace})`;
 }
 
 /** The first and the last second of the years with at most four digits. */

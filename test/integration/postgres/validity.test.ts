@@ -61,10 +61,19 @@ const time = fc.oneof(
 const text = time.map((ms) => new Date(ms).toISOString());
 const endOr = (...others: string[]) =>
   fc.oneof({ arbitrary: text, weight: 8 }, { arbitrary: fc.constantFrom(...others), weight: 1 });
+/** Around the last Date of JavaScript, and up to the last moment of Postgres, to which no grace can be added. */
+const FAR_ENDS = [
+  "275760-09-12 23:59:59.999Z",
+  "275760-09-13 00:00:01Z",
+  "293999-12-31 23:59:59Z",
+  "294000-01-01 00:00:00Z",
+  "294276-12-31 23:59:59Z",
+  "infinity",
+];
 const arbitraryCase: fc.Arbitrary<Case> = fc.record({
   at: text,
-  expires_at: endOr("infinity"),
-  revoked_at: fc.option(endOr("infinity", "-infinity")),
+  expires_at: endOr(...FAR_ENDS),
+  revoked_at: fc.option(endOr(...FAR_ENDS, "-infinity")),
   grace_seconds: fc.option(fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 2 ** 31 - 1 }))),
 });
 
