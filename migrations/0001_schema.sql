@@ -485,7 +485,9 @@ begin
   from apitoken.find_rivals(token, limit_scope, moment) r;
   excess := greatest(least(cardinality(older), cardinality(older) + newer + 1 - owner_max), 0);
   update apitoken.tokens t set revoked_at = moment, revocation_reason = 'Superseded'
-  where t.resource_uid = any (older[:excess]) and apitoken.is_accepted(t, moment);
+  where t.id in ( -- locked in the order of their ids, like everything that changes several rows: no two of these deadlock
+    select r.id from apitoken.tokens r
+    where r.resource_uid = any (older[:excess]) and apitoken.is_accepted(r, moment) order by r.id for update);
   update apitoken.tokens t set supersedes = false where t.id = token_id;
   return excess;
 end $$;

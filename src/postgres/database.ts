@@ -3,7 +3,7 @@
  * error is classified, so that callers can tell an outage from a refusal.
  */
 import pg from "pg";
-import { classifyError } from "./errors.ts";
+import { classifyError, isCollision } from "./errors.ts";
 import { createClientWithPasswordFile } from "./password-file.ts";
 
 /** The group roles that the migration creates, one for each program. */
@@ -59,6 +59,9 @@ export interface Connection extends Queryable {
 /** Work comes in bursts, and a new connection has to log in and prepare every statement again. */
 const IDLE_MS = 60_000;
 
+/** A statement on the pool is a transaction of its own: if it collides with others and is undone, it can be repeated. */
+const TRIES = 3;
+
 /** Creates a pool. The first query opens the first connection. */
 export function openDatabase(options: DatabaseOptions): Database {
   const pool = new pg.Pool(toPoolConfig(options));
@@ -67,7 +70,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   pool.on("connect", (client) => client.on("error", () => {}));
 
   return {
-    query: (statement) => run(pool, statement),
+    query: (statement) => run(pool, statement, TRIES),
     async withConnection(use) {
       const client = await pool.connect().catch((error: unknown) => {
         throw classifyError(error);
@@ -117,12 +120,17 @@ function toPoolConfig(options: DatabaseOptions): pg.PoolConfig {
   };
 }
 
-async function run<Row extends pg.QueryResultRow>(on: pg.Pool | pg.ClientBase, statement: Statement): Promise<Row[]> {
+async function run<Row extends pg.QueryResultRow>(
+  on: pg.Pool | pg.ClientBase,
+  statement: Statement,
+  tries = 1,
+): Promise<Row[]> {
   const { name, text, values = [] } = statement;
   try {
     const result = await on.query<Row>({ ...(name === undefined ? {} : { name }), text, values: [...values] });
     return result.rows;
   } catch (error) {
+    if (tries > 1 && isCollision(error)) return run(on, statement, tries - 1);
     throw classifyError(error);
   }
 }

@@ -49,7 +49,14 @@ const UNAVAILABLE = new Set([
   "57014", // query_canceled: our statement_timeout
   "55P03", // lock_not_available: our lock_timeout
   "25P03", // idle_in_transaction_session_timeout
+  "40001", // serialization_failure
+  "40P01", // deadlock_detected
 ]);
+
+/** Whether Postgres has undone the statement because of others at the same time: the same statement may succeed at once. */
+export function isCollision(error: unknown): boolean {
+  return ["40001", "40P01"].includes(sqlState(error) ?? "");
+}
 
 /** The SQLSTATE of an error that Postgres itself reported; undefined for any other, such as a broken connection. */
 export function sqlState(error: unknown): string | undefined {

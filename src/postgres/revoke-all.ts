@@ -30,7 +30,10 @@ export async function revokeAllTokens(
                limit ${BATCH}
              ), change as (
                update apitoken.tokens set revoked_at = now(), revocation_reason = $4
-               where id in (select id from due) and exists (select from fence)
+               where id in ( -- locked in the order of their ids, like everything that changes several rows
+                 select id from apitoken.tokens t
+                 where id in (select id from due) and apitoken.is_accepted(t, now()) and exists (select from fence)
+                 order by id for update)
                returning 1)
              select exists (select from fence) as is_leader, (select count(*)::integer from change) as revoked`,
       values: [clusterId, epoch, namespaces, reason],

@@ -150,9 +150,13 @@ export async function revokeTokens(
 ): Promise<void> {
   await runFenced(db, fence, {
     name: "revoke-tokens",
+    // Locked in the order of their ids, like everything that changes several rows: no two of these deadlock.
     text: `update apitoken.tokens set revoked_at = coalesce($5, now()), revocation_reason = $4
-           where cluster_id = $1 and id = any($3) and (revoked_at is null or revoked_at > coalesce($5, now()))
-             and exists (select from fence)
+           where id in (
+             select id from apitoken.tokens
+             where cluster_id = $1 and id = any($3) and (revoked_at is null or revoked_at > coalesce($5, now()))
+               and exists (select from fence)
+             order by id for update)
            returning 1`,
     values: [ids, reason, at],
   });
