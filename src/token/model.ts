@@ -133,7 +133,8 @@ export interface TokenRow {
 /** The Secret with the wanted name, as observed. `holds` is the id of the row whose hash matches one of its values. */
 export type ObservedSecret =
   | { readonly state: "absent" }
-  | { readonly state: "foreign" }
+  /** Not written to. It may hold our token all the same, because somebody has taken our marks off it, or copied the token. */
+  | { readonly state: "foreign"; readonly holds?: string | undefined }
   | {
       readonly state: "ours";
       readonly name: string;

@@ -57,7 +57,7 @@ function isProvenValue(keyring: Keyring, secret: SecretView, key: string, token:
   return isSameHash(Buffer.from(proof), Buffer.from(proveHash(fingerprint, token.hash, pepper)));
 }
 
-/** The facts about the Secret of the wanted name. `secret` is undefined if it exists but is not ours. */
+/** The facts about the Secret of the wanted name. `secret` is undefined if it exists but is not ours; it may yet hold a token. */
 export async function describeSecret(
   context: Comparison,
   secret: SecretView | undefined,
@@ -65,7 +65,7 @@ export async function describeSecret(
   desired: DesiredToken | undefined,
   wantedDecoration: Decoration | undefined,
 ): Promise<ObservedSecret> {
-  if (secret === undefined) return { state: "foreign" };
+  if (secret === undefined) return { state: "foreign", holds: held?.id };
   const isDecorated =
     wantedDecoration === undefined ||
     (secret.owner !== undefined && diffDecoration(secret.metadata, wantedDecoration) === undefined);

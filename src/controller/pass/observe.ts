@@ -103,8 +103,7 @@ export async function observe(context: ReadContext, key: string, source: "cache"
     holds: (await findHeldToken(context, stray, tokens))?.id,
   }));
   const secret = named !== undefined && isOurs(named, resource, holds) ? named : undefined;
-  const held = secret && holds;
-  const wantedDecoration = desired && held && wantDecoration(desired, MANAGED_LABEL, held);
+  const wantedDecoration = desired && secret && holds && wantDecoration(desired, MANAGED_LABEL, holds);
   return {
     spec,
     resource,
@@ -122,7 +121,7 @@ export async function observe(context: ReadContext, key: string, source: "cache"
       secret:
         named === undefined
           ? { state: "absent" }
-          : await describeSecret(context, secret, held, desired, wantedDecoration),
+          : await describeSecret(context, secret, holds, desired, wantedDecoration),
       straySecrets: await Promise.all(straySecrets),
       isNamespaceTerminating: context.caches.namespaces.get(namespace)?.isTerminating === true,
       encryptionChangesAt: nextActivation(context.keyring.encryption, now),

@@ -64,24 +64,31 @@ export function planSuspension(situation: Situation): Plan | undefined {
   };
 }
 
-/** A Secret that is not ours must not be written to; tokens that no Secret of ours holds are useless and are revoked. */
+/**
+ * A Secret that is not ours must not be written to. Tokens that no Secret holds are useless and are revoked; the one before a
+ * token that is held keeps its overlap.
+ */
 export function planConflict(situation: Situation): Plan | undefined {
-  const { desired, observed, accepted } = situation;
-  if (observed.secret.state !== "foreign") return undefined;
-  const kept = new Set(observed.straySecrets.map((stray) => stray.holds));
-  const lost = accepted.filter((token) => !kept.has(token.id));
+  const { desired, observed, accepted, live } = situation;
+  const { secret, straySecrets } = observed;
+  if (secret.state !== "foreign") return undefined;
+  const holders = [secret, ...straySecrets];
+  const kept = accepted.filter((token) => holders.some(({ holds }) => holds === token.id));
+  const ending = kept.map((token) => findPrevious(live, token)).filter((token) => token?.revokedAt !== undefined);
+  const holdsToken = kept.some(({ id }) => id === secret.holds);
   return wait(
     observed,
     "SecretConflict",
     `Secret "${desired.secret.name}" exists and does not belong to this ApiToken, so it is left untouched. ` +
+      (holdsToken ? "It holds the token, which works until its end but is not renewed. " : "") +
       "Delete it, or choose another spec.secret.name.",
     {
       actions: [
-        ...revoke(lost, "Orphaned"),
-        ...takeOver(
-          situation,
-          accepted.filter((token) => kept.has(token.id)),
+        ...revoke(
+          accepted.filter((token) => !kept.includes(token) && !ending.includes(token)),
+          "Orphaned",
         ),
+        ...takeOver(situation, kept),
       ],
       recheckMs: RECHECK_MS,
     },

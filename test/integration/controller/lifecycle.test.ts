@@ -300,6 +300,29 @@ describe("the Secret", () => {
     expect(await verifies(cluster, databaseUrl, token)).toBe(true);
   });
 
+  test("that has lost all our marks is not ours, and its token works until somebody deletes it", async ({
+    cluster,
+    databaseUrl,
+  }) => {
+    const token = await issueToken(cluster, "bare", { owner: "alice" });
+    const path = `/api/v1/namespaces/${cluster.namespace}/secrets/bare`;
+    await cluster.transport.request("PATCH", path, {
+      contentType: "application/merge-patch+json",
+      body: { metadata: { ownerReferences: null, labels: null, annotations: null } },
+    });
+    await untilReason(cluster, "bare", "SecretConflict");
+    expect(conditionOf(await cluster.get("bare"), "Ready")?.message).toContain("It holds the token, which works");
+    expect(readToken(await cluster.getSecret("bare"))).toBe(token);
+    expect(await verifies(cluster, databaseUrl, token)).toBe(true);
+
+    await deleteSecret(cluster, "bare");
+    await cluster.patch("bare", { description: "look again" });
+    await untilReady(cluster, "bare");
+    const next = readToken(await cluster.getSecret("bare"));
+    expect(next).not.toBe(token);
+    for (const plaintext of [token, next]) expect(await verifies(cluster, databaseUrl, plaintext)).toBe(true);
+  });
+
   test("on which many others have left their marks is kept in line all the same", async ({ cluster }) => {
     const token = await issueToken(cluster, "marked", { owner: "alice" });
     const path = `/api/v1/namespaces/${cluster.namespace}/secrets/marked`;

@@ -135,7 +135,12 @@ const anyRequest = fc.constantFrom(undefined, undefined, undefined, "monday", "t
 const anySecret = (isForeignToo: boolean) =>
   fc.oneof(
     fc.constant(undefined),
-    ...(isForeignToo ? [fc.constant<WorldSecret>({ owner: "somebody" })] : []),
+    ...(isForeignToo
+      ? [
+          fc.constant<WorldSecret>({ owner: "somebody" }),
+          anyValue.map((value): WorldSecret => ({ owner: "somebody", value })),
+        ]
+      : []),
     fc.record({ value: anyValue, isDecorated: fc.boolean(), isIntact: fc.boolean(), handled: anyRequest }),
     fc.record({ value: anyValue, isDecorated: fc.boolean(), isIntact: fc.constant(true), handled: anyRequest }),
   );

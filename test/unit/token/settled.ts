@@ -94,8 +94,13 @@ function expectDecided(world: World, before: World, desired: DesiredToken): void
     }
     case "SecretConflict": {
       expect(world.secrets[desired.secret.name]?.owner).toBe("somebody");
-      const shown = ownSecrets(world).map((name) => world.secrets[name]);
-      for (const row of liveRows(world)) expect(shown).toContainEqual(expect.objectContaining({ value: row.id }));
+      const shown = [desired.secret.name, ...ownSecrets(world)].map((name) => world.secrets[name]?.value);
+      // The token before one that is shown has its overlap.
+      const unshown = liveRows(world).filter((row) => !shown.includes(row.id));
+      for (const row of unshown) {
+        expect(row.revokedAt).toBeDefined();
+        expect(liveRows(world).some(({ id, revision }) => revision > row.revision && shown.includes(id))).toBe(true);
+      }
       break;
     }
     case "PolicyMissing":

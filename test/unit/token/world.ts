@@ -55,7 +55,7 @@ export function look({ now, spec, resource, rows, secrets, block, rivals }: Worl
   const seen = { now, tokens, block, rivals, isNamespaceTerminating: false, encryptionChangesAt: undefined };
   if (resource === undefined) return { ...seen, resource, secret: { state: "absent" }, straySecrets: [] };
   const wantedName = spec.desired?.secret.name;
-  const held = (value: string) => tokens.find((token) => token.id === value);
+  const held = (value: string | undefined) => tokens.find((token) => token.id === value);
   return {
     ...seen,
     resource,
@@ -69,11 +69,11 @@ export function look({ now, spec, resource, rows, secrets, block, rivals }: Worl
 function lookAtSecret(
   desired: DesiredToken | undefined,
   secret: WorldSecret | undefined,
-  held: (value: string) => TokenRow | undefined,
+  held: (value: string | undefined) => TokenRow | undefined,
 ): ObservedSecret {
   if (desired === undefined || secret === undefined) return { state: "absent" };
-  if (secret.owner === "somebody") return { state: "foreign" };
   const token = held(secret.value);
+  if (secret.owner === "somebody") return { state: "foreign", holds: token?.id };
   return {
     state: "ours",
     name: desired.secret.name,

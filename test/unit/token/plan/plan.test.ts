@@ -304,7 +304,22 @@ const CASES: readonly Case[] = [
     reason: "SecretConflict",
   },
   {
-    sentence: "but not a row that another Secret of ours holds",
+    sentence: "but not a row that it holds, because somebody has taken our marks off it or copied the token",
+    observed: aConvergedObserved({ secret: { state: "foreign", holds: "tokenOne0001" } }),
+    actions: [],
+    reason: "SecretConflict",
+  },
+  {
+    sentence: "nor the row before that, which is in its overlap",
+    observed: anObserved({
+      tokens: [aTokenRow({ id: "before", revokedAt: later(1) }), aTokenRow({ id: "held", revision: 2 })],
+      secret: { state: "foreign", holds: "held" },
+    }),
+    actions: [],
+    reason: "SecretConflict",
+  },
+  {
+    sentence: "nor a row that another Secret of ours holds",
     observed: aConvergedObserved({
       secret: { state: "foreign" },
       straySecrets: [{ name: "old", holds: "tokenOne0001" }],
