@@ -114,6 +114,10 @@ function listen({ db, metrics, log, clusterId }: SessionOptions, leader: Leader,
         if (change.clusterId === clusterId) leader.inbox?.nudge(keyOf(change));
         leader.inbox?.enqueueWaiting(change.owner);
       },
+      onEverything: () => {
+        log.debug("many changes in the database: looking at everything");
+        leader.inbox?.onDatabaseBack();
+      },
       onConnected: () => {
         metrics.isDatabaseAvailable.set(1);
         log.info("listening for changes in the database");

@@ -5,12 +5,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import type { Database } from "./database.ts";
+import { createNotificationGate } from "./notification-gate.ts";
 
 const changeSchema = z.object({
   tokenId: z.string(),
   clusterId: z.string(),
-  namespace: z.string(),
-  name: z.string(),
+  // What Kubernetes calls a name: anything else would be kept in the queue for nothing.
+  namespace: z.string().regex(/^[a-z0-9-]{1,63}$/),
+  name: z.string().regex(/^[a-z0-9.-]{1,253}$/),
   owner: z.string(),
 });
 
@@ -19,6 +21,8 @@ export type TokenChange = z.infer<typeof changeSchema>;
 
 export interface ChangeHandlers {
   readonly onChange: (change: TokenChange) => void;
+  /** More has changed than is worth reporting one by one. Called at most once a second. */
+  readonly onEverything: () => void;
   /** Listening has begun; earlier changes may have been missed. */
   readonly onConnected: () => void;
   readonly onLost: (error: unknown) => void;
@@ -36,15 +40,20 @@ const RECONNECT_LONGEST_MS = 2_000;
  * so `onConnected` also reports that the database is back.
  */
 export async function listenForChanges(db: Database, handlers: ChangeHandlers, signal: AbortSignal): Promise<void> {
+  const gate = createNotificationGate({
+    onNotification: (payload) => {
+      const change = readChange(payload);
+      if (change !== undefined) handlers.onChange(change);
+      else if (payload === EVERYTHING) gate.sweep();
+    },
+    onEverything: handlers.onEverything,
+  });
+  signal.addEventListener("abort", gate.close, { once: true });
   let failures = 0;
   while (!signal.aborted) {
     try {
       await db.withConnection(async (connection) => {
-        connection.onNotification((_channel, payload) => {
-          const change = readChange(payload);
-          if (change !== undefined) handlers.onChange(change);
-          else if (payload === EVERYTHING) handlers.onConnected();
-        });
+        connection.onNotification((_channel, payload) => gate.take(payload));
         await connection.query({ text: "listen apitoken_changed" });
         failures = 0;
         handlers.onConnected();

@@ -1,3 +1,5 @@
+import { randomBytes } from "node:crypto";
+import pg from "pg";
 import { describe, expect } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { conditionOf, readToken, type TestCluster } from "../../support/cluster.ts";
@@ -5,7 +7,13 @@ import { isIdle, readMetric } from "../../support/controllers.ts";
 import { findEvents, findRows, verifies } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { controllerTest as test } from "../../support/fixtures.ts";
-import { issueToken, untilReady, untilReason } from "../../support/resources.ts";
+import { applyMany, issueToken, untilReady, untilReason } from "../../support/resources.ts";
+
+const PASSES = "apitoken_reconcile_duration_seconds_count";
+
+/** SQL for what our trigger sends. */
+const A_CHANGE = `(select jsonb_build_object('tokenId', 'x', 'clusterId', max(cluster_id::text), 'namespace', 'nowhere', 'owner', 'x')
+  from apitoken.tokens)`;
 
 const readSecret = async (cluster: TestCluster, name: string) => readToken(await cluster.getSecret(name));
 
@@ -16,6 +24,34 @@ describe("what anybody with a login for the database can do", () => {
       await runAsSuperuser(databaseUrl, "select pg_notify('apitoken_changed', $1)", [payload]);
       await issueToken(cluster, `after-notify-${payload.length}`);
       expect(await readMetric(controller, "apitoken_leading")).toBe(1);
+    },
+  );
+
+  test.for([
+    ["that everything has changed", "'everything'", 0],
+    ["of nonsense", "number || repeat('x', 7000)", 0],
+    ["of changes of what does not exist", `${A_CHANGE} || jsonb_build_object('name', 'n-' || number)`, 500],
+  ] as const)(
+    "a flood of notifications %s costs little, and real changes still arrive",
+    async ([_, payload, taken], { cluster, databaseUrl, controller }) => {
+      const names = await applyMany(cluster, "flooded", 20);
+      for (const name of names) await untilReady(cluster, name);
+      await eventually(() => isIdle(controller));
+      const passesBefore = await readMetric(controller, PASSES);
+      const flood = await startFlood(databaseUrl, payload);
+      const tokenId = (await cluster.get("flooded-0"))?.status?.tokenId;
+      await runAsSuperuser(databaseUrl, "update apitoken.tokens set revoked_at = now() where id = $1", [tokenId]);
+      await eventually(async () => expect((await cluster.get("flooded-0"))?.status?.tokenId).not.toBe(tokenId), {
+        timeoutMs: 5_000,
+      });
+      const seconds = await flood.stop();
+      await eventually(() => isIdle(controller));
+      const passes = (await readMetric(controller, PASSES)) - passesBefore;
+      const resources = await readMetric(controller, "apitoken_resources");
+      // One look at everything a second, which housekeeping repeats, and the first notifications of each second.
+      expect(passes).toBeLessThanOrEqual((seconds + 3) * (2 * resources + taken));
+      for (const name of names) await cluster.delete(name);
+      await eventually(async () => expect(await readMetric(controller, "apitoken_resources")).toBe(resources - 20));
     },
   );
 
@@ -43,6 +79,35 @@ describe("what anybody with a login for the database can do", () => {
     expect((await findEvents(databaseUrl, "wrong-key")).map(({ event }) => event)).toContain("TokenChanged");
   });
 });
+
+/** Sends notifications, as many as it can, from a login without any rights. `payload` is SQL. */
+async function startFlood(databaseUrl: string, payload: string): Promise<{ stop(): Promise<number> }> {
+  const name = `flooder_${randomBytes(4).toString("hex")}`;
+  await runAsSuperuser(databaseUrl, `create role ${name} login password 'flood'`);
+  await runAsSuperuser(
+    databaseUrl,
+    `grant usage on schema apitoken to ${name}; grant select on apitoken.tokens to ${name}`,
+  );
+  const url = new URL(databaseUrl);
+  url.username = name;
+  url.password = "flood";
+  const client = new pg.Client({ connectionString: url.href });
+  await client.connect();
+  const startedAtMs = performance.now();
+  let isStopped = false;
+  const text = `select pg_notify('apitoken_changed', (${payload})::text) from generate_series(1, 1000) as number`;
+  const flooding = (async () => {
+    while (!isStopped) await client.query(text);
+  })();
+  return {
+    async stop() {
+      isStopped = true;
+      await flooding;
+      await client.end();
+      return (performance.now() - startedAtMs) / 1_000;
+    },
+  };
+}
 
 describe("a Secret that the API server rejects", () => {
   test("is reported with its field, retried less and less often, and writes little", async ({
