@@ -66,6 +66,8 @@ export interface AppliedPolicy {
   readonly inactivityTimeoutMs: number | undefined;
   /** How long after its expiry a token is still accepted, and for which scopes. */
   readonly grace: Grace | undefined;
+  /** A request for a rotation waits until the token is this old, unless it is the first one. */
+  readonly minRequestIntervalMs: number;
   /** How long before its end a token that does not rotate is reported as ExpiringSoon. */
   readonly warnBeforeMs: number;
 }

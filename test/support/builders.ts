@@ -30,6 +30,7 @@ export function aPolicy(overrides: Partial<AppliedPolicy> = {}): AppliedPolicy {
     owner: { max: 1, onLimit: "RevokeOldest", scope: "Cluster" },
     inactivityTimeoutMs: undefined,
     grace: undefined,
+    minRequestIntervalMs: 60_000,
     warnBeforeMs: 168 * HOUR_MS,
     ...overrides,
   };

@@ -59,6 +59,7 @@ const TEST_POLICY = {
     priority: -1_000,
     namespaceSelector: { matchExpressions: [{ key: NO_POLICY_LABEL, operator: "DoesNotExist" }] },
     maxTokensPerOwner: 100_000,
+    rotation: { minRequestInterval: "0s" },
   },
 };
 

@@ -91,7 +91,7 @@ export const MARK_GUIDES: readonly MarkGuide[] = [
     name: ROTATE_ANNOTATION,
     setBy: "you",
     meaning:
-      "Each new value asks for one rotation, even if `rotation.policy` is `Disabled`. Use the current time. `status.lastHandledRotateAt` has the value that was answered last.",
+      "Each new value asks for one rotation, even if `rotation.policy` is `Disabled`. Use the current time. `status.lastHandledRotateAt` has the value that was answered last. A value that follows another too soon waits for the policy's `rotation.minRequestInterval`.",
   },
   {
     on: "ApiToken, annotation",

@@ -98,6 +98,15 @@ export const policySpecSchema = z
         description:
           "For a time after its expiry whoever verifies a token still accepts it, for these scopes only, so that a long job can still be watched and cancelled. A revoked token has no grace. Default: none.",
       }),
+    rotation: z
+      .object({
+        minRequestInterval: durationField("0s").default("1m").meta({
+          description:
+            "The least time between two rotations that somebody requests with the annotation apitoken.dev/rotate-requested-at, as a Go duration. The first request is carried out at once. A later one waits until the token is this old: status.renewAt and the condition Ready show when that is. Default: 1m.",
+        }),
+      })
+      .prefault({})
+      .meta({ description: "How often rotations may be requested." }),
     warnBefore: durationField("0s").default("168h").meta({
       description:
         "How long before its end a token that will not be renewed gets the condition ExpiringSoon, as a Go duration. 0s turns the warning off. Default: 168h.",
@@ -160,6 +169,7 @@ function toPolicy(name: string, spec: z.infer<typeof policySpecSchema>): Policy 
     inactivityTimeoutMs:
       inactivityTimeout === undefined ? undefined : readDuration("inactivityTimeout", inactivityTimeout),
     grace: grace && { periodMs: readDuration("grace.period", grace.period), scopes: grace.scopes },
+    minRequestIntervalMs: readDuration("rotation.minRequestInterval", spec.rotation.minRequestInterval),
     warnBeforeMs: readDuration("warnBefore", spec.warnBefore),
   };
 }

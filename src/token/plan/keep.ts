@@ -15,6 +15,7 @@ import {
   isOutdated,
   isRotating,
   lastActivity,
+  postponedUntil,
   type Situation,
 } from "./situation.ts";
 import { deleteStrays, ensureFinalizer, revoke, takeOver } from "./steps.ts";
@@ -45,7 +46,7 @@ export function planUpkeep(situation: Situation, held: TokenRow): Plan {
     ),
     ...deleteStrays(observed),
   ];
-  const renewAt = isRotating(situation) ? renewalTime(desired.rotation, held, observed.resource.uid) : undefined;
+  const renewAt = nextIssue(situation, held);
   return {
     actions,
     status: buildStatus(observed, claim(situation, held), {
@@ -59,6 +60,16 @@ export function planUpkeep(situation: Situation, held: TokenRow): Plan {
   };
 }
 
+/** When the next token is issued, because it is due or because somebody has requested it; undefined if none follows. */
+function nextIssue(situation: Situation, held: TokenRow): Date | undefined {
+  const { desired, observed } = situation;
+  const renewAt = isRotating(situation) ? renewalTime(desired.rotation, held, observed.resource.uid) : undefined;
+  const requestedAt = postponedUntil(situation, held);
+  return renewAt !== undefined && requestedAt !== undefined && renewAt < requestedAt
+    ? renewAt
+    : (requestedAt ?? renewAt);
+}
+
 function grant({ desired, applied }: Situation, token: TokenRow, expiresAt: Date): Action[] {
   if (applied === undefined || isAsDesired(token, desired, applied.grace, expiresAt)) return [];
   return [{ kind: "updateToken", tokenId: token.id, expiresAt }];
@@ -67,7 +78,7 @@ function grant({ desired, applied }: Situation, token: TokenRow, expiresAt: Date
 /** Whether the next token is due. */
 export function isDue(situation: Situation, held: TokenRow, policy: AppliedPolicy): boolean {
   const { desired, observed } = situation;
-  if (findRotationRequest(situation) !== undefined) return true;
+  if (findRotationRequest(situation) !== undefined && postponedUntil(situation, held) === undefined) return true;
   // Not where no next token may follow: the one in the Secret is all that is left.
   if (isOutdated(situation, held) && planExpiry(situation, policy) === undefined) return true;
   if (!isRotating(situation)) return false;
@@ -121,11 +132,13 @@ function claim(situation: Situation, held: TokenRow): ConditionClaim[] {
   const { desired, observed, applied } = situation;
   const claims: ConditionClaim[] = [];
   if (applied !== undefined) {
+    const postponedAt = postponedUntil(situation, held);
+    const postponement = postponedAt ? ` ${describePostponement(applied, postponedAt)}` : "";
     claims.push({
       type: "Ready",
       status: "True",
       reason: held.revision === 1 ? "Issued" : "Rotated",
-      message: `Secret "${desired.secret.name}" holds a live token.`,
+      message: `Secret "${desired.secret.name}" holds a live token.${postponement}`,
     });
     const lifetime = resolveLifetime(desired.lifetime, applied.lifetime, held.issuedAt);
     if (lifetime.isClamped) claims.push(claimClamped(applied.lifetime, lifetime.expiresAt));
@@ -136,6 +149,10 @@ function claim(situation: Situation, held: TokenRow): ConditionClaim[] {
   const warnAt = warningTime(situation, held);
   if (warnAt !== undefined && warnAt <= observed.now) claims.push(claimExpiring(held));
   return claims;
+}
+
+function describePostponement({ name, minRequestIntervalMs }: AppliedPolicy, at: Date): string {
+  return `The rotation that was requested follows at ${formatTime(at)}: ApiTokenPolicy "${name}" allows one every ${formatDuration(minRequestIntervalMs)}.`;
 }
 
 function claimClamped(limits: LifetimeLimits, expiresAt: Date): ConditionClaim {

@@ -98,6 +98,18 @@ export function findRotationRequest({ observed: { resource, secret } }: Situatio
   return isHandled ? undefined : rotateRequestedAt;
 }
 
+/** When a request that has come too soon is carried out; undefined if none waits. The first request never waits. */
+export function postponedUntil(situation: Situation, held: TokenRow): Date | undefined {
+  const { applied, observed } = situation;
+  const { resource, secret, now } = observed;
+  const isFirst =
+    resource.status.lastHandledRotateAt === undefined &&
+    (secret.state !== "ours" || secret.handledRotateAt === undefined);
+  if (isFirst || applied === undefined || findRotationRequest(situation) === undefined) return undefined;
+  const at = new Date(held.issuedAt.getTime() + applied.minRequestIntervalMs);
+  return at > now ? at : undefined;
+}
+
 /**
  * When a token of this ApiToken was last used, or could first have been used. The status may know of a use that a database
  * restored from a backup does not.

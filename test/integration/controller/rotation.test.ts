@@ -94,6 +94,36 @@ describe("rotation", () => {
     expect(await findRows(databaseUrl, "asked")).toHaveLength(2);
   });
 
+  test("a further request waits for the policy's interval, visibly, and is then carried out once", async ({
+    cluster,
+    databaseUrl,
+    resources,
+  }) => {
+    await resources.applyPolicy("patient", {
+      maxTokensPerOwner: 100,
+      rotation: { minRequestInterval: "1h" },
+    });
+    await issueToken(cluster, "impatient", { owner: "alice" });
+    await cluster.annotate("impatient", { [REQUEST]: "1" });
+    await untilRevision(cluster, "impatient", 2);
+    for (const request of ["2", "3", "4"]) await cluster.annotate("impatient", { [REQUEST]: request });
+    await eventually(async () => {
+      const resource = await cluster.get("impatient");
+      const { issuedAt = "", renewAt = "" } = resource?.status ?? {};
+      expect(Date.parse(renewAt) - Date.parse(issuedAt)).toBe(3_600_000);
+      expect(conditionOf(resource, "Ready")).toMatchObject({
+        status: "True",
+        message: expect.stringContaining(`The rotation that was requested follows at ${renewAt}`),
+      });
+    });
+    expect(await findRows(databaseUrl, "impatient")).toHaveLength(2);
+    await resources.applyPolicy("patient", { maxTokensPerOwner: 100, rotation: { minRequestInterval: "1s" } });
+    await untilRevision(cluster, "impatient", 3);
+    await eventually(async () => expect((await statusOf(cluster, "impatient"))?.lastHandledRotateAt).toBe("4"));
+    expect(conditionOf(await cluster.get("impatient"), "Ready")?.message).not.toContain("requested");
+    expect(await findRows(databaseUrl, "impatient")).toHaveLength(3);
+  });
+
   test("after two requests in a row, the second ends the first token at once: one current, one previous", async ({
     cluster,
     databaseUrl,

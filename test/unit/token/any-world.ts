@@ -103,6 +103,7 @@ const anyAppliedPolicy: fc.Arbitrary<AppliedPolicy> = fc
       scope: fc.constant("Cluster"),
     }),
     inactivityTimeoutMs: anyTimeout,
+    minRequestIntervalMs: fc.constantFrom(0, 60_000, 48 * HOUR_MS),
     grace: fc.constantFrom(undefined, undefined, { periodMs: HOUR_MS, scopes: ["jobs:cancel"] }),
   })
   .map(({ maxHours, ...rest }) => aPolicy({ ...rest, lifetime: { ...LIMITS, maxMs: maxHours * HOUR_MS } }));

@@ -171,6 +171,7 @@ describe("an ApiTokenPolicy", () => {
       owner: { max: 1, onLimit: "RevokeOldest", scope: "Cluster" },
       inactivityTimeoutMs: undefined,
       grace: undefined,
+      minRequestIntervalMs: 60_000,
       warnBeforeMs: 168 * HOUR_MS,
     });
   });
@@ -192,6 +193,7 @@ describe("an ApiTokenPolicy", () => {
       limitScope: "Database",
       inactivityTimeout: "90m",
       grace: { period: "10m", scopes: ["jobs:cancel"] },
+      rotation: { minRequestInterval: "5m" },
       warnBefore: "0s",
     };
     expect(parsePolicy(aPolicy(spec))).toEqual({
@@ -204,6 +206,7 @@ describe("an ApiTokenPolicy", () => {
       owner: { max: 5, onLimit: "Reject", scope: "Database" },
       inactivityTimeoutMs: 1.5 * HOUR_MS,
       grace: { periodMs: 600_000, scopes: ["jobs:cancel"] },
+      minRequestIntervalMs: 300_000,
       warnBeforeMs: 0,
     });
   });

@@ -205,6 +205,40 @@ const CASES: readonly Case[] = [
     actions: ["issueToken", "writeSecret"],
   },
   {
+    sentence: "a further request waits until the token is as old as the policy says",
+    observed: aConvergedObserved(
+      { resource: aResource({ rotateRequestedAt: "again", status: { lastHandledRotateAt: "once" } }) },
+      { issuedAt: later(-59_000) },
+    ),
+    actions: [],
+    reason: "Issued",
+  },
+  {
+    sentence: "and is carried out then",
+    observed: aConvergedObserved(
+      { resource: aResource({ rotateRequestedAt: "again", status: { lastHandledRotateAt: "once" } }) },
+      { issuedAt: later(-60_000) },
+    ),
+    actions: ["issueToken", "writeSecret"],
+  },
+  {
+    sentence: "a status without the last request does not hurry it, if the Secret shows it",
+    observed: aConvergedObserved(
+      {
+        resource: aResource({ rotateRequestedAt: "again" }),
+        secret: aSecret({ holds: "tokenOne0001", handledRotateAt: "once" }),
+      },
+      { issuedAt: later(-59_000) },
+    ),
+    actions: [],
+    reason: "Issued",
+  },
+  {
+    sentence: "the first request is carried out at once",
+    observed: aConvergedObserved({ resource: aResource({ rotateRequestedAt: "once" }) }, { issuedAt: NOW }),
+    actions: ["issueToken", "writeSecret"],
+  },
+  {
     sentence: "a request that the Secret's token answers needs nothing more",
     observed: aConvergedObserved({
       resource: aResource({ rotateRequestedAt: "now" }),
