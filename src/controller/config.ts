@@ -16,6 +16,7 @@ import {
   readLogin,
 } from "../runtime/config.ts";
 import type { HashMethod } from "../runtime/token-hash.ts";
+import { DEFAULT_DENIED_KEYS, type DeniedKeys } from "../token/denied-keys.ts";
 import { formatDuration } from "../token/duration.ts";
 
 /** Which Secret holds the keyring. */
@@ -46,6 +47,20 @@ const namespacesSetting = listSetting
     }
   })
   .transform((names) => [...new Set(names)]);
+
+const DENIED_KEY = /^((label|annotation|data):)?[A-Za-z0-9*._/-]+(=[A-Za-z0-9._-]+)?$/;
+
+/** "default" stands for the built-in list, so that it can be extended without being repeated; "none" for an empty one. */
+const deniedKeysSetting = listSetting
+  .superRefine((entries, context) => {
+    for (const entry of entries.filter((entry) => !DENIED_KEY.test(entry))) {
+      const message = `"${entry}" is not a key: write it like example.com/*, label:team or data:config.json`;
+      context.addIssue({ code: "custom", message });
+    }
+  })
+  .transform((entries) =>
+    entries.flatMap((entry) => (entry === "default" ? DEFAULT_DENIED_KEYS : entry === "none" ? [] : [entry])),
+  );
 
 /** A shorter time would be a busy loop, and a longer one would leave the cluster without a leader. */
 const leaseTimeSetting = durationBetween(1_000, 3_600_000);
@@ -88,6 +103,9 @@ export const controllerEnvironment = z.object({
   APITOKEN_KEYRING_RELOAD: durationBetween(100, 3_600_000)
     .prefault("30s")
     .describe("how often the keyring is read again"),
+  APITOKEN_DENIED_SECRET_KEYS: deniedKeysSetting
+    .prefault("default")
+    .describe("labels and annotations that an ApiToken may not set on its Secret (default: those that others act on)"),
   APITOKEN_HASH: oneOf(["hmac-sha256", "bcrypt"])
     .default("hmac-sha256")
     .describe("how tokens are hashed: hmac-sha256 or bcrypt"),
@@ -111,6 +129,8 @@ export interface ControllerConfig {
   readonly concurrency: number;
   readonly keyringPlace: KeyringPlace;
   readonly keyringReloadMs: number;
+  /** Which labels, annotations and keys an ApiToken may not set on its Secret. */
+  readonly deniedKeys: DeniedKeys;
   /** How new rows hash their tokens. */
   readonly hashMethod: HashMethod;
   readonly lease: LeaseSettings;
@@ -155,6 +175,7 @@ export function readControllerConfig(environment: NodeJS.ProcessEnv): Controller
     concurrency: settings.APITOKEN_CONCURRENCY,
     keyringPlace: keyringPlace(settings),
     keyringReloadMs: settings.APITOKEN_KEYRING_RELOAD,
+    deniedKeys: settings.APITOKEN_DENIED_SECRET_KEYS,
     hashMethod: hashMethod(settings),
     lease: {
       namespace: settings.APITOKEN_NAMESPACE,

@@ -52,7 +52,7 @@ export async function examine(options: ReadOptions): Promise<ReadResult> {
   const [keyring, database] = await Promise.all([readKeyring(transport, config), examineDatabase(db, clusterId)]);
   const ring = "fault" in keyring ? undefined : keyring;
   const missingDefinitions = await fillCaches(options, caches, ring);
-  const context = ring && { transport, db, caches, keyring: ring, hasher, clusterId };
+  const context = ring && { transport, db, caches, keyring: ring, hasher, clusterId, deniedKeys: config.deniedKeys };
   const isComparable = missingDefinitions.length === 0 && database.schemaFault === undefined;
   const cross =
     context && isComparable

@@ -17,8 +17,8 @@ import { createSwappedKeysError, requireKeys } from "../keyring/secret.ts";
 import type { PassContext, ReadContext } from "../pass/context.ts";
 import { NotLeadingError } from "../pass/failures.ts";
 
-export interface TermOptions extends ReadContext {
-  readonly config: Pick<ControllerConfig, "hashMethod" | "keyringPlace">;
+export interface TermOptions extends Omit<ReadContext, "deniedKeys"> {
+  readonly config: Pick<ControllerConfig, "deniedKeys" | "hashMethod" | "keyringPlace">;
   readonly identity: string;
   readonly log: Logger;
   /** Called with a condition that no retry fixes. */
@@ -56,6 +56,7 @@ export function createTerm(options: TermOptions, lease: LeaseTerm): Term {
     keyring,
     hasher,
     clusterId,
+    deniedKeys: config.deniedKeys,
     hashMethod: config.hashMethod,
     events: createEventRecorder({
       transport,

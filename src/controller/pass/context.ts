@@ -7,6 +7,7 @@ import type { KubeTransport } from "../../kube/transport.ts";
 import type { Queryable } from "../../postgres/database.ts";
 import type { Fence } from "../../postgres/leader-epoch.ts";
 import type { HashMethod, TokenHasher } from "../../runtime/token-hash.ts";
+import type { DeniedKeys } from "../../token/denied-keys.ts";
 import type { Keyring } from "../../token/keyring.ts";
 import type { Action } from "../../token/plan/action.ts";
 import type { Caches } from "./caches.ts";
@@ -19,6 +20,8 @@ export interface ReadContext {
   readonly keyring: Keyring;
   readonly hasher: TokenHasher;
   readonly clusterId: string;
+  /** What an ApiToken may not set on its Secret. */
+  readonly deniedKeys: DeniedKeys;
 }
 
 /** Enough to carry out a decision as well. Only the holder of the Lease has one. */

@@ -40,6 +40,7 @@ import { abridgeSecret, reduceSecret, type SecretView } from "../../kube/resourc
 import { getSecret } from "../../kube/resources/secret-api.ts";
 import { findResourceTokens, type OwnerClaim, type TokenRecord } from "../../postgres/tokens.ts";
 import { type Decoration, TOKEN_ID_ANNOTATION, wantDecoration } from "../../token/decoration.ts";
+import { refuseDeniedKeys } from "../../token/denied-keys.ts";
 import { currentKey, nextActivation } from "../../token/keyring.ts";
 import { decryptMetadata } from "../../token/metadata-cipher.ts";
 import type {
@@ -85,7 +86,10 @@ export async function observe(context: ReadContext, key: string, source: "cache"
   const [namespace = "", name = ""] = key.split("/");
   const resource =
     source === "server" ? await readApiToken(context, namespace, name) : context.caches.apiTokens.get(key);
-  const spec: ParsedSpec = resource === undefined ? { problem: "there is no such ApiToken" } : parseSpec(resource);
+  const spec: ParsedSpec =
+    resource === undefined
+      ? { problem: "there is no such ApiToken" }
+      : refuseDeniedKeys(parseSpec(resource), context.deniedKeys);
   const { desired } = spec;
   const grantee = desired ?? spec.remainder?.grantee;
   const { named, strays } = await findSecrets(context, resource, desired?.secret.name, source);

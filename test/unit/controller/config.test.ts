@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { readControllerConfig } from "../../../src/controller/config.ts";
+import { DEFAULT_DENIED_KEYS } from "../../../src/token/denied-keys.ts";
 
 const DATABASE_URL = "postgres://controller:secret@db/tokens";
 const read = (settings: Record<string, string>) => readControllerConfig({ DATABASE_URL, ...settings });
@@ -36,7 +37,17 @@ test("namespaces that are named twice are watched once", () => {
   expect(read({ APITOKEN_WATCH_NAMESPACES: " shop, team-1,shop" }).watchedNamespaces).toEqual(["shop", "team-1"]);
 });
 
+test("denied keys are the built-in ones, which a list may extend, replace or drop", () => {
+  const deniedKeys = (APITOKEN_DENIED_SECRET_KEYS: string) => read({ APITOKEN_DENIED_SECRET_KEYS }).deniedKeys;
+  expect(read({}).deniedKeys).toEqual(DEFAULT_DENIED_KEYS);
+  expect(deniedKeys("default, example.com/*")).toEqual([...DEFAULT_DENIED_KEYS, "example.com/*"]);
+  expect(deniedKeys("label:owner=helm,data:config.json")).toEqual(["label:owner=helm", "data:config.json"]);
+  expect(deniedKeys("none")).toEqual([]);
+});
+
 test.each([
+  [{ APITOKEN_DENIED_SECRET_KEYS: "a b" }, '"a b" is not a key: write it like example.com/*, label:team'],
+  [{ APITOKEN_DENIED_SECRET_KEYS: "secret:x" }, '"secret:x" is not a key'],
   [{ APITOKEN_LEASE_RETRY_PERIOD: "0s" }, 'APITOKEN_LEASE_RETRY_PERIOD is "0s": must be from 100ms to 1h'],
   [{ APITOKEN_LEASE_DURATION: "1000h" }, 'APITOKEN_LEASE_DURATION is "1000h": must be from 1s to 1h'],
   [{ APITOKEN_LEASE_RENEW_DEADLINE: "999ms" }, 'APITOKEN_LEASE_RENEW_DEADLINE is "999ms": must be from 1s to 1h'],

@@ -6,6 +6,7 @@ import { cleanupEnvironment } from "../../../src/cleanup/settings.ts";
 import { controllerCommand } from "../../../src/controller/command.ts";
 import { controllerEnvironment } from "../../../src/controller/config.ts";
 import { formatHelp } from "../../../src/runtime/command/help.ts";
+import { DEFAULT_DENIED_KEYS } from "../../../src/token/denied-keys.ts";
 import { parseDuration } from "../../../src/token/duration.ts";
 import { codeIn, readProjectFile, readTable } from "./tables.ts";
 
@@ -81,6 +82,11 @@ describe.each(PROGRAMS)("the settings of %s in docs/settings.md", (program, sche
   test("are all in its --help", () => {
     for (const name of Object.keys(schema.shape)) expect(help, name).toContain(`\n  ${name} `);
   });
+});
+
+test("the list of denied keys in docs/settings.md is that of the code", () => {
+  const [, list = ""] = /```text\n([^`]*)```/.exec(settings) ?? [];
+  expect(list.trim().split(/,\s+/)).toEqual(DEFAULT_DENIED_KEYS);
 });
 
 test("no text for users names a setting that the code does not read", () => {
