@@ -7,6 +7,9 @@ import { command, headline, output, say, verdict } from "./console.ts";
 import { check, type Result, readToken, runCleanup, runKubectl, runSql } from "./hands.ts";
 import type { Stage } from "./stage.ts";
 
+/** The owner in examples/hello.yaml. */
+const HELLO = "default/hello";
+
 const DEAD_ROWS = 60_000;
 const LIVE_ROWS = 40_000;
 
@@ -77,7 +80,7 @@ async function showCheck(tour: Tour): Promise<void> {
   const token = await readToken(tour.stage, "hello");
   const forged = token.slice(0, -1) + (token.endsWith("0") ? "1" : "0");
   const owner = await check(tour.stage, token);
-  tour.expect(owner === "alice", "the token is valid and acts for alice");
+  tour.expect(owner === HELLO, `the token is valid and acts for ${HELLO}`);
   tour.expect(
     (await check(tour.stage, forged)) === undefined,
     "the same token with one character changed is not valid",
@@ -114,7 +117,7 @@ async function showRotation(tour: Tour): Promise<void> {
   const after = await readToken(tour.stage, "hello");
   const owners = [await check(tour.stage, before), await check(tour.stage, after)];
   tour.expect(
-    before !== after && owners.every((owner) => owner === "alice"),
+    before !== after && owners.every((owner) => owner === HELLO),
     "the Secret holds a new token, and both tokens are valid",
   );
 }
@@ -129,11 +132,13 @@ async function showPolicy(tour: Tour): Promise<void> {
   const waited = await tour.kubectl("-n", "shop", "wait", denied, "--timeout=30s", "apitoken/hello");
   const path = 'jsonpath={.status.conditions[?(@.type=="Ready")].message}';
   await tour.kubectl("-n", "shop", "get", "apitoken", "hello", "-o", path);
-  tour.expect(waited.code === 0, "alice gets no token in the namespace shop");
+  tour.expect(waited.code === 0, `the namespace shop gets no token for ${HELLO}`);
 }
 
 async function showOffboarding(tour: Tour): Promise<void> {
+  await tour.kubectl("apply", "-f", "examples/platform/people-policy.yaml");
   await tour.kubectl("create", "namespace", "lab");
+  await tour.kubectl("label", "namespace", "lab", "purpose=people");
   await tour.kubectl("-n", "lab", "apply", "-f", "examples/platform/mallory.yaml");
   await tour.kubectl("-n", "lab", "wait", "--for=condition=Ready", "--timeout=30s", "apitoken/mallory");
   await tour.kubectl("apply", "-f", "examples/platform/owner-block.yaml");

@@ -82,12 +82,44 @@ function findBrokenRule(policy: Policy, { namespace, owner, scopes }: PolicySubj
     : `scope "${forbidden}" is not among its scopes in namespace "${namespace}"`;
 }
 
+const NAMESPACE = "${namespace}";
+
+/** What may be part of a namespace's name, with the placeholder or a wildcard for some of it. */
+const WORDS = /(?:[a-z\d*-]|\$\{namespace\})+/gi;
+
+/** A wildcard that may stand for the name of a namespace, before the slash that ends it. */
+const ANY_FIRST = /^[a-z\d-]*\*[a-z\d*-]*(?=\/)/i;
+
+/** How a glob reaches beyond the namespace that it names: an example. */
+export interface Reach {
+  readonly namespace: string;
+  /** The glob in that namespace. */
+  readonly glob: string;
+  /** The name of another namespace, to which some of what the glob matches belongs. */
+  readonly other: string;
+}
+
+/**
+ * An example of how a glob with `${namespace}` gives one namespace what belongs to another: `${namespace}-*` gives `shop`
+ * the owners of `shop-eu`. Only a character that no namespace's name has, such as a slash, separates them. Undefined if the
+ * glob does not name the namespace, or keeps to it.
+ */
+export function findReach(glob: string): Reach | undefined {
+  const words = glob.match(WORDS)?.filter((word) => word.includes(NAMESPACE)) ?? [];
+  if (words.length === 0) return undefined;
+  const word = words.find((word) => word !== NAMESPACE) ?? ANY_FIRST.exec(glob)?.[0];
+  if (word === undefined) return undefined;
+  const inShop = (text: string) => text.replaceAll(NAMESPACE, "shop");
+  const other = inShop(word).replaceAll("*", "eu").replace(/^-/, "eu-").replace(/-$/, "-eu");
+  return { namespace: "shop", glob: inShop(glob), other };
+}
+
 /**
  * Whether a glob matches a whole text. It is matched piece by piece and not as a regular expression, because globs come
  * from users and some expressions take forever.
  */
 export function matchesGlob(glob: string, text: string, namespace: string): boolean {
-  const [first = "", ...rest] = glob.replaceAll("${namespace}", namespace).split("*");
+  const [first = "", ...rest] = glob.replaceAll(NAMESPACE, namespace).split("*");
   if (rest.length === 0) return text === first;
   const last = rest.pop() as string;
   if (!text.startsWith(first) || text.length < first.length + last.length || !text.endsWith(last)) return false;

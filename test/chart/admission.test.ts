@@ -9,7 +9,7 @@ const RULE = {
   name: "team",
   namespaceSelector: { matchLabels: { "apitoken-test-admission": "team" } },
   maxDuration: "24h",
-  owners: ["${namespace}-*", "it's+me@example.com"],
+  owners: ["${namespace}/*", "it's+me@example.com"],
   scopes: ["orders:*"],
   names: ["*-token"],
 };
@@ -63,7 +63,7 @@ describe.skipIf(tools.helm === undefined)("with a rule for its namespace", () =>
     ],
     ["another name", "secret", {}, "metadata.name is secret: in namespace test-"],
   ])("%s is refused, with the reason", async (_what, name, spec, fault) => {
-    const { code, output } = await create(name, { owner: `${cluster.namespace}-app`, ...spec });
+    const { code, output } = await create(name, { owner: `${cluster.namespace}/app`, ...spec });
     expect(output).toContain(fault);
     expect(code).toBe(1);
   });
@@ -73,7 +73,7 @@ describe.skipIf(tools.helm === undefined)("with a rule for its namespace", () =>
     ["me-token", { owner: "it's+me@example.com", scopes: ["orders:read"], duration: "24h" }],
     ["end-token", { owner: "ns", expiresAt: new Date(Date.now() + 23 * 3_600_000).toISOString() }],
   ])("what the rule allows is accepted: %s", async (name, { owner, ...spec }) => {
-    const result = await create(name, { ...spec, owner: owner === "ns" ? `${cluster.namespace}-app` : owner });
+    const result = await create(name, { ...spec, owner: owner === "ns" ? `${cluster.namespace}/app` : owner });
     expect(result).toMatchObject({ code: 0 });
   });
 

@@ -76,7 +76,10 @@ describe.skipIf(tools.helm === undefined)("the programs read", () => {
   test("the default policy", async () => {
     const policy = findObject(await renderChart(DEV, { args: SERVED }), "ApiTokenPolicy");
     const parsed = parsePolicy({ metadata: { name: "default", uid: "u", resourceVersion: "1" }, spec: policy.spec });
-    expect(parsed).toMatchObject({ owners: ["*"], owner: { max: 1, onLimit: "RevokeOldest" } });
+    expect(parsed).toMatchObject({
+      owners: ["${namespace}", "${namespace}/*"],
+      owner: { max: 1, onLimit: "RevokeOldest" },
+    });
   });
 });
 

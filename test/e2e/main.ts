@@ -3,7 +3,7 @@
  * The e2e: what only a real cluster can show. Images start under Pod Security, RBAC and NetworkPolicies are enough,
  * upgrades and failovers go unnoticed, and nothing is left behind.
  */
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -35,6 +35,12 @@ import { applyToken, readTokenIds, requestRotation, upgradeValues, upgradeVersio
 const { current, previous, supply, waits, keeps, needsHelp } = readCommandLine();
 const EXAMPLES = fileURLToPath(new URL("../../examples/", import.meta.url));
 
+/** Applies an example in the tenant's namespace, for an owner of that namespace instead of the namespace "default". */
+function applyExample(file: string): Promise<string> {
+  const text = readFileSync(join(EXAMPLES, file), "utf8").replaceAll("owner: default/", `owner: ${TENANT}/`);
+  return kubectlWith(text, "apply", "-n", TENANT, "-f", "-");
+}
+
 function readCommandLine(): E2eOptions {
   try {
     return readOptions(process.argv.slice(2));
@@ -64,9 +70,7 @@ async function install(): Promise<void> {
   print(await deploy("install", previous ?? current, {}, ...(waits ? ["--wait", "--timeout", "5m"] : [])));
   const helmMs = performance.now() - startedAtMs;
   // It knows the CRD when helm returns, but may answer 503 for its kind a moment longer.
-  await until("the API server serves ApiTokens", () =>
-    kubectl("apply", "-n", TENANT, "-f", join(EXAMPLES, "hello.yaml")),
-  );
+  await until("the API server serves ApiTokens", () => applyExample("hello.yaml"));
   await untilAllReady(1, 300_000);
   const seconds = (ms: number) => (ms / 1_000).toFixed(1);
   print(
@@ -90,17 +94,13 @@ const startLoad = () => startConsumer(imageName(current.images, "controller"), "
 
 async function applyExamples(): Promise<void> {
   const files = readdirSync(EXAMPLES).filter((name) => name.endsWith(".yaml"));
-  for (const file of files) await kubectl("apply", "-n", TENANT, "-f", join(EXAMPLES, file));
+  for (const file of files) await applyExample(file);
   await untilAllReady((await listApiTokens()).length);
   print(await kubectl("get", "apitokens", "-n", TENANT));
   for (const file of readdirSync(join(EXAMPLES, "refused")).filter((name) => name.endsWith(".yaml"))) {
-    const refusal = await kubectl("apply", "-n", TENANT, "-f", join(EXAMPLES, "refused", file)).catch(
-      (error: Error) => error.message,
-    );
-    need(
-      /is invalid|is missing|cannot be changed/.test(refusal),
-      `examples/refused/${file} was not refused:\n${refusal}`,
-    );
+    const refusal = await applyExample(join("refused", file)).catch((error: Error) => error.message);
+    const isRefused = /is invalid|is missing|cannot be changed/.test(refusal);
+    need(isRefused, `examples/refused/${file} was not refused:\n${refusal}`);
   }
 }
 

@@ -21,10 +21,11 @@ export async function requestRotation(name: string): Promise<void> {
   await kubectl("annotate", "apitoken", name, "-n", TENANT, "--overwrite", annotation);
 }
 
-/** Applies an ApiToken of the tenant, for a new owner. */
+/** Applies an ApiToken of the tenant, for a new owner that the chart's policy allows there. */
 export async function applyToken(name: string): Promise<void> {
   const metadata = { name, namespace: TENANT };
-  await kubectlApply([{ apiVersion: "apitoken.dev/v1alpha1", kind: "ApiToken", metadata, spec: { owner: name } }]);
+  const spec = { owner: `${TENANT}/${name}` };
+  await kubectlApply([{ apiVersion: "apitoken.dev/v1alpha1", kind: "ApiToken", metadata, spec }]);
 }
 
 /** Digests of the tenant's Secrets. A failed comparison prints these and not the tokens. */

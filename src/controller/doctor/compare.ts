@@ -3,13 +3,12 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { LeaseView } from "../../kube/lease-view.ts";
-import { parsePolicy } from "../../kube/resources/policy.ts";
 import { count } from "../../runtime/text.ts";
 import type { ApiTokenStatus } from "../../token/model.ts";
-import { selects } from "../../token/policy.ts";
 import { findCondition, formatTime } from "../../token/status.ts";
 import { describePending } from "./action-words.ts";
 import { judgeBlocks } from "./compare-blocks.ts";
+import { judgePolicies } from "./compare-policies.ts";
 import type {
   CrossExamination,
   DatabaseExamination,
@@ -35,7 +34,7 @@ export function compare(examination: Examination, lease: LeaseView): Finding[] {
     ),
     ...judgeDatabase(database),
     ...judgeKeyring(keyring),
-    ...judgePolicies(examination),
+    ...judgePolicies(cluster),
     ...(cross === undefined ? [] : judgeCross(cross, now)),
   ];
 }
@@ -102,21 +101,6 @@ function judgeKeyring(keyring: KeyringExamination): Finding[] {
       return { kind: "KeySwapped", object: `key ${id}`, problem, remedy: `${restore} of this cluster` };
     }),
   ];
-}
-
-function judgePolicies({ cluster: { policies, namespaces } }: Examination): Finding[] {
-  return policies.flatMap((resource): Finding[] => {
-    const object = `ApiTokenPolicy ${resource.metadata.name}`;
-    try {
-      const { namespaceSelector } = parsePolicy(resource);
-      if (namespaces.some(({ metadata }) => selects(namespaceSelector, metadata.labels))) return [];
-      const remedy = "correct its namespaceSelector, label the namespaces that it is meant for, or delete it";
-      return [{ kind: "PolicySelectsNothing", object, problem: "it selects no namespace", remedy }];
-    } catch (error) {
-      const problem = `it cannot be read, so no policy applies and nothing new is issued: ${(error as Error).message}`;
-      return [{ kind: "InvalidPolicy", object, problem, remedy: "correct the policy, or delete it" }];
-    }
-  });
 }
 
 function judgeCross({ tokens, unownedSecrets, blocks }: CrossExamination, now: Date): Finding[] {

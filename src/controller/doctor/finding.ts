@@ -16,6 +16,7 @@ export type FindingKind =
   | "InvalidOwnerBlock"
   | "InvalidPolicy"
   | "PolicySelectsNothing"
+  | "PolicyCrossesNamespaces"
   | "KeyMissing"
   | "KeySwapped"
   | "KeyringUnusable"

@@ -42,7 +42,11 @@ describe("a policy", () => {
   });
 
   test.for<[string, object, string]>([
-    ["owner", { owners: ["${namespace}-*"], maxTokensPerOwner: 10 }, 'owner "carol" is not among its owners'],
+    [
+      "owner",
+      { owners: ["${namespace}", "${namespace}/*"], maxTokensPerOwner: 10 },
+      'owner "carol" is not among its owners',
+    ],
     ["scope", { scopes: ["orders:*"], maxTokensPerOwner: 10 }, 'scope "admin:all" is not among its scopes'],
   ])(
     "that forbids the %s revokes the token, says by which rule, and gives one back once it allows it",

@@ -54,7 +54,7 @@ async function expectAtWork(env: Record<string, string>): Promise<void> {
   await kubectl("apply", "-f", join(ROOT, "examples/hello.yaml"));
   await kubectl("wait", "--for=condition=Ready", "--timeout=30s", "apitoken/hello");
   const rows = await runAsSuperuser(env.DATABASE_URL ?? "", "select owner from apitoken.tokens");
-  expect(rows).toEqual([{ owner: "alice" }]);
+  expect(rows).toEqual([{ owner: "default/hello" }]);
   expect(await (await fetch(env.CONTROLLER_METRICS_URL ?? "")).text()).toContain("apitoken_leading 1");
 }
 

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
+  findReach,
   judge,
   type LabelSelector,
   matchesGlob,
@@ -84,6 +85,61 @@ describe("a glob", () => {
   });
 });
 
+describe("a glob that names the namespace", () => {
+  test.each([
+    ["${namespace}-*", "shop-*", "shop-eu"],
+    ["${namespace}*", "shop*", "shopeu"],
+    ["*${namespace}", "*shop", "eushop"],
+    ["*-${namespace}/*", "*-shop/*", "eu-shop"],
+    ["bot-${namespace}", "bot-shop", "bot-shop"],
+    ["${namespace}-", "shop-", "shop-eu"],
+    ["-${namespace}", "-shop", "eu-shop"],
+    ["team${namespace}/*", "teamshop/*", "teamshop"],
+    ["${namespace}2", "shop2", "shop2"],
+    ["${namespace}X:*", "shopX:*", "shopX"],
+    ["${namespace}${namespace}", "shopshop", "shopshop"],
+    ["sa:${namespace}-*", "sa:shop-*", "shop-eu"],
+    ["${namespace}/${namespace}-*", "shop/shop-*", "shop-eu"],
+    ["*/${namespace}", "*/shop", "eu"],
+  ])("beside what a name may have, %s, reaches another namespace", (glob, inShop, other) => {
+    expect(findReach(glob)).toEqual({ namespace: "shop", glob: inShop, other });
+  });
+
+  test.each([
+    "${namespace}",
+    "${namespace}/*",
+    "${namespace}:*",
+    "${namespace}.*",
+    "system:serviceaccount:${namespace}:*",
+    "*@${namespace}.example.com",
+    "svc/${namespace}",
+  ])("beside a separator, %s, keeps to it", (glob) => {
+    expect(findReach(glob)).toBeUndefined();
+  });
+
+  test.each(["*", "alice", "team-*", "*@example.com", "${owner}-*"])("only, and not %s", (glob) => {
+    expect(findReach(glob)).toBeUndefined();
+  });
+
+  /** Names of namespaces: RFC 1123 labels. */
+  const names = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?$/);
+
+  test("as the default policy does, matches no owner of another namespace", () => {
+    const globs = ["${namespace}", "${namespace}/*"];
+    const mayAct = (namespace: string, owner: string) => globs.some((glob) => matchesGlob(glob, owner, namespace));
+    fc.assert(
+      fc.property(names, names, fc.string({ unit: "grapheme-ascii" }), (one, other, rest) => {
+        fc.pre(one !== other);
+        for (const owner of [other, `${other}/${rest}`]) {
+          expect(mayAct(other, owner)).toBe(true);
+          expect(mayAct(one, owner)).toBe(false);
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});
+
 // https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors
 describe("a selector", () => {
   const labels = { tier: "prod", team: "a" };
@@ -155,7 +211,7 @@ describe("the policies", () => {
   test.each<[string, Partial<Policy>, Partial<PolicySubject>, string]>([
     [
       "an owner",
-      { owners: ["bob", "${namespace}-*"] },
+      { owners: ["bob", "${namespace}/*"] },
       {},
       'owner "alice" is not among its owners in namespace "team-a"',
     ],

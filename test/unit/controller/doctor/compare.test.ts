@@ -109,6 +109,32 @@ test("policies that cannot be read, and those that select nothing", () => {
   ]);
 });
 
+test("a policy whose ${namespace} is beside what names consist of: entry, danger and remedy are named", () => {
+  const spec = { owners: ["${namespace}", "${namespace}-*", "alice"], scopes: ["${namespace}/*", "${namespace}*"] };
+  const policies = [{ metadata: { name: "team", uid: "u", resourceVersion: "1" }, spec }];
+  const namespaces = [{ metadata: { name: "any", uid: "n", resourceVersion: "1", labels: {} }, isTerminating: false }];
+  const found = compare(anExamination({}, { cluster: { missingDefinitions: [], policies, namespaces } }), HELD);
+  expect(found).toEqual([
+    {
+      kind: "PolicyCrossesNamespaces",
+      object: "ApiTokenPolicy team",
+      problem:
+        'its owners entry "${namespace}-*" reaches other namespaces: in namespace "shop" it is "shop-*", which includes owners of namespace "shop-eu". An ApiToken in "shop" can act for them, and end their tokens',
+      remedy:
+        'separate ${namespace} with a character that no namespace\'s name has, such as "${namespace}/*"; ApiTokens whose owner is not allowed anymore are denied',
+    },
+    {
+      kind: "PolicyCrossesNamespaces",
+      object: "ApiTokenPolicy team",
+      problem:
+        'its scopes entry "${namespace}*" reaches other namespaces: in namespace "shop" it is "shop*", which includes scopes of namespace "shopeu". An ApiToken in "shop" can have them',
+      remedy: expect.stringContaining(
+        'such as "${namespace}/*"; ApiTokens whose scope is not allowed anymore are denied',
+      ),
+    },
+  ]);
+});
+
 test.each<[LeaseView, string[]]>([
   [HELD, []],
   [{ state: "free" }, ["NoLeader"]],

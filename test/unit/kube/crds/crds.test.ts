@@ -184,7 +184,7 @@ describe("an ApiTokenPolicy", () => {
     const spec = {
       priority: -3,
       namespaceSelector,
-      owners: ["${namespace}-*"],
+      owners: ["${namespace}/*"],
       scopes: ["orders:*"],
       defaultDuration: "24h",
       maxDuration: "48h",
@@ -200,7 +200,7 @@ describe("an ApiTokenPolicy", () => {
       name: "strict",
       priority: -3,
       namespaceSelector,
-      owners: ["${namespace}-*"],
+      owners: ["${namespace}/*"],
       scopes: ["orders:*"],
       lifetime: { defaultMs: 24 * HOUR_MS, maxMs: 48 * HOUR_MS },
       owner: { max: 5, onLimit: "Reject", scope: "Database" },
