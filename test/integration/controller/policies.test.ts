@@ -88,19 +88,23 @@ describe("a policy", () => {
     resources,
   }) => {
     await resources.applyPolicy("grace", { grace: { period: "1h", scopes: ["jobs:read"] } });
-    const spec = { owner: "erin", scopes: ["jobs:read", "jobs:start"], rotation: { policy: "Disabled" } };
-    const token = await issueToken(cluster, "grace", spec);
+    const spec = { scopes: ["jobs:read", "jobs:start"], rotation: { policy: "Disabled" } };
+    const tokens = [];
+    for (const name of ["in-grace", "after-grace"])
+      tokens.push(await issueToken(cluster, name, { ...spec, owner: `erin-${name}` }));
     await controller.stop();
-    await runAsSuperuser(
-      databaseUrl,
-      "update apitoken.tokens set issued_at = now() - interval '2 hours', expires_at = now() - interval '1 minute' where name = 'grace'",
-    );
-    expect(await verifies(cluster, databaseUrl, token)).toBe(true);
-    await runAsSuperuser(
-      databaseUrl,
-      "update apitoken.tokens set expires_at = now() - interval '61 minutes' where name = 'grace'",
-    );
-    expect(await verifies(cluster, databaseUrl, token)).toBe(false);
+    for (const [name, minutes] of [
+      ["in-grace", 1],
+      ["after-grace", 61],
+    ] as const) {
+      await runAsSuperuser(
+        databaseUrl,
+        `update apitoken.tokens set issued_at = now() - interval '2 hours', expires_at = now() - interval '${minutes} minutes' where name = '${name}'`,
+      );
+    }
+    const isAccepted = [];
+    for (const token of tokens) isAccepted.push(await verifies(cluster, databaseUrl, token));
+    expect(isAccepted).toEqual([true, false]);
     await controller.restart();
   });
 });
