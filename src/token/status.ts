@@ -13,7 +13,7 @@ import type {
   TokenRow,
 } from "./model.ts";
 import type { Reason } from "./reasons.ts";
-import { liveUntil } from "./validity.ts";
+import { acceptedUntil } from "./validity.ts";
 
 /** A condition without its transition time. */
 export interface ConditionClaim {
@@ -104,7 +104,7 @@ function describePrevious(token: TokenRow, before: PreviousToken | undefined): P
   const lastUsedAt = reportUse(reported, token.lastUsedAt, PREVIOUS_USE_REPORTED_EVERY_MS);
   return {
     tokenId: token.id,
-    validUntil: formatTime(liveUntil(token)),
+    validUntil: formatTime(acceptedUntil(token)),
     ...(lastUsedAt === undefined ? {} : { lastUsedAt }),
   };
 }

@@ -3,11 +3,12 @@
  */
 import { formatDuration } from "../duration.ts";
 import { floorToSecond, resolveLifetime } from "../lifetime.ts";
-import type { AppliedPolicy, DesiredToken, Grace, LifetimeLimits, TokenMetadata, TokenRow } from "../model.ts";
+import type { AppliedPolicy, LifetimeLimits, TokenRow } from "../model.ts";
 import { renewalTime } from "../rotation.ts";
 import { buildStatus, type ConditionClaim, findCondition, formatTime } from "../status.ts";
-import { liveUntil } from "../validity.ts";
+import { acceptedUntil, isLive, liveUntil } from "../validity.ts";
 import type { Action, Plan } from "./action.ts";
+import { grant } from "./grant.ts";
 import {
   findPrevious,
   findRotationRequest,
@@ -29,9 +30,9 @@ const DEFAULT_WARN_BEFORE_MS = 7 * 24 * 3_600_000;
 
 /** The Secret holds a live token: keep it, bring row and Secret in line with the spec, and end the tokens before it. */
 export function planUpkeep(situation: Situation, held: TokenRow): Plan {
-  const { desired, observed, applied, live } = situation;
+  const { desired, observed, applied, accepted } = situation;
   const { expiresAt } = applied ? resolveLifetime(desired.lifetime, applied.lifetime, held.issuedAt) : held;
-  const previous = findPrevious(live, held);
+  const previous = findPrevious(accepted, held);
   const actions: Action[] = [
     ...ensureFinalizer(observed.resource),
     ...grant(situation, held, expiresAt),
@@ -41,7 +42,7 @@ export function planUpkeep(situation: Situation, held: TokenRow): Plan {
     ...takeOver(situation, [held]),
     ...endOlder(situation, held),
     ...revoke(
-      live.filter((token) => token.revision > held.revision),
+      accepted.filter((token) => token.revision > held.revision),
       "Orphaned",
     ),
     ...deleteStrays(observed),
@@ -70,11 +71,6 @@ function nextIssue(situation: Situation, held: TokenRow): Date | undefined {
     : (requestedAt ?? renewAt);
 }
 
-function grant({ desired, applied }: Situation, token: TokenRow, expiresAt: Date): Action[] {
-  if (applied === undefined || isAsDesired(token, desired, applied.grace, expiresAt)) return [];
-  return [{ kind: "updateToken", tokenId: token.id, expiresAt }];
-}
-
 /** Whether the next token is due. */
 export function isDue(situation: Situation, held: TokenRow, policy: AppliedPolicy): boolean {
   const { desired, observed } = situation;
@@ -98,8 +94,8 @@ function repairSecret({ desired, observed: { secret, now } }: Situation, held: T
 
 /** The token before the one in the Secret ends with its overlap, all earlier ones end now. */
 function endOlder(situation: Situation, held: TokenRow): Action[] {
-  const { observed, live } = situation;
-  const older = live.filter((token) => token.revision < held.revision);
+  const { observed, accepted } = situation;
+  const older = accepted.filter((token) => token.revision < held.revision);
   const previous = older.at(-1);
   if (previous === undefined) return [];
   const at = overlapEnd(situation, previous);
@@ -114,14 +110,16 @@ function endOlder(situation: Situation, held: TokenRow): Action[] {
 }
 
 /**
- * When the overlap of the previous token ends: at the latest when the policy's maximum lifetime does. If the status no longer
- * names it as the previous token, it already had its overlap or was revoked: a restored backup must not revive it.
+ * When the overlap of the previous token ends: at the latest when the policy's maximum lifetime does, or with its grace if it has
+ * expired before the next token came. If the status no longer names it as the previous token, it already had its overlap or was
+ * revoked: a restored backup must not revive it.
  */
 function overlapEnd({ desired, observed, applied }: Situation, previous: TokenRow): Date {
   const { now, resource } = observed;
   const { revision = 0, previous: reported } = resource.status;
-  const ends = [now.getTime() + desired.rotation.overlapMs, previous.expiresAt.getTime()];
-  if (applied !== undefined) ends.push(previous.issuedAt.getTime() + applied.lifetime.maxMs);
+  const graceMs = isLive(previous, now) ? 0 : (previous.grace?.periodMs ?? 0);
+  const ends = [now.getTime() + desired.rotation.overlapMs, previous.expiresAt.getTime() + graceMs];
+  if (applied !== undefined) ends.push(previous.issuedAt.getTime() + applied.lifetime.maxMs + graceMs);
   if (previous.revision < revision || findCondition(resource.status, "Revoked") !== undefined) {
     ends.push(reported?.tokenId === previous.id ? new Date(reported.validUntil).getTime() : now.getTime());
   }
@@ -194,7 +192,7 @@ function nextLook(
     liveUntil(held),
     renewAt,
     warningTime(situation, held),
-    ...(previous ? [liveUntil(previous), new Date(now.getTime() + OVERLAP_RECHECK_MS)] : []),
+    ...(previous ? [acceptedUntil(previous), new Date(now.getTime() + OVERLAP_RECHECK_MS)] : []),
     timeoutMs === undefined ? undefined : new Date(lastActivity(situation).getTime() + timeoutMs),
     block?.effectiveAt,
     hasMetadata(held) ? encryptionChangesAt : undefined,
@@ -202,31 +200,6 @@ function nextLook(
   return new Date(Math.min(...times.map((time) => time.getTime())));
 }
 
-function isAsDesired(token: TokenRow, desired: DesiredToken, grace: Grace | undefined, expiresAt: Date): boolean {
-  return (
-    token.expiresAt.getTime() === expiresAt.getTime() &&
-    token.owner === desired.owner &&
-    token.description === desired.description &&
-    isSameMetadata(token.metadata, desired.metadata) &&
-    !token.isMetadataStale &&
-    isSameList(token.scopes, desired.scopes) &&
-    isSameList(token.allowedCidrs, desired.allowedCidrs) &&
-    token.grace?.periodMs === grace?.periodMs &&
-    isSameList(token.grace?.scopes ?? [], grace?.scopes ?? [])
-  );
-}
-
-/** Metadata that cannot be read is never the same. */
-function isSameMetadata(left: TokenMetadata | undefined, right: TokenMetadata): boolean {
-  if (left === undefined) return false;
-  const keys = Object.keys(right);
-  return keys.length === Object.keys(left).length && keys.every((key) => left[key] === right[key]);
-}
-
 function hasMetadata({ metadata = {} }: TokenRow): boolean {
   return Object.keys(metadata).length > 0;
-}
-
-function isSameList(left: readonly string[], right: readonly string[]): boolean {
-  return left.length === right.length && left.every((value, index) => value === right[index]);
 }

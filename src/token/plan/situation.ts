@@ -49,9 +49,9 @@ export function findHeld({ secret }: Observed, live: readonly TokenRow[]): Token
   return secret.state === "ours" ? live.find((token) => token.id === secret.holds) : undefined;
 }
 
-/** The live row before the one that the Secret holds. */
-export function findPrevious(live: readonly TokenRow[], held: TokenRow | undefined): TokenRow | undefined {
-  return held && live.filter((token) => token.revision < held.revision).at(-1);
+/** The accepted row before the one that the Secret holds. */
+export function findPrevious(accepted: readonly TokenRow[], held: TokenRow | undefined): TokenRow | undefined {
+  return held && accepted.filter((token) => token.revision < held.revision).at(-1);
 }
 
 /** Whether a later token than the one in the Secret is live: somebody has put an old Secret back, or a crash came in between. */

@@ -5,9 +5,10 @@ import { floorToSecond, resolveLifetime } from "../lifetime.ts";
 import type { AppliedPolicy, Condition, TokenRow } from "../model.ts";
 import type { Reason } from "../reasons.ts";
 import { buildStatus, formatTime } from "../status.ts";
-import { liveUntil } from "../validity.ts";
+import { isInGrace, liveUntil } from "../validity.ts";
 import type { Action, Plan } from "./action.ts";
 import { describeLimit } from "./end.ts";
+import { grant } from "./grant.ts";
 import { findHeld, findLast, findPrevious, findRotationRequest, isRotating, type Situation } from "./situation.ts";
 import { deleteSecrets, deleteStrays, revoke, takeOver } from "./steps.ts";
 
@@ -33,9 +34,9 @@ export function planInvalid(problem: string, observed: Situation["observed"], li
 }
 
 export function planSuspension(situation: Situation): Plan | undefined {
-  const { desired, observed, live, accepted, held } = situation;
+  const { desired, observed, accepted, held } = situation;
   if (!desired.isSuspended) return undefined;
-  const previous = findPrevious(live, held);
+  const previous = findPrevious(accepted, held);
   const claim = {
     type: "Ready",
     status: held ? "True" : "False",
@@ -69,12 +70,12 @@ export function planSuspension(situation: Situation): Plan | undefined {
  * token that is held keeps its overlap.
  */
 export function planConflict(situation: Situation): Plan | undefined {
-  const { desired, observed, accepted, live } = situation;
+  const { desired, observed, accepted } = situation;
   const { secret, straySecrets } = observed;
   if (secret.state !== "foreign") return undefined;
   const holders = [secret, ...straySecrets];
   const kept = accepted.filter((token) => holders.some(({ holds }) => holds === token.id));
-  const ending = kept.map((token) => findPrevious(live, token)).filter((token) => token?.revokedAt !== undefined);
+  const ending = kept.map((token) => findPrevious(accepted, token)).filter((token) => token?.revokedAt !== undefined);
   const holdsToken = kept.some(({ id }) => id === secret.holds);
   return wait(
     observed,
@@ -110,7 +111,7 @@ export function planPolicyMissing({ observed }: Situation): Plan {
 
 /** Without rotation, an expired token is not followed by another: one with the same spec would be just as dead. */
 export function planExpiry(situation: Situation, policy: AppliedPolicy): Plan | undefined {
-  const { desired, observed, live } = situation;
+  const { desired, observed, accepted } = situation;
   const { lifetime } = desired;
   if (isRotating(situation)) return undefined;
   const { now, resource } = observed;
@@ -123,12 +124,23 @@ export function planExpiry(situation: Situation, policy: AppliedPolicy): Plan | 
   const isSpent = issuedAt.getTime() + policy.lifetime.maxMs <= now.getTime();
   const longer = lifetime.kind === "fixed" ? "set a later spec.expiresAt" : "set a longer spec.duration";
   const remedy = isSpent ? "apply a new ApiToken" : `${longer}, or apply a new ApiToken`;
+  // In its grace the token works for as long as its Secret holds it.
+  const graced = accepted.find(
+    (token) => isInGrace(token, now) && observed.secret.state === "ours" && token.id === observed.secret.holds,
+  );
   return wait(
     observed,
     "Expired",
     `The requested lifetime ended at ${formatTime(isPast ? lifetime.expiresAt : expiresAt)}. To get a new token, ${remedy}.`,
     {
-      actions: [...revoke(live, "Orphaned"), ...deleteStrays(observed)],
+      actions: [
+        ...(graced ? grant(situation, graced, graced.expiresAt) : []),
+        ...revoke(
+          accepted.filter((token) => token !== graced),
+          "Orphaned",
+        ),
+        ...deleteStrays(observed),
+      ],
       token: last,
       ...(observed.secret.state === "ours" && { secretName: desired.secret.name }),
       policy: policy.name,

@@ -40,6 +40,7 @@ const anyRow = fc.record({
   usedAt: fc.option(fc.integer({ min: -300, max: 0 }).map(hoursFromNow), { nil: undefined }),
   resourceUid: fc.constantFrom(RESOURCE_UID, RESOURCE_UID, RESOURCE_UID, "a former one's"),
   scopes: fc.constantFrom([], ["orders:read"]),
+  grace: fc.constantFrom(undefined, undefined, { periodMs: 500 * HOUR_MS, scopes: ["jobs:cancel"] }),
 });
 
 const anyRows = fc.array(anyRow, { maxLength: 3 }).map((rows) =>

@@ -6,10 +6,12 @@ import { expect } from "vitest";
 import type { AppliedPolicy, DesiredToken, TokenRow } from "../../../src/token/model.ts";
 import { renewalTime } from "../../../src/token/rotation.ts";
 import { findCondition, formatTime } from "../../../src/token/status.ts";
-import { isLive, liveUntil } from "../../../src/token/validity.ts";
+import { acceptedUntil, isAccepted, isLive } from "../../../src/token/validity.ts";
 import { contentsOf, decorationOf, endFor, grantOf, needPolicy, ownSecrets, type World } from "./world.ts";
 
 export const liveRows = (world: World) => world.rows.filter((row) => isLive(row, world.now));
+
+export const acceptedRows = (world: World) => world.rows.filter((row) => isAccepted(row, world.now));
 
 export const readyOf = (world: World) => world.resource && findCondition(world.resource.status, "Ready");
 
@@ -33,7 +35,7 @@ export function expectSettled(world: World, before: World): void {
     return;
   }
   const own = (rows: readonly TokenRow[]) => rows.filter((row) => row.resourceUid === resource.uid);
-  expect(liveRows(world).filter((row) => row.resourceUid !== resource.uid)).toEqual([]);
+  expect(acceptedRows(world).filter((row) => row.resourceUid !== resource.uid)).toEqual([]);
   const unread = world.policy.kind === "denied" ? "PolicyDenied" : "InvalidSpec";
   const expected = spec.desired === undefined ? unread : findStop(world, spec.desired);
   if (expected === "InvalidSpec" || expected === "Suspended") {
@@ -56,7 +58,7 @@ function findStop({ policy, block, now }: World, { isRevoked, isSuspended }: Des
 }
 
 function expectGone(world: World, before: World): void {
-  expect(liveRows(world)).toEqual([]);
+  expect(acceptedRows(world)).toEqual([]);
   if (!before.resource) return;
   expect(ownSecrets(world)).toEqual([]);
   if (before.resource.hasFinalizer) expect(world.resource).toBeUndefined();
@@ -70,7 +72,7 @@ function expectGone(world: World, before: World): void {
 function expectEnded(world: World, reason: string): void {
   expect(readyOf(world)).toMatchObject({ status: "False", reason });
   expect(world.resource && findCondition(world.resource.status, "Revoked")).toMatchObject({ status: "True", reason });
-  expect(liveRows(world)).toEqual([]);
+  expect(acceptedRows(world)).toEqual([]);
   expect(ownSecrets(world)).toEqual([]);
 }
 
@@ -96,10 +98,12 @@ function expectDecided(world: World, before: World, desired: DesiredToken): void
       expect(world.secrets[desired.secret.name]?.owner).toBe("somebody");
       const shown = [desired.secret.name, ...ownSecrets(world)].map((name) => world.secrets[name]?.value);
       // The token before one that is shown has its overlap.
-      const unshown = liveRows(world).filter((row) => !shown.includes(row.id));
+      const unshown = acceptedRows(world).filter((row) => !shown.includes(row.id));
       for (const row of unshown) {
         expect(row.revokedAt).toBeDefined();
-        expect(liveRows(world).some(({ id, revision }) => revision > row.revision && shown.includes(id))).toBe(true);
+        expect(acceptedRows(world).some(({ id, revision }) => revision > row.revision && shown.includes(id))).toBe(
+          true,
+        );
       }
       break;
     }
@@ -111,8 +115,7 @@ function expectDecided(world: World, before: World, desired: DesiredToken): void
       const { max, onLimit } = needPolicy(world).owner;
       expect(onLimit).toBe("Reject");
       expect(world.rivals.older + world.rivals.newer).toBeGreaterThanOrEqual(max);
-      // One whose end is set already counts for nothing, and lives until then.
-      expect(liveRows(world).filter((row) => row.revokedAt === undefined)).toEqual([]);
+      expect(acceptedRows(world)).toEqual([]);
       break;
     }
     default:
@@ -137,6 +140,9 @@ function expectExpired(world: World, before: World, { lifetime }: DesiredToken):
   expect(readyOf(world)).toMatchObject({ status: "False", reason: "Expired" });
   expect(isRotating(world)).toBe(false);
   expect(liveRows(world)).toEqual([]);
+  // A token in its grace stays only if its Secret still holds it.
+  const secret = world.secrets[world.spec.desired?.secret.name ?? ""];
+  for (const row of acceptedRows(world)) expect(secret).toMatchObject({ owner: "us", value: row.id });
   const issuedAt = world.rows.filter((row) => row.resourceUid === world.resource?.uid).at(-1)?.issuedAt;
   const isPast = lifetime.kind === "fixed" && lifetime.expiresAt <= world.now;
   const isLived = issuedAt !== undefined && endFor(world, issuedAt) <= world.now;
@@ -178,18 +184,18 @@ function expectRotation(world: World, desired: DesiredToken, token: TokenRow, { 
 }
 
 function expectPrevious(world: World, token: TokenRow): void {
-  const others = liveRows(world).filter((row) => row !== token);
+  const others = acceptedRows(world).filter((row) => row !== token);
   expect(others.length).toBeLessThanOrEqual(1);
   const [previous] = others;
   expect(world.resource?.status.previous?.tokenId).toBe(previous?.id);
   if (previous === undefined) return;
   expect(previous.revision).toBeLessThan(token.revision);
-  expect(world.resource?.status.previous?.validUntil).toBe(formatTime(liveUntil(previous)));
+  expect(world.resource?.status.previous?.validUntil).toBe(formatTime(acceptedUntil(previous)));
   const { policy, spec, now } = world;
   const latest = now.getTime() + (spec.desired?.rotation.overlapMs ?? 0);
-  expect(liveUntil(previous).getTime()).toBeLessThanOrEqual(latest);
-  if (policy.kind !== "allowed") return;
-  expect(liveUntil(previous).getTime()).toBeLessThanOrEqual(
+  expect(acceptedUntil(previous).getTime()).toBeLessThanOrEqual(latest);
+  if (policy.kind !== "allowed" || !isLive(previous, now)) return;
+  expect(acceptedUntil(previous).getTime()).toBeLessThanOrEqual(
     previous.issuedAt.getTime() + policy.applied.lifetime.maxMs,
   );
 }

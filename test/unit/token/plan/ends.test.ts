@@ -18,6 +18,14 @@ import {
 } from "../../../support/builders.ts";
 import { actionsOf, find, published, revokedFor, row, second } from "../actions-of.ts";
 
+const GRACE = { periodMs: 24 * HOUR_MS, scopes: ["jobs:cancel"] };
+const GRACING = allow({ grace: GRACE });
+const ONCE = { rotation: { isAutomatic: false, renewBefore: { percentage: 10 }, overlapMs: HOUR_MS } } as const;
+
+/** A token that expired an hour ago, at the end of the policy's lifetime, and is in its grace. */
+const graced = (secret: Observed["secret"]) =>
+  aConvergedObserved({ secret }, { issuedAt: later(-LIMITS.maxMs - HOUR_MS), grace: GRACE });
+
 type End = readonly [when: string, Observed, Partial<DesiredToken>?, PolicyVerdict?];
 
 /** Every reason; a new one does not compile without a case. */
@@ -145,6 +153,8 @@ const ENDS: Readonly<Record<RevocationReason, readonly End[]>> = {
       anObserved({ resource: published, tokens: [row] }),
       { lifetime: { kind: "fixed", expiresAt: NOW } },
     ],
+    ["it is in its grace, and no Secret holds it any longer", graced({ state: "absent" }), ONCE, GRACING],
+    ["it is in its grace, and the Secret was edited", graced(ours(undefined)), ONCE, GRACING],
   ],
 };
 
@@ -185,6 +195,7 @@ describe("a token is not revoked", () => {
       aConvergedObserved({}, { lastUsedAt: later(-1) }),
       { inactivityTimeoutMs: HOUR_MS },
     ],
+    ["in its grace, while its Secret holds it", graced(ours(row.id)), ONCE, GRACING],
     ["because there is no policy", aConvergedObserved(), {}, { kind: "missing" }],
     [
       "for lack of use while it is suspended",
@@ -244,4 +255,32 @@ test("a use that only the status records, because the database is from a backup,
   // A status can be edited by hand; a use in the future does not count.
   const ahead = { ...status, lastUsedAt: later(HOUR_MS).toISOString() };
   expect(actionsOf(observed(ahead), spec).map(({ kind }) => kind)).toContain("revokeTokens");
+});
+
+describe("a token that was in its grace when the next one came", () => {
+  const scene = (earlier: Partial<TokenRow> = {}) =>
+    aConvergedObserved({
+      tokens: [
+        aTokenRow({ issuedAt: later(-LIMITS.maxMs - HOUR_MS), grace: GRACE, ...earlier }),
+        { ...second, grace: GRACE },
+      ],
+      secret: ours(second.id),
+    });
+
+  test("has its overlap, like one that was live", () => {
+    expect(actionsOf(scene(), {}, GRACING)).toEqual([
+      { kind: "revokeTokens", tokenIds: [row.id], reason: "Rotated", at: later(HOUR_MS) },
+    ]);
+  });
+
+  test("ends at once without an overlap", () => {
+    expect(actionsOf(scene(), { rotation: { ...ONCE.rotation, overlapMs: 0 } }, GRACING)).toEqual([
+      { kind: "revokeTokens", tokenIds: [row.id], reason: "Rotated" },
+    ]);
+  });
+
+  test("loses what the one in the Secret loses", () => {
+    const actions = actionsOf(scene({ revokedAt: later(HOUR_MS), scopes: ["jobs:cancel"] }), {}, GRACING);
+    expect(actions).toMatchObject([{ kind: "updateToken", tokenId: row.id }]);
+  });
 });

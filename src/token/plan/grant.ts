@@ -1,0 +1,37 @@
+/*
+ * What a token may do follows the spec and the policy for as long as the token is accepted.
+ */
+import type { DesiredToken, Grace, TokenMetadata, TokenRow } from "../model.ts";
+import type { Action } from "./action.ts";
+import type { Situation } from "./situation.ts";
+
+/** Gives the row what the spec and the policy say, with this expiry, if it does not have that already. */
+export function grant({ desired, applied }: Situation, token: TokenRow, expiresAt: Date): Action[] {
+  if (applied === undefined || isAsDesired(token, desired, applied.grace, expiresAt)) return [];
+  return [{ kind: "updateToken", tokenId: token.id, expiresAt }];
+}
+
+function isAsDesired(token: TokenRow, desired: DesiredToken, grace: Grace | undefined, expiresAt: Date): boolean {
+  return (
+    token.expiresAt.getTime() === expiresAt.getTime() &&
+    token.owner === desired.owner &&
+    token.description === desired.description &&
+    isSameMetadata(token.metadata, desired.metadata) &&
+    !token.isMetadataStale &&
+    isSameList(token.scopes, desired.scopes) &&
+    isSameList(token.allowedCidrs, desired.allowedCidrs) &&
+    token.grace?.periodMs === grace?.periodMs &&
+    isSameList(token.grace?.scopes ?? [], grace?.scopes ?? [])
+  );
+}
+
+/** Metadata that cannot be read is never the same. */
+function isSameMetadata(left: TokenMetadata | undefined, right: TokenMetadata): boolean {
+  if (left === undefined) return false;
+  const keys = Object.keys(right);
+  return keys.length === Object.keys(left).length && keys.every((key) => left[key] === right[key]);
+}
+
+function isSameList(left: readonly string[], right: readonly string[]): boolean {
+  return left.length === right.length && left.every((value, index) => value === right[index]);
+}
