@@ -268,7 +268,7 @@ for each row when ( -- a use is not a change, and the reason changes with revoke
 ) execute function apitoken.record_token_change();
 
 -- What has ended stays ended, whoever asks, and as it ended: an end that has passed can be neither moved nor taken away. That
--- is true of the expiry, of the revocation and of the time from which the token is no longer accepted.
+-- is true of the expiry, of the revocation, and of the times from which the token is no longer live or accepted.
 create function apitoken.refuse_revival() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -280,6 +280,7 @@ begin
   perform from (values
     (old.expires_at, new.expires_at),
     (old.revoked_at, coalesce(new.revoked_at, 'infinity')),
+    (least(old.expires_at, old.revoked_at), least(new.expires_at, new.revoked_at)),
     (apitoken.accepted_until(old), apitoken.accepted_until(new))
   ) as ends (before, after)
   -- To a later time by the clock, however long the transaction has lasted. To an earlier time by its beginning: whoever ends a

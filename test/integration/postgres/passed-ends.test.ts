@@ -41,6 +41,11 @@ test.for<[state: keyof typeof STATES, how: string, set: string]>([
   ["revoked", "another past revocation", "revoked_at = now() - interval '1 hour'"],
   ["revoked", "an earlier revocation", "revoked_at = now() - interval '2 days'"],
   ["revoked", "an expiry before the revocation", "expires_at = revoked_at - interval '1 hour'"],
+  [
+    "revoked",
+    "an expiry before the revocation, with a grace that is not over",
+    "expires_at = revoked_at - interval '1 hour', grace_seconds = 864000",
+  ],
   ["graced", "a later expiry", "expires_at = now() + interval '1 day'"],
   ["graced", "an earlier expiry", "expires_at = now() - interval '2 days'"],
   ["spent", "a longer grace", "grace_seconds = 30 * 86400"],
