@@ -187,6 +187,11 @@ create table apitoken.leader_epoch (
   acquired_at timestamptz not null default now()
 );
 
+-- Whoever counts, issues or blocks an owner's tokens locks the row that the owner's name hashes to: see lock_owner. A fixed
+-- number of rows, so that no name of an owner is kept here and nothing grows.
+create table apitoken.owner_queues (number integer primary key);
+insert into apitoken.owner_queues select generate_series(0, 4095);
+
 -- The keys that a cluster's rows were made with. check_value is an HMAC of a constant under the key: it reveals when
 -- different bytes are used under a known id.
 create table apitoken.keys (
@@ -314,15 +319,14 @@ create trigger record_delete after delete on apitoken.tokens
 for each row when (apitoken.is_accepted(old, now()))
 execute function apitoken.record_token_change();
 
--- Starts a new epoch of a cluster's leadership, after the writes in progress of the old epoch have ended. Advisory locks
--- queue in order, so a stream of writers cannot keep the next leader waiting, as it could with a row lock. Epochs are
--- unique even after a restore from a backup: an epoch is at least the current time in milliseconds.
+-- Starts a new epoch of a cluster's leadership. From the commit on, writes of older epochs are refused; await_writers then
+-- waits for those that were in progress. Epochs are unique even after a restore from a backup: an epoch is at least the
+-- current time in milliseconds.
 create function apitoken.raise_epoch(cluster uuid, new_holder text) returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   raised bigint := extract(epoch from clock_timestamp()) * 1000;
 begin
-  perform pg_advisory_xact_lock(hashtextextended('apitoken.leader ' || cluster, 0));
   insert into apitoken.leader_epoch as current (cluster_id, epoch, holder) values (cluster, raised, new_holder)
   on conflict (cluster_id) do update
   set epoch = greatest(current.epoch + 1, excluded.epoch), holder = new_holder, acquired_at = clock_timestamp()
@@ -330,22 +334,41 @@ begin
   return raised;
 end $$;
 
--- Whether this epoch is still the newest; if so, it remains the newest until the transaction ends. Two statements, so
--- that the second sees what was committed while the first waited.
+-- Returns when every write of an epoch that was over before this transaction began has ended. Only few are left to wait for,
+-- because is_leader refuses new ones before it takes their lock.
+create function apitoken.await_writers(cluster uuid) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '15s' as $$
+begin
+  perform from apitoken.leader_epoch e where e.cluster_id = cluster for update;
+end $$;
+
+-- Whether this epoch is still the newest; if so, await_writers waits until the transaction ends. Row locks need the right to
+-- update the table, which only the controller's role has, while anybody may take an advisory lock. FOR KEY SHARE excludes
+-- neither other writers nor raise_epoch. It may lock a row that has just been updated, so the epoch is read once more after it,
+-- in a statement of its own that sees what was committed meanwhile.
 create function apitoken.is_leader(cluster uuid, epoch_held bigint) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  perform pg_advisory_xact_lock_shared(hashtextextended('apitoken.leader ' || cluster, 0));
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception 'writes of the controller must be READ COMMITTED, and this transaction is %',
+      upper(current_setting('transaction_isolation'))
+      using errcode = '25001', hint = 'Set default_transaction_isolation to ''read committed'' after connecting.';
+  end if;
+  if not exists (select from apitoken.leader_epoch e where e.cluster_id = cluster and e.epoch = epoch_held) then
+    return false;
+  end if;
+  perform from apitoken.leader_epoch e where e.cluster_id = cluster for key share;
   return exists (select from apitoken.leader_epoch e where e.cluster_id = cluster and e.epoch = epoch_held);
 end $$;
 
 -- Serializes everything that counts, issues or blocks an owner's tokens. Call it first: only statements that start after
--- it see what the previous holder committed. They use clock_timestamp(), because now() dates from before the wait.
+-- it see what the previous holder committed. They use clock_timestamp(), because now() dates from before the wait. Waits
+-- for a moment only, so that an owner whose queue is stuck does not keep a connection from the others: the caller tries again.
 create function apitoken.lock_owner(locked_owner text) returns void
-language sql volatile set search_path = pg_catalog, pg_temp
-begin atomic
-  select pg_advisory_xact_lock(hashtextextended('apitoken.owner ' || locked_owner, 0));
-end;
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '250ms' as $$
+begin
+  perform from apitoken.owner_queues q where q.number = hashtextextended(locked_owner, 0) & 4095 for update;
+end $$;
 
 -- The owner's other ApiTokens of which a token is accepted, and whether each counts towards the limit.
 create function apitoken.find_rivals(token apitoken.tokens, limit_scope text, at timestamptz)
@@ -643,6 +666,7 @@ to apitoken_controller, apitoken_cleanup, apitoken_verifier;
 grant execute on function apitoken.current_actor() to apitoken_controller, apitoken_cleanup, apitoken_verifier;
 grant execute on function
   apitoken.raise_epoch(uuid, text),
+  apitoken.await_writers(uuid),
   apitoken.is_leader(uuid, bigint),
   apitoken.lock_owner(text),
   apitoken.find_rivals(apitoken.tokens, text, timestamptz),
@@ -664,6 +688,7 @@ grant select, insert, update on apitoken.tokens to apitoken_controller;
 grant select, insert, update, delete on apitoken.blocked_owners to apitoken_controller;
 grant select, insert on apitoken.keys to apitoken_controller;
 grant select, insert, update on apitoken.leader_epoch to apitoken_controller;
+grant select, update on apitoken.owner_queues to apitoken_controller;
 grant select on apitoken.security_events, apitoken.cleanup_runs to apitoken_controller;
 grant select on apitoken.cleaned_batches, apitoken.cleaned_rows to apitoken_controller, apitoken_cleanup;
 

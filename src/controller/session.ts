@@ -6,6 +6,7 @@ import { runLeaderElection } from "../kube/lease.ts";
 import type { KubeTransport } from "../kube/transport.ts";
 import { listenForChanges } from "../postgres/changes.ts";
 import type { Database } from "../postgres/database.ts";
+import { SessionLostError } from "../postgres/session.ts";
 import type { Logger } from "../runtime/log.ts";
 import { unlessAborted } from "../runtime/signals.ts";
 import type { TokenHasher } from "../runtime/token-hash.ts";
@@ -106,7 +107,11 @@ async function runSession(
 }
 
 /** Turns changes made with SQL, and the end of a database outage, into passes. */
-function listen({ db, metrics, log, clusterId }: SessionOptions, leader: Leader, signal: AbortSignal): Promise<void> {
+function listen(
+  { db, metrics, log, clusterId, onFatal }: SessionOptions,
+  leader: Leader,
+  signal: AbortSignal,
+): Promise<void> {
   return listenForChanges(
     db,
     {
@@ -125,6 +130,7 @@ function listen({ db, metrics, log, clusterId }: SessionOptions, leader: Leader,
       },
       onLost: (error) => {
         metrics.isDatabaseAvailable.set(0);
+        if (error instanceof SessionLostError) onFatal(error);
         log.warn({ err: error }, "connection to the database lost");
       },
     },

@@ -1,10 +1,12 @@
 /*
  * The pool through which every statement runs. All sessions of a program have its role, its name and its time limits, and every
- * error is classified, so that callers can tell an outage from a refusal.
+ * error is classified, so that callers can tell an outage, a lock and a refusal apart.
  */
 import pg from "pg";
-import { classifyError, isCollision } from "./errors.ts";
+import { createLockWatch, type LockWatch } from "./blockers.ts";
+import { classifyError, isCollision, isReportedByServer } from "./errors.ts";
 import { createClientWithPasswordFile } from "./password-file.ts";
+import { prepareSession, requireOwnSession } from "./session.ts";
 
 /** The group roles that the migration creates, one for each program. */
 export type DatabaseRole = "apitoken_controller" | "apitoken_cleanup" | "apitoken_verifier";
@@ -25,6 +27,8 @@ export interface DatabaseOptions extends DatabaseLogin {
   readonly maxConnections: number;
   readonly connectTimeoutMs?: number;
   readonly statementTimeoutMs?: number;
+  /** How long a statement waits for a lock before it fails with a DatabaseLockedError. */
+  readonly lockTimeoutMs?: number;
   /** Called when an idle connection fails, because no caller would notice. */
   readonly onIdleError?: (error: unknown) => void;
 }
@@ -62,19 +66,44 @@ const IDLE_MS = 60_000;
 /** A statement on the pool is a transaction of its own: if it collides with others and is undone, it can be repeated. */
 const TRIES = 3;
 
+const STATEMENT_TIMEOUT_MS = 10_000;
+
+/** Short, because what waits for a lock may be a revocation: it fails, says who holds the lock, and is tried again. */
+const LOCK_TIMEOUT_MS = 500;
+
 /** Creates a pool. The first query opens the first connection. */
 export function openDatabase(options: DatabaseOptions): Database {
-  const pool = new pg.Pool(toPoolConfig(options));
+  const config = toPoolConfig(options);
+  const watch = createLockWatch(config);
+  const pids = new WeakMap<pg.ClientBase, number>();
+  const pool = new pg.Pool({ ...config, onConnect: createPreparation(options, config, pids) });
   pool.on("error", (error) => options.onIdleError?.(error));
   // While the pool closes a broken connection, it has no error handler, and an unhandled error would end the process.
   pool.on("connect", (client) => client.on("error", () => {}));
+  const connect = () =>
+    pool.connect().catch((error: unknown) => {
+      throw classifyError(error);
+    });
+  const runOn = <Row extends pg.QueryResultRow>(client: pg.ClientBase, statement: Statement) =>
+    run<Row>(client, statement, { watch, pid: pids.get(client) ?? 0 });
+  const runAlone = async <Row extends pg.QueryResultRow>(statement: Statement, tries: number): Promise<Row[]> => {
+    const client = await connect();
+    let failure: unknown;
+    try {
+      return await runOn<Row>(client, statement);
+    } catch (error) {
+      failure = error;
+      if (tries === 1 || !isCollision(error)) throw error;
+    } finally {
+      client.release(failure !== undefined && !isReportedByServer(failure));
+    }
+    return runAlone(statement, tries - 1);
+  };
 
   return {
-    query: (statement) => run(pool, statement, TRIES),
+    query: (statement) => runAlone(statement, TRIES),
     async withConnection(use) {
-      const client = await pool.connect().catch((error: unknown) => {
-        throw classifyError(error);
-      });
+      const client = await connect();
       let isBroken = false;
       const ended = new Promise<void>((resolve) => client.once("end", resolve));
       const breakOff = () => {
@@ -83,7 +112,7 @@ export function openDatabase(options: DatabaseOptions): Database {
       client.on("error", breakOff);
       try {
         return await use({
-          query: (statement) => run(client, statement),
+          query: (statement) => runOn(client, statement),
           onNotification: (handle) =>
             void client.on("notification", ({ channel, payload }) => handle(channel, payload ?? "")),
           ended,
@@ -99,12 +128,24 @@ export function openDatabase(options: DatabaseOptions): Database {
     get usage() {
       return { open: pool.totalCount, waiting: pool.waitingCount };
     },
-    close: () => pool.end(),
+    close: async () => void (await Promise.all([pool.end(), watch.close()])),
+  };
+}
+
+/** Prepares each new connection of a pool; before the first one, checks that connections are what they seem. */
+function createPreparation(options: DatabaseOptions, config: pg.PoolConfig, pids: WeakMap<pg.ClientBase, number>) {
+  const { role, actor, statementTimeoutMs = STATEMENT_TIMEOUT_MS, lockTimeoutMs = LOCK_TIMEOUT_MS } = options;
+  const Client = options.passwordFile === undefined ? pg.Client : createClientWithPasswordFile(options.passwordFile);
+  let isProven = false;
+  return async (client: pg.ClientBase) => {
+    if (!isProven) await requireOwnSession(client, new Client(config as pg.ClientConfig));
+    isProven = true;
+    pids.set(client, await prepareSession(client, { role, actor, statementTimeoutMs, lockTimeoutMs }));
   };
 }
 
 function toPoolConfig(options: DatabaseOptions): pg.PoolConfig {
-  const { connectTimeoutMs = 5_000, statementTimeoutMs = 10_000 } = options;
+  const { connectTimeoutMs = 5_000, statementTimeoutMs = STATEMENT_TIMEOUT_MS } = options;
   return {
     connectionString: options.url,
     ...(options.passwordFile === undefined ? {} : { Client: createClientWithPasswordFile(options.passwordFile) }),
@@ -115,22 +156,23 @@ function toPoolConfig(options: DatabaseOptions): pg.PoolConfig {
     // The server ends a statement first; the client's limit is for a server that does not answer at all.
     query_timeout: statementTimeoutMs > 0 ? statementTimeoutMs + 2_000 : 0,
     keepAlive: true,
-    // Set while connecting, not by a statement afterwards, so no session ever runs without its role.
-    options: `${options.role === undefined ? "" : `-c role=${options.role} `}-c apitoken.actor=${options.actor} -c statement_timeout=${statementTimeoutMs}`,
   };
 }
 
 async function run<Row extends pg.QueryResultRow>(
-  on: pg.Pool | pg.ClientBase,
-  statement: Statement,
-  tries = 1,
+  on: pg.ClientBase,
+  { name, text, values = [] }: Statement,
+  { watch, pid }: { readonly watch: LockWatch; readonly pid: number },
 ): Promise<Row[]> {
-  const { name, text, values = [] } = statement;
+  watch.begin(pid);
+  let blockers: string | undefined;
   try {
-    const result = await on.query<Row>({ ...(name === undefined ? {} : { name }), text, values: [...values] });
+    const query = on.query<Row>({ ...(name === undefined ? {} : { name }), text, values: [...values] });
+    const result = await query.finally(() => {
+      blockers = watch.end(pid);
+    });
     return result.rows;
   } catch (error) {
-    if (tries > 1 && isCollision(error)) return run(on, statement, tries - 1);
-    throw classifyError(error);
+    throw classifyError(error, blockers);
   }
 }

@@ -11,7 +11,8 @@ export interface Fence {
 }
 
 /**
- * Begins a new epoch of a cluster's leadership. Waits for the writes in progress of the old epoch; later ones are refused.
+ * Begins a new epoch of a cluster's leadership. Waits for the writes in progress of the old epoch; later ones are refused. Two
+ * transactions: writers see the new epoch, and stop, only once the first has committed.
  */
 export async function raiseEpoch(db: Queryable, clusterId: string, holder: string): Promise<Fence> {
   const [row] = await db.query<{ epoch: string }>({
@@ -19,6 +20,7 @@ export async function raiseEpoch(db: Queryable, clusterId: string, holder: strin
     values: [clusterId, holder],
   });
   if (row === undefined) throw new Error("the database did not return the new epoch");
+  await db.query({ text: "select apitoken.await_writers($1)", values: [clusterId] });
   return { clusterId, epoch: row.epoch };
 }
 

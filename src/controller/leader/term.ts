@@ -8,6 +8,7 @@ import type { KubeTransport } from "../../kube/transport.ts";
 import { checkKeys, findKeyUses } from "../../postgres/keys.ts";
 import { type Fence, isForgotten, raiseEpoch } from "../../postgres/leader-epoch.ts";
 import { requireSchema, SchemaMismatchError } from "../../postgres/migrations.ts";
+import { SessionLostError } from "../../postgres/session.ts";
 import { KeyringError } from "../../runtime/keyring-json.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { describeKeyChecks } from "../../token/key-status.ts";
@@ -87,7 +88,8 @@ async function startEpoch(options: TermOptions): Promise<Fence> {
     await requireSchema(db);
     await requireSoundKeyring(options);
   } catch (error) {
-    if (error instanceof SchemaMismatchError || error instanceof KeyringError) onFatal(error);
+    const isLasting = [SchemaMismatchError, KeyringError, SessionLostError].some((kind) => error instanceof kind);
+    if (isLasting) onFatal(error);
     throw error;
   }
   const fence = await raiseEpoch(db, clusterId, identity);

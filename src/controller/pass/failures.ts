@@ -4,7 +4,7 @@
  * conditions.
  */
 import { isSecretsPath, KubeApiError, KubeUnreachableError } from "../../kube/api-error.ts";
-import { DatabaseUnavailableError, FencedError, sqlState } from "../../postgres/errors.ts";
+import { DatabaseLockedError, DatabaseUnavailableError, FencedError, sqlState } from "../../postgres/errors.ts";
 import { Fault } from "../../runtime/fault.ts";
 import { StaleViewError } from "./secret-writes.ts";
 
@@ -19,6 +19,7 @@ export class NotLeadingError extends Fault {
 
 /** The kind of failure that ended a pass: label `reason` of the metrics and field `result` of the log. */
 export function classifyFailure(error: unknown): string {
+  if (error instanceof DatabaseLockedError) return "database_locked";
   if (error instanceof DatabaseUnavailableError) return "database_unavailable";
   if (error instanceof NotLeadingError) return "not_leading";
   // If this replica does hold its lease, another controller of the same cluster leads by a different Lease.
@@ -43,6 +44,7 @@ const REPORTED_FROM = 3;
  * help, or if it concerns nothing that a user of the resource could act on.
  */
 export function describeFailure(error: unknown, failures: number): ReportedFailure | undefined {
+  if (error instanceof DatabaseLockedError) return failures < REPORTED_FROM ? undefined : describeLock(error);
   if (error instanceof DatabaseUnavailableError) {
     return {
       reason: "DatabaseUnavailable",
@@ -62,5 +64,12 @@ export function describeFailure(error: unknown, failures: number): ReportedFailu
   return {
     reason: "SecretRefused",
     message: `The API server rejected the Secret: ${error.message}. It will be retried.`,
+  };
+}
+
+function describeLock({ blockers = "another session" }: DatabaseLockedError): ReportedFailure {
+  return {
+    reason: "DatabaseUnavailable",
+    message: `A lock in the database is held by ${blockers}. Work resumes automatically when that transaction ends.`,
   };
 }

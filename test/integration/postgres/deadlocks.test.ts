@@ -23,7 +23,8 @@ let db: Database;
 let fence: Fence;
 beforeAll(async () => {
   url = await createTestDatabase();
-  db = openDatabase({ url, role: "apitoken_controller", actor: "test", maxConnections: 4 });
+  // Longer than Postgres takes to notice a deadlock.
+  db = openDatabase({ url, role: "apitoken_controller", actor: "test", maxConnections: 4, lockTimeoutMs: 10_000 });
   fence = await raiseEpoch(db, randomUUID(), "test");
 });
 afterAll(() => db?.close());
