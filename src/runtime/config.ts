@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { formatDuration, parseDuration } from "../token/duration.ts";
-import { findDatabaseUrlFault } from "./database-url.ts";
+import { findDatabaseUrlFault, pinSslMode } from "./database-url.ts";
 import { Fault, type FaultCode } from "./fault.ts";
 import { joinWords } from "./text.ts";
 
@@ -110,7 +110,8 @@ const databaseUrlSetting = z
   .superRefine((text, context) => {
     const fault = findDatabaseUrlFault(text);
     if (fault !== undefined) context.addIssue({ code: "custom", message: fault });
-  });
+  })
+  .transform(pinSslMode);
 
 /** The settings of every program that connects to the database. Descriptions are what `--help` prints. */
 export const databaseSettings = {

@@ -8,6 +8,12 @@ const REMEDY =
   "write postgres://user:password@host:5432/database, with the special characters of user and password " +
   'percent-encoded ("@" is %40, "/" is %2F, "#" is %23, "%" is %25)';
 
+/** What pg does with each sslmode: https://github.com/brianc/node-postgres/tree/master/packages/pg-connection-string */
+const SSL_MODES = ["verify-full", "verify-ca", "require", "no-verify", "disable"];
+
+const SSL_REMEDY =
+  "write sslmode=verify-full, which encrypts and verifies the server, no-verify, which only encrypts, or disable";
+
 const FILE_PARAMETERS = ["sslrootcert", "sslcert", "sslkey"];
 
 /**
@@ -31,11 +37,38 @@ export function findDatabaseUrlFault(text: string): string | undefined {
   const port = parameters.get("port") || url.port;
   if (port !== "" && !isPort(port)) return `has a port that is not between 1 and 65535; ${REMEDY}`;
 
+  const sslFault = findSslFault(parameters);
+  if (sslFault !== undefined) return sslFault;
+
   for (const name of FILE_PARAMETERS) {
     const path = parameters.get(name);
     if (path && !isReadable(path)) return `names in its parameter ${name} a file that cannot be read: ${path}`;
   }
   return undefined;
+}
+
+/**
+ * libpq's allow and prefer (and the default of libpq) fall back to a connection without encryption, to whoever answers; pg
+ * knows no such thing, and takes them, like any misspelt mode, for something else. The environment is read as pg reads it.
+ */
+function findSslFault(parameters: URLSearchParams): string | undefined {
+  const odd = ["ssl", "uselibpqcompat"].find((name) => parameters.has(name));
+  if (odd !== undefined) return `has the parameter ${odd}, which is not supported; ${SSL_REMEDY}`;
+  const modes = parameters.getAll("sslmode");
+  if (modes.length > 1) return `names sslmode more than once; ${SSL_REMEDY}`;
+  const mode = modes[0] ?? (process.env.PGSSLMODE || undefined);
+  if (mode === undefined || SSL_MODES.includes(mode)) return undefined;
+  const where = modes.length === 0 ? "does not set sslmode, and PGSSLMODE is" : "has sslmode";
+  const shown = /^[\w-]{1,20}$/.test(mode) ? ` "${mode}"` : " a value";
+  return `${where}${shown}, which is not supported; ${SSL_REMEDY}`;
+}
+
+/**
+ * The URL as pg is to have it. pg 8 verifies the server for require and verify-ca exactly as for verify-full, but announces
+ * with a warning that a later version will not: the names are replaced, so that no update of pg weakens them.
+ */
+export function pinSslMode(url: string): string {
+  return url.replace(/([?&]sslmode=)(require|verify-ca)(?=&|$)/, "$1verify-full");
 }
 
 function isDecodable({ username, password, hostname, pathname }: URL): boolean {

@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
-import { expect, test } from "vitest";
-import { findDatabaseUrlFault } from "../../../src/runtime/database-url.ts";
+import { expect, test, vi } from "vitest";
+import { readControllerConfig } from "../../../src/controller/config.ts";
+import { findDatabaseUrlFault, pinSslMode } from "../../../src/runtime/database-url.ts";
 
 const READABLE = fileURLToPath(import.meta.url);
 
@@ -42,7 +43,43 @@ test.each([
     "postgres://u:hunter2@db/x?sslmode=verify-full&sslkey=/nope",
     "names in its parameter sslkey a file that cannot be read: /nope",
   ],
+  [
+    "postgres://u:hunter2@db/x?sslmode=prefer",
+    'has sslmode "prefer", which is not supported; write sslmode=verify-full',
+  ],
+  ["postgres://u:hunter2@db/x?sslmode=allow", 'has sslmode "allow", which is not supported; write sslmode=verify-full'],
+  ["postgres://u:hunter2@db/x?sslmode=Require", 'has sslmode "Require", which is not supported'],
+  ["postgres://u:hunter2@db/x?sslmode=", "has sslmode a value, which is not supported"],
+  ["postgres://u:x@db/x?sslmode=verify-full%20password=hunter2", "has sslmode a value, which is not supported"],
+  ["postgres://u:hunter2@db/x?sslmode=verify-full&sslmode=disable", "names sslmode more than once"],
+  ["postgres://u:hunter2@db/x?ssl=true", "has the parameter ssl, which is not supported; write sslmode=verify-full"],
+  ["postgres://u:hunter2@db/x?sslmode=require&uselibpqcompat=true", "has the parameter uselibpqcompat"],
 ])("%s is refused, and its password does not appear", (url, fault) => {
   expect(findDatabaseUrlFault(url)).toContain(fault);
   expect(findDatabaseUrlFault(url)).not.toContain("hunter2");
 });
+
+test.each(["prefer", "allow", "Require"])("PGSSLMODE=%s is refused where the URL has no sslmode", (mode) => {
+  vi.stubEnv("PGSSLMODE", mode);
+  const fault = findDatabaseUrlFault("postgres://u:hunter2@db/x");
+  expect(fault).toContain(`does not set sslmode, and PGSSLMODE is "${mode}", which is not supported`);
+  expect(findDatabaseUrlFault("postgres://u:hunter2@db/x?sslmode=disable")).toBeUndefined();
+  vi.unstubAllEnvs();
+});
+
+test.each(["verify-full", "no-verify", "disable"])("sslmode=%s reaches pg as it is", (mode) => {
+  expect(findDatabaseUrlFault(`postgres://db/x?sslmode=${mode}`)).toBeUndefined();
+  expect(pinSslMode(`postgres://db/x?sslmode=${mode}`)).toBe(`postgres://db/x?sslmode=${mode}`);
+});
+
+test.each(["require", "verify-ca"])(
+  "sslmode=%s verifies the server as verify-full does, in any version of pg",
+  (mode) => {
+    expect(findDatabaseUrlFault(`postgres://db/x?sslmode=${mode}`)).toBeUndefined();
+    expect(pinSslMode(`postgres://u:p@db/x?a=1&sslmode=${mode}&b=2`)).toBe(
+      "postgres://u:p@db/x?a=1&sslmode=verify-full&b=2",
+    );
+    const { databaseLogin } = readControllerConfig({ DATABASE_URL: `postgres://db/x?sslmode=${mode}` });
+    expect(databaseLogin.url).toBe("postgres://db/x?sslmode=verify-full");
+  },
+);
