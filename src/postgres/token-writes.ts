@@ -183,7 +183,7 @@ function formatBytes(bytes: Buffer): string {
 }
 
 function graceSeconds(grace: Grace | undefined): number | undefined {
-  return grace && Math.ceil(grace.periodMs / 1_000);
+  return grace && grace.periodMs / 1_000;
 }
 
 /**

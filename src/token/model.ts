@@ -86,6 +86,7 @@ export interface SpecRemainder {
 }
 
 export interface Grace {
+  /** In whole seconds, as rows store it. */
   readonly periodMs: number;
   readonly scopes: readonly string[];
 }

@@ -4,7 +4,7 @@
  * server evaluates them.
  */
 import { z } from "zod";
-import { durationField, rules, TEXT_RULE, timeField } from "./schema.ts";
+import { durationField, rules, scopeField, TEXT_RULE, timeField } from "./schema.ts";
 import { secretSpecSchema } from "./secret-spec.ts";
 
 const rotationSchema = z
@@ -15,7 +15,7 @@ const rotationSchema = z
     }),
     renewBefore: durationField("1s").optional().meta({
       description:
-        "How long before its expiry the token is renewed, as a Go duration of at least 1s, such as 72h. Anything longer than half of the lifetime counts as half. The renewal is delayed by up to a tenth of this time, by the same amount every time for the same ApiToken, so that tokens issued together are not all renewed together. Default: see renewBeforePercentage.",
+        "How long before its expiry the token is renewed, as a Go duration from 1s to 876000h, such as 72h. Anything longer than half of the lifetime counts as half. The renewal is delayed by up to a tenth of this time, by the same amount every time for the same ApiToken, so that tokens issued together are not all renewed together. Default: see renewBeforePercentage.",
     }),
     renewBeforePercentage: z.int().min(1).max(50).optional().meta({
       description:
@@ -63,30 +63,14 @@ export const apiTokenSpecSchema = z
           "What the token is for, in one line of at most 256 characters, for people. Stored with the token. Default: empty.",
         ...rules(TEXT_RULE),
       }),
-    scopes: z
-      .array(
-        z
-          .string()
-          .min(1)
-          .max(128)
-          .meta(
-            rules({
-              rule: "self.matches('^[A-Za-z0-9][A-Za-z0-9._~*/-]*(:[A-Za-z0-9._~*/-]+)*$')",
-              messageExpression:
-                "'\"' + self + '\" is not a valid scope: use letters, digits and . _ ~ * / - in parts joined by colons, such as orders:read'",
-            }),
-          ),
-      )
-      .max(64)
-      .default([])
-      .meta({
-        description:
-          "What the token may be used for, such as orders:read: at most 64, each of at most 128 characters. The policy must allow each of them. A change applies to the current token, and to the previous one during its overlap, without a new token. Default: none.",
-        "x-kubernetes-list-type": "set",
-      }),
+    scopes: z.array(scopeField()).max(64).default([]).meta({
+      description:
+        "What the token may be used for, such as orders:read: at most 64, each of at most 128 characters. The policy must allow each of them. A change applies to the current token, and to the previous one during its overlap, without a new token. Default: none.",
+      "x-kubernetes-list-type": "set",
+    }),
     duration: durationField("10s").optional().meta({
       description:
-        "Lifetime of each token, as a Go duration of at least 10s, such as 720h. Anything longer than the policy's maxDuration is cut to it (condition LifetimeClamped). A change applies to the current token as well, counted from the time it was issued. Default: the policy's defaultDuration.",
+        "Lifetime of each token, as a Go duration from 10s to 876000h, such as 720h. Anything longer than the policy's maxDuration is cut to it (condition LifetimeClamped). A change applies to the current token as well, counted from the time it was issued. Default: the policy's defaultDuration.",
     }),
     expiresAt: timeField().optional().meta({
       description:
@@ -95,7 +79,7 @@ export const apiTokenSpecSchema = z
     rotation: rotationSchema.prefault({}),
     inactivityTimeout: durationField("1m").optional().meta({
       description:
-        "Revokes the token and deletes the Secret when the token has not been used for this long, as a Go duration of at least 1m, such as 720h. Counted from the last use or, if there was none, from the issue of the token; a renewal does not count as use. If the policy's timeout is shorter, that one applies. Default: the policy's timeout, or never.",
+        "Revokes the token and deletes the Secret when the token has not been used for this long, as a Go duration from 1m to 876000h, such as 720h. Counted from the last use or, if there was none, from the issue of the token; a renewal does not count as use. If the policy's timeout is shorter, that one applies. Default: the policy's timeout, or never.",
     }),
     allowedCIDRs: z
       .array(

@@ -3,19 +3,23 @@
  * policies.
  */
 import { z } from "zod";
+import type { Grace } from "../../token/model.ts";
 import type { Policy } from "../../token/policy.ts";
 import { undefinedIfMissing } from "../api-error.ts";
 import type { KubeTransport } from "../transport.ts";
 import { API_VERSION, type ObjectMeta } from "./group.ts";
-import { describeProblems, durationField, readDuration, rules } from "./schema.ts";
+import { describeProblems, durationField, isScope, readDuration, rules, scopeField } from "./schema.ts";
 
 const selectorSchema = z
   .object({
-    matchLabels: z.record(z.string(), z.string()).optional().meta({
-      description:
-        "Labels that the namespace must have, with exactly these values: at most 32, and all must match. Default: none.",
-      maxProperties: 32,
-    }),
+    matchLabels: z
+      .record(z.string(), z.string().meta({ maxLength: 63 }))
+      .optional()
+      .meta({
+        description:
+          "Labels that the namespace must have, with exactly these values: at most 32, and all must match. Default: none.",
+        maxProperties: 32,
+      }),
     matchExpressions: z
       .array(
         z.object({
@@ -39,15 +43,24 @@ const selectorSchema = z
       "Which namespaces the policy is for, by their labels; matchLabels and matchExpressions must both hold. Default: an empty selector, which selects all namespaces.",
   });
 
+/** Owners and scopes consist of these characters, so a glob with others can match none of them. */
+const GLOB_RULE = {
+  rule: "self.matches('^[!-~]+$')",
+  message: "must consist of visible ASCII characters without spaces, such as ${namespace}/*",
+};
+
 function globs(what: string) {
   return z
-    .array(z.string().min(1).max(253))
+    .array(z.string().min(1).max(253).meta(rules(GLOB_RULE)))
     .max(128)
     .meta({
       description: `${what} At most 128 globs, each of at most 253 characters: * stands for any text, \${namespace} for the ApiToken's namespace. An ApiToken that asks for anything else is denied, and its tokens are revoked (reason PolicyDenied). An empty list allows nothing. Default: *, which allows everything.`,
       "x-kubernetes-list-type": "set",
     });
 }
+
+/** A year. The database counts a grace in seconds that must fit into an integer. */
+const LONGEST_GRACE = "8760h";
 
 export const policySpecSchema = z
   .object({
@@ -60,11 +73,11 @@ export const policySpecSchema = z
     scopes: globs("Scopes that tokens may have (spec.scopes of ApiTokens), such as orders:*.").default(["*"]),
     defaultDuration: durationField("10s").default("720h").meta({
       description:
-        "Lifetime of tokens whose ApiToken sets neither duration nor expiresAt, as a Go duration of at least 10s. Must not be longer than maxDuration. Default: 720h.",
+        "Lifetime of tokens whose ApiToken sets neither duration nor expiresAt, as a Go duration from 10s to 876000h. Must not be longer than maxDuration. Default: 720h.",
     }),
     maxDuration: durationField("10s").default("720h").meta({
       description:
-        "The longest lifetime of a token, as a Go duration of at least 10s. Longer requests are cut to it (condition LifetimeClamped). Lowering it also shortens existing tokens; those that are already older end at once. Default: 720h.",
+        "The longest lifetime of a token, as a Go duration from 10s to 876000h. Longer requests are cut to it (condition LifetimeClamped). Lowering it also shortens existing tokens; those that are already older end at once. Default: 720h.",
     }),
     maxTokensPerOwner: z.int().min(1).max(100_000).default(1).meta({
       description:
@@ -80,15 +93,15 @@ export const policySpecSchema = z
     }),
     inactivityTimeout: durationField("1m").optional().meta({
       description:
-        "Revokes tokens that have not been used for this long, as a Go duration of at least 1m, such as 720h. An ApiToken may set a shorter one. Default: never.",
+        "Revokes tokens that have not been used for this long, as a Go duration from 1m to 876000h, such as 720h. An ApiToken may set a shorter one. Default: never.",
     }),
     grace: z
       .object({
-        period: durationField("1s").meta({
+        period: durationField("1s", LONGEST_GRACE).meta({
           description:
-            "How long after its expiry the token is still accepted, as a Go duration of at least 1s, such as 1h.",
+            "How long after its expiry the token is still accepted, as a Go duration from 1s to 8760h, such as 1h. Rounded up to whole seconds.",
         }),
-        scopes: z.array(z.string().min(1).max(128)).min(1).max(64).meta({
+        scopes: z.array(scopeField()).min(1).max(64).meta({
           description:
             "Which of its own scopes the token keeps in that time, by their exact names: 1 to 64, such as jobs:cancel.",
         }),
@@ -168,8 +181,18 @@ function toPolicy(name: string, spec: z.infer<typeof policySpecSchema>): Policy 
     owner: { max: spec.maxTokensPerOwner, onLimit: spec.onLimit, scope: spec.limitScope },
     inactivityTimeoutMs:
       inactivityTimeout === undefined ? undefined : readDuration("inactivityTimeout", inactivityTimeout),
-    grace: grace && { periodMs: readDuration("grace.period", grace.period), scopes: grace.scopes },
+    grace: grace && toGrace(grace),
     minRequestIntervalMs: readDuration("rotation.minRequestInterval", spec.rotation.minRequestInterval),
     warnBeforeMs: readDuration("warnBefore", spec.warnBefore),
   };
+}
+
+/**
+ * In whole seconds, as rows store it: otherwise each pass would see a difference between the two and write the row again.
+ * No token has a scope that is not valid, so leaving those out changes nothing.
+ */
+function toGrace({ period, scopes }: { period: string; scopes: readonly string[] }): Grace | undefined {
+  const periodMs = Math.ceil(readDuration("grace.period", period, LONGEST_GRACE) / 1_000) * 1_000;
+  const possible = scopes.filter(isScope);
+  return possible.length === 0 || periodMs === 0 ? undefined : { periodMs, scopes: possible };
 }

@@ -20,18 +20,43 @@ export function rules(...list: Rule[]): { "x-kubernetes-validations": Rule[] } {
 
 const IS_DURATION = `self.matches('${DURATION_PATTERN.replaceAll("\\", "\\\\")}')`;
 
-/** A Go duration of at least `shortest`. */
-export function durationField(shortest: string) {
-  const bound = shortest === "0s" ? "" : ` of at least ${shortest}`;
+/** A hundred years: added to the current time, a longer one could leave the range of Postgres' and JavaScript's times. */
+export const LONGEST_DURATION = "876000h";
+
+/** A Go duration from `shortest` to `longest`. */
+export function durationField(shortest: string, longest = LONGEST_DURATION) {
+  const bound = shortest === "0s" ? `of at most ${longest}` : `from ${shortest} to ${longest}`;
   return z
     .string()
     .max(20)
     .meta(
       rules({
-        rule: `${IS_DURATION} && duration(self) >= duration('${shortest}')`,
-        message: `must be a Go duration${bound}, such as 720h, 90m or 1h30m`,
+        rule: `${IS_DURATION} && duration(self) >= duration('${shortest}') && duration(self) <= duration('${longest}')`,
+        message: `must be a Go duration ${bound}, such as 720h, 90m or 1h30m`,
       }),
     );
+}
+
+const SCOPE_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._~*/-]*(:[A-Za-z0-9._~*/-]+)*$";
+
+/** A scope of a token. */
+export function scopeField() {
+  return z
+    .string()
+    .min(1)
+    .max(128)
+    .meta(
+      rules({
+        rule: `self.matches('${SCOPE_PATTERN}')`,
+        messageExpression:
+          "'\"' + self + '\" is not a valid scope: use letters, digits and . _ ~ * / - in parts joined by colons, such as orders:read'",
+      }),
+    );
+}
+
+/** Whether a token can have this scope: a CRD of another release may have let pass what Postgres would reject. */
+export function isScope(text: string): boolean {
+  return new RegExp(SCOPE_PATTERN).test(text);
 }
 
 /** A text for people. Postgres would reject some control characters, and a terminal would obey others. */
@@ -64,10 +89,13 @@ export function withRemedy(problem: string): string {
   return `${problem}. Correct the spec, and check that the CRD is that of this release.`;
 }
 
-/** Milliseconds of a duration field. Throws an Error that names the field. */
-export function readDuration(field: string, text: string): number {
+/**
+ * Milliseconds of a duration field. What a CRD without the upper bound let pass counts as the bound. Throws an Error that
+ * names the field.
+ */
+export function readDuration(field: string, text: string, longest = LONGEST_DURATION): number {
   try {
-    return parseDuration(text);
+    return Math.min(parseDuration(text), parseDuration(longest));
   } catch (error) {
     throw new Error(`spec.${field}: ${(error as Error).message}`);
   }

@@ -212,6 +212,25 @@ describe("an ApiTokenPolicy", () => {
   });
 
   test.each([
+    ["1500ms", ["a"], { periodMs: 2_000, scopes: ["a"] }],
+    ["1ms", ["a"], { periodMs: 1_000, scopes: ["a"] }],
+    ["9999999h", ["a"], { periodMs: 8_760 * HOUR_MS, scopes: ["a"] }],
+    ["1s", ["a\u0000", "b"], { periodMs: 1_000, scopes: ["b"] }],
+    ["1s", ["\u0000"], undefined],
+    ["0s", ["a"], undefined],
+  ])(
+    "that an older CRD let pass, with a grace of %s for %j, is read as what rows can hold",
+    (period, scopes, grace) => {
+      expect(parsePolicy(aPolicy({ grace: { period, scopes } })).grace).toEqual(grace);
+    },
+  );
+
+  test("that an older CRD let pass, with a lifetime beyond all times, has the longest lifetime", () => {
+    const { lifetime } = parsePolicy(aPolicy({ defaultDuration: "9999999h9999999h", maxDuration: "9999999h" }));
+    expect(lifetime).toEqual({ defaultMs: 876_000 * HOUR_MS, maxMs: 876_000 * HOUR_MS });
+  });
+
+  test.each([
     [null, "spec."],
     [{ priority: "high" }, "spec.priority"],
     [{ owners: "*" }, "spec.owners"],
