@@ -7,7 +7,8 @@
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 const BACKOFF_FIRST_MS = 5;
-const BACKOFF_LONGEST_MS = 5 * 60_000;
+/** What is back must be noticed soon even if nothing reports it, as with an admission webhook or a quota. */
+const BACKOFF_LONGEST_MS = 60_000;
 
 export interface Queue {
   /** Has the key handled as soon as a worker is free. A key that is already waiting is not added twice. */
@@ -142,7 +143,7 @@ export function createQueue({ concurrency, handle, onFailure }: QueueOptions): Q
   };
 }
 
-/** 5 ms · 2ⁿ⁻¹ after n failures, plus up to half of that at random; at most five minutes. */
+/** 5 ms · 2ⁿ⁻¹ after n failures, plus up to half of that at random; at most a minute. */
 function backoffMs(failed: number): number {
   const base = Math.min(BACKOFF_FIRST_MS * 2 ** (failed - 1), BACKOFF_LONGEST_MS / 1.5);
   return base * (1 + Math.random() / 2);

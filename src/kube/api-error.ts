@@ -40,9 +40,12 @@ export class KubeApiError extends Fault {
 /** The server could not be reached or took too long. A write may or may not have happened. */
 export class KubeUnreachableError extends Fault {
   override readonly name = "KubeUnreachableError";
+  /** The path of the call, if there was one. */
+  readonly path: string | undefined;
 
-  constructor(problem: string, options?: ErrorOptions) {
+  constructor(problem: string, { path, ...options }: ErrorOptions & { readonly path?: string } = {}) {
     super({ faultCode: "APITOKEN_E_API_UNREACHABLE", problem }, options);
+    this.path = path;
   }
 }
 

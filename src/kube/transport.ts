@@ -7,6 +7,7 @@ import { type Dispatcher, request as send } from "undici";
 import { isCode, isSecretsPath, KubeApiError, KubeUnreachableError } from "./api-error.ts";
 import { type Access, createCredentials, type Lane, loadKubeConfig } from "./credentials.ts";
 import { readJsonLines } from "./json-lines.ts";
+import { explainRefusal, type RefusalStatus, readReason } from "./refusal.ts";
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
@@ -93,7 +94,7 @@ export async function createTransport(options: TransportOptions): Promise<KubeTr
       return parseBody<T>(await answer.body.text());
     } catch (error) {
       if (access !== undefined && timeout.signal.aborted) credentials.suspect(access);
-      throw asUnreachable(error, `${method} ${path} got no answer`);
+      throw asUnreachable(error, path, `${method} ${path} got no answer`);
     } finally {
       clearTimeout(timer);
     }
@@ -123,7 +124,7 @@ export async function createTransport(options: TransportOptions): Promise<KubeTr
         if (answer.statusCode >= 300) throw await readError("GET", path, answer);
         yield* readJsonLines<T>(answer.body, stallMs);
       } catch (error) {
-        throw asUnreachable(error, `the watch of ${path} broke off`);
+        throw asUnreachable(error, path, `the watch of ${path} broke off`);
       }
     },
 
@@ -146,27 +147,21 @@ function parseBody<T>(text: string): T {
 
 async function readError(method: string, path: string, answer: Dispatcher.ResponseData): Promise<KubeApiError> {
   const body: unknown = await answer.body.json().catch(() => undefined);
-  const status = (typeof body === "object" && body !== null ? body : {}) as {
-    reason?: string;
-    message?: string;
-    details?: { retryAfterSeconds?: number; causes?: { reason?: string; field?: string }[] };
-  };
+  const status: RefusalStatus = typeof body === "object" && body !== null ? body : {};
   const seconds = Number(answer.headers["retry-after"] ?? status.details?.retryAfterSeconds ?? Number.NaN);
-  // The server's message may quote the object that it rejects. For Secrets, only the names of fields are reported.
-  const fields = status.details?.causes?.map(({ reason, field }) => `${field} (${reason})`).join(", ");
-  const detail = isSecretsPath(path) ? fields : status.message;
+  const detail = explainRefusal(status, isSecretsPath(path));
   return new KubeApiError(
     { method, path },
     {
       code: answer.statusCode,
-      reason: status.reason ?? "Unknown",
-      ...(detail ? { detail: String(detail).slice(0, 500) } : {}),
+      reason: readReason(status),
+      ...(detail === undefined ? {} : { detail }),
       ...(Number.isFinite(seconds) ? { retryAfterMs: Math.max(0, seconds * 1_000) } : {}),
     },
   );
 }
 
-function asUnreachable(error: unknown, message: string): unknown {
+function asUnreachable(error: unknown, path: string, problem: string): unknown {
   if (error instanceof KubeApiError || error instanceof KubeUnreachableError) return error;
-  return new KubeUnreachableError(message, { cause: error });
+  return new KubeUnreachableError(problem, { cause: error, path });
 }

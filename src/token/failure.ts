@@ -1,10 +1,10 @@
 /*
  * What a status reports after a failed pass. A failure that is not the ApiToken's own must neither rewrite thousands of
- * statuses nor claim that a working token is broken.
+ * statuses nor claim that a working token is broken; and no failure may leave a status that calls a dead token Ready.
  */
-import type { ApiTokenStatus, Observed, ObservedResource } from "./model.ts";
+import type { ApiTokenStatus, Observed, ObservedResource, TokenRow } from "./model.ts";
 import type { Reason } from "./reasons.ts";
-import { buildConditions, type ConditionClaim, findCondition } from "./status.ts";
+import { buildConditions, type ConditionClaim, findCondition, formatTime } from "./status.ts";
 import { isLive } from "./validity.ts";
 
 /** Why a pass over an ApiToken failed, as its status reports it. */
@@ -13,40 +13,87 @@ export interface Failure {
   readonly message: string;
 }
 
-/** Whether the wanted Secret was observed to hold a live token. */
-export function isTokenHeld({ secret, tokens, now }: Observed): boolean {
-  return secret.state === "ours" && tokens.some((token) => token.id === secret.holds && isLive(token, now));
+/** The token that is live at `now` and that the wanted Secret was observed to hold. */
+export function findHeldToken({ secret, tokens }: Observed, now: Date): TokenRow | undefined {
+  return secret.state === "ours" ? tokens.find((token) => token.id === secret.holds && isLive(token, now)) : undefined;
+}
+
+/** Whether a status says Ready of a token that, by the same status, has expired. */
+export function isReadyPastExpiry(status: ApiTokenStatus, now: Date): boolean {
+  return isPastExpiry(status, now) && findCondition(status, "Ready")?.status === "True";
+}
+
+function isPastExpiry({ expiresAt }: ApiTokenStatus, now: Date): boolean {
+  return expiresAt !== undefined && Date.parse(expiresAt) <= now.getTime();
 }
 
 /**
  * The status of an ApiToken whose pass failed; undefined if it should stay as it is. An ApiToken that is Ready and has no
- * pending change keeps its status while the database is unavailable, or an outage would rewrite every ApiToken. `isHeld`
- * is undefined if the rows could not be read: what was Ready then stays Ready, unless it is being deleted.
+ * pending change keeps its status while the database is unavailable, or an outage would rewrite every ApiToken. Without
+ * `seen`, because the rows could not be read, what was Ready stays Ready until the expiry that the status names, unless it
+ * is being deleted.
  */
 export function statusOfFailure(
   resource: ObservedResource,
   { reason, message }: Failure,
-  { failures, isHeld, now }: { failures: number; isHeld: boolean | undefined; now: Date },
+  { failures, seen, now }: { failures: number; seen: { held: TokenRow | undefined } | undefined; now: Date },
 ): ApiTokenStatus | undefined {
   const { status, generation, isDeleting } = resource;
   const wasReady = findCondition(status, "Ready")?.status === "True";
-  const isReady = !isDeleting && (isHeld ?? wasReady);
+  const isReady = !isDeleting && (seen ? seen.held !== undefined : wasReady && !isPastExpiry(status, now));
   if (reason === "DatabaseUnavailable" && isReady && status.observedGeneration === generation) return undefined;
   const claim: ConditionClaim = {
     type: "Ready",
     status: isReady ? "True" : "False",
     // The existing token keeps working; what failed is the next one, or a repair.
     reason: isReady && reason === "SecretRefused" ? "Renewing" : reason,
-    message: isDeleting
-      ? `${message} Deletion is on hold until then, because the token could not be revoked.`
-      : message,
+    message: isDeleting ? `${message} ${describeHold(reason)}` : isReady ? message : withExpiry(status, message, now),
   };
-  const others = (status.conditions ?? []).filter((condition) => condition.type !== "Ready");
   return {
-    ...status,
-    conditions: [...buildConditions([claim], status, generation, now), ...others],
+    ...replaceReady(resource, claim, now),
+    // The pass may have failed between the Secret and the status, which then names the expiry of the token before.
+    ...(isReady && seen?.held ? { expiresAt: formatTime(seen.held.expiresAt) } : {}),
     failedAttempts: roundDown(failures),
   };
+}
+
+function describeHold(reason: Reason): string {
+  const isDatabase = reason === "DatabaseUnavailable" || reason === "DatabaseRefused";
+  return `Deletion is on hold until then${isDatabase ? ", because the token could not be revoked" : ""}.`;
+}
+
+/**
+ * The status of an ApiToken that its status still calls Ready although the token has expired, because no pass has got that
+ * far: it failed, or has not had its turn. `failure` is what is known to stand in the way.
+ */
+export function statusOfExpiry(resource: ObservedResource, failure: Failure | undefined, now: Date): ApiTokenStatus {
+  const { status } = resource;
+  const told = findCondition(status, "Ready");
+  const isToldFailure = told !== undefined && told.reason !== "Issued" && told.reason !== "Rotated";
+  const { reason, message } = failure ?? (isToldFailure ? told : NOT_YET);
+  const claim: ConditionClaim = {
+    type: "Ready",
+    status: "False",
+    reason: reason === "Renewing" ? "SecretRefused" : reason,
+    message: withExpiry(status, message, now),
+  };
+  return replaceReady(resource, claim, now);
+}
+
+const NOT_YET: Failure = {
+  reason: "Expired",
+  message: "The controller has not yet been able to look at it again, and will do so automatically.",
+};
+
+/** For people who look at a consumer that is refused, that the token has expired is the first thing to know. */
+function withExpiry(status: ApiTokenStatus, message: string, now: Date): string {
+  return isPastExpiry(status, now) ? `The token expired at ${status.expiresAt}. ${message}` : message;
+}
+
+/** The status with another claim Ready; everything else in it stays. */
+function replaceReady({ status, generation }: ObservedResource, claim: ConditionClaim, now: Date): ApiTokenStatus {
+  const others = (status.conditions ?? []).filter((condition) => condition.type !== "Ready");
+  return { ...status, conditions: [...buildConditions([claim], status, generation, now), ...others] };
 }
 
 /** To a power of two: a status that counted every attempt would cost one more write for each. */

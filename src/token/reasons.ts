@@ -8,7 +8,16 @@
  * docs/lifecycle.md explains each.
  */
 export const READY_REASONS = {
-  True: ["Issued", "Rotated", "Renewing", "Suspended", "PolicyMissing", "DatabaseUnavailable", "DatabaseRefused"],
+  True: [
+    "Issued",
+    "Rotated",
+    "Renewing",
+    "Suspended",
+    "PolicyMissing",
+    "DatabaseUnavailable",
+    "DatabaseRefused",
+    "ReconcileFailed",
+  ],
   False: [
     "Expired",
     "Inactive",
@@ -23,6 +32,7 @@ export const READY_REASONS = {
     "SecretRefused",
     "DatabaseUnavailable",
     "DatabaseRefused",
+    "ReconcileFailed",
     "InvalidSpec",
     "Suspended",
   ],

@@ -16,6 +16,8 @@ const PATTERN = new RegExp(
   `^${PREFIX}([0-9A-Za-z]{${ID_LENGTH}})[0-9A-Za-z]{${SECRET_LENGTH}}[0-9A-Za-z]{${CRC_LENGTH}}$`,
 );
 
+const IN_TEXT = new RegExp(`${PREFIX}([0-9A-Za-z]{${ID_LENGTH}})[0-9A-Za-z]+`, "g");
+
 /** A new token: `id` is public, `plaintext` is the whole secret string. */
 export interface NewToken {
   readonly id: string;
@@ -39,6 +41,11 @@ export function parseTokenId(plaintext: string): string | undefined {
   if (id === undefined) return undefined;
   const body = plaintext.slice(0, -CRC_LENGTH);
   return checksum(body) === plaintext.slice(-CRC_LENGTH) ? id : undefined;
+}
+
+/** The text with the secret part of everything in it that looks like a token removed. */
+export function hideTokens(text: string): string {
+  return text.replaceAll(IN_TEXT, `${PREFIX}$1…`);
 }
 
 function checksum(body: string): string {

@@ -19,6 +19,7 @@ import { classifyFailure } from "../pass/failures.ts";
 import { reconcile } from "../pass/reconcile.ts";
 import { reconcileBlock } from "../pass/reconcile-block.ts";
 import { createQueue, type Queue, type Turn } from "../queue.ts";
+import { watchExpiries } from "./expiry-watch.ts";
 import { type Housekeeping, keepHouse } from "./housekeeping.ts";
 import { createTerm } from "./term.ts";
 
@@ -97,6 +98,7 @@ export function createLeader(options: LeaderOptions): Leader {
         lease,
       );
       const queues = createQueues(options, context);
+      watchExpiries(context, log, lease.signal);
       enqueueAll(options.caches, queues);
       const housekeeping = keepHouse(
         { context, confirmFence, log, namespaces: config.watchedNamespaces, ...queues },

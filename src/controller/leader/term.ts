@@ -5,6 +5,7 @@
 import { createEventRecorder } from "../../kube/event-recorder.ts";
 import type { LeaseTerm } from "../../kube/lease.ts";
 import type { KubeTransport } from "../../kube/transport.ts";
+import { createDatabaseClock } from "../../postgres/clock.ts";
 import { checkKeys, findKeyUses } from "../../postgres/keys.ts";
 import { type Fence, isForgotten, raiseEpoch } from "../../postgres/leader-epoch.ts";
 import { requireSchema, SchemaMismatchError } from "../../postgres/migrations.ts";
@@ -66,6 +67,7 @@ export function createTerm(options: TermOptions, lease: LeaseTerm): Term {
       log,
       ...(onEventDropped === undefined ? {} : { onDropped: onEventDropped }),
     }),
+    clock: createDatabaseClock(db),
     ...(onActions === undefined ? {} : { onActions }),
     getFence,
   };

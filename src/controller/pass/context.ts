@@ -4,6 +4,7 @@
  */
 import type { EventRecorder } from "../../kube/event-recorder.ts";
 import type { KubeTransport } from "../../kube/transport.ts";
+import type { DatabaseClock } from "../../postgres/clock.ts";
 import type { Queryable } from "../../postgres/database.ts";
 import type { Fence } from "../../postgres/leader-epoch.ts";
 import type { HashMethod, TokenHasher } from "../../runtime/token-hash.ts";
@@ -31,6 +32,8 @@ export interface PassContext extends ReadContext {
   /** How the tokens of new rows are hashed. */
   readonly hashMethod: HashMethod;
   readonly events: EventRecorder;
+  /** For what must be decided while the database is away. */
+  readonly clock: DatabaseClock;
   /** Called with the actions of a plan after all of them were carried out. */
   readonly onActions?: (actions: readonly Action[]) => void;
 }

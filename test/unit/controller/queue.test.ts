@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { createQueue, type Queue } from "../../../src/controller/queue.ts";
 import { eventually } from "../../support/eventually.ts";
 
@@ -119,6 +119,25 @@ test("a failed key is retried, later with every failure, and at once after a suc
   for (const [index, delayMs] of delays.entries()) {
     expect(delayMs).toBeGreaterThanOrEqual(5 * 2 ** index);
     expect(delayMs).toBeLessThanOrEqual(7.5 * 2 ** index);
+  }
+});
+
+test("a key that keeps failing is retried after a minute at the latest, however often it has failed", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+  try {
+    const delays: number[] = [];
+    queue = createQueue({
+      concurrency: 1,
+      handle: () => Promise.reject(new Error("no")),
+      onFailure: (_key, _error, retryAfterMs) => delays.push(retryAfterMs),
+    });
+    queue.add("a");
+    for (let minute = 0; minute < 30; minute += 1) await vi.advanceTimersByTimeAsync(60_000);
+    expect(delays.length).toBeGreaterThan(30);
+    expect(Math.max(...delays)).toBeLessThanOrEqual(60_000);
+    expect(Math.min(...delays.slice(-10))).toBeGreaterThanOrEqual(40_000);
+  } finally {
+    vi.useRealTimers();
   }
 });
 

@@ -133,7 +133,7 @@ test.each(["Superseded", "Inactive"] as const)(
         if (isCleanedUp) world.rows = [];
         const resource = world.resource as NonNullable<World["resource"]>;
         const outage = { reason: "DatabaseUnavailable", message: "away" } as const;
-        const status = statusOfFailure(resource, outage, { failures: 1, isHeld: undefined, now: world.now });
+        const status = statusOfFailure(resource, outage, { failures: 1, seen: undefined, now: world.now });
         world.resource = { ...resource, status: status ?? resource.status };
         settle(world, { crashes });
         if (world.block === undefined) expect(readyOf(world)?.reason).toBe(reason);

@@ -18,7 +18,7 @@ const outage =
   statusOfFailure(
     aResource({ status: conflict }),
     { reason: "DatabaseUnavailable", message: "away" },
-    { failures: 1, isHeld: undefined, now: NOW },
+    { failures: 1, seen: undefined, now: NOW },
   ) ?? {};
 const expiring = statusOf(aConvergedObserved({}, { expiresAt: new Date(NOW.getTime() + HOUR_MS) }), {
   rotation: { ...aDesiredToken().rotation, isAutomatic: false },

@@ -135,6 +135,7 @@ const REASONS: Readonly<Record<Exclude<Reason, EventReason>, Said>> = {
   DatabaseUnavailable: failed("DatabaseUnavailable"),
   DatabaseRefused: failed("DatabaseRefused"),
   SecretRefused: failed("SecretRefused"),
+  ReconcileFailed: failed("ReconcileFailed"),
   InvalidSpec: {
     status: () => statusOf(aConvergedObserved(), { problem: "spec.owner: missing" }),
     type: "Ready",
@@ -156,7 +157,7 @@ const REASONS: Readonly<Record<Exclude<Reason, EventReason>, Said>> = {
 };
 
 function failed(reason: Reason): Said {
-  const circumstances = { failures: 3, isHeld: false, now: NOW };
+  const circumstances = { failures: 3, seen: { held: undefined }, now: NOW };
   const message = "Refused; it is tried again.";
   return {
     status: () => statusOfFailure(aResource(), { reason, message }, circumstances),

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { statusOfFailure } from "../../../src/token/failure.ts";
-import type { ApiTokenStatus, DesiredToken, Observed, ObservedResource } from "../../../src/token/model.ts";
+import { type Failure, isReadyPastExpiry, statusOfExpiry, statusOfFailure } from "../../../src/token/failure.ts";
+import type { ApiTokenStatus, DesiredToken, Observed, ObservedResource, TokenRow } from "../../../src/token/model.ts";
 import { findCondition, formatTime } from "../../../src/token/status.ts";
 import {
   aConvergedObserved,
@@ -234,9 +234,12 @@ describe("a failure", () => {
   const refusal = { reason: "SecretRefused", message: "The Secret is refused." } as const;
   const during = (
     resource: Partial<ObservedResource>,
-    isHeld?: boolean,
+    seen?: { held: TokenRow | undefined },
     failure: typeof outage | typeof refusal = outage,
-  ) => statusOfFailure(aResource(resource), failure, { failures: 1, isHeld, now: later(HOUR_MS) });
+    now = later(HOUR_MS),
+  ) => statusOfFailure(aResource(resource), failure, { failures: 1, seen, now });
+  const held = { held: aTokenRow() };
+  const notHeld = { held: undefined };
 
   test("is shown on an ApiToken that is not Ready, with the time since when it is not", () => {
     expect(findCondition(during({ status: suspended, generation: 5 }) ?? {}, "Ready")).toMatchObject({
@@ -259,12 +262,53 @@ describe("a failure", () => {
   });
 
   test("of another kind is shown on a Ready ApiToken, which stays Ready while its Secret holds a live token", () => {
-    expect(findCondition(during({ status: clamped }, true, refusal) ?? {}, "Ready")).toMatchObject({
+    expect(findCondition(during({ status: clamped }, held, refusal) ?? {}, "Ready")).toMatchObject({
       status: "True",
       reason: "Renewing",
       lastTransitionTime: "2026-06-01T12:00:00Z",
     });
-    expect(findCondition(during({ status: clamped }, false, refusal) ?? {}, "Ready")?.status).toBe("False");
+    expect(findCondition(during({ status: clamped }, notHeld, refusal) ?? {}, "Ready")?.status).toBe("False");
+  });
+
+  test.each([
+    ["cannot be read", undefined, outage],
+    ["do not include a live one", notHeld, refusal],
+  ])("ends Ready at the expiry that the status names, if the rows %s", (_, seen, failure) => {
+    const expiresAt = new Date(clamped.expiresAt ?? "");
+    const before = during({ status: clamped }, seen && held, failure, new Date(expiresAt.getTime() - 1));
+    expect(findCondition(before ?? clamped, "Ready")?.status).toBe("True");
+    expect(findCondition(during({ status: clamped }, seen, failure, expiresAt) ?? {}, "Ready")).toMatchObject({
+      status: "False",
+      reason: failure.reason,
+      message: `The token expired at ${clamped.expiresAt}. ${failure.message}`,
+    });
+  });
+
+  test("between the Secret and the status reports the expiry of the token that the Secret holds", () => {
+    const next = aTokenRow({ revision: 2, expiresAt: later(2_000 * HOUR_MS) });
+    const status = during({ status: clamped }, { held: next }, refusal, later(1_000 * HOUR_MS));
+    expect(findCondition(status ?? {}, "Ready")?.status).toBe("True");
+    expect(status?.expiresAt).toBe(formatTime(next.expiresAt));
+  });
+
+  test.each<[string, ApiTokenStatus, Failure | undefined, string, string]>([
+    ["nothing that is known", clamped, undefined, "Expired", "The controller has not yet been able to look at it"],
+    ["the database", clamped, outage, "DatabaseUnavailable", outage.message],
+    [
+      "what the status already says",
+      during({ status: clamped }, held, refusal) ?? {},
+      undefined,
+      "SecretRefused",
+      refusal.message,
+    ],
+  ])("to look at an expired token because of %s ends Ready, too", (_, status, failure, reason, message) => {
+    const after = statusOfExpiry(aResource({ status }), failure, later(800 * HOUR_MS));
+    expect(isReadyPastExpiry(status, later(800 * HOUR_MS))).toBe(true);
+    expect(isReadyPastExpiry(after, later(800 * HOUR_MS))).toBe(false);
+    expect(after).toMatchObject({ tokenId: status.tokenId, expiresAt: status.expiresAt });
+    const ready = findCondition(after, "Ready");
+    expect(ready).toMatchObject({ status: "False", reason });
+    expect(ready?.message).toContain(`The token expired at ${status.expiresAt}. ${message}`);
   });
 
   test("leaves the token and every other condition as they were", () => {
@@ -285,7 +329,7 @@ describe("a failure", () => {
     [4, 4],
     [1_000, 512],
   ])("that has occurred %i times is counted as %i, to avoid a write each time", (failures, expected) => {
-    const status = statusOfFailure(aResource(), refusal, { failures, isHeld: false, now: NOW });
+    const status = statusOfFailure(aResource(), refusal, { failures, seen: notHeld, now: NOW });
     expect(status?.failedAttempts).toBe(expected);
   });
 
