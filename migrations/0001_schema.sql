@@ -40,7 +40,7 @@ create table apitoken.tokens (
   resource_uid uuid not null,
   resource_created_at timestamptz not null default now(), -- ranks an owner's ApiTokens by age
   revision integer not null check (revision > 0),
-  owner text not null check (owner <> ''),
+  owner text not null check (owner ~ '^[!-~]{1,253}$'), -- as in src/token/owner.ts
   description text not null default '',
   scopes text[] not null default '{}',
   allowed_cidrs text[] not null default '{}',
@@ -165,16 +165,19 @@ create table apitoken.detached_partitions (
   noted_at timestamptz not null default now()
 );
 
--- The OwnerBlocks of all clusters: a block takes effect in every cluster that shares the database.
+-- The OwnerBlocks of all clusters: a block takes effect in every cluster that shares the database. What a block has done is
+-- kept by the uid of its resource, so that it does not pass to another block of the same name.
 create table apitoken.blocked_owners (
   cluster_id uuid not null,
+  uid uuid not null,
   name text not null,
-  owner text not null,
+  owner text not null check (owner ~ '^[!-~]{1,253}$'),
   reason text not null default '',
   effective_at timestamptz not null,
   tokens_revoked bigint not null default 0,
   erased_at timestamptz,
-  primary key (cluster_id, name)
+  primary key (cluster_id, uid),
+  unique (cluster_id, name)
 );
 create index blocked_owners_owner on apitoken.blocked_owners (owner);
 
@@ -249,8 +252,11 @@ begin
     (kind, subject.revocation_reason, apitoken.current_actor(), subject.cluster_id, subject.namespace, subject.name,
      subject.resource_uid, subject.id, subject.revision, subject.owner, details);
 
-  -- NOTIFY takes a lock on the whole server at commit, so it is reserved for tokens that are or were accepted.
-  if is_news then
+  -- NOTIFY takes a lock on the whole server at commit, so it is reserved for tokens that are or were accepted, and a block is
+  -- notified once instead of with each of its owner's tokens.
+  if is_news and not (tg_op = 'UPDATE' and new.revocation_reason = 'OwnerBlocked' and exists (
+    select from apitoken.blocked_owners b where b.owner = new.owner and b.effective_at <= clock_timestamp()
+  )) then
     perform pg_notify('apitoken_changed', jsonb_build_object(
       'tokenId', subject.id, 'clusterId', subject.cluster_id, 'namespace', subject.namespace, 'name', subject.name,
       'owner', subject.owner)::text);
@@ -271,6 +277,22 @@ for each row when ( -- a use is not a change, and the reason changes with revoke
    new.description, new.scopes, new.allowed_cidrs, new.metadata, new.metadata_key_id, new.grace_seconds,
    new.grace_scopes, new.hash, new.hash_algorithm, new.key_id, new.issued_at, new.expires_at, new.revoked_at)
 ) execute function apitoken.record_token_change();
+
+-- Tells every cluster whose block has changed, whoever has changed it: the owner's ApiTokens need a new look.
+create function apitoken.report_block_change() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if tg_op <> 'INSERT' then
+    perform pg_notify('apitoken_changed', jsonb_build_object('blockedOwner', old.owner)::text);
+  end if;
+  if tg_op <> 'DELETE' then
+    perform pg_notify('apitoken_changed', jsonb_build_object('blockedOwner', new.owner)::text);
+  end if;
+  return null;
+end $$;
+
+create trigger report_block_change after insert or delete or update of owner, reason, effective_at on apitoken.blocked_owners
+for each row execute function apitoken.report_block_change();
 
 -- What has ended stays ended, whoever asks, and as it ended: an end that has passed can be neither moved nor taken away. That
 -- is true of the expiry, of the revocation, and of the times from which the token is no longer live or accepted.
@@ -516,65 +538,124 @@ begin
   return excess;
 end $$;
 
--- Records an OwnerBlock and, once it is in effect, ends every accepted token of the owner in all clusters. Returns how many
--- tokens it has ended so far, or null if another leader has taken over and nothing was written.
-create function apitoken.block_owner(
-  epoch_held bigint, cluster uuid, block_name text, blocked_owner text, block_reason text, effective timestamptz
-) returns bigint
+-- Records an OwnerBlock, in place of any former one of the same name. Once it is in effect, nothing is issued to the owner and
+-- verifiers refuse the owner's tokens, before any of them has been ended. Returns false if another leader has taken over and
+-- nothing was written.
+create function apitoken.record_block(
+  epoch_held bigint, cluster uuid, block_uid uuid, block_name text, blocked_owner text, block_reason text,
+  effective timestamptz
+) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  ended bigint := 0;
-  total bigint;
-  moment timestamptz;
-begin
-  if not apitoken.is_leader(cluster, epoch_held) then
-    return null;
-  end if;
-  perform apitoken.lock_owner(blocked_owner);
-  moment := clock_timestamp();
-  insert into apitoken.blocked_owners as b (cluster_id, name, owner, reason, effective_at)
-  values (cluster, block_name, blocked_owner, block_reason, effective)
-  on conflict (cluster_id, name) do update set owner = blocked_owner, reason = block_reason, effective_at = effective
-  where (b.owner, b.reason, b.effective_at) is distinct from (blocked_owner, block_reason, effective);
-  if effective <= moment then
-    update apitoken.tokens t set revoked_at = moment, revocation_reason = 'OwnerBlocked'
-    where t.owner = blocked_owner and apitoken.is_accepted(t, moment);
-    get diagnostics ended = row_count;
-  end if;
-  if ended > 0 then
-    update apitoken.blocked_owners b set tokens_revoked = b.tokens_revoked + ended
-    where b.cluster_id = cluster and b.name = block_name;
-  end if;
-  select b.tokens_revoked into total from apitoken.blocked_owners b where b.cluster_id = cluster and b.name = block_name;
-  return total;
-end $$;
-
--- Erases a blocked owner: deletes the token rows and replaces the name by a pseudonym in the audit trail. SECURITY
--- DEFINER, because this is the only way in which a role may change the trail.
-create function apitoken.erase_owner(epoch_held bigint, cluster uuid, block_name text, pseudonym text) returns boolean
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-declare
-  erased text;
 begin
   if not apitoken.is_leader(cluster, epoch_held) then
     return false;
   end if;
-  select b.owner into erased from apitoken.blocked_owners b
-  where b.cluster_id = cluster and b.name = block_name and b.effective_at <= clock_timestamp();
-  if erased is null then
-    raise exception 'no OwnerBlock with this name is in effect' using errcode = '55000';
-  end if;
-  perform apitoken.lock_owner(erased);
-  delete from apitoken.tokens t where t.owner = erased;
-  update apitoken.security_events e set
-    owner = pseudonym,
-    detail = e.detail - array['owner', 'ownerBefore', 'requestedBy']
-  where e.owner = erased;
-  insert into apitoken.security_events (event, reason, actor, cluster_id, name, owner)
-  values ('OwnerErased', 'OwnerBlocked', apitoken.current_actor(), cluster, block_name, pseudonym);
-  update apitoken.blocked_owners b set erased_at = clock_timestamp()
-  where b.cluster_id = cluster and b.name = block_name;
+  perform apitoken.lock_owner(blocked_owner);
+  delete from apitoken.blocked_owners b where b.cluster_id = cluster and b.name = block_name and b.uid <> block_uid;
+  insert into apitoken.blocked_owners as b (cluster_id, uid, name, owner, reason, effective_at)
+  values (cluster, block_uid, block_name, blocked_owner, block_reason, effective)
+  on conflict (cluster_id, uid) do update set owner = blocked_owner, reason = block_reason, effective_at = effective
+  where (b.owner, b.reason, b.effective_at) is distinct from (blocked_owner, block_reason, effective);
   return true;
+end $$;
+
+-- The owner of an OwnerBlock that is in effect.
+create function apitoken.find_blocked_owner(cluster uuid, block_uid uuid) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  blocked_owner text;
+begin
+  select b.owner into blocked_owner from apitoken.blocked_owners b
+  where b.cluster_id = cluster and b.uid = block_uid and b.effective_at <= clock_timestamp();
+  if blocked_owner is null then
+    raise exception 'no OwnerBlock with this uid is in effect' using errcode = '55000';
+  end if;
+  return blocked_owner;
+end $$;
+
+-- One batch of end_blocked_tokens.
+create function apitoken.end_batch(blocked_owner text, batch_size integer) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  moment timestamptz := clock_timestamp();
+  ended integer;
+begin
+  with due as (
+    select t.id from apitoken.tokens t where t.owner = blocked_owner and apitoken.is_accepted(t, moment)
+    limit batch_size for update skip locked
+  )
+  update apitoken.tokens t set revoked_at = moment, revocation_reason = 'OwnerBlocked' from due where t.id = due.id;
+  get diagnostics ended = row_count;
+  return ended;
+end $$;
+
+-- Ends up to batch_size accepted tokens of a blocked owner, in all clusters. Returns how many it has ended; null if another
+-- leader has taken over. Rows that somebody else has locked are left for a later batch, so that no batch waits or deadlocks.
+create function apitoken.end_blocked_tokens(epoch_held bigint, cluster uuid, block_uid uuid, batch_size integer)
+returns integer
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  blocked_owner text;
+  ended integer;
+begin
+  if not apitoken.is_leader(cluster, epoch_held) then
+    return null;
+  end if;
+  blocked_owner := apitoken.find_blocked_owner(cluster, block_uid);
+  ended := apitoken.end_batch(blocked_owner, batch_size);
+  if ended = 0 then
+    -- Whoever is issuing a token at this moment may not have seen a block that has only just come into effect.
+    perform apitoken.lock_owner(blocked_owner);
+    ended := apitoken.end_batch(blocked_owner, batch_size);
+  end if;
+  if ended > 0 then
+    update apitoken.blocked_owners b set tokens_revoked = b.tokens_revoked + ended
+    where b.cluster_id = cluster and b.uid = block_uid;
+  end if;
+  return ended;
+end $$;
+
+-- Erases up to batch_size traces of a blocked owner: first it deletes token rows, then it replaces the name by a pseudonym in
+-- the audit trail. Returns how many; if none is left, it records that the owner is erased and returns 0. Null if another
+-- leader has taken over. SECURITY DEFINER, because this is the only way in which a role may change the trail.
+create function apitoken.erase_blocked_owner(
+  epoch_held bigint, cluster uuid, block_uid uuid, pseudonym text, batch_size integer
+) returns integer
+language plpgsql security definer
+-- A batch is found by an index; a join that reads the whole trail would be planned from outdated statistics.
+set search_path = pg_catalog, pg_temp set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+  erased text;
+  handled integer;
+begin
+  if not apitoken.is_leader(cluster, epoch_held) then
+    return null;
+  end if;
+  erased := apitoken.find_blocked_owner(cluster, block_uid);
+  with due as (
+    select t.id from apitoken.tokens t where t.owner = erased limit batch_size for update skip locked
+  )
+  delete from apitoken.tokens t using due where t.id = due.id;
+  get diagnostics handled = row_count;
+  if handled > 0 then
+    return handled;
+  end if;
+  with due as (
+    select e.id, e.occurred_at from apitoken.security_events e where e.owner = erased limit batch_size
+  )
+  update apitoken.security_events e
+  set owner = pseudonym, detail = e.detail - array['owner', 'ownerBefore', 'requestedBy']
+  from due where e.id = due.id and e.occurred_at = due.occurred_at;
+  get diagnostics handled = row_count;
+  if handled > 0 or exists (select from apitoken.tokens t where t.owner = erased) then
+    return handled;
+  end if;
+  -- Without the block's name, which often is the owner's.
+  insert into apitoken.security_events (event, reason, actor, cluster_id, resource_uid, owner)
+  values ('OwnerErased', 'OwnerBlocked', apitoken.current_actor(), cluster, block_uid, pseudonym);
+  update apitoken.blocked_owners b set erased_at = clock_timestamp()
+  where b.cluster_id = cluster and b.uid = block_uid;
+  return 0;
 end $$;
 
 -- Creates the audit trail's missing partitions, from this month to `months_ahead` months from now, and returns their
@@ -674,8 +755,11 @@ grant execute on function
   apitoken.issue_token(bigint, jsonb, integer, text, text),
   apitoken.replace_token(bigint, text, jsonb, integer, text, text),
   apitoken.take_over(bigint, uuid, text, integer, text),
-  apitoken.block_owner(bigint, uuid, text, text, text, timestamptz),
-  apitoken.erase_owner(bigint, uuid, text, text)
+  apitoken.record_block(bigint, uuid, uuid, text, text, text, timestamptz),
+  apitoken.find_blocked_owner(uuid, uuid),
+  apitoken.end_batch(text, integer),
+  apitoken.end_blocked_tokens(bigint, uuid, uuid, integer),
+  apitoken.erase_blocked_owner(bigint, uuid, uuid, text, integer)
 to apitoken_controller;
 grant execute on function apitoken.create_event_partitions(integer) to apitoken_controller, apitoken_cleanup;
 grant execute on function apitoken.expired_event_partitions(interval) to apitoken_controller, apitoken_cleanup;

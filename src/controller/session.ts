@@ -119,6 +119,7 @@ function listen(
         if (change.clusterId === clusterId) leader.inbox?.nudge(keyOf(change));
         leader.inbox?.enqueueWaiting(change.owner);
       },
+      onBlockChange: (owner) => leader.inbox?.enqueueOwner(owner),
       onEverything: () => {
         log.debug("many changes in the database: looking at everything");
         leader.inbox?.onDatabaseBack();

@@ -20,7 +20,7 @@ import type { Logger } from "../runtime/log.ts";
 import type { Keyring } from "../token/keyring.ts";
 import { selects } from "../token/policy.ts";
 import type { Leader } from "./leader/leader.ts";
-import { APITOKENS_BY_NAMESPACE, type Caches, keyOf } from "./pass/caches.ts";
+import { APITOKENS_BY_NAMESPACE, type Caches, keyOf, ownerOf } from "./pass/caches.ts";
 import { readPolicy } from "./pass/observe-policy.ts";
 
 export interface WatchesOptions {
@@ -65,7 +65,14 @@ export function startWatches(options: WatchesOptions): Reflector[] {
       path: OWNER_BLOCKS_PATH,
       store: caches.ownerBlocks,
       reduce: reduceOwnerBlock,
-      onChange: ({ object }) => leader.inbox?.enqueueBlock(object.metadata.name),
+      // Not for a status: several operators may report on a block, and none must answer to the report of another.
+      onChange: ({ type, object, previous }) => {
+        const isSame =
+          type === "updated" &&
+          object.metadata.uid === previous?.metadata.uid &&
+          object.metadata.generation === previous.metadata.generation;
+        if (!isSame) leader.inbox?.enqueueBlock(object.metadata.name);
+      },
     }),
     ...places.flatMap((namespace) => [
       watch<ApiToken>("apitokens", {
@@ -73,7 +80,11 @@ export function startWatches(options: WatchesOptions): Reflector[] {
         ...(namespace === undefined ? {} : { namespace }),
         store: caches.apiTokens,
         reduce: reduceApiToken,
-        onChange: ({ object }) => leader.inbox?.enqueue(keyOf(object.metadata)),
+        onChange: ({ type, object }) => {
+          leader.inbox?.enqueue(keyOf(object.metadata));
+          const owner = type === "updated" ? undefined : ownerOf(object);
+          if (owner !== undefined) leader.inbox?.enqueueBlocksOf(owner);
+        },
       }),
       watch<SecretView>("secrets", {
         path: secretsPath(namespace),

@@ -11,7 +11,8 @@ import type { KubeTransport } from "./transport.ts";
 export interface EventSubject {
   readonly apiVersion: string;
   readonly kind: string;
-  readonly namespace: string;
+  /** Undefined for an object that is in no namespace; its Events are in the namespace default. */
+  readonly namespace?: string;
   readonly name: string;
   readonly uid: string;
   readonly resourceVersion?: string;
@@ -112,7 +113,7 @@ export function createEventRecorder(options: {
 }
 
 function buildEvent(subject: EventSubject, note: EventNote, controller: string, instance: string) {
-  const { namespace } = subject;
+  const { namespace = "default" } = subject;
   // A name may not end with a dot or a dash, not even after it was cut.
   const name = subject.name.slice(0, NAME_LIMIT).replace(/[.-]+$/, "");
   return {

@@ -19,8 +19,13 @@ const changeSchema = z.object({
 /** Sent by a trigger on apitoken.tokens when anybody changes, revokes or deletes a live token. */
 export type TokenChange = z.infer<typeof changeSchema>;
 
+/** Sent by a trigger on apitoken.blocked_owners when a block is recorded, changed or lifted. */
+const blockChangeSchema = z.object({ blockedOwner: z.string() });
+
 export interface ChangeHandlers {
   readonly onChange: (change: TokenChange) => void;
+  /** A block on this owner has changed, in this cluster or in another one that shares the database. */
+  readonly onBlockChange: (owner: string) => void;
   /** More has changed than is worth reporting one by one. Called at most once a second. */
   readonly onEverything: () => void;
   /** Listening has begun; earlier changes may have been missed. */
@@ -42,8 +47,9 @@ const RECONNECT_LONGEST_MS = 2_000;
 export async function listenForChanges(db: Database, handlers: ChangeHandlers, signal: AbortSignal): Promise<void> {
   const gate = createNotificationGate({
     onNotification: (payload) => {
-      const change = readChange(payload);
+      const { change, blockedOwner } = readChange(payload);
       if (change !== undefined) handlers.onChange(change);
+      else if (blockedOwner !== undefined) handlers.onBlockChange(blockedOwner);
       else if (payload === EVERYTHING) gate.sweep();
     },
     onEverything: handlers.onEverything,
@@ -72,12 +78,14 @@ export async function listenForChanges(db: Database, handlers: ChangeHandlers, s
   }
 }
 
-/** Undefined if our trigger did not send it: every login of the database may notify. */
-function readChange(payload: string): TokenChange | undefined {
+/** Nothing if no trigger of ours has sent it: every login of the database may notify. */
+function readChange(payload: string): { readonly change?: TokenChange; readonly blockedOwner?: string } {
   try {
-    return changeSchema.safeParse(JSON.parse(payload)).data;
+    const json = JSON.parse(payload);
+    const change = changeSchema.safeParse(json).data;
+    return change === undefined ? { ...blockChangeSchema.safeParse(json).data } : { change };
   } catch {
-    return undefined;
+    return {};
   }
 }
 

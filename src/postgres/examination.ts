@@ -4,15 +4,16 @@
 import type { Queryable } from "./database.ts";
 import type { OwnerBlockRow } from "./owner-blocks.ts";
 
-/** A cluster's block in the database, and how many live tokens its owner still has in all clusters. */
-export interface RecordedBlock extends OwnerBlockRow {
+/** A cluster's block in the database, and how many accepted tokens its owner still has in all clusters. */
+export interface ExaminedBlock extends OwnerBlockRow {
   readonly isErased: boolean;
   readonly acceptedTokens: number;
 }
 
 /** The blocks that the database has recorded for a cluster. */
-export async function findRecordedBlocks(db: Queryable, clusterId: string): Promise<RecordedBlock[]> {
+export async function findRecordedBlocks(db: Queryable, clusterId: string): Promise<ExaminedBlock[]> {
   const rows = await db.query<{
+    uid: string;
     name: string;
     owner: string;
     reason: string;
@@ -20,12 +21,13 @@ export async function findRecordedBlocks(db: Queryable, clusterId: string): Prom
     is_erased: boolean;
     accepted: string;
   }>({
-    text: `select name, owner, reason, effective_at, erased_at is not null as is_erased,
+    text: `select uid, name, owner, reason, effective_at, erased_at is not null as is_erased,
              (select count(*) from apitoken.tokens t where t.owner = b.owner and apitoken.is_accepted(t, now())) as accepted
            from apitoken.blocked_owners b where cluster_id = $1`,
     values: [clusterId],
   });
   return rows.map((row) => ({
+    uid: row.uid,
     name: row.name,
     owner: row.owner,
     reason: row.reason,
@@ -51,18 +53,25 @@ export async function findMissingEventMonths(db: Queryable, monthsAhead: number)
   return rows.map(({ month }) => month);
 }
 
-/** The triggers on apitoken.tokens that write the audit trail, report changes, and keep ended tokens ended. */
-const TRIGGERS = ["record_issue", "record_change", "record_delete", "record_truncation", "refuse_revival"];
+/** The triggers that write the audit trail, report changes, and keep ended tokens ended, with their tables. */
+const TRIGGERS = {
+  record_issue: "tokens",
+  record_change: "tokens",
+  record_delete: "tokens",
+  record_truncation: "tokens",
+  refuse_revival: "tokens",
+  report_block_change: "blocked_owners",
+};
 
 /** The triggers that are missing, and those that are disabled ("D") or fire on replicas only ("R"). */
 export async function findFaultyTriggers(db: Queryable): Promise<{ name: string; isMissing: boolean }[]> {
   const rows = await db.query<{ name: string; is_missing: boolean }>({
-    text: `select wanted.name, t.oid is null as is_missing from unnest($1::text[]) as wanted (name)
+    text: `select wanted.name, t.oid is null as is_missing from unnest($1::text[], $2::text[]) as wanted (name, relation)
            left join pg_catalog.pg_trigger t
-             on t.tgrelid = 'apitoken.tokens'::regclass and t.tgname = wanted.name and not t.tgisinternal
+             on t.tgrelid = ('apitoken.' || relation)::regclass and t.tgname = wanted.name and not t.tgisinternal
            where t.oid is null or t.tgenabled in ('D', 'R')
            order by wanted.name`,
-    values: [TRIGGERS],
+    values: [Object.keys(TRIGGERS), Object.values(TRIGGERS)],
   });
   return rows.map(({ name, is_missing }) => ({ name, isMissing: is_missing }));
 }

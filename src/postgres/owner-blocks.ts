@@ -1,6 +1,6 @@
 /*
  * OwnerBlocks apply in every cluster that shares the database, so the database mirrors them: it refuses to issue for a blocked
- * owner even if a controller does not know of the block yet.
+ * owner even if a controller does not know of the block yet. What a block has done is kept by the uid of its resource.
  */
 import type { Queryable } from "./database.ts";
 import { FencedError } from "./errors.ts";
@@ -9,55 +9,72 @@ import { runFenced } from "./token-writes.ts";
 
 /** An OwnerBlock as the database mirrors it. */
 export interface OwnerBlockRow {
+  readonly uid: string;
   readonly name: string;
   readonly owner: string;
   readonly reason: string;
   readonly effectiveAt: Date;
 }
 
-/** What the database has recorded for an OwnerBlock. */
-export interface BlockState {
-  /** The database's time. */
-  readonly now: Date;
-  readonly row: (OwnerBlockRow & { readonly tokensRevoked: number; readonly isErased: boolean }) | undefined;
-  /** How many accepted tokens the owner still has in all clusters. */
-  readonly acceptedTokens: number;
+/** What the database has recorded under the name of an OwnerBlock, by a resource that may be gone. */
+export interface RecordedBlock extends OwnerBlockRow {
+  /** How many tokens the block has ended. */
+  readonly tokensRevoked: number;
+  /** Whether the block has ever erased its owner. */
+  readonly hasErased: boolean;
 }
 
-/** Reads what the database has recorded for an OwnerBlock of this cluster. */
-export async function findBlock(db: Queryable, clusterId: string, name: string, owner: string): Promise<BlockState> {
+/** What the database has of an owner. */
+export interface OwnerTraces {
+  /** The database's time. */
+  readonly now: Date;
+  /** The owner's accepted tokens in all clusters. */
+  readonly acceptedTokens: number;
+  /** The owner's rows in all clusters, and the events that name the owner; each is counted up to the given limit. */
+  readonly tokenRows: number;
+  readonly namedEvents: number;
+}
+
+/** What the database has recorded for this cluster under the name of an OwnerBlock. */
+export async function findBlock(db: Queryable, clusterId: string, name: string): Promise<RecordedBlock | undefined> {
   const [row] = await db.query<{
-    now: Date;
-    owner: string | null;
+    uid: string;
+    owner: string;
     reason: string;
     effective_at: Date;
     tokens_revoked: string;
-    erased_at: Date | null;
-    accepted: string;
+    has_erased: boolean;
   }>({
     name: "find-block",
-    text: `select now() as now, b.owner, b.reason, b.effective_at, b.tokens_revoked, b.erased_at,
-             (select count(*) from apitoken.tokens t where owner = $3 and apitoken.is_accepted(t, now())) as accepted
-           from (select) as always
-           left join apitoken.blocked_owners b on b.cluster_id = $1 and b.name = $2`,
-    values: [clusterId, name, owner],
+    text: `select uid, owner, reason, effective_at, tokens_revoked, erased_at is not null as has_erased
+           from apitoken.blocked_owners where cluster_id = $1 and name = $2`,
+    values: [clusterId, name],
+  });
+  if (row === undefined) return undefined;
+  return {
+    uid: row.uid,
+    name,
+    owner: row.owner,
+    reason: row.reason,
+    effectiveAt: row.effective_at,
+    tokensRevoked: Number(row.tokens_revoked),
+    hasErased: row.has_erased,
+  };
+}
+
+/** Counts what the database has of an owner; `limit` undefined counts rows and events to the end. */
+export async function findOwnerTraces(db: Queryable, owner: string, limit: number | undefined): Promise<OwnerTraces> {
+  const [row] = await db.query<{ now: Date; accepted: string; rows: string; events: string }>({
+    name: "find-owner-traces",
+    text: `select now() as now,
+             (select count(*) from apitoken.tokens t where owner = $1 and apitoken.is_accepted(t, now())) as accepted,
+             (select count(*) from (select from apitoken.tokens where owner = $1 limit $2) r) as rows,
+             (select count(*) from (select from apitoken.security_events where owner = $1 limit $2) e) as events`,
+    values: [owner, limit],
   });
   if (row === undefined) throw new Error("the database did not return its time");
-  return {
-    now: row.now,
-    acceptedTokens: Number(row.accepted),
-    row:
-      row.owner === null
-        ? undefined
-        : {
-            name,
-            owner: row.owner,
-            reason: row.reason,
-            effectiveAt: row.effective_at,
-            tokensRevoked: Number(row.tokens_revoked),
-            isErased: row.erased_at !== null,
-          },
-  };
+  const { now, accepted, rows, events } = row;
+  return { now, acceptedTokens: Number(accepted), tokenRows: Number(rows), namedEvents: Number(events) };
 }
 
 /** The names of the OwnerBlocks that the database has recorded for a cluster. */
@@ -69,41 +86,58 @@ export async function findBlockNames(db: Queryable, clusterId: string): Promise<
   return rows.map(({ name }) => name);
 }
 
-/**
- * Records a block and, once it is in effect, revokes every live token of the owner in one statement. Returns how many the
- * block has revoked so far. Throws a FencedError.
- */
-export async function blockOwner(db: Queryable, { clusterId, epoch }: Fence, block: OwnerBlockRow): Promise<number> {
-  const [row] = await db.query<{ ended: string | null }>({
-    name: "block-owner",
-    text: "select apitoken.block_owner($1, $2, $3, $4, $5, $6) as ended",
-    values: [epoch, clusterId, block.name, block.owner, block.reason, block.effectiveAt],
+/** Records a block, in place of any former one of the same name. Throws a FencedError. */
+export async function recordBlock(db: Queryable, { clusterId, epoch }: Fence, block: OwnerBlockRow): Promise<void> {
+  const [row] = await db.query<{ is_leader: boolean }>({
+    name: "record-block",
+    text: "select apitoken.record_block($1, $2, $3, $4, $5, $6, $7) as is_leader",
+    values: [epoch, clusterId, block.uid, block.name, block.owner, block.reason, block.effectiveAt],
   });
-  if (row === undefined || row.ended === null) throw new FencedError(clusterId, epoch);
-  return Number(row.ended);
+  if (row?.is_leader !== true) throw new FencedError(clusterId, epoch);
 }
 
 /** Lifts a block: the owner may get tokens again unless another block applies. Revoked tokens stay revoked. */
-export async function liftBlock(db: Queryable, fence: Fence, name: string): Promise<void> {
+export async function liftBlock(db: Queryable, fence: Fence, uid: string): Promise<void> {
   await runFenced(db, fence, {
     name: "lift-block",
-    text: `delete from apitoken.blocked_owners where cluster_id = $1 and name = $3 and exists (select from fence)
+    text: `delete from apitoken.blocked_owners where cluster_id = $1 and uid = $3 and exists (select from fence)
            returning 1`,
-    values: [name],
+    values: [uid],
   });
 }
 
-/** Deletes all rows of a blocked owner and replaces the name by a pseudonym in the audit trail. */
-export async function eraseOwner(
+/**
+ * How many rows one statement changes. Each revocation also writes an event, so that this many take about a tenth of a second,
+ * far from the time limit of a statement and from what others notice.
+ */
+const BATCH = 1_000;
+
+/** Ends a batch of the accepted tokens of a blocked owner. Returns how many. Throws a FencedError. */
+export async function endBlockedTokens(db: Queryable, { clusterId, epoch }: Fence, uid: string): Promise<number> {
+  const [row] = await db.query<{ ended: number | null }>({
+    name: "end-blocked-tokens",
+    text: "select apitoken.end_blocked_tokens($1, $2, $3, $4) as ended",
+    values: [epoch, clusterId, uid, BATCH],
+  });
+  if (row === undefined || row.ended === null) throw new FencedError(clusterId, epoch);
+  return row.ended;
+}
+
+/**
+ * Erases a batch of what names a blocked owner: deletes rows, and then puts the pseudonym into the audit trail. Returns how many;
+ * 0 if none was left, and the erasure is recorded. Throws a FencedError.
+ */
+export async function eraseBlockedOwner(
   db: Queryable,
   { clusterId, epoch }: Fence,
-  name: string,
+  uid: string,
   pseudonym: string,
-): Promise<void> {
-  const [row] = await db.query<{ is_leader: boolean }>({
-    name: "erase-owner",
-    text: "select apitoken.erase_owner($1, $2, $3, $4) as is_leader",
-    values: [epoch, clusterId, name, pseudonym],
+): Promise<number> {
+  const [row] = await db.query<{ erased: number | null }>({
+    name: "erase-blocked-owner",
+    text: "select apitoken.erase_blocked_owner($1, $2, $3, $4, $5) as erased",
+    values: [epoch, clusterId, uid, pseudonym, BATCH],
   });
-  if (row?.is_leader !== true) throw new FencedError(clusterId, epoch);
+  if (row === undefined || row.erased === null) throw new FencedError(clusterId, epoch);
+  return row.erased;
 }

@@ -75,7 +75,9 @@ export function createWriteTap(at?: { fault: Fault; write: number }): WriteTap {
 }
 
 function nameOfWrite({ name, text }: Statement): string | undefined {
-  return /\b(insert into|update|delete from)\b|apitoken\.(issue_token|block_owner|erase_owner)\(/.test(text)
+  return /\b(insert into|update|delete from)\b|apitoken\.(issue_token|record_block|end_blocked_tokens|erase_blocked_owner)\(/.test(
+    text,
+  )
     ? (name ?? text.slice(0, 40))
     : undefined;
 }

@@ -2,8 +2,9 @@
  * Policies and blocks are cluster-scoped, but test files share a cluster. Each prefixes names with its namespace and
  * removes what it has created.
  */
-import { OWNER_BLOCKS_PATH } from "../../src/kube/resources/owner-block.ts";
+import { OWNER_BLOCKS_PATH, type OwnerBlock } from "../../src/kube/resources/owner-block.ts";
 import { POLICIES_PATH } from "../../src/kube/resources/policy.ts";
+import type { BlockCondition } from "../../src/token/block.ts";
 import type { TestCluster } from "./cluster.ts";
 
 /** A test's own cluster-scoped resources: their names begin with its namespace, and `clear` deletes them. */
@@ -13,7 +14,9 @@ export interface ClusterResources {
   deletePolicy(name: string): Promise<void>;
   applyBlock(name: string, spec: object): Promise<void>;
   deleteBlock(name: string): Promise<void>;
-  getBlock(name: string): Promise<{ status?: { effective?: boolean; tokensRevoked?: number; erased?: boolean } }>;
+  getBlock(name: string): Promise<OwnerBlock>;
+  /** A condition of an OwnerBlock, once the controller has written it. */
+  getBlockCondition(name: string, type: BlockCondition["type"]): Promise<BlockCondition | undefined>;
   clear(): Promise<void>;
 }
 
@@ -32,6 +35,7 @@ export function createClusterResources({ transport, namespace }: TestCluster): C
     made.delete(path);
     await transport.request("DELETE", path);
   };
+  const getBlock = (name: string) => transport.request<OwnerBlock>("GET", `${OWNER_BLOCKS_PATH}/${nameOf(name)}`);
   return {
     applyPolicy: (name, spec) =>
       apply("ApiTokenPolicy", POLICIES_PATH, name, {
@@ -41,7 +45,9 @@ export function createClusterResources({ transport, namespace }: TestCluster): C
     deletePolicy: (name) => remove(`${POLICIES_PATH}/${nameOf(name)}`),
     applyBlock: (name, spec) => apply("OwnerBlock", OWNER_BLOCKS_PATH, name, spec),
     deleteBlock: (name) => remove(`${OWNER_BLOCKS_PATH}/${nameOf(name)}`),
-    getBlock: (name) => transport.request("GET", `${OWNER_BLOCKS_PATH}/${nameOf(name)}`),
+    getBlock,
+    getBlockCondition: async (name, type) =>
+      (await getBlock(name)).status?.conditions?.find((condition) => condition.type === type),
     clear: async () => void (await Promise.all([...made].map(remove))),
   };
 }

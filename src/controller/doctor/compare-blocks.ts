@@ -3,6 +3,7 @@
  */
 import { parseOwnerBlock } from "../../kube/resources/owner-block.ts";
 import { count } from "../../runtime/text.ts";
+import type { DesiredBlock } from "../../token/block.ts";
 import type { CrossExamination } from "./examination.ts";
 import type { Finding } from "./finding.ts";
 
@@ -16,7 +17,7 @@ export function judgeBlocks({ resources, rows }: CrossExamination["blocks"], now
       const object = `OwnerBlock ${name}`;
       const { desired, problem } = parseOwnerBlock(resource);
       if (desired === undefined) return [{ kind: "InvalidOwnerBlock", object, problem, remedy: "correct the spec" }];
-      const fault = findBlockFault(desired, byName.get(name), now);
+      const fault = findBlockFault({ ...desired, uid: resource.metadata.uid }, byName.get(name), now);
       const fix = { kind: "reconcileBlock", name } as const;
       return fault === undefined ? [] : [{ kind: "OwnerBlockDiffers", object, ...fault, fix }];
     }),
@@ -32,15 +33,14 @@ export function judgeBlocks({ resources, rows }: CrossExamination["blocks"], now
   ];
 }
 
-type Block = NonNullable<ReturnType<typeof parseOwnerBlock>["desired"]>;
-
 function findBlockFault(
-  desired: Block,
+  desired: DesiredBlock & { readonly uid: string },
   row: CrossExamination["blocks"]["rows"][number] | undefined,
   now: Date,
 ): Pick<Finding, "problem" | "remedy"> | undefined {
   const isMirrored =
-    row?.owner === desired.owner &&
+    row?.uid === desired.uid &&
+    row.owner === desired.owner &&
     row.reason === desired.reason &&
     row.effectiveAt.getTime() === desired.effectiveAt.getTime();
   if (!isMirrored) {
@@ -49,7 +49,7 @@ function findBlockFault(
   }
   if (desired.effectiveAt > now) return undefined;
   if (row.acceptedTokens > 0) {
-    const problem = `owner "${desired.owner}" has ${count(row.acceptedTokens, "live token")}`;
+    const problem = `owner "${desired.owner}" has ${count(row.acceptedTokens, "accepted token")}`;
     return { problem, remedy: "revoke the owner's tokens" };
   }
   if (desired.mustErase && !row.isErased) {

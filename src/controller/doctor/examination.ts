@@ -6,7 +6,7 @@
 import type { NamespaceView } from "../../kube/resources/namespace.ts";
 import type { OwnerBlock } from "../../kube/resources/owner-block.ts";
 import type { PolicyResource } from "../../kube/resources/policy.ts";
-import type { RecordedBlock } from "../../postgres/examination.ts";
+import type { ExaminedBlock } from "../../postgres/examination.ts";
 import type { FaultFields } from "../../runtime/fault.ts";
 import type { KeyCheck, KeyUse } from "../../token/key-status.ts";
 import type { ApiTokenStatus } from "../../token/model.ts";
@@ -54,7 +54,7 @@ export interface DatabaseExamination {
 export interface CrossExamination {
   readonly tokens: readonly ExaminedToken[];
   readonly unownedSecrets: readonly UnownedSecret[];
-  readonly blocks: { readonly resources: readonly OwnerBlock[]; readonly rows: readonly RecordedBlock[] };
+  readonly blocks: { readonly resources: readonly OwnerBlock[]; readonly rows: readonly ExaminedBlock[] };
 }
 
 /** What is wrong with the keyring's keys, or why it cannot be used at all. */

@@ -63,7 +63,8 @@ async function carryOut(context: PassContext, db: Database, fix: Fix): Promise<v
       await context.getFence();
       return void (await createEventPartitions(db, EVENT_MONTHS_AHEAD));
     case "reconcileBlock":
-      return void (await reconcileBlock(context, fix.name));
+      while ((await reconcileBlock(context, fix.name)).isHalfDone);
+      return;
     case "reconcile":
       return void (await reconcile(context, fix.key));
     case "deleteSecret":

@@ -54,7 +54,8 @@ export function keepHouse(options: HousekeepingOptions, signal: AbortSignal): Ho
 /**
  * Creates the audit trail's partitions ahead of time, because without one nothing could be issued. Then queues what was
  * deleted while no controller watched: it has live rows or a block in the database, but is in no cache. Finally queues
- * all ApiTokens, because the database notifies neither the use of a token nor every change that is made with SQL.
+ * all OwnerBlocks and ApiTokens, because the database notifies neither the use of a token nor every change that is made
+ * with SQL.
  */
 async function tidy({ context, confirmFence, tokens, blocks, namespaces, log }: HousekeepingOptions): Promise<void> {
   const { db, clusterId, caches } = context;
@@ -64,6 +65,7 @@ async function tidy({ context, confirmFence, tokens, blocks, namespaces, log }: 
   for (const name of await findBlockNames(db, clusterId)) {
     if (caches.ownerBlocks.get(name) === undefined) blocks.add(name);
   }
+  for (const { metadata } of caches.ownerBlocks.values()) blocks.add(metadata.name);
   for (const resource of await findAcceptedResources(db, clusterId)) {
     const isOurs = namespaces.length === 0 || namespaces.includes(resource.namespace);
     if (isOurs && caches.apiTokens.get(keyOf(resource)) === undefined) tokens.add(keyOf(resource));

@@ -13,7 +13,7 @@ import type { Keyring } from "../../token/keyring.ts";
 import { findCondition } from "../../token/status.ts";
 import type { ControllerConfig } from "../config.ts";
 import type { ControllerMetrics } from "../metrics/metrics.ts";
-import { APITOKENS_BY_OWNER, type Caches, keyOf } from "../pass/caches.ts";
+import { APITOKENS_BY_OWNER, BLOCKS_BY_OWNER, type Caches, keyOf } from "../pass/caches.ts";
 import type { PassContext } from "../pass/context.ts";
 import { classifyFailure } from "../pass/failures.ts";
 import { reconcile } from "../pass/reconcile.ts";
@@ -55,6 +55,10 @@ export interface Inbox {
   nudge(key: string): void;
   /** Requests a pass over an OwnerBlock, by its name. */
   enqueueBlock(name: string): void;
+  /** Requests passes over the OwnerBlocks of an owner, soon: they count the owner's ApiTokens, which change in bursts. */
+  enqueueBlocksOf(owner: string): void;
+  /** Requests passes over everything that has this owner, because a block on the owner has changed, in whatever cluster. */
+  enqueueOwner(owner: string): void;
   /** Requests passes over the ApiTokens of an owner that wait because of the owner's limit. */
   enqueueWaiting(owner: string): void;
   /** Requests passes over everything, because changes may have been missed while the database was unavailable. */
@@ -70,8 +74,10 @@ interface Queues {
   readonly blocks: Queue;
 }
 
-/** OwnerBlocks are few, and each takes about one statement. */
+/** OwnerBlocks are few, and each gives up its place after a short turn. */
 const BLOCKS_AT_ONCE = 2;
+
+const RECOUNT_MS = 1_000;
 
 export function createLeader(options: LeaderOptions): Leader {
   const { config, log, metrics } = options;
@@ -122,6 +128,15 @@ function createInbox(caches: Caches, { tokens, blocks }: Queues, housekeeping: H
     enqueue: (key) => tokens.add(key),
     nudge: (key) => tokens.nudge(key),
     enqueueBlock: (name) => blocks.add(name),
+    enqueueBlocksOf(owner) {
+      for (const { metadata } of caches.ownerBlocks.byIndex(BLOCKS_BY_OWNER, owner)) {
+        blocks.addAfter(metadata.name, RECOUNT_MS);
+      }
+    },
+    enqueueOwner(owner) {
+      for (const { metadata } of caches.ownerBlocks.byIndex(BLOCKS_BY_OWNER, owner)) blocks.add(metadata.name);
+      enqueueOwner(caches, tokens, owner);
+    },
     enqueueWaiting(owner) {
       for (const { metadata, status = {} } of caches.apiTokens.byIndex(APITOKENS_BY_OWNER, owner)) {
         if (findCondition(status, "Ready")?.reason === "OwnerLimitExceeded") tokens.add(keyOf(metadata));
@@ -146,6 +161,10 @@ function enqueueAll(caches: Caches, { tokens, blocks }: Queues): void {
   for (const { metadata } of caches.apiTokens.values()) tokens.add(keyOf(metadata));
 }
 
+function enqueueOwner(caches: Caches, tokens: Queue, owner: string): void {
+  for (const { metadata } of caches.apiTokens.byIndex(APITOKENS_BY_OWNER, owner)) tokens.add(keyOf(metadata));
+}
+
 function createQueues(options: LeaderOptions, context: PassContext): Queues {
   const onFailure = (key: string, error: unknown, retryAfterMs: number) =>
     reportFailure(options, key, error, retryAfterMs);
@@ -156,15 +175,12 @@ function createQueues(options: LeaderOptions, context: PassContext): Queues {
   });
   const blocks = createQueue({
     concurrency: BLOCKS_AT_ONCE,
-    async handle(name) {
+    async handle(name, { failures }) {
       const onRevoked = (tokens: number) => options.metrics.countRevocations("OwnerBlocked", tokens);
-      const { changedOwner, requeueAfterMs } = await reconcileBlock(context, name, onRevoked);
-      if (requeueAfterMs !== undefined) blocks.addAfter(name, requeueAfterMs + 1);
-      if (changedOwner === undefined) return;
-      options.log.info({ block: name }, "owner block applied");
-      for (const { metadata } of options.caches.apiTokens.byIndex(APITOKENS_BY_OWNER, changedOwner)) {
-        tokens.add(keyOf(metadata));
-      }
+      const result = await reconcileBlock(context, name, { failures, onRevoked });
+      if (result.requeueAfterMs !== undefined) blocks.addAfter(name, result.requeueAfterMs + 1);
+      if (result.changedOwners.length > 0) options.log.info({ block: name }, "owner block applied");
+      for (const owner of result.changedOwners) enqueueOwner(options.caches, tokens, owner);
     },
     onFailure,
   });

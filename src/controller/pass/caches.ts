@@ -26,10 +26,13 @@ export const SECRETS_BY_OWNER = "owner";
 export const APITOKENS_BY_OWNER = "owner";
 export const APITOKENS_BY_NAMESPACE = "namespace";
 
+/** Index of `Caches.ownerBlocks`: by the owner in the spec. */
+export const BLOCKS_BY_OWNER = "owner";
+
 export function createCaches(): Caches {
   return {
     apiTokens: createStore<ApiToken>({
-      [APITOKENS_BY_OWNER]: ({ spec }) => (spec as { owner?: string } | undefined)?.owner,
+      [APITOKENS_BY_OWNER]: ownerOf,
       [APITOKENS_BY_NAMESPACE]: ({ metadata }) => metadata.namespace,
     }),
     secrets: createStore<SecretView>({
@@ -37,8 +40,13 @@ export function createCaches(): Caches {
     }),
     policies: createStore<PolicyResource>(),
     namespaces: createStore<NamespaceView>(),
-    ownerBlocks: createStore<OwnerBlock>(),
+    ownerBlocks: createStore<OwnerBlock>({ [BLOCKS_BY_OWNER]: ownerOf }),
   };
+}
+
+/** The owner in the spec of an ApiToken or an OwnerBlock. */
+export function ownerOf({ spec }: { readonly spec: unknown }): string | undefined {
+  return (spec as { owner?: string } | undefined)?.owner;
 }
 
 /** Includes the namespace, so that a uid copied into many Secrets elsewhere does not slow down its ApiToken's passes. */

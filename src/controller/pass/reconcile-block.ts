@@ -1,96 +1,194 @@
 /*
  * A block must hold in every cluster that shares the database, and in the very transaction that issues a token. So the
- * record in the database is what counts: this pass copies the resource into it and reports back what the block did.
+ * record in the database is what counts: this pass copies the resource into it, does what is left to do in batches, and
+ * reports back what the block did. An owner may have more tokens than one pass can end; the next pass continues.
  */
 import { createHmac } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
-import { type OwnerBlock, type OwnerBlockStatus, parseOwnerBlock } from "../../kube/resources/owner-block.ts";
-import { getOwnerBlock, writeOwnerBlockStatus } from "../../kube/resources/owner-block-api.ts";
-import { type BlockState, blockOwner, eraseOwner, findBlock, liftBlock } from "../../postgres/owner-blocks.ts";
+import { type OwnerBlock, parseOwnerBlock } from "../../kube/resources/owner-block.ts";
+import { getOwnerBlock } from "../../kube/resources/owner-block-api.ts";
+import {
+  endBlockedTokens,
+  eraseBlockedOwner,
+  findBlock,
+  findOwnerTraces,
+  liftBlock,
+  type OwnerBlockRow,
+  type RecordedBlock,
+  recordBlock,
+} from "../../postgres/owner-blocks.ts";
+import {
+  type DesiredBlock,
+  describeBlock,
+  findBlockCondition,
+  isEffective,
+  isUnfinished,
+  mustEraseNow,
+  type ObservedBlockWork,
+} from "../../token/block.ts";
 import type { Keyring } from "../../token/keyring.ts";
-import { formatTime } from "../../token/status.ts";
+import { APITOKENS_BY_OWNER } from "./caches.ts";
 import type { PassContext } from "./context.ts";
+import { reportBlock, reportBlockFailure, reportInvalidBlock } from "./report-block.ts";
 
 /** The result of a pass over an OwnerBlock. */
 export interface BlockResult {
-  /** The owner whose ApiTokens need a new pass; undefined if nothing changed. */
-  readonly changedOwner: string | undefined;
+  /** The owners whose ApiTokens need a new pass. */
+  readonly changedOwners: readonly string[];
   /** When to run the next pass, in milliseconds from now; undefined if only an event requires one. */
   readonly requeueAfterMs: number | undefined;
+  /** Whether the pass has ended or erased something and has not come to the end of it. */
+  readonly isHalfDone: boolean;
 }
 
-const UNCHANGED: BlockResult = { changedOwner: undefined, requeueAfterMs: undefined };
+export interface BlockPassOptions {
+  /** How many passes over the block have failed in a row. */
+  readonly failures?: number;
+  /** Called with the number of tokens that were ended, after each batch. */
+  readonly onRevoked?: (tokens: number) => void;
+}
+
+/** How long a pass works on one block before it lets others have their turn. */
+const TURN_MS = 500;
+
+/** When a pass that could do nothing tries again: somebody else has locked the rows that are left. */
+const LOCKED_RETRY_MS = 1_000;
 
 /**
- * Brings the database in line with one OwnerBlock: records the block, revokes the owner's tokens once it is in effect,
- * and lifts it when the resource is gone. That needs no finalizer, because the record stays in the database until it is
- * lifted. `onRevoked` gets the number of tokens that were revoked, even if the rest of the pass fails. Throws the
- * errors of the database and the API server.
+ * Brings the database in line with one OwnerBlock: records the block, ends the owner's tokens once it is in effect,
+ * erases the owner if asked to, and lifts the block when the resource is gone. That needs no finalizer, because the
+ * record stays in the database until it is lifted. Throws the errors of the database and the API server.
  */
 export async function reconcileBlock(
   context: PassContext,
   name: string,
-  onRevoked: (tokens: number) => void = () => {},
+  { failures = 0, onRevoked = () => {} }: BlockPassOptions = {},
 ): Promise<BlockResult> {
-  const block = context.caches.ownerBlocks.get(name) ?? (await getOwnerBlock(context.transport, name));
-  if (block === undefined) return lift(context, name);
-  const { desired, problem } = parseOwnerBlock(block);
-  if (desired === undefined) {
-    await report(context, block, { message: problem });
-    return UNCHANGED;
+  try {
+    return await run(context, name, onRevoked);
+  } catch (error) {
+    await reportBlockFailure(context, name, error, failures + 1).catch(() => {});
+    throw error;
   }
-  const row = { name, owner: desired.owner, reason: desired.reason, effectiveAt: desired.effectiveAt };
-  const state = await findBlock(context.db, context.clusterId, name, desired.owner);
-  const isEffective = row.effectiveAt <= state.now;
-  const isNew = !isRecorded(state, row) || (isEffective && state.acceptedTokens > 0);
-  const tokensRevoked = isNew
-    ? await blockOwner(context.db, await context.getFence(), row)
-    : (state.row?.tokensRevoked ?? 0);
-  onRevoked(tokensRevoked - (state.row?.tokensRevoked ?? 0));
+}
 
-  const mustErase = desired.mustErase && isEffective && !state.row?.isErased;
-  if (mustErase) {
-    await eraseOwner(context.db, await context.getFence(), name, pseudonymOf(row.owner, context.keyring));
+async function run(context: PassContext, name: string, onRevoked: (tokens: number) => void): Promise<BlockResult> {
+  const { db, clusterId, getFence } = context;
+  const recorded = await findBlock(db, clusterId, name);
+  const block = await readBlock(context, name, recorded);
+  const { desired, problem } = block === undefined ? {} : parseOwnerBlock(block);
+  const former = recorded?.uid === block?.metadata.uid ? undefined : recorded;
+  if (block === undefined || desired === undefined) {
+    if (former !== undefined) await liftBlock(db, await getFence(), former.uid);
+    if (block !== undefined) await reportInvalidBlock(context, block, problem ?? "");
+    return { changedOwners: former ? [former.owner] : [], requeueAfterMs: undefined, isHalfDone: false };
   }
-  const isErased = mustErase || state.row?.isErased || block.status?.erased;
-  await report(context, block, {
-    effective: isEffective,
-    // Several operators may share a cluster, each with its own namespaces: none may lower what another has counted.
-    tokensRevoked: Math.max(tokensRevoked, block.status?.tokensRevoked ?? 0),
-    ...(isErased ? { erased: true } : {}),
-    message: isEffective
-      ? "Tokens of this owner are revoked, and none is issued."
-      : `Takes effect at ${formatTime(row.effectiveAt)}.`,
-  });
+  const { owner, reason, effectiveAt } = desired;
+  const row = { uid: block.metadata.uid, name, owner, reason, effectiveAt };
+  const isNew = !isRecorded(recorded, row);
+  if (isNew) await recordBlock(db, await getFence(), row);
+  const { work, steps } = await carryOut(context, block, desired, { isNew, recorded, onRevoked });
+  await reportBlock(context, block, describeBlock(desired, work), work);
+
+  const mustGoOn = isUnfinished(desired, work);
+  const isChanged = isNew || (steps > 0 && !mustGoOn);
   return {
-    changedOwner: isNew ? row.owner : undefined,
-    requeueAfterMs: isEffective ? undefined : row.effectiveAt.getTime() - state.now.getTime(),
+    changedOwners: [...(former ? [former.owner] : []), ...(isChanged ? [owner] : [])],
+    requeueAfterMs: timeToNextPass(desired, work, steps),
+    isHalfDone: mustGoOn && steps > 0,
   };
 }
 
-async function lift(context: PassContext, name: string): Promise<BlockResult> {
-  const { row } = await findBlock(context.db, context.clusterId, name, "");
-  if (row === undefined) return UNCHANGED;
-  await liftBlock(context.db, await context.getFence(), name);
-  return { changedOwner: row.owner, requeueAfterMs: undefined };
+function timeToNextPass(desired: DesiredBlock, work: ObservedBlockWork, steps: number): number | undefined {
+  if (!isEffective(desired, work.now)) return desired.effectiveAt.getTime() - work.now.getTime();
+  if (!isUnfinished(desired, work)) return undefined;
+  return steps > 0 ? 0 : LOCKED_RETRY_MS;
 }
 
-function isRecorded({ row }: BlockState, wanted: { owner: string; reason: string; effectiveAt: Date }): boolean {
+/** What the database has recorded under the name of another resource is undone only after a look at the server. */
+async function readBlock(
+  { transport, caches }: PassContext,
+  name: string,
+  recorded: RecordedBlock | undefined,
+): Promise<OwnerBlock | undefined> {
+  const cached = caches.ownerBlocks.get(name);
+  if (cached !== undefined && (recorded === undefined || recorded.uid === cached.metadata.uid)) return cached;
+  const block = await getOwnerBlock(transport, name);
+  if (block !== undefined) caches.ownerBlocks.upsert(block);
+  return block;
+}
+
+function isRecorded(row: RecordedBlock | undefined, wanted: OwnerBlockRow): boolean {
   return (
-    row?.owner === wanted.owner &&
-    row.reason === wanted.reason &&
-    row.effectiveAt.getTime() === wanted.effectiveAt.getTime()
+    row !== undefined &&
+    isDeepStrictEqual(
+      [row.uid, row.owner, row.reason, row.effectiveAt.getTime()],
+      [wanted.uid, wanted.owner, wanted.reason, wanted.effectiveAt.getTime()],
+    )
   );
 }
 
-async function report(
-  { transport, caches }: PassContext,
+interface Progress {
+  /** Whether the database has only now recorded the block as it is. */
+  readonly isNew: boolean;
+  readonly recorded: RecordedBlock | undefined;
+  readonly onRevoked: (tokens: number) => void;
+}
+
+/** Ends and erases what is left, batch by batch, until nothing is left or the turn is over. */
+async function carryOut(
+  context: PassContext,
   block: OwnerBlock,
-  result: Omit<OwnerBlockStatus, "observedGeneration">,
-): Promise<void> {
-  const status = { observedGeneration: block.metadata.generation ?? 0, ...result };
-  if (isDeepStrictEqual(block.status, status)) return;
-  caches.ownerBlocks.upsert(await writeOwnerBlockStatus(transport, block, status));
+  desired: DesiredBlock,
+  { isNew, recorded, onRevoked }: Progress,
+): Promise<{ work: ObservedBlockWork; steps: number }> {
+  const { db, getFence, keyring } = context;
+  const { uid } = block.metadata;
+  const until = performance.now() + TURN_MS;
+  const mine = recorded?.uid === uid ? recorded : undefined;
+  let tokensRevoked = mine?.tokensRevoked ?? 0;
+  let hasErased = mine?.hasErased ?? false;
+  const look = async (): Promise<ObservedBlockWork> => ({
+    ...(await findOwnerTraces(db, desired.owner, desired.mustErase ? undefined : 1)),
+    apiTokens: context.caches.apiTokens.byIndex(APITOKENS_BY_OWNER, desired.owner).length,
+    tokensRevoked,
+    hasErased,
+  });
+
+  let work = await look();
+  if (!isEffective(desired, work.now)) return { work, steps: 0 };
+  let steps = 0;
+  // At least once after the block has come into effect: a token may have been issued at that very moment.
+  const isSwept = !isNew && findBlockCondition(block.status ?? {}, "Effective")?.status === "True";
+  if (work.acceptedTokens > 0 || !isSwept) {
+    const ended = await repeat(until, async () => {
+      const batch = await endBlockedTokens(db, await getFence(), uid);
+      onRevoked(batch);
+      return batch;
+    });
+    tokensRevoked += ended;
+    steps += ended;
+    work = await look();
+  }
+  if (mustEraseNow(desired, work)) {
+    const pseudonym = pseudonymOf(desired.owner, keyring);
+    steps += await repeat(until, async () => {
+      const batch = await eraseBlockedOwner(db, await getFence(), uid, pseudonym);
+      hasErased ||= batch === 0;
+      return batch;
+    });
+    work = await look();
+  }
+  return { work, steps };
+}
+
+/** Runs the step until it has nothing left to do or the time is over. Returns how much all of them have done. */
+async function repeat(untilMs: number, step: () => Promise<number>): Promise<number> {
+  for (let total = 0; ; ) {
+    const done = await step();
+    total += done;
+    if (done === 0 || performance.now() >= untilMs) return total;
+  }
 }
 
 /** Stable, so that repeated erasures of an owner agree; keyed, so that it cannot be traced back without the keyring. */

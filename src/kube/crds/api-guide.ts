@@ -1,6 +1,7 @@
 /*
  * The parts of docs/api.md that no schema can hold: what each kind is for, and what conditions, labels and annotations mean.
  */
+import { BLOCK_REASONS, type BlockConditionType, type BlockReason } from "../../token/block.ts";
 import type { ConditionType } from "../../token/model.ts";
 import { READY_REASONS, type Reason } from "../../token/reasons.ts";
 import { FINALIZER, MANAGED_LABEL, ROTATE_ANNOTATION } from "../resources/group.ts";
@@ -13,12 +14,12 @@ export interface KindGuide {
   readonly example: string;
 }
 
-/** One status of a condition of an ApiToken, and the reasons it may have. */
-export interface ConditionGuide {
-  readonly type: ConditionType;
+/** One status of a condition, and the reasons it may have. */
+export interface ConditionGuide<Type = ConditionType, Why = Reason> {
+  readonly type: Type;
   readonly status: "True" | "False";
   readonly meaning: string;
-  readonly reasons: readonly Reason[];
+  readonly reasons: readonly Why[];
 }
 
 /** A label, annotation or finalizer. */
@@ -47,7 +48,8 @@ export const KIND_GUIDES: Readonly<Record<string, KindGuide>> = {
   OwnerBlock: {
     example: "examples/platform/owner-block.yaml",
     paragraphs: [
-      "It works whether or not the owner has ApiTokens yet, and covers every token of the owner, in all namespaces. The database keeps a record of it, which is checked in every transaction that issues a token. After the block is lifted, each ApiToken that the owner still has gets a new token.",
+      "It works whether or not the owner has ApiTokens yet, and covers every token of the owner, in all namespaces. The database keeps a record of it, which is checked in every transaction that issues a token. After the block is lifted, in whichever cluster, each ApiToken that the owner still has gets a new token.",
+      "What a block has done belongs to that one resource: another OwnerBlock of the same name has done nothing yet. An owner with very many tokens is blocked in two steps. First the block is recorded: from then on nothing is issued, and verifiers refuse every token of the owner. Then the tokens are ended, and erased if asked for, in small batches; the conditions show the progress.",
     ],
   },
 };
@@ -82,6 +84,34 @@ export const CONDITION_GUIDES: readonly ConditionGuide[] = [
     status: "True",
     meaning: "The token was ended before its expiry.",
     reasons: ["RevokedBySpec", "OwnerBlocked", "PolicyDenied", "Superseded", "OwnerLimitExceeded", "Inactive"],
+  },
+];
+
+/** The same for the conditions of an OwnerBlock. */
+export const BLOCK_CONDITION_GUIDES: readonly ConditionGuide<BlockConditionType, BlockReason>[] = [
+  {
+    type: "Effective",
+    status: "True",
+    meaning: "Every token of the owner has ended, and none is issued.",
+    reasons: BLOCK_REASONS.Effective.True,
+  },
+  {
+    type: "Effective",
+    status: "False",
+    meaning: "The block waits for its time, is ending the owner's tokens, or cannot be carried out.",
+    reasons: BLOCK_REASONS.Effective.False,
+  },
+  {
+    type: "Erased",
+    status: "True",
+    meaning: "The owner's rows are deleted, and a pseudonym replaces the name in the audit trail.",
+    reasons: BLOCK_REASONS.Erased.True,
+  },
+  {
+    type: "Erased",
+    status: "False",
+    meaning: "The owner is to be erased, and is not yet.",
+    reasons: BLOCK_REASONS.Erased.False,
   },
 ];
 

@@ -3,7 +3,13 @@
  */
 import { API_VERSION } from "../resources/group.ts";
 import type { Rule } from "../resources/schema.ts";
-import { CONDITION_GUIDES, KIND_GUIDES, MARK_GUIDES } from "./api-guide.ts";
+import {
+  BLOCK_CONDITION_GUIDES,
+  CONDITION_GUIDES,
+  type ConditionGuide,
+  KIND_GUIDES,
+  MARK_GUIDES,
+} from "./api-guide.ts";
 import { buildCrds } from "./crd.ts";
 
 /** A node of a CRD's OpenAPI schema. */
@@ -88,6 +94,7 @@ function buildChapter(
   if (guide === undefined) throw new Error(`api-guide.ts has no chapter on ${kind}`);
   const fields = fieldsOfRoot(root);
   const status = root.properties?.status;
+  const conditions = CONDITIONS[kind];
   return [
     `## ${kind}`,
     `${root.description} ${scope === "Cluster" ? "Cluster-scoped" : "Namespaced"}; \`kubectl get ${plural}\`, or \`${shortNames[0]}\` for short.`,
@@ -98,7 +105,7 @@ function buildChapter(
     ...(status === undefined
       ? []
       : [`### ${kind}: status`, status.description ?? "", describeFields(fields, "status")]),
-    ...(kind === "ApiToken" ? ["### ApiToken: conditions", describeConditions()] : []),
+    ...(conditions === undefined ? [] : [`### ${kind}: conditions`, describeConditions(conditions)]),
     `### ${kind}: rules`,
     "What the API server checks in addition to types, in CEL. A request that breaks a rule is refused with its message.",
     describeRules(fields),
@@ -117,8 +124,13 @@ function describeFields(fields: readonly Field[], root: "spec" | "status"): stri
   return table(["field", "type", ...(root === "spec" ? ["default", "limits"] : []), "description"], rows);
 }
 
-function describeConditions(): string {
-  const rows = CONDITION_GUIDES.map(({ type, status, meaning, reasons }) => [
+const CONDITIONS: Readonly<Record<string, readonly ConditionGuide<string, string>[]>> = {
+  ApiToken: CONDITION_GUIDES,
+  OwnerBlock: BLOCK_CONDITION_GUIDES,
+};
+
+function describeConditions(guides: readonly ConditionGuide<string, string>[]): string {
+  const rows = guides.map(({ type, status, meaning, reasons }) => [
     code(type),
     status,
     meaning,

@@ -144,10 +144,14 @@ const DEFINITIONS: readonly Definition[] = [
     status: OWNER_BLOCK_STATUS,
     columns: [
       column("Owner", ".spec.owner"),
-      column("Effective", ".status.effective", { type: "boolean" }),
+      column("Effective", '.status.conditions[?(@.type=="Effective")].status'),
+      column("Reason", '.status.conditions[?(@.type=="Effective")].reason'),
       column("Revoked", ".status.tokensRevoked", { type: "integer" }),
-      column("Reason", ".spec.reason"),
+      column("Erased", '.status.conditions[?(@.type=="Erased")].status'),
       AGE,
+      column("ApiTokens", ".status.apiTokens", { type: "integer", priority: 1 }),
+      column("Accepted", ".status.acceptedTokens", { type: "integer", priority: 1 }),
+      column("Because", ".spec.reason", { priority: 1 }),
     ],
   },
 ];

@@ -2,6 +2,7 @@
  * The schemas of the status of each kind. They are written by hand: the controller builds statuses but never parses them, so
  * there is no zod schema to generate them from.
  */
+import { BLOCK_REASONS } from "../../token/block.ts";
 import { CONDITION_TYPES } from "../../token/model.ts";
 import { REASONS } from "../../token/reasons.ts";
 
@@ -14,24 +15,24 @@ const count = (description: string): Json => ({ type: "integer", format: "int64"
 const OBSERVED_GENERATION =
   "The metadata.generation that the controller last processed. If it is lower than metadata.generation, the latest change has not been processed yet.";
 
-const CONDITION: Json = {
+interface ConditionTexts {
+  readonly type: string;
+  readonly reasons: readonly string[];
+  readonly message: string;
+}
+
+const describeCondition = ({ type, reasons, message }: ConditionTexts): Json => ({
   type: "object",
   required: ["type", "status", "lastTransitionTime", "reason", "message"],
   properties: {
-    type: text(
-      `One of ${CONDITION_TYPES.join(", ")}. Ready exists from the first pass on, the others only while they hold.`,
-    ),
+    type: text(type),
     status: text("True or False. Unknown is never written.", { enum: ["True", "False", "Unknown"] }),
-    reason: text(
-      `Why, in one word: ${REASONS.filter((reason) => reason !== "SecretDrift").join(", ")}. docs/lifecycle.md has the cause and the remedy of each.`,
-    ),
-    message: text(
-      "What this means for the ApiToken and, if you need to do something, what. Written for people; do not parse it.",
-    ),
+    reason: text(`Why, in one word: ${reasons.join(", ")}. docs/lifecycle.md has the cause and the remedy of each.`),
+    message: text(message),
     observedGeneration: count("The metadata.generation that the condition is based on."),
     lastTransitionTime: time("When the condition's status last changed. A new reason alone does not change it."),
   },
-};
+});
 
 /** The status of an ApiToken: what `buildStatus` and `statusOfFailure` write. */
 export const API_TOKEN_STATUS: Json = {
@@ -45,7 +46,12 @@ export const API_TOKEN_STATUS: Json = {
         "The state of the token. Ready: the Secret holds a token that works. LifetimeClamped: it ends earlier than the spec asks for. ExpiringSoon: it ends soon and will not be renewed automatically. Revoked: it was ended before its expiry.",
       "x-kubernetes-list-type": "map",
       "x-kubernetes-list-map-keys": ["type"],
-      items: CONDITION,
+      items: describeCondition({
+        type: `One of ${CONDITION_TYPES.join(", ")}. Ready exists from the first pass on, the others only while they hold.`,
+        reasons: REASONS.filter((reason) => reason !== "SecretDrift"),
+        message:
+          "What this means for the ApiToken and, if you need to do something, what. Written for people; do not parse it.",
+      }),
     },
     tokenId: text(
       "Id of the current token or, if there is none anymore, of the last one. It is public: the 12 characters after apt_, which name the token in the database, the audit trail and the Secret's annotation apitoken.dev/token-id.",
@@ -101,14 +107,25 @@ export const OWNER_BLOCK_STATUS: Json = {
   type: "object",
   properties: {
     observedGeneration: count(OBSERVED_GENERATION),
-    effective: {
-      type: "boolean",
-      description: "Whether the block is in effect: effectiveAt has passed, by the database's clock.",
+    conditions: {
+      type: "array",
+      description:
+        "What the block has done. Effective: every token of the owner has ended, and none is issued. Erased: only with spec.erase, or once the owner was erased.",
+      "x-kubernetes-list-type": "map",
+      "x-kubernetes-list-map-keys": ["type"],
+      items: describeCondition({
+        type: `One of ${Object.keys(BLOCK_REASONS).join(", ")}.`,
+        reasons: [...new Set(Object.values(BLOCK_REASONS).flatMap((reasons) => [...reasons.True, ...reasons.False]))],
+        message:
+          "What the block does at the moment, how far it has come, or what is wrong with its spec. Do not parse it.",
+      }),
     },
+    apiTokens: count("How many ApiTokens of this cluster have the owner."),
+    acceptedTokens: count(
+      "How many tokens of the owner were accepted in the last pass, in all clusters that share the database.",
+    ),
     tokensRevoked: count(
       "How many tokens the block has revoked so far, in all clusters that share the database. It never decreases.",
     ),
-    erased: { type: "boolean", description: "true once the owner has been erased (spec.erase). Absent before." },
-    message: text("What the block does at the moment or, if the spec cannot be read, what is wrong with it."),
   },
 };

@@ -4,7 +4,7 @@
  * server evaluates them.
  */
 import { z } from "zod";
-import { durationField, rules, scopeField, TEXT_RULE, timeField } from "./schema.ts";
+import { durationField, OWNER_RULE, ownerField, rules, scopeField, TEXT_RULE, timeField } from "./schema.ts";
 import { secretSpecSchema } from "./secret-spec.ts";
 
 const rotationSchema = z
@@ -36,24 +36,17 @@ const rotationSchema = z
 
 export const apiTokenSpecSchema = z
   .object({
-    owner: z
-      .string()
-      .min(1)
-      .max(253)
-      .meta({
-        description:
-          "Who the token acts for, such as alice or team-a@example.com: 1 to 253 visible ASCII characters. The policy must allow the owner. Required, and cannot be changed: a token is bound to its owner forever.",
-        ...rules(
-          {
-            rule: "self == oldSelf",
-            message: "cannot be changed: a token is bound to its owner forever; create another ApiToken instead",
-          },
-          {
-            rule: "self.matches('^[!-~]+$')",
-            message: "must consist of visible ASCII characters without spaces, such as alice or team-a@example.com",
-          },
-        ),
-      }),
+    owner: ownerField().meta({
+      description:
+        "Who the token acts for, such as alice or team-a@example.com: 1 to 253 visible ASCII characters. The policy must allow the owner. Required, and cannot be changed: a token is bound to its owner forever.",
+      ...rules(
+        {
+          rule: "self == oldSelf",
+          message: "cannot be changed: a token is bound to its owner forever; create another ApiToken instead",
+        },
+        OWNER_RULE,
+      ),
+    }),
     description: z
       .string()
       .max(256)

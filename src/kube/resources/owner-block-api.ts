@@ -2,10 +2,12 @@
  * Reads and writes of OwnerBlocks. The controller writes nothing but the status, and only on the version that it
  * observed.
  */
+
+import type { OwnerBlockStatus } from "../../token/block.ts";
 import { undefinedIfMissing } from "../api-error.ts";
 import type { KubeTransport } from "../transport.ts";
 import { API_VERSION } from "./group.ts";
-import { OWNER_BLOCKS_PATH, type OwnerBlock, type OwnerBlockStatus, reduceOwnerBlock } from "./owner-block.ts";
+import { OWNER_BLOCKS_PATH, type OwnerBlock, reduceOwnerBlock } from "./owner-block.ts";
 
 /** Reads an OwnerBlock consistently, bypassing all caches; undefined if it does not exist. */
 export async function getOwnerBlock(transport: KubeTransport, name: string): Promise<OwnerBlock | undefined> {

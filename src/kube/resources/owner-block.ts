@@ -3,23 +3,23 @@
  */
 import { z } from "zod";
 import { stripControls } from "../../runtime/text.ts";
+import type { DesiredBlock, OwnerBlockStatus } from "../../token/block.ts";
 import { API_VERSION, type ObjectMeta } from "./group.ts";
-import { describeProblems, rules, TEXT_RULE, timeField } from "./schema.ts";
+import { describeProblems, OWNER_RULE, ownerField, rules, TEXT_RULE, timeField } from "./schema.ts";
 
 export const ownerBlockSpecSchema = z
   .object({
-    owner: z
-      .string()
-      .min(1)
-      .max(253)
-      .meta({
-        description:
-          "The owner whose tokens are revoked, and to whom none is issued: the same text as spec.owner of ApiTokens, 1 to 253 characters. Required, and cannot be changed.",
-        ...rules({
+    owner: ownerField().meta({
+      description:
+        "The owner whose tokens are revoked, and to whom none is issued: the same text as spec.owner of ApiTokens, 1 to 253 visible ASCII characters. Required, and cannot be changed.",
+      ...rules(
+        {
           rule: "self == oldSelf",
           message: "cannot be changed: delete this OwnerBlock and create another",
-        }),
-      }),
+        },
+        OWNER_RULE,
+      ),
+    }),
     reason: z
       .string()
       .max(256)
@@ -43,28 +43,11 @@ export const ownerBlockSpecSchema = z
     ...rules({ rule: "has(self.owner)", message: "owner is missing: state who is blocked, such as owner: alice" }),
   });
 
-/** An OwnerBlock's status. Times are RFC 3339 in whole seconds. */
-export interface OwnerBlockStatus {
-  readonly observedGeneration?: number;
-  readonly effective?: boolean;
-  readonly tokensRevoked?: number;
-  readonly erased?: boolean;
-  readonly message?: string;
-}
-
 /** An OwnerBlock as the API server returns it. */
 export interface OwnerBlock {
   readonly metadata: ObjectMeta;
   readonly spec: unknown;
   readonly status?: OwnerBlockStatus;
-}
-
-/** What an OwnerBlock asks for. */
-export interface DesiredBlock {
-  readonly owner: string;
-  readonly reason: string;
-  readonly effectiveAt: Date;
-  readonly mustErase: boolean;
 }
 
 /** The path of all OwnerBlocks. */

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { DURATION_PATTERN, parseDuration } from "../../token/duration.ts";
+import { isOwner, OWNER_MAX_LENGTH, OWNER_PATTERN } from "../../token/owner.ts";
 
 /** A CEL rule of a schema node, as the CRD carries it (KEP-2876). */
 export interface Rule {
@@ -57,6 +58,17 @@ export function scopeField() {
 /** Whether a token can have this scope: a CRD of another release may have let pass what Postgres would reject. */
 export function isScope(text: string): boolean {
   return new RegExp(SCOPE_PATTERN).test(text);
+}
+
+/** What the owner of an ApiToken, or of an OwnerBlock, may be called. */
+export const OWNER_RULE: Rule = {
+  rule: `self.matches('${OWNER_PATTERN}')`,
+  message: "must consist of visible ASCII characters without spaces, such as alice or team-a@example.com",
+};
+
+/** An owner, by the rule of `OWNER_RULE`, which the schema of the field must carry as well. */
+export function ownerField() {
+  return z.string().min(1).max(OWNER_MAX_LENGTH).refine(isOwner, OWNER_RULE.message);
 }
 
 /** A text for people. Postgres would reject some control characters, and a terminal would obey others. */

@@ -6,6 +6,7 @@ import { isIdle, startTestController, type TestController } from "../../support/
 import { createTestDatabase, findRows, verifies } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { installResources } from "../../support/global-setup.ts";
+import { createClusterResources } from "../../support/policies.ts";
 import { issueToken, untilReady, untilReason } from "../../support/resources.ts";
 
 let other: ControlPlane;
@@ -67,4 +68,16 @@ test("an ApiToken restored into another cluster leaves the restored Secret alone
   expect(readToken(await there.getSecret("moved"))).not.toBe(plaintext);
   expect(readToken(await here.getSecret("moved"))).toBe(plaintext);
   expect(await verifies(here, databaseUrl, plaintext)).toBe(true);
+});
+
+test("a block ends the owner's tokens in the other cluster, and its lifting is noticed there", async () => {
+  const resources = createClusterResources(here);
+  const owner = `roamer-${here.namespace}`;
+  const token = await issueToken(there, "roaming", { owner });
+  await resources.applyBlock("roamer", { owner });
+  await untilReason(there, "roaming", "OwnerBlocked", 5_000);
+  expect(await verifies(there, databaseUrl, token)).toBe(false);
+  expect((await resources.getBlock("roamer")).status).toMatchObject({ apiTokens: 0, tokensRevoked: 1 });
+  await resources.deleteBlock("roamer");
+  await untilReady(there, "roaming", 5_000);
 });

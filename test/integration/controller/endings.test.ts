@@ -53,8 +53,8 @@ test("a blocked owner's tokens are refused at once, before each of them is ended
   await controller.stop();
   await runAsSuperuser(
     databaseUrl,
-    `insert into apitoken.blocked_owners (cluster_id, name, owner, effective_at)
-     values (gen_random_uuid(), 'x', 'rita', now())`,
+    `insert into apitoken.blocked_owners (cluster_id, uid, name, owner, effective_at)
+     values (gen_random_uuid(), gen_random_uuid(), 'x', 'rita', now())`,
   );
   expect(await verifies(cluster, databaseUrl, token)).toBe(false);
   await controller.restart();

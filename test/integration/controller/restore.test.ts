@@ -68,7 +68,9 @@ test("the database is restored from yesterday's copy under a running controller:
   yesterday.leaver = await issueToken(cluster, "leaver", { owner: leaver });
   await resources.applyBlock("returner", { owner: returner });
   // Otherwise the ApiToken may get a first token before the block takes effect.
-  await eventually(async () => expect((await resources.getBlock("returner")).status?.effective).toBe(true));
+  await eventually(async () =>
+    expect(await resources.getBlockCondition("returner", "Effective")).toMatchObject({ status: "True" }),
+  );
   await cluster.apply("returner", { owner: returner });
   await untilReason(cluster, "returner", "OwnerBlocked");
   await untilIdle();

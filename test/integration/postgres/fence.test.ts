@@ -4,12 +4,14 @@ import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { type Database, openDatabase } from "../../../src/postgres/database.ts";
 import { FencedError } from "../../../src/postgres/errors.ts";
 import { type Fence, raiseEpoch } from "../../../src/postgres/leader-epoch.ts";
-import { blockOwner, eraseOwner, liftBlock } from "../../../src/postgres/owner-blocks.ts";
+import { endBlockedTokens, eraseBlockedOwner, liftBlock, recordBlock } from "../../../src/postgres/owner-blocks.ts";
 import { issueToken, replaceToken, revokeTokens, updateToken } from "../../../src/postgres/token-writes.ts";
 import { createTestDatabase, findRows } from "../../support/database.ts";
 import { aNewTokenRow as aRow } from "../../support/token-rows.ts";
 
 const LIMIT = { max: 100, onLimit: "RevokeOldest", scope: "Cluster" } as const;
+
+const BLOCK = randomUUID();
 
 const clusterId = randomUUID();
 let databaseUrl: string;
@@ -39,10 +41,11 @@ describe.each(["read committed", "repeatable read", "serializable"])(
         (fence) => replaceToken(db, fence, row.id, aRow("fenced"), LIMIT),
         (fence) => updateToken(db, fence, row.id, { ...row, scopes: ["x"] }),
         (fence) => revokeTokens(db, fence, [row.id], "no"),
-        async (fence) =>
-          void (await blockOwner(db, fence, { name: "b", owner: "alice", reason: "", effectiveAt: new Date(0) })),
-        (fence) => liftBlock(db, fence, "b"),
-        (fence) => eraseOwner(db, fence, "b", "nobody"),
+        (fence) =>
+          recordBlock(db, fence, { uid: BLOCK, name: "b", owner: "alice", reason: "", effectiveAt: new Date(0) }),
+        async (fence) => void (await endBlockedTokens(db, fence, BLOCK)),
+        (fence) => liftBlock(db, fence, BLOCK),
+        async (fence) => void (await eraseBlockedOwner(db, fence, BLOCK, "nobody")),
       ];
       for (const write of writes) await expect(write(old)).rejects.toBeInstanceOf(FencedError);
       expect(await findRows(databaseUrl, "fenced")).toEqual(before);

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { type Database, openDatabase } from "../../../src/postgres/database.ts";
 import { raiseEpoch } from "../../../src/postgres/leader-epoch.ts";
-import { blockOwner } from "../../../src/postgres/owner-blocks.ts";
+import { endBlockedTokens, recordBlock } from "../../../src/postgres/owner-blocks.ts";
 import { issueToken, type NewTokenRow, revokeTokens } from "../../../src/postgres/token-writes.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { aNewTokenRow, DUE, insertTokenRows, KEPT } from "../../support/token-rows.ts";
@@ -76,7 +76,10 @@ async function endTokens(revoked: NewTokenRow, blocked: NewTokenRow): Promise<vo
   const fence = await raiseEpoch(db, clusterId, "test");
   await revokeTokens(db, fence, [revoked.id], "RevokedBySpec");
   await issueToken(db, fence, aNewTokenRow("next", { owner: "alice" }), LIMIT);
-  await blockOwner(db, fence, { name: blocked.name, owner: blocked.owner, reason: "", effectiveAt: new Date(0) });
+  const { name, owner } = blocked;
+  const uid = randomUUID();
+  await recordBlock(db, fence, { uid, name, owner, reason: "", effectiveAt: new Date(0) });
+  await endBlockedTokens(db, fence, uid);
   const rest = await runAsSuperuser(
     url,
     "select from apitoken.tokens t where id = any($1) and apitoken.is_accepted(t, now())",

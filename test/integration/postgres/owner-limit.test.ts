@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { type Database, openDatabase } from "../../../src/postgres/database.ts";
 import { type Fence, raiseEpoch } from "../../../src/postgres/leader-epoch.ts";
-import { blockOwner } from "../../../src/postgres/owner-blocks.ts";
+import { endBlockedTokens, recordBlock } from "../../../src/postgres/owner-blocks.ts";
 import { issueToken, replaceToken, revokeTokens, takeOver } from "../../../src/postgres/token-writes.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { aNewTokenRow } from "../../support/token-rows.ts";
@@ -54,7 +54,11 @@ test("one that has ended meanwhile takes nobody's place", async () => {
 test.each([
   [
     "a block",
-    (name: string, id: string) => blockOwner(db, fence, { name, owner: id, reason: "", effectiveAt: new Date(0) }),
+    async (name: string, owner: string) => {
+      const uid = randomUUID();
+      await recordBlock(db, fence, { uid, name, owner, reason: "", effectiveAt: new Date(0) });
+      await endBlockedTokens(db, fence, uid);
+    },
   ],
   ["its revocation", (_: string, id: string) => revokeTokens(db, fence, [id], "RevokedBySpec")],
 ])("a lost token is not replaced after %s", async (what, end) => {

@@ -2,7 +2,7 @@ import { readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { REPLACED } from "../../../src/controller/metrics/metrics.ts";
 import { UNINSTALLED } from "../../../src/controller/uninstall/uninstall.ts";
-import { CONDITION_GUIDES } from "../../../src/kube/crds/api-guide.ts";
+import { BLOCK_CONDITION_GUIDES, CONDITION_GUIDES } from "../../../src/kube/crds/api-guide.ts";
 import { type ApiTokenStatus, CONDITION_TYPES } from "../../../src/token/model.ts";
 import { describeActions, describeChange } from "../../../src/token/notes.ts";
 import { ISSUE_CAUSES, REVOCATION_REASONS } from "../../../src/token/plan/action.ts";
@@ -57,6 +57,18 @@ describe("docs/lifecycle.md explains", () => {
     const notes = [...describeActions(actions), ...describeChange({}, { conditions: conditions ?? [] })];
     const reasons = new Set(notes.map(({ reason }) => reason).filter((reason) => reason !== "Issued"));
     expect([...reasons].sort()).toEqual(namesIn("## Events").sort());
+  });
+
+  test("every reason of an OwnerBlock's conditions, and no other, each with its status, cause and remedy", () => {
+    const told = readTable(text, "## OwnerBlocks").map(([type, reason, cause = "", remedy = ""]) => {
+      expect(cause, reason).toMatch(/^(True|False)\b.*\.$/);
+      expect(remedy, reason).toMatch(/^\S.*\.$/);
+      return [codeIn(type)[0], cause.split(/[:,]/)[0], codeIn(reason)[0]].join(" ");
+    });
+    const known = BLOCK_CONDITION_GUIDES.flatMap(({ type, status, reasons }) =>
+      reasons.map((reason) => `${type} ${status} ${reason}`),
+    );
+    expect(told.sort()).toEqual(known.sort());
   });
 
   test("every reason for which a token ends, and no other", () => {

@@ -49,6 +49,6 @@ test("docs/security.md has every right of the controller, and no other", () => {
     where,
     ...cells.slice(0, 4).map((cell) => codeIn(cell).join(" ")),
   ]);
-  expect(inChart).toHaveLength(11);
+  expect(inChart).toHaveLength(12);
   expect(inText).toEqual(inChart);
 });

@@ -3,7 +3,7 @@ import { compare } from "../../../../src/controller/doctor/compare.ts";
 import type { CrossExamination, Examination, ExaminedToken } from "../../../../src/controller/doctor/examination.ts";
 import type { LeaseView } from "../../../../src/kube/lease-view.ts";
 import type { OwnerBlock } from "../../../../src/kube/resources/owner-block.ts";
-import type { RecordedBlock } from "../../../../src/postgres/examination.ts";
+import type { ExaminedBlock } from "../../../../src/postgres/examination.ts";
 import type { ApiTokenStatus } from "../../../../src/token/model.ts";
 import type { Reason } from "../../../../src/token/reasons.ts";
 import { HOUR_MS, NOW } from "../../../support/builders.ts";
@@ -31,12 +31,13 @@ function aToken(overrides: Partial<ExaminedToken> = {}): ExaminedToken {
   return { key: "team/a", exists: true, actions: [], status, nextStatus: status, ...overrides };
 }
 
-function aBlock(spec: object, row: Partial<RecordedBlock> | undefined): Partial<CrossExamination> {
+function aBlock(spec: object, row: Partial<ExaminedBlock> | undefined): Partial<CrossExamination> {
   const resource: OwnerBlock = {
     metadata: { name: "leaver", uid: "u", resourceVersion: "1", creationTimestamp: "2026-06-01T00:00:00Z" },
     spec: { owner: "mallory", ...spec },
   };
-  const recorded: RecordedBlock = {
+  const recorded: ExaminedBlock = {
+    uid: "u",
     name: "leaver",
     owner: "mallory",
     reason: "",
@@ -65,10 +66,11 @@ test.each<[string, Partial<CrossExamination>, string[]]>([
   ["as recorded", aBlock({}, {}), []],
   ["not recorded", aBlock({}, undefined), ["OwnerBlockDiffers"]],
   ["recorded for another owner", aBlock({}, { owner: "trudy" }), ["OwnerBlockDiffers"]],
+  ["recorded for another resource of the same name", aBlock({}, { uid: "former" }), ["OwnerBlockDiffers"]],
   ["recorded for another time", aBlock({}, { effectiveAt: NOW }), ["OwnerBlockDiffers"]],
-  ["in effect, with live tokens", aBlock({}, { acceptedTokens: 2 }), ["OwnerBlockDiffers"]],
+  ["in effect, with accepted tokens", aBlock({}, { acceptedTokens: 2 }), ["OwnerBlockDiffers"]],
   [
-    "not in effect yet, with live tokens",
+    "not in effect yet, with accepted tokens",
     aBlock(
       { effectiveAt: "2026-06-02T00:00:00Z" },
       { effectiveAt: new Date("2026-06-02T00:00:00Z"), acceptedTokens: 2 },

@@ -1,0 +1,103 @@
+/*
+ * The status of an OwnerBlock and its Events. Other operators of the same cluster, each with its own database, may report on the
+ * same block, so a status is written only when this one's view has changed.
+ */
+import { isDeepStrictEqual } from "node:util";
+import { API_VERSION } from "../../kube/resources/group.ts";
+import type { OwnerBlock } from "../../kube/resources/owner-block.ts";
+import { writeOwnerBlockStatus } from "../../kube/resources/owner-block-api.ts";
+import { DatabaseUnavailableError, sqlState } from "../../postgres/errors.ts";
+import {
+  type BlockClaim,
+  dateBlockClaims,
+  describeBlockChange,
+  findBlockCondition,
+  type ObservedBlockWork,
+  type OwnerBlockStatus,
+} from "../../token/block.ts";
+import type { PassContext } from "./context.ts";
+
+/** Reports on a block that the database has recorded. */
+export async function reportBlock(
+  context: PassContext,
+  block: OwnerBlock,
+  claims: readonly BlockClaim[],
+  { now, apiTokens, acceptedTokens, tokensRevoked }: ObservedBlockWork,
+): Promise<void> {
+  await write(context, block, claims, now, {
+    apiTokens,
+    acceptedTokens,
+    // A database that was restored from a backup may know less.
+    tokensRevoked: Math.max(tokensRevoked, block.status?.tokensRevoked ?? 0),
+  });
+}
+
+/** Reports that the spec of a block cannot be read. */
+export async function reportInvalidBlock(context: PassContext, block: OwnerBlock, problem: string): Promise<void> {
+  const claim = { type: "Effective", status: "False", reason: "InvalidSpec", message: problem } as const;
+  await write(context, block, [claim], new Date(), countsOf(block.status));
+}
+
+/** Reports why a block does not come into effect; one that is in effect stays so. */
+export async function reportBlockFailure(
+  context: PassContext,
+  name: string,
+  error: unknown,
+  failures: number,
+): Promise<void> {
+  const block = context.caches.ownerBlocks.get(name);
+  const failure = describeFailure(error, failures);
+  if (block === undefined || failure === undefined) return;
+  const { conditions = [] } = block.status ?? {};
+  const effect = findBlockCondition({ conditions }, "Effective");
+  if (effect?.status === "True" && effect.observedGeneration === block.metadata.generation) return;
+  const others = conditions.filter(({ type }) => type !== "Effective");
+  const claim = { type: "Effective", status: "False", ...failure } as const;
+  await write(context, block, [claim, ...others], new Date(), countsOf(block.status));
+}
+
+/** A rejection often passes without help. It is reported after this many failures in a row. */
+const REPORTED_FROM = 3;
+
+function describeFailure(error: unknown, failures: number): Pick<BlockClaim, "reason" | "message"> | undefined {
+  if (error instanceof DatabaseUnavailableError) {
+    return {
+      reason: "DatabaseUnavailable",
+      message:
+        "The database is not available, so the block is not complete. Work resumes automatically when it is back.",
+    };
+  }
+  const state = sqlState(error);
+  if (state === undefined || failures < REPORTED_FROM) return undefined;
+  return {
+    reason: "DatabaseRefused",
+    message: `The database rejected the operation (SQLSTATE ${state}); see the controller's log. It will be retried.`,
+  };
+}
+
+type Counts = Pick<OwnerBlockStatus, "apiTokens" | "acceptedTokens" | "tokensRevoked">;
+
+function countsOf({ apiTokens, acceptedTokens, tokensRevoked }: OwnerBlockStatus = {}): Counts {
+  return {
+    ...(apiTokens === undefined ? {} : { apiTokens }),
+    ...(acceptedTokens === undefined ? {} : { acceptedTokens }),
+    ...(tokensRevoked === undefined ? {} : { tokensRevoked }),
+  };
+}
+
+async function write(
+  { transport, caches, events }: PassContext,
+  block: OwnerBlock,
+  claims: readonly BlockClaim[],
+  now: Date,
+  counts: Counts,
+): Promise<void> {
+  const { name, uid, generation = 0 } = block.metadata;
+  const before = block.status ?? {};
+  const conditions = dateBlockClaims(claims, before, generation, now);
+  const status: OwnerBlockStatus = { observedGeneration: generation, conditions, ...counts };
+  if (isDeepStrictEqual(before, status)) return;
+  caches.ownerBlocks.upsert(await writeOwnerBlockStatus(transport, block, status));
+  const subject = { apiVersion: API_VERSION, kind: "OwnerBlock", name, uid };
+  for (const note of describeBlockChange(before, status)) events.record(subject, note);
+}

@@ -1,0 +1,172 @@
+/*
+ * What an OwnerBlock still has to do, and what its status says of it. Blocking an owner takes two steps: the record, from which
+ * on nothing is issued and verifiers refuse the owner's tokens, and the end of each token, in batches.
+ */
+import type { Note } from "./notes.ts";
+import { formatTime } from "./status.ts";
+
+/** Why a condition of an OwnerBlock has each of its statuses; docs/lifecycle.md explains each. */
+export const BLOCK_REASONS = {
+  Effective: {
+    True: ["Blocked", "NothingMatched"],
+    False: ["Pending", "InProgress", "InvalidSpec", "DatabaseUnavailable", "DatabaseRefused"],
+  },
+  Erased: { True: ["Erased"], False: ["Pending", "InProgress"] },
+} as const;
+
+export type BlockConditionType = keyof typeof BLOCK_REASONS;
+
+export type BlockReason = (typeof BLOCK_REASONS)[BlockConditionType]["True" | "False"][number];
+
+/** A condition of an OwnerBlock without its times. */
+export interface BlockClaim {
+  readonly type: BlockConditionType;
+  readonly status: "True" | "False";
+  readonly reason: BlockReason;
+  readonly message: string;
+}
+
+/** A condition of an OwnerBlock (KEP-1623); `lastTransitionTime` is RFC 3339 in whole seconds. */
+export interface BlockCondition extends BlockClaim {
+  readonly observedGeneration: number;
+  readonly lastTransitionTime: string;
+}
+
+/** An OwnerBlock's status. */
+export interface OwnerBlockStatus {
+  readonly observedGeneration?: number;
+  readonly conditions?: readonly BlockCondition[];
+  readonly apiTokens?: number;
+  readonly acceptedTokens?: number;
+  readonly tokensRevoked?: number;
+}
+
+/** What an OwnerBlock asks for. */
+export interface DesiredBlock {
+  readonly owner: string;
+  readonly reason: string;
+  readonly effectiveAt: Date;
+  readonly mustErase: boolean;
+}
+
+/** What is known of a block that the database has recorded. */
+export interface ObservedBlockWork {
+  /** The database's time. */
+  readonly now: Date;
+  /** ApiTokens of this cluster that have the owner. */
+  readonly apiTokens: number;
+  /** The owner's accepted tokens in all clusters. */
+  readonly acceptedTokens: number;
+  /** The owner's rows in all clusters, and the events that name the owner; at most 1 of each unless the owner is to be erased. */
+  readonly tokenRows: number;
+  readonly namedEvents: number;
+  /** How many tokens the block has ended. */
+  readonly tokensRevoked: number;
+  /** Whether the block has ever erased the owner. */
+  readonly hasErased: boolean;
+}
+
+/** Whether the block's time has come. */
+export function isEffective({ effectiveAt }: DesiredBlock, now: Date): boolean {
+  return effectiveAt <= now;
+}
+
+/** Whether the owner has to be erased now: all tokens have ended, and something still names the owner. */
+export function mustEraseNow(desired: DesiredBlock, work: ObservedBlockWork): boolean {
+  const isDone = work.hasErased && work.tokenRows === 0 && work.namedEvents === 0;
+  return desired.mustErase && isEffective(desired, work.now) && work.acceptedTokens === 0 && !isDone;
+}
+
+/** Whether a later pass has to continue, although the block's time has come. */
+export function isUnfinished(desired: DesiredBlock, work: ObservedBlockWork): boolean {
+  return isEffective(desired, work.now) && (work.acceptedTokens > 0 || mustEraseNow(desired, work));
+}
+
+/** The conditions of a block that the database has recorded. */
+export function describeBlock(desired: DesiredBlock, work: ObservedBlockWork): BlockClaim[] {
+  return [describeEffect(desired, work), ...describeErasure(desired, work)];
+}
+
+function describeEffect(desired: DesiredBlock, work: ObservedBlockWork): BlockClaim {
+  const { owner, effectiveAt } = desired;
+  const { now, apiTokens, acceptedTokens, tokensRevoked, tokenRows, namedEvents, hasErased } = work;
+  if (!isEffective(desired, now)) {
+    const message = `Takes effect at ${formatTime(effectiveAt)}. Until then tokens are issued and keep working.`;
+    return { type: "Effective", status: "False", reason: "Pending", message };
+  }
+  if (acceptedTokens > 0) {
+    const all = tokensRevoked + acceptedTokens;
+    return {
+      type: "Effective",
+      status: "False",
+      reason: "InProgress",
+      message: `Nothing is issued to the owner any longer, and verifiers refuse the owner's tokens. Ended ${format(tokensRevoked)} of ${format(all)} tokens.`,
+    };
+  }
+  const isKnown = apiTokens + tokensRevoked + tokenRows + namedEvents > 0 || hasErased;
+  if (!isKnown) {
+    return {
+      type: "Effective",
+      status: "True",
+      reason: "NothingMatched",
+      message: `In effect, but nothing has the owner "${owner}": no ApiToken in this cluster, no token in the database. Check that spec.owner is written as in the ApiTokens.`,
+    };
+  }
+  const message = "Tokens of this owner are revoked, and none is issued.";
+  return { type: "Effective", status: "True", reason: "Blocked", message };
+}
+
+function describeErasure(desired: DesiredBlock, work: ObservedBlockWork): BlockClaim[] {
+  if (!desired.mustErase && !work.hasErased) return [];
+  const isWaiting = !isEffective(desired, work.now) || work.acceptedTokens > 0;
+  if (desired.mustErase && isWaiting) {
+    const message = "The owner is erased once the block is in effect and every token has ended.";
+    return [{ type: "Erased", status: "False", reason: "Pending", message }];
+  }
+  if (mustEraseNow(desired, work)) {
+    const message = `Still to be erased: ${format(work.tokenRows)} token rows, and the name in ${format(work.namedEvents)} events of the audit trail.`;
+    return [{ type: "Erased", status: "False", reason: "InProgress", message }];
+  }
+  const message = "The owner's token rows are deleted, and the audit trail has a pseudonym instead of the name.";
+  return [{ type: "Erased", status: "True", reason: "Erased", message }];
+}
+
+/** The conditions of a status, each with the time of the last change of its `status` (KEP-1623). */
+export function dateBlockClaims(
+  claims: readonly BlockClaim[],
+  before: OwnerBlockStatus,
+  generation: number,
+  now: Date,
+): BlockCondition[] {
+  return claims.map((claim) => {
+    const former = findBlockCondition(before, claim.type);
+    const lastTransitionTime = former?.status === claim.status ? former.lastTransitionTime : formatTime(now);
+    return { ...claim, observedGeneration: generation, lastTransitionTime };
+  });
+}
+
+/** The condition of this type, if the status has one. */
+export function findBlockCondition(status: OwnerBlockStatus, type: BlockConditionType): BlockCondition | undefined {
+  return status.conditions?.find((condition) => condition.type === type);
+}
+
+/** The reasons that also cause an Event; progress and waiting are not worth one. */
+const RECORDED: Readonly<Partial<Record<BlockReason, Note["type"]>>> = {
+  Blocked: "Normal",
+  NothingMatched: "Warning",
+  InvalidSpec: "Warning",
+  Erased: "Normal",
+};
+
+/** The Events for a change of status. */
+export function describeBlockChange(before: OwnerBlockStatus, after: OwnerBlockStatus): Note[] {
+  return (after.conditions ?? []).flatMap(({ type, reason, message }) => {
+    const severity = RECORDED[reason];
+    const isNews = findBlockCondition(before, type)?.reason !== reason;
+    return isNews && severity ? [{ type: severity, reason, action: "Block", message }] : [];
+  });
+}
+
+function format(amount: number): string {
+  return amount.toLocaleString("en-US");
+}

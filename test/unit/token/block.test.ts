@@ -1,0 +1,134 @@
+import { describe, expect, test } from "vitest";
+import {
+  BLOCK_REASONS,
+  type DesiredBlock,
+  dateBlockClaims,
+  describeBlock,
+  describeBlockChange,
+  isUnfinished,
+  mustEraseNow,
+  type ObservedBlockWork,
+} from "../../../src/token/block.ts";
+import { isOwner } from "../../../src/token/owner.ts";
+import { HOUR_MS, NOW } from "../../support/builders.ts";
+
+const aBlock = (overrides: Partial<DesiredBlock> = {}): DesiredBlock => ({
+  owner: "mallory",
+  reason: "",
+  effectiveAt: new Date(NOW.getTime() - HOUR_MS),
+  mustErase: false,
+  ...overrides,
+});
+
+const aWork = (overrides: Partial<ObservedBlockWork> = {}): ObservedBlockWork => ({
+  now: NOW,
+  apiTokens: 1,
+  acceptedTokens: 0,
+  tokenRows: 0,
+  namedEvents: 0,
+  tokensRevoked: 0,
+  hasErased: false,
+  ...overrides,
+});
+
+const LATER = { effectiveAt: new Date(NOW.getTime() + HOUR_MS) };
+const ERASE = { mustErase: true };
+
+const summarize = (block: Partial<DesiredBlock>, work: Partial<ObservedBlockWork>) =>
+  describeBlock(aBlock(block), aWork(work)).map(({ type, status, reason }) => `${type} ${status} ${reason}`);
+
+test.each<[string, Partial<DesiredBlock>, Partial<ObservedBlockWork>, string[]]>([
+  ["before its time", LATER, { acceptedTokens: 2 }, ["Effective False Pending"]],
+  ["before its time, with erase", { ...LATER, ...ERASE }, {}, ["Effective False Pending", "Erased False Pending"]],
+  ["with accepted tokens", {}, { acceptedTokens: 2 }, ["Effective False InProgress"]],
+  [
+    "with accepted tokens, to be erased again",
+    ERASE,
+    { acceptedTokens: 2, hasErased: true },
+    ["Effective False InProgress", "Erased False Pending"],
+  ],
+  ["with none", {}, {}, ["Effective True Blocked"]],
+  ["of an owner with dead rows only", {}, { apiTokens: 0, tokenRows: 1 }, ["Effective True Blocked"]],
+  ["of an owner that only the trail knows", {}, { apiTokens: 0, namedEvents: 1 }, ["Effective True Blocked"]],
+  ["whose tokens were cleaned up", {}, { apiTokens: 0, tokensRevoked: 3 }, ["Effective True Blocked"]],
+  ["that matches nothing", {}, { apiTokens: 0 }, ["Effective True NothingMatched"]],
+  ["with rows to erase", ERASE, { tokenRows: 4 }, ["Effective True Blocked", "Erased False InProgress"]],
+  ["with events to erase", ERASE, { namedEvents: 4 }, ["Effective True Blocked", "Erased False InProgress"]],
+  ["not recorded as erased", ERASE, {}, ["Effective True Blocked", "Erased False InProgress"]],
+  ["that has erased", ERASE, { hasErased: true, apiTokens: 0 }, ["Effective True Blocked", "Erased True Erased"]],
+  [
+    "that has erased, after which something names the owner again",
+    ERASE,
+    { hasErased: true, namedEvents: 1 },
+    ["Effective True Blocked", "Erased False InProgress"],
+  ],
+  [
+    "that has erased and no longer asks for it",
+    {},
+    { hasErased: true },
+    ["Effective True Blocked", "Erased True Erased"],
+  ],
+])("a block %s", (_, block, work, conditions) => {
+  expect(summarize(block, work)).toEqual(conditions);
+});
+
+test("a message counts what has ended, and names an owner that matches nothing", () => {
+  const [progress] = describeBlock(aBlock(), aWork({ acceptedTokens: 160_000, tokensRevoked: 40_000 }));
+  expect(progress?.message).toContain("Ended 40,000 of 200,000 tokens");
+  const [typo] = describeBlock(aBlock({ owner: "malory" }), aWork({ apiTokens: 0 }));
+  expect(typo?.message).toContain('"malory"');
+  const [, erasure] = describeBlock(aBlock(ERASE), aWork({ tokenRows: 1_000, namedEvents: 2_000 }));
+  expect(erasure?.message).toContain("1,000 token rows");
+  expect(erasure?.message).toContain("2,000 events");
+});
+
+test.each<[string, Partial<DesiredBlock>, Partial<ObservedBlockWork>, boolean, boolean]>([
+  ["before its time", { ...LATER, ...ERASE }, { acceptedTokens: 1, tokenRows: 1 }, false, false],
+  ["with accepted tokens", ERASE, { acceptedTokens: 1, tokenRows: 1 }, true, false],
+  ["with rows, to be erased", ERASE, { tokenRows: 1 }, true, true],
+  ["with rows, not to be erased", {}, { tokenRows: 1 }, false, false],
+  ["that has erased", ERASE, { hasErased: true }, false, false],
+])("%s: whether something is left to do, and whether that is the erasure", (_, block, work, isLeft, isErasure) => {
+  expect(isUnfinished(aBlock(block), aWork(work))).toBe(isLeft);
+  expect(mustEraseNow(aBlock(block), aWork(work))).toBe(isErasure);
+});
+
+describe("from status to status", () => {
+  const claimsOf = (work: Partial<ObservedBlockWork>) => describeBlock(aBlock(), aWork(work));
+  const before = { conditions: dateBlockClaims(claimsOf({ acceptedTokens: 1 }), {}, 1, NOW) };
+  const later = new Date(NOW.getTime() + HOUR_MS);
+
+  test("a condition keeps its time while its status stays the same", () => {
+    const [same] = dateBlockClaims(claimsOf({ acceptedTokens: 2 }), before, 2, later);
+    expect(same).toMatchObject({ observedGeneration: 2, lastTransitionTime: before.conditions[0]?.lastTransitionTime });
+    const [changed] = dateBlockClaims(claimsOf({}), before, 2, later);
+    expect(changed?.lastTransitionTime).not.toBe(before.conditions[0]?.lastTransitionTime);
+  });
+
+  test("only a new reason causes an Event, and progress causes none", () => {
+    const blocked = { conditions: dateBlockClaims(claimsOf({}), before, 1, later) };
+    const typo = { conditions: dateBlockClaims(claimsOf({ apiTokens: 0 }), {}, 1, later) };
+    expect(describeBlockChange({}, before)).toEqual([]);
+    expect(describeBlockChange(before, blocked)).toMatchObject([{ type: "Normal", reason: "Blocked" }]);
+    expect(describeBlockChange(blocked, blocked)).toEqual([]);
+    expect(describeBlockChange({}, typo)).toMatchObject([{ type: "Warning", reason: "NothingMatched" }]);
+  });
+});
+
+test("every reason is one word", () => {
+  const reasons = Object.values(BLOCK_REASONS).flatMap((each) => [...each.True, ...each.False]);
+  for (const reason of reasons) expect(reason).toMatch(/^[A-Z][A-Za-z]+$/);
+});
+
+test.each([
+  ["alice", true],
+  ["!~", true],
+  ["", false],
+  ["carol\n", false],
+  ["a b", false],
+  ["a\u0000", false],
+  ["müller", false],
+  ["x".repeat(254), false],
+])("whether %j is an owner: %s", (text, isIt) => {
+  expect(isOwner(text)).toBe(isIt);
+});
