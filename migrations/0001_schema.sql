@@ -199,7 +199,7 @@ insert into apitoken.owner_queues select generate_series(0, 4095);
 -- different bytes are used under a known id.
 create table apitoken.keys (
   cluster_id uuid not null,
-  kind text not null check (kind in ('pepper', 'encryption')),
+  kind text not null check (kind in ('pepper', 'encryption', 'pseudonym')),
   id text not null,
   check_value bytea not null,
   first_seen_at timestamptz not null default now(),

@@ -1,7 +1,7 @@
 /*
  * What the database knows of keys it never sees: check values that reveal replaced bytes, and which keys are still needed.
  */
-import type { KeyCheck, KeyKind, KeyUse } from "../token/key-status.ts";
+import type { AnyKeyKind, KeyCheck, KeyKind, KeyUse } from "../token/key-status.ts";
 import type { Queryable } from "./database.ts";
 
 /** The keys that a cluster has recorded with another check value: somebody has replaced their bytes. */
@@ -30,7 +30,7 @@ export async function checkKeys(db: Queryable, clusterId: string, keys: readonly
 }
 
 async function findKeyChecks(db: Queryable, clusterId: string): Promise<KeyCheck[]> {
-  const rows = await db.query<{ kind: KeyKind; id: string; check_value: Buffer }>({
+  const rows = await db.query<{ kind: AnyKeyKind; id: string; check_value: Buffer }>({
     text: "select kind, id, check_value from apitoken.keys where cluster_id = $1",
     values: [clusterId],
   });

@@ -25,7 +25,7 @@ const keysSchema = z
   .tuple([keySchema], keySchema)
   .refine((keys) => new Set(keys.map(({ id }) => id)).size === keys.length, "must not hold an id twice");
 
-const keyringSchema = z.object({ peppers: keysSchema, encryption: keysSchema });
+const keyringSchema = z.object({ peppers: keysSchema, encryption: keysSchema, pseudonym: keySchema });
 
 /** A keyring together with the JSON that it was read from. */
 export interface KeyringJson {
@@ -36,7 +36,12 @@ export interface KeyringJson {
 
 /** The JSON of a keyring. */
 export function formatKeyring(keyring: Keyring): string {
-  return JSON.stringify({ peppers: keyring.peppers.map(formatKey), encryption: keyring.encryption.map(formatKey) });
+  const { peppers, encryption, pseudonym } = keyring;
+  return JSON.stringify({
+    peppers: peppers.map(formatKey),
+    encryption: encryption.map(formatKey),
+    pseudonym: formatKey(pseudonym),
+  });
 }
 
 /** A key as the keyring's JSON holds it. */

@@ -5,9 +5,13 @@
 import { createHmac } from "node:crypto";
 import { currentKey, type Key, type Keyring } from "./keyring.ts";
 
+/** The kinds of keys that are rotated. */
 export const KEY_KINDS = ["pepper", "encryption"] as const;
 
 export type KeyKind = (typeof KEY_KINDS)[number];
+
+/** Those, and the kind of the one key that is never rotated. */
+export type AnyKeyKind = KeyKind | "pseudonym";
 
 /** How many accepted tokens were made with a key, and when the last of them ends. */
 export interface KeyUse {
@@ -19,9 +23,10 @@ export interface KeyUse {
 
 /** A key of the keyring, or one that rows name although the keyring lacks it. */
 export interface KeyStatus {
-  readonly kind: KeyKind;
+  readonly kind: AnyKeyKind;
   readonly id: string;
-  readonly state: "coming" | "current" | "old" | "missing";
+  /** "kept" is the key that is never rotated. */
+  readonly state: "coming" | "current" | "old" | "missing" | "kept";
   readonly activeFrom: Date | undefined;
   readonly rows: number;
   readonly lastEndsAt: Date | undefined;
@@ -34,7 +39,7 @@ export function keysOf(keyring: Keyring, kind: KeyKind): Keyring["peppers"] {
   return kind === "pepper" ? keyring.peppers : keyring.encryption;
 }
 
-/** The state of every key at `now`, newest first; keys that the keyring lacks come last. */
+/** The state of every key at `now`, newest first of each kind; keys that the keyring lacks come last. */
 export function describeKeys(keyring: Keyring, uses: readonly KeyUse[], now: Date): KeyStatus[] {
   const inRing = KEY_KINDS.flatMap((kind) =>
     keysOf(keyring, kind).map((key): KeyStatus => {
@@ -48,7 +53,8 @@ export function describeKeys(keyring: Keyring, uses: readonly KeyUse[], now: Dat
   const missing = findMissingKeys(keyring, uses).map(
     (use): KeyStatus => ({ ...use, state: "missing", activeFrom: undefined, isRemovable: false }),
   );
-  return [...inRing, ...missing];
+  const kept = { state: "kept", activeFrom: undefined, rows: 0, lastEndsAt: undefined, isRemovable: false } as const;
+  return [...inRing, { ...kept, kind: "pseudonym", id: keyring.pseudonym.id }, ...missing];
 }
 
 /** The keys that rows name although the keyring lacks them. */
@@ -63,16 +69,19 @@ function describeState(keyring: Keyring, kind: KeyKind, key: Key, now: Date): Ke
 
 /** A key's id, as rows name it, and a value that differs for different bytes under the same id. */
 export interface KeyCheck {
-  readonly kind: KeyKind;
+  readonly kind: AnyKeyKind;
   readonly id: string;
   readonly checkValue: Buffer;
 }
 
 /** The check values of all keys of a keyring. */
 export function describeKeyChecks(keyring: Keyring): KeyCheck[] {
-  return KEY_KINDS.flatMap((kind) =>
-    keysOf(keyring, kind).map((key) => ({ kind, id: key.id, checkValue: checkValueOf(key) })),
-  );
+  const rotated = KEY_KINDS.flatMap((kind) => keysOf(keyring, kind).map((key) => ({ kind, key })));
+  return [...rotated, { kind: "pseudonym" as const, key: keyring.pseudonym }].map(({ kind, key }) => ({
+    kind,
+    id: key.id,
+    checkValue: checkValueOf(key),
+  }));
 }
 
 /** HMAC-SHA-256 of a constant under the key: recognises the key without revealing it. */

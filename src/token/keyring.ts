@@ -15,11 +15,13 @@ export interface Key {
 
 /**
  * The keys that are kept outside the database: peppers for token hashes and encryption keys for metadata. Of each kind the
- * first active key is the current one; those after it are kept for rows that still name them.
+ * first active key is the current one; those after it are kept for rows that still name them. The key for pseudonyms is never
+ * rotated: an erased owner can be recognised by the pseudonym alone, because the name is gone.
  */
 export interface Keyring {
   readonly peppers: Keys;
   readonly encryption: Keys;
+  readonly pseudonym: Key;
 }
 
 export type Keys = readonly [Key, ...Key[]];
@@ -29,11 +31,11 @@ export const KEY_BYTES = 32;
 
 /** A keyring with one new key of each kind. */
 export function createKeyring(): Keyring {
-  return { peppers: [createKey("p")], encryption: [createKey("e")] };
+  return { peppers: [createKey("p")], encryption: [createKey("e")], pseudonym: createKey("n") };
 }
 
 /** A new random key whose id starts with the prefix. */
-export function createKey(prefix: "p" | "e"): Key {
+export function createKey(prefix: "p" | "e" | "n"): Key {
   return { id: `${prefix}-${randomBytes(4).toString("hex")}`, secret: createSecretKey(randomBytes(KEY_BYTES)) };
 }
 
@@ -43,6 +45,14 @@ export function createKey(prefix: "p" | "e"): Key {
  */
 export function hashToken(plaintext: string | Buffer, pepper: Key): Buffer {
   return createHmac("sha256", pepper.secret).update(plaintext).digest();
+}
+
+/**
+ * What the audit trail has instead of an erased owner's name: always the same for an owner, whatever keys are rotated, and not to
+ * be traced back without the keyring.
+ */
+export function pseudonymOf(owner: string, { pseudonym }: Keyring): string {
+  return `erased-${createHmac("sha256", pseudonym.secret).update(`owner ${owner}`).digest("hex").slice(0, 32)}`;
 }
 
 /** The key for new rows; the oldest key if none is active yet. */

@@ -24,8 +24,8 @@ const status = defineCommand({
 const rotate = defineCommand({
   name: "rotate",
   summary: "add new keys, which take over after a delay",
-  description: `Adds a new key of each kind, which takes over after --active-in. By then every program must have read the keyring
-    again: a program that lacks a key refuses the tokens made with it. Controllers need no restart.
+  description: `Adds a new pepper and a new encryption key, or one of them. New keys take over after --active-in. By then every program
+    must have read the keyring again: a program that lacks a key refuses the tokens made with it. Controllers need no restart.
 
     Controllers then encrypt metadata again in the background. An old pepper is needed until the last token made with it
     has ended.`,
@@ -58,6 +58,7 @@ const remove = defineCommand({
 export const keysCommand = defineCommand({
   name: "keys",
   summary: "show, rotate and remove the keys of the keyring",
-  description: `Shows and changes the keyring: the peppers that tokens are hashed with, and the keys that encrypt their metadata.`,
+  description: `Shows and changes the keyring: the peppers that tokens are hashed with, and the keys that encrypt their metadata.
+    The key for the pseudonyms of erased owners is shown, too; it is never rotated.`,
   commands: [status, rotate, remove],
 });

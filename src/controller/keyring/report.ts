@@ -10,7 +10,7 @@ import { formatTime } from "../../token/status.ts";
 
 const COLUMNS = ["KIND", "ID", "STATE", "ROWS", "LAST ENDS", "REMOVAL"].map((title) => ({ title }));
 
-const STYLES = { coming: "cyan", current: "green", old: "yellow", missing: "red" } as const;
+const STYLES = { coming: "cyan", current: "green", old: "yellow", missing: "red", kept: "green" } as const;
 
 /** The keys as a table, for a person at a terminal. */
 export function formatKeyTable(keys: readonly KeyStatus[], paint: Paint): string {
@@ -64,6 +64,8 @@ function describeRemoval({ state, activeFrom, isRemovable }: KeyStatus): string 
       return "in use for new rows";
     case "missing":
       return "NOT IN THE KEYRING: restore its Secret from a backup";
+    case "kept":
+      return "kept: names erased owners";
     case "old":
       return isRemovable ? "can be removed" : "needed by accepted tokens";
   }

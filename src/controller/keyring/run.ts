@@ -63,6 +63,7 @@ export function removeOldKey(context: CommandContext): Promise<number> {
   return withKeyring(context, async (access) => {
     const { stored, keys } = await lookUp(access, environment);
     const key = keys.find((each) => each.id === id && each.state !== "missing");
+    if (key?.kind === "pseudonym") throw createKeptRefusal(key);
     if (key === undefined) {
       throw new KeyringError({
         faultCode: "APITOKEN_E_KEY_UNKNOWN",
@@ -89,6 +90,15 @@ async function withKeyring(
   });
   const done = work({ transport, place: keyringPlace }).finally(() => transport.close());
   return unlessAborted(done, stop);
+}
+
+function createKeptRefusal({ id }: KeyStatus): RefusedError {
+  return new RefusedError({
+    faultCode: "APITOKEN_E_KEY_IN_USE",
+    object: `the pseudonym key "${id}"`,
+    problem: "with another one, an owner who was erased before would get a second pseudonym",
+    remedy: "keep it: it is never rotated",
+  });
 }
 
 function createRefusal({ kind, id, state, rows, lastEndsAt }: KeyStatus): RefusedError {

@@ -3,7 +3,6 @@
  * record in the database is what counts: this pass copies the resource into it, does what is left to do in batches, and
  * reports back what the block did. An owner may have more tokens than one pass can end; the next pass continues.
  */
-import { createHmac } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { type OwnerBlock, parseOwnerBlock } from "../../kube/resources/owner-block.ts";
 import { getOwnerBlock } from "../../kube/resources/owner-block-api.ts";
@@ -26,7 +25,7 @@ import {
   mustEraseNow,
   type ObservedBlockWork,
 } from "../../token/block.ts";
-import type { Keyring } from "../../token/keyring.ts";
+import { pseudonymOf } from "../../token/keyring.ts";
 import { APITOKENS_BY_OWNER } from "./caches.ts";
 import type { PassContext } from "./context.ts";
 import { reportBlock, reportBlockFailure, reportInvalidBlock } from "./report-block.ts";
@@ -189,9 +188,4 @@ async function repeat(untilMs: number, step: () => Promise<number>): Promise<num
     total += done;
     if (done === 0 || performance.now() >= untilMs) return total;
   }
-}
-
-/** Stable, so that repeated erasures of an owner agree; keyed, so that it cannot be traced back without the keyring. */
-function pseudonymOf(owner: string, { peppers: [pepper] }: Keyring): string {
-  return `erased-${createHmac("sha256", pepper.secret).update(`owner ${owner}`).digest("hex").slice(0, 32)}`;
 }

@@ -15,6 +15,7 @@ import {
 import { createTestDatabase, findRows, type TokenRowView, verifies, verify } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createWriteTap } from "../../support/faults.ts";
+import { createClusterResources } from "../../support/policies.ts";
 import { issueToken } from "../../support/resources.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../../src/controller/main.ts", import.meta.url));
@@ -249,4 +250,31 @@ test.each([
   [["polish"], 'unknown command "polish"; the commands are status, rotate and remove'],
 ])("bad usage is reported: %j", async (args, message) => {
   expect(await keys(...args)).toMatchObject({ code: 2, stderr: expect.stringContaining(message) });
+});
+
+test("an owner who is erased again after a rotation, and the removal of the old keys, gets the same pseudonym", async () => {
+  const resources = createClusterResources(cluster);
+  const erase = async (name: string) => {
+    await issueToken(cluster, name, { owner: "wendy", metadata: METADATA });
+    await resources.applyBlock("wendy", { owner: "wendy", erase: true });
+    await eventually(async () =>
+      expect(await resources.getBlockCondition("wendy", "Erased")).toMatchObject({ status: "True" }),
+    );
+    await resources.deleteBlock("wendy");
+    await cluster.delete(name);
+    await eventually(async () => expect(await cluster.get(name)).toBeUndefined());
+    return runAsSuperuser(databaseUrl, "select distinct owner from apitoken.security_events where name = $1", [name]);
+  };
+  const [former] = await erase("wendy-1");
+  const { peppers, encryption, pseudonym } = await readRing();
+  await keys("rotate", "--active-in", "0s");
+  for (const { id } of [...peppers, ...encryption]) {
+    await eventually(async () => expect(await keys("remove", id)).toMatchObject({ code: 0 }), { intervalMs: 200 });
+  }
+  await eventually(async () => expect(await isIdle(controller as TestController)).toBe(true));
+  expect(former).toEqual({ owner: expect.stringMatching(/^erased-/) });
+  expect(await erase("wendy-2")).toEqual([former]);
+
+  expect(await keys("remove", pseudonym.id)).toMatchObject({ code: 3, stderr: expect.stringContaining("keep it") });
+  expect((await keys("status")).stdout).toContain(`pseudonym ${pseudonym.id} kept rows=0 last-ends=- kept: names`);
 });

@@ -9,20 +9,25 @@ import {
   isSameHash,
   KEY_BYTES,
   nextActivation,
+  pseudonymOf,
 } from "../../../src/token/keyring.ts";
 
 describe("a new keyring", () => {
   test("has one key of 256 bits of each kind", () => {
-    const { peppers, encryption } = createKeyring();
+    const { peppers, encryption, pseudonym } = createKeyring();
     expect([peppers.length, encryption.length]).toEqual([1, 1]);
     expect(KEY_BYTES).toBe(32);
-    for (const key of [...peppers, ...encryption]) expect(key.secret.symmetricKeySize).toBe(32);
+    for (const key of [...peppers, ...encryption, pseudonym]) expect(key.secret.symmetricKeySize).toBe(32);
   });
 
   test("shares no key or id with another one", () => {
-    const keys = Array.from({ length: 100 }, createKeyring).flatMap((ring) => [...ring.peppers, ...ring.encryption]);
-    expect(new Set(keys.map((key) => key.id)).size).toBe(200);
-    expect(new Set(keys.map((key) => key.secret.export().toString("hex"))).size).toBe(200);
+    const keys = Array.from({ length: 100 }, createKeyring).flatMap((ring) => [
+      ...ring.peppers,
+      ...ring.encryption,
+      ring.pseudonym,
+    ]);
+    expect(new Set(keys.map((key) => key.id)).size).toBe(300);
+    expect(new Set(keys.map((key) => key.secret.export().toString("hex"))).size).toBe(300);
   });
 
   test("keeps its former peppers for the rows that name them", () => {
@@ -32,6 +37,21 @@ describe("a new keyring", () => {
     expect(findPepper(keyring, current.id)).toBe(current);
     expect(findPepper(keyring, former.id)).toBe(former);
     expect(findPepper(keyring, "p-unknown")).toBeUndefined();
+  });
+});
+
+describe("a pseudonym", () => {
+  const ring = createKeyring();
+
+  test("is the same for an owner whatever other keys the keyring has, and tells owners apart", () => {
+    const rotated = { ...createKeyring(), pseudonym: ring.pseudonym };
+    expect(pseudonymOf("alice", ring)).toMatch(/^erased-[0-9a-f]{32}$/);
+    expect(pseudonymOf("alice", rotated)).toBe(pseudonymOf("alice", ring));
+    expect(pseudonymOf("bob", ring)).not.toBe(pseudonymOf("alice", ring));
+  });
+
+  test("cannot be worked out with another keyring", () => {
+    expect(pseudonymOf("alice", createKeyring())).not.toBe(pseudonymOf("alice", ring));
   });
 });
 

@@ -6,7 +6,7 @@ import { abridgeSecret, reduceSecret } from "../../../../src/kube/resources/secr
 /* What users control has a bounded size in memory, whatever they put into the API server. */
 
 const KEY = { id: "k", secret: createSecretKey(Buffer.alloc(32)), activeFrom: new Date(0) };
-const KEYRING = { peppers: [KEY], encryption: [KEY] } as const;
+const KEYRING = { peppers: [KEY], encryption: [KEY], pseudonym: KEY } as const;
 const OWNER = { apiVersion: "apitoken.dev/v1alpha1", kind: "ApiToken", name: "a", uid: "u-1", controller: true };
 
 function aSecret({ data = {}, labels = {}, annotations = {}, owner = OWNER as object | null }) {
