@@ -9,6 +9,7 @@ import { benchCreate } from "./create.ts";
 import type { Bench, Figures } from "./figures.ts";
 import { readMachine } from "./machine.ts";
 import { type BenchOptions, formatHelp, readOptions } from "./options.ts";
+import { benchOwnerBlock } from "./owner-block.ts";
 import { benchPartition } from "./partition.ts";
 import { formatRecord } from "./record.ts";
 import { formatComparison, formatFigures } from "./report.ts";
@@ -21,6 +22,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   create: benchCreate,
   restart: benchRestart,
   rotate: benchRotate,
+  "owner-block": benchOwnerBlock,
   cleanup: benchCleanup,
   "cleanup-large": benchCleanupLarge,
   bystander: benchBystander,

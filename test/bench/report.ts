@@ -11,6 +11,8 @@ const BARS: Readonly<Record<string, readonly ["≤" | "≥", number]>> = {
   restart_writes: ["≤", 0],
   controller_rss_mib: ["≤", 150],
   rotate_over_create: ["≤", 1.5],
+  owner_block_seconds: ["≤", 60],
+  owner_erase_seconds: ["≤", 120],
   cleanup_summary_over_raw: ["≥", 0.7],
   cleanup_rows_over_raw: ["≥", 0.4],
   cleanup_large_over_small: ["≤", 1.2],
