@@ -9,7 +9,7 @@ import { formatTime } from "./status.ts";
 export const BLOCK_REASONS = {
   Effective: {
     True: ["Blocked", "NothingMatched"],
-    False: ["Pending", "InProgress", "InvalidSpec", "DatabaseUnavailable", "DatabaseRefused"],
+    False: ["Pending", "InProgress", "InvalidSpec", "DatabaseUnavailable", "DatabaseRefused", "ReconcileFailed"],
   },
   Erased: { True: ["Erased"], False: ["Pending", "InProgress"] },
 } as const;
@@ -82,9 +82,11 @@ export function isUnfinished(desired: DesiredBlock, work: ObservedBlockWork): bo
   return isEffective(desired, work.now) && (work.acceptedTokens > 0 || mustEraseNow(desired, work));
 }
 
-/** The conditions of a block that the database has recorded. */
-export function describeBlock(desired: DesiredBlock, work: ObservedBlockWork): BlockClaim[] {
-  return [describeEffect(desired, work), ...describeErasure(desired, work)];
+/** The conditions of a block that the database has recorded. `problem` is what is wrong with the rest of its spec. */
+export function describeBlock(desired: DesiredBlock, work: ObservedBlockWork, problem?: string): BlockClaim[] {
+  const effect = describeEffect(desired, work);
+  const message = problem === undefined ? effect.message : `${effect.message} Part of the spec is ignored: ${problem}`;
+  return [{ ...effect, message }, ...describeErasure(desired, work)];
 }
 
 function describeEffect(desired: DesiredBlock, work: ObservedBlockWork): BlockClaim {

@@ -16,10 +16,15 @@ export function judgeBlocks({ resources, rows }: CrossExamination["blocks"], now
       const { name } = resource.metadata;
       const object = `OwnerBlock ${name}`;
       const { desired, problem } = parseOwnerBlock(resource);
-      if (desired === undefined) return [{ kind: "InvalidOwnerBlock", object, problem, remedy: "correct the spec" }];
+      const invalid: Finding[] =
+        problem === undefined ? [] : [{ kind: "InvalidOwnerBlock", object, problem, remedy: "correct the spec" }];
+      if (desired === undefined) return invalid;
       const fault = findBlockFault({ ...desired, uid: resource.metadata.uid }, byName.get(name), now);
       const fix = { kind: "reconcileBlock", name } as const;
-      return fault === undefined ? [] : [{ kind: "OwnerBlockDiffers", object, ...fault, fix }];
+      return [
+        ...invalid,
+        ...(fault === undefined ? [] : [{ kind: "OwnerBlockDiffers" as const, object, ...fault, fix }]),
+      ];
     }),
     ...lifted.map(
       ({ name, owner }): Finding => ({

@@ -72,7 +72,7 @@ export function describeFailure(error: unknown, failures: number): Failure | und
   if (!isAboutSecret(error)) {
     return {
       reason: "ReconcileFailed",
-      message: `The last passes over this ApiToken failed: ${problem}. They are retried.`,
+      message: `The last passes failed: ${problem}. They are retried.`,
     };
   }
   const isUnanswered = error instanceof KubeUnreachableError;

@@ -4,7 +4,7 @@
  * reports back what the block did. An owner may have more tokens than one pass can end; the next pass continues.
  */
 import { isDeepStrictEqual } from "node:util";
-import { type OwnerBlock, parseOwnerBlock } from "../../kube/resources/owner-block.ts";
+import { type OwnerBlock, type ParsedBlock, parseOwnerBlock } from "../../kube/resources/owner-block.ts";
 import { getOwnerBlock } from "../../kube/resources/owner-block-api.ts";
 import {
   endBlockedTokens,
@@ -75,7 +75,7 @@ async function run(context: PassContext, name: string, onRevoked: (tokens: numbe
   const { db, clusterId, getFence } = context;
   const recorded = await findBlock(db, clusterId, name);
   const block = await readBlock(context, name, recorded);
-  const { desired, problem } = block === undefined ? {} : parseOwnerBlock(block);
+  const { desired, problem }: Partial<ParsedBlock> = block === undefined ? {} : parseOwnerBlock(block);
   const former = recorded?.uid === block?.metadata.uid ? undefined : recorded;
   if (block === undefined || desired === undefined) {
     if (former !== undefined) await liftBlock(db, await getFence(), former.uid);
@@ -87,7 +87,7 @@ async function run(context: PassContext, name: string, onRevoked: (tokens: numbe
   const isNew = !isRecorded(recorded, row);
   if (isNew) await recordBlock(db, await getFence(), row);
   const { work, steps } = await carryOut(context, block, desired, { isNew, recorded, onRevoked });
-  await reportBlock(context, block, describeBlock(desired, work), work);
+  await reportBlock(context, block, describeBlock(desired, work, problem), work);
 
   const mustGoOn = isUnfinished(desired, work);
   const isChanged = isNew || (steps > 0 && !mustGoOn);

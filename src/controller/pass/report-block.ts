@@ -6,7 +6,6 @@ import { isDeepStrictEqual } from "node:util";
 import { API_VERSION } from "../../kube/resources/group.ts";
 import type { OwnerBlock } from "../../kube/resources/owner-block.ts";
 import { writeOwnerBlockStatus } from "../../kube/resources/owner-block-api.ts";
-import { DatabaseUnavailableError, sqlState } from "../../postgres/errors.ts";
 import {
   type BlockClaim,
   dateBlockClaims,
@@ -16,6 +15,7 @@ import {
   type OwnerBlockStatus,
 } from "../../token/block.ts";
 import type { PassContext } from "./context.ts";
+import { describeFailure } from "./failures.ts";
 
 /** Reports on a block that the database has recorded. */
 export async function reportBlock(
@@ -38,6 +38,8 @@ export async function reportInvalidBlock(context: PassContext, block: OwnerBlock
   await write(context, block, [claim], new Date(), countsOf(block.status));
 }
 
+const REASONS_OF_FAILURES = ["DatabaseUnavailable", "DatabaseRefused"] as const;
+
 /** Reports why a block does not come into effect; one that is in effect stays so. */
 export async function reportBlockFailure(
   context: PassContext,
@@ -52,27 +54,9 @@ export async function reportBlockFailure(
   const effect = findBlockCondition({ conditions }, "Effective");
   if (effect?.status === "True" && effect.observedGeneration === block.metadata.generation) return;
   const others = conditions.filter(({ type }) => type !== "Effective");
-  const claim = { type: "Effective", status: "False", ...failure } as const;
+  const reason = REASONS_OF_FAILURES.find((known) => known === failure.reason) ?? "ReconcileFailed";
+  const claim = { type: "Effective", status: "False", reason, message: failure.message } as const;
   await write(context, block, [claim, ...others], new Date(), countsOf(block.status));
-}
-
-/** A rejection often passes without help. It is reported after this many failures in a row. */
-const REPORTED_FROM = 3;
-
-function describeFailure(error: unknown, failures: number): Pick<BlockClaim, "reason" | "message"> | undefined {
-  if (error instanceof DatabaseUnavailableError) {
-    return {
-      reason: "DatabaseUnavailable",
-      message:
-        "The database is not available, so the block is not complete. Work resumes automatically when it is back.",
-    };
-  }
-  const state = sqlState(error);
-  if (state === undefined || failures < REPORTED_FROM) return undefined;
-  return {
-    reason: "DatabaseRefused",
-    message: `The database rejected the operation (SQLSTATE ${state}); see the controller's log. It will be retried.`,
-  };
 }
 
 type Counts = Pick<OwnerBlockStatus, "apiTokens" | "acceptedTokens" | "tokensRevoked">;

@@ -70,16 +70,22 @@ export function reduceOwnerBlock(raw: unknown): OwnerBlock {
   };
 }
 
+/** What could be read of a block: what it asks for, what is wrong with it, or both. */
+export type ParsedBlock =
+  | { readonly desired: DesiredBlock; readonly problem?: string }
+  | { readonly desired?: undefined; readonly problem: string };
+
 /**
- * Reads a block, which takes effect at its creation if it has no `effectiveAt`. The problem names each invalid field.
+ * Reads a block, which takes effect at its creation if it has no `effectiveAt`. The problem names each invalid field. Whoever is
+ * blocked, and when, depends on no other field: a newer CRD may have let in a reason that this controller cannot read.
  */
-export function parseOwnerBlock({
-  metadata,
-  spec,
-}: OwnerBlock): { desired: DesiredBlock; problem?: undefined } | { desired?: undefined; problem: string } {
-  const result = ownerBlockSpecSchema.safeParse(spec);
-  if (!result.success) return { problem: describeProblems(result.error) };
-  const { owner, reason, effectiveAt, erase } = result.data;
-  const startsAt = effectiveAt ?? metadata.creationTimestamp ?? new Date(0);
-  return { desired: { owner, reason: stripControls(reason), effectiveAt: new Date(startsAt), mustErase: erase } };
+export function parseOwnerBlock({ metadata, spec }: OwnerBlock): ParsedBlock {
+  const whole = ownerBlockSpecSchema.safeParse(spec);
+  const problem = whole.success ? undefined : describeProblems(whole.error);
+  const core = ownerBlockSpecSchema.pick({ owner: true, effectiveAt: true }).safeParse(spec);
+  if (!core.success) return { problem: problem ?? describeProblems(core.error) };
+  const { reason = "", erase: mustErase = false } = whole.data ?? {};
+  const effectiveAt = new Date(core.data.effectiveAt ?? metadata.creationTimestamp ?? 0);
+  const desired = { owner: core.data.owner, reason: stripControls(reason), effectiveAt, mustErase };
+  return problem === undefined ? { desired } : { desired, problem };
 }

@@ -266,3 +266,18 @@ test("a block that matches nothing takes effect with a warning, until an ApiToke
   await cluster.delete("malory");
   await eventually(async () => expect((await resources.getBlock("typo")).status).toMatchObject({ apiTokens: 0 }));
 });
+
+test("a block that the database rejects is not called effective, until the database takes it", async ({
+  databaseUrl,
+  resources,
+}) => {
+  const right = "execute on function apitoken.record_block";
+  await runAsSuperuser(databaseUrl, `revoke ${right} from apitoken_controller`);
+  try {
+    await resources.applyBlock("refused", { owner: "rupert" });
+    await untilBlock(resources, "refused", { type: "Effective", status: "False", reason: "DatabaseRefused" });
+  } finally {
+    await runAsSuperuser(databaseUrl, `grant ${right} to apitoken_controller`);
+  }
+  await untilBlock(resources, "refused", { ...BLOCKED, reason: "NothingMatched" });
+});

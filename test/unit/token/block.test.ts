@@ -82,6 +82,12 @@ test("a message counts what has ended, and names an owner that matches nothing",
   expect(erasure?.message).toContain("2,000 events");
 });
 
+test("a part of the spec that cannot be read is named, and hides nothing else", () => {
+  const [effect] = describeBlock(aBlock(), aWork(), "spec.erase: must be a boolean.");
+  expect(effect).toMatchObject({ status: "True", reason: "Blocked" });
+  expect(effect?.message).toMatch(/none is issued\. Part of the spec is ignored: spec\.erase/);
+});
+
 test.each<[string, Partial<DesiredBlock>, Partial<ObservedBlockWork>, boolean, boolean]>([
   ["before its time", { ...LATER, ...ERASE }, { acceptedTokens: 1, tokenRows: 1 }, false, false],
   ["with accepted tokens", ERASE, { acceptedTokens: 1, tokenRows: 1 }, true, false],

@@ -283,14 +283,29 @@ describe("an OwnerBlock", () => {
   test.each([
     [{}, "spec.owner"],
     [{ owner: "" }, "spec.owner"],
+    [{ owner: "carol\n" }, "spec.owner: must consist of visible ASCII characters"],
     [{ owner: "alice", effectiveAt: "tomorrow" }, "spec.effectiveAt"],
-    [{ owner: "alice", erase: "yes" }, "spec.erase"],
     [null, "spec."],
   ])("that cannot be read, %j, is a problem of %s", (spec, field) => {
     const { desired, problem } = parseOwnerBlock(aBlock(spec));
     expect(desired).toBeUndefined();
     expect(problem).toContain(field);
   });
+});
+
+test.each<[{ reason?: number; erase?: string; effectiveAt?: string }, string]>([
+  [{ reason: 7 }, "spec.reason"],
+  [{ erase: "yes", effectiveAt: "2026-07-01T00:00:00Z" }, "spec.erase"],
+])("an OwnerBlock blocks although the rest of its spec, %j, cannot be read, and erases nobody", (rest, field) => {
+  const metadata = { name: "x", uid: "u", resourceVersion: "1", creationTimestamp: "2026-06-01T12:00:00Z" };
+  const { desired, problem } = parseOwnerBlock({ metadata, spec: { owner: "alice", ...rest } });
+  expect(desired).toEqual({
+    owner: "alice",
+    reason: "",
+    effectiveAt: new Date(rest.effectiveAt ?? metadata.creationTimestamp),
+    mustErase: false,
+  });
+  expect(problem).toContain(field);
 });
 
 test("the policy that the chart installs is the one in the examples, which npm start applies", () => {
