@@ -65,7 +65,7 @@ create table apitoken.tokens (
 ) with (fillfactor = 90); -- free space on each page: an update of last_used_at touches no index
 
 create index tokens_resource on apitoken.tokens (cluster_id, namespace, name);
-create index tokens_owner on apitoken.tokens (owner, resource_created_at);
+create index tokens_owner on apitoken.tokens (owner, resource_created_at, id);
 create index tokens_expires_at on apitoken.tokens (expires_at);
 create index tokens_grace on apitoken.tokens (expires_at) where grace_seconds is not null;
 create index tokens_revoked_at on apitoken.tokens (revoked_at) where revoked_at is not null;
@@ -175,6 +175,8 @@ create table apitoken.blocked_owners (
   reason text not null default '',
   effective_at timestamptz not null,
   tokens_revoked bigint not null default 0,
+  swept_created_at timestamptz, -- where the next batch of end_blocked_tokens begins; null: with the owner's first row
+  swept_id text,
   erased_at timestamptz,
   primary key (cluster_id, uid),
   unique (cluster_id, name)
@@ -559,34 +561,46 @@ begin
   return true;
 end $$;
 
--- The owner of an OwnerBlock that is in effect.
-create function apitoken.find_blocked_owner(cluster uuid, block_uid uuid) returns text
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+-- An OwnerBlock that is in effect.
+create function apitoken.find_effective_block(cluster uuid, block_uid uuid) returns apitoken.blocked_owners
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
-  blocked_owner text;
+  block apitoken.blocked_owners;
 begin
-  select b.owner into blocked_owner from apitoken.blocked_owners b
+  select * into block from apitoken.blocked_owners b
   where b.cluster_id = cluster and b.uid = block_uid and b.effective_at <= clock_timestamp();
-  if blocked_owner is null then
+  if block.uid is null then
     raise exception 'no OwnerBlock with this uid is in effect' using errcode = '55000';
   end if;
-  return blocked_owner;
+  return block;
 end $$;
 
--- One batch of end_blocked_tokens.
-create function apitoken.end_batch(blocked_owner text, batch_size integer) returns integer
+-- One batch of end_blocked_tokens, which begins where the last one ended: otherwise each would read again what all before it
+-- have ended. After the owner's last row it begins with the first again.
+create function apitoken.end_batch(block apitoken.blocked_owners, batch_size integer) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   moment timestamptz := clock_timestamp();
-  ended integer;
+  swept record;
 begin
-  with due as (
-    select t.id from apitoken.tokens t where t.owner = blocked_owner and apitoken.is_accepted(t, moment)
-    limit batch_size for update skip locked
+  with due as materialized (
+    select t.ctid as place, t.resource_created_at, t.id from apitoken.tokens t
+    where t.owner = block.owner and apitoken.is_accepted(t, moment)
+      and (t.resource_created_at, t.id) > (coalesce(block.swept_created_at, '-infinity'), coalesce(block.swept_id, ''))
+    order by t.resource_created_at, t.id limit batch_size for update skip locked
+  ), ended as (
+    update apitoken.tokens t set revoked_at = moment, revocation_reason = 'OwnerBlocked'
+    where t.ctid = any (array(select place from due)) returning 1
   )
-  update apitoken.tokens t set revoked_at = moment, revocation_reason = 'OwnerBlocked' from due where t.id = due.id;
-  get diagnostics ended = row_count;
-  return ended;
+  select (select count(*) from ended) as rows, (select count(*) = batch_size from due) as is_full, last.* into swept
+  from (select) as always
+  left join (select resource_created_at, id from due order by 1 desc, 2 desc limit 1) as last on true;
+  update apitoken.blocked_owners b set
+    tokens_revoked = b.tokens_revoked + swept.rows,
+    swept_created_at = case when swept.is_full then swept.resource_created_at end,
+    swept_id = case when swept.is_full then swept.id end
+  where b.cluster_id = block.cluster_id and b.uid = block.uid and (swept.rows > 0 or b.swept_id is not null);
+  return swept.rows;
 end $$;
 
 -- Ends up to batch_size accepted tokens of a blocked owner, in all clusters. Returns how many it has ended; null if another
@@ -595,22 +609,18 @@ create function apitoken.end_blocked_tokens(epoch_held bigint, cluster uuid, blo
 returns integer
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  blocked_owner text;
+  block apitoken.blocked_owners;
   ended integer;
 begin
   if not apitoken.is_leader(cluster, epoch_held) then
     return null;
   end if;
-  blocked_owner := apitoken.find_blocked_owner(cluster, block_uid);
-  ended := apitoken.end_batch(blocked_owner, batch_size);
+  block := apitoken.find_effective_block(cluster, block_uid);
+  ended := apitoken.end_batch(block, batch_size);
   if ended = 0 then
     -- Whoever is issuing a token at this moment may not have seen a block that has only just come into effect.
-    perform apitoken.lock_owner(blocked_owner);
-    ended := apitoken.end_batch(blocked_owner, batch_size);
-  end if;
-  if ended > 0 then
-    update apitoken.blocked_owners b set tokens_revoked = b.tokens_revoked + ended
-    where b.cluster_id = cluster and b.uid = block_uid;
+    perform apitoken.lock_owner(block.owner);
+    ended := apitoken.end_batch(apitoken.find_effective_block(cluster, block_uid), batch_size);
   end if;
   return ended;
 end $$;
@@ -631,11 +641,9 @@ begin
   if not apitoken.is_leader(cluster, epoch_held) then
     return null;
   end if;
-  erased := apitoken.find_blocked_owner(cluster, block_uid);
-  with due as (
-    select t.id from apitoken.tokens t where t.owner = erased limit batch_size for update skip locked
-  )
-  delete from apitoken.tokens t using due where t.id = due.id;
+  erased := (apitoken.find_effective_block(cluster, block_uid)).owner;
+  delete from apitoken.tokens t where t.ctid = any (array(
+    select r.ctid from apitoken.tokens r where r.owner = erased limit batch_size for update skip locked));
   get diagnostics handled = row_count;
   if handled > 0 then
     return handled;
@@ -756,8 +764,8 @@ grant execute on function
   apitoken.replace_token(bigint, text, jsonb, integer, text, text),
   apitoken.take_over(bigint, uuid, text, integer, text),
   apitoken.record_block(bigint, uuid, uuid, text, text, text, timestamptz),
-  apitoken.find_blocked_owner(uuid, uuid),
-  apitoken.end_batch(text, integer),
+  apitoken.find_effective_block(uuid, uuid),
+  apitoken.end_batch(apitoken.blocked_owners, integer),
   apitoken.end_blocked_tokens(bigint, uuid, uuid, integer),
   apitoken.erase_blocked_owner(bigint, uuid, uuid, text, integer)
 to apitoken_controller;

@@ -62,8 +62,8 @@ export async function findBlock(db: Queryable, clusterId: string, name: string):
   };
 }
 
-/** Counts what the database has of an owner; `limit` undefined counts rows and events to the end. */
-export async function findOwnerTraces(db: Queryable, owner: string, limit: number | undefined): Promise<OwnerTraces> {
+/** Counts what the database has of an owner; rows and events up to `limit`. */
+export async function findOwnerTraces(db: Queryable, owner: string, limit: number): Promise<OwnerTraces> {
   const [row] = await db.query<{ now: Date; accepted: string; rows: string; events: string }>({
     name: "find-owner-traces",
     text: `select now() as now,
@@ -112,15 +112,19 @@ export async function liftBlock(db: Queryable, fence: Fence, uid: string): Promi
  */
 const BATCH = 1_000;
 
-/** Ends a batch of the accepted tokens of a blocked owner. Returns how many. Throws a FencedError. */
-export async function endBlockedTokens(db: Queryable, { clusterId, epoch }: Fence, uid: string): Promise<number> {
-  const [row] = await db.query<{ ended: number | null }>({
+/** Ends a batch of the accepted tokens of a blocked owner. Returns how many, and the database's time. Throws a FencedError. */
+export async function endBlockedTokens(
+  db: Queryable,
+  { clusterId, epoch }: Fence,
+  uid: string,
+): Promise<{ readonly ended: number; readonly now: Date }> {
+  const [row] = await db.query<{ ended: number | null; now: Date }>({
     name: "end-blocked-tokens",
-    text: "select apitoken.end_blocked_tokens($1, $2, $3, $4) as ended",
+    text: "select apitoken.end_blocked_tokens($1, $2, $3, $4) as ended, now() as now",
     values: [epoch, clusterId, uid, BATCH],
   });
   if (row === undefined || row.ended === null) throw new FencedError(clusterId, epoch);
-  return row.ended;
+  return { ended: row.ended, now: row.now };
 }
 
 /**

@@ -49,6 +49,9 @@ export interface DesiredBlock {
   readonly mustErase: boolean;
 }
 
+/** How far rows and events are counted, so that a count takes a fraction of a second whatever there is. */
+export const COUNTED_UP_TO = 100_000;
+
 /** What is known of a block that the database has recorded. */
 export interface ObservedBlockWork {
   /** The database's time. */
@@ -57,7 +60,7 @@ export interface ObservedBlockWork {
   readonly apiTokens: number;
   /** The owner's accepted tokens in all clusters. */
   readonly acceptedTokens: number;
-  /** The owner's rows in all clusters, and the events that name the owner; at most 1 of each unless the owner is to be erased. */
+  /** The owner's rows in all clusters, and the events that name the owner: up to COUNTED_UP_TO, or 1 if nobody is to be erased. */
   readonly tokenRows: number;
   readonly namedEvents: number;
   /** How many tokens the block has ended. */
@@ -126,7 +129,7 @@ function describeErasure(desired: DesiredBlock, work: ObservedBlockWork): BlockC
     return [{ type: "Erased", status: "False", reason: "Pending", message }];
   }
   if (mustEraseNow(desired, work)) {
-    const message = `Still to be erased: ${format(work.tokenRows)} token rows, and the name in ${format(work.namedEvents)} events of the audit trail.`;
+    const message = `Still to be erased: ${formatCapped(work.tokenRows)} token rows, and the name in ${formatCapped(work.namedEvents)} events of the audit trail.`;
     return [{ type: "Erased", status: "False", reason: "InProgress", message }];
   }
   const message = "The owner's token rows are deleted, and the audit trail has a pseudonym instead of the name.";
@@ -167,6 +170,10 @@ export function describeBlockChange(before: OwnerBlockStatus, after: OwnerBlockS
     const isNews = findBlockCondition(before, type)?.reason !== reason;
     return isNews && severity ? [{ type: severity, reason, action: "Block", message }] : [];
   });
+}
+
+function formatCapped(amount: number): string {
+  return amount < COUNTED_UP_TO ? format(amount) : `${format(COUNTED_UP_TO)} or more`;
 }
 
 function format(amount: number): string {

@@ -7,10 +7,7 @@ import { isDeepStrictEqual } from "node:util";
 import { type OwnerBlock, type ParsedBlock, parseOwnerBlock } from "../../kube/resources/owner-block.ts";
 import { getOwnerBlock } from "../../kube/resources/owner-block-api.ts";
 import {
-  endBlockedTokens,
-  eraseBlockedOwner,
   findBlock,
-  findOwnerTraces,
   liftBlock,
   type OwnerBlockRow,
   type RecordedBlock,
@@ -19,14 +16,11 @@ import {
 import {
   type DesiredBlock,
   describeBlock,
-  findBlockCondition,
   isEffective,
   isUnfinished,
-  mustEraseNow,
   type ObservedBlockWork,
 } from "../../token/block.ts";
-import { pseudonymOf } from "../../token/keyring.ts";
-import { APITOKENS_BY_OWNER } from "./caches.ts";
+import { carryOutBlock } from "./carry-out-block.ts";
 import type { PassContext } from "./context.ts";
 import { reportBlock, reportBlockFailure, reportInvalidBlock } from "./report-block.ts";
 
@@ -46,9 +40,6 @@ export interface BlockPassOptions {
   /** Called with the number of tokens that were ended, after each batch. */
   readonly onRevoked?: (tokens: number) => void;
 }
-
-/** How long a pass works on one block before it lets others have their turn. */
-const TURN_MS = 500;
 
 /** When a pass that could do nothing tries again: somebody else has locked the rows that are left. */
 const LOCKED_RETRY_MS = 1_000;
@@ -86,7 +77,12 @@ async function run(context: PassContext, name: string, onRevoked: (tokens: numbe
   const row = { uid: block.metadata.uid, name, owner, reason, effectiveAt };
   const isNew = !isRecorded(recorded, row);
   if (isNew) await recordBlock(db, await getFence(), row);
-  const { work, steps } = await carryOut(context, block, desired, { isNew, recorded, onRevoked });
+  const { work, steps } = await carryOutBlock(context, block, desired, {
+    isNew,
+    tokensRevoked: former === undefined ? (recorded?.tokensRevoked ?? 0) : 0,
+    hasErased: former === undefined && recorded?.hasErased === true,
+    onRevoked,
+  });
   await reportBlock(context, block, describeBlock(desired, work, problem), work);
 
   const mustGoOn = isUnfinished(desired, work);
@@ -125,67 +121,4 @@ function isRecorded(row: RecordedBlock | undefined, wanted: OwnerBlockRow): bool
       [wanted.uid, wanted.owner, wanted.reason, wanted.effectiveAt.getTime()],
     )
   );
-}
-
-interface Progress {
-  /** Whether the database has only now recorded the block as it is. */
-  readonly isNew: boolean;
-  readonly recorded: RecordedBlock | undefined;
-  readonly onRevoked: (tokens: number) => void;
-}
-
-/** Ends and erases what is left, batch by batch, until nothing is left or the turn is over. */
-async function carryOut(
-  context: PassContext,
-  block: OwnerBlock,
-  desired: DesiredBlock,
-  { isNew, recorded, onRevoked }: Progress,
-): Promise<{ work: ObservedBlockWork; steps: number }> {
-  const { db, getFence, keyring } = context;
-  const { uid } = block.metadata;
-  const until = performance.now() + TURN_MS;
-  const mine = recorded?.uid === uid ? recorded : undefined;
-  let tokensRevoked = mine?.tokensRevoked ?? 0;
-  let hasErased = mine?.hasErased ?? false;
-  const look = async (): Promise<ObservedBlockWork> => ({
-    ...(await findOwnerTraces(db, desired.owner, desired.mustErase ? undefined : 1)),
-    apiTokens: context.caches.apiTokens.byIndex(APITOKENS_BY_OWNER, desired.owner).length,
-    tokensRevoked,
-    hasErased,
-  });
-
-  let work = await look();
-  if (!isEffective(desired, work.now)) return { work, steps: 0 };
-  let steps = 0;
-  // At least once after the block has come into effect: a token may have been issued at that very moment.
-  const isSwept = !isNew && findBlockCondition(block.status ?? {}, "Effective")?.status === "True";
-  if (work.acceptedTokens > 0 || !isSwept) {
-    const ended = await repeat(until, async () => {
-      const batch = await endBlockedTokens(db, await getFence(), uid);
-      onRevoked(batch);
-      return batch;
-    });
-    tokensRevoked += ended;
-    steps += ended;
-    work = await look();
-  }
-  if (mustEraseNow(desired, work)) {
-    const pseudonym = pseudonymOf(desired.owner, keyring);
-    steps += await repeat(until, async () => {
-      const batch = await eraseBlockedOwner(db, await getFence(), uid, pseudonym);
-      hasErased ||= batch === 0;
-      return batch;
-    });
-    work = await look();
-  }
-  return { work, steps };
-}
-
-/** Runs the step until it has nothing left to do or the time is over. Returns how much all of them have done. */
-async function repeat(untilMs: number, step: () => Promise<number>): Promise<number> {
-  for (let total = 0; ; ) {
-    const done = await step();
-    total += done;
-    if (done === 0 || performance.now() >= untilMs) return total;
-  }
 }

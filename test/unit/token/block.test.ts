@@ -80,6 +80,8 @@ test("a message counts what has ended, and names an owner that matches nothing",
   const [, erasure] = describeBlock(aBlock(ERASE), aWork({ tokenRows: 1_000, namedEvents: 2_000 }));
   expect(erasure?.message).toContain("1,000 token rows");
   expect(erasure?.message).toContain("2,000 events");
+  const [, more] = describeBlock(aBlock(ERASE), aWork({ tokenRows: 100_000 }));
+  expect(more?.message).toContain("100,000 or more token rows");
 });
 
 test("a part of the spec that cannot be read is named, and hides nothing else", () => {
