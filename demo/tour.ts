@@ -144,6 +144,7 @@ async function showOffboarding(tour: Tour): Promise<void> {
   await tour.kubectl("apply", "-f", "examples/platform/owner-block.yaml");
   const blocked = '--for=jsonpath={.status.conditions[?(@.type=="Ready")].reason}=OwnerBlocked';
   const waited = await tour.kubectl("-n", "lab", "wait", blocked, "--timeout=30s", "apitoken/mallory");
+  await tour.kubectl("wait", "--for=condition=Effective", "--timeout=30s", "ownerblock/mallory-has-left");
   await tour.kubectl("get", "ownerblocks");
   tour.expect(waited.code === 0, "mallory's token is dead, and none is issued while the block exists");
 }
