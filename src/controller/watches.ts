@@ -6,13 +6,13 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Change } from "../kube/intake.ts";
 import { type Reflector, type ReflectorOptions, startReflector } from "../kube/reflector.ts";
-import { type ApiToken, reduceApiToken } from "../kube/resources/api-token.ts";
+import { API_TOKEN_FIELDS, type ApiToken, reduceApiToken } from "../kube/resources/api-token.ts";
 import { apiTokensPath } from "../kube/resources/api-token-api.ts";
 import { MANAGED_LABEL } from "../kube/resources/group.ts";
-import { NAMESPACES_PATH, type NamespaceView, reduceNamespace } from "../kube/resources/namespace.ts";
-import { OWNER_BLOCKS_PATH, reduceOwnerBlock } from "../kube/resources/owner-block.ts";
-import { POLICIES_PATH, type PolicyResource, reducePolicy } from "../kube/resources/policy.ts";
-import { abridgeSecret, isApiToken, reduceSecret, type SecretView } from "../kube/resources/secret.ts";
+import { NAMESPACE_FIELDS, NAMESPACES_PATH, type NamespaceView, reduceNamespace } from "../kube/resources/namespace.ts";
+import { OWNER_BLOCK_FIELDS, OWNER_BLOCKS_PATH, reduceOwnerBlock } from "../kube/resources/owner-block.ts";
+import { POLICIES_PATH, POLICY_FIELDS, type PolicyResource, reducePolicy } from "../kube/resources/policy.ts";
+import { CACHED_SECRET_FIELDS, isApiToken, reduceForCache, type SecretView } from "../kube/resources/secret.ts";
 import { secretsPath } from "../kube/resources/secret-api.ts";
 import type { Stored } from "../kube/store.ts";
 import type { KubeTransport } from "../kube/transport.ts";
@@ -47,6 +47,7 @@ export function startWatches(options: WatchesOptions): Reflector[] {
     watch<PolicyResource>("apitokenpolicies", {
       path: POLICIES_PATH,
       store: caches.policies,
+      fields: POLICY_FIELDS,
       reduce: reducePolicy,
       onChange: (change) => {
         for (const namespace of concernedNamespaces(caches, change)) enqueueNamespace(options, namespace);
@@ -55,6 +56,7 @@ export function startWatches(options: WatchesOptions): Reflector[] {
     watch<NamespaceView>("namespaces", {
       path: NAMESPACES_PATH,
       store: caches.namespaces,
+      fields: NAMESPACE_FIELDS,
       reduce: reduceNamespace,
       onChange: ({ object, previous }) => {
         if (isDeepStrictEqual(object.metadata.labels, previous?.metadata.labels)) return;
@@ -64,6 +66,7 @@ export function startWatches(options: WatchesOptions): Reflector[] {
     watch("ownerblocks", {
       path: OWNER_BLOCKS_PATH,
       store: caches.ownerBlocks,
+      fields: OWNER_BLOCK_FIELDS,
       reduce: reduceOwnerBlock,
       // Not for a status: several operators may report on a block, and none must answer to the report of another.
       onChange: ({ type, object, previous }) => {
@@ -79,6 +82,7 @@ export function startWatches(options: WatchesOptions): Reflector[] {
         path: apiTokensPath(namespace),
         ...(namespace === undefined ? {} : { namespace }),
         store: caches.apiTokens,
+        fields: API_TOKEN_FIELDS,
         reduce: reduceApiToken,
         onChange: ({ type, object }) => {
           leader.inbox?.enqueue(keyOf(object.metadata));
@@ -91,7 +95,8 @@ export function startWatches(options: WatchesOptions): Reflector[] {
         ...(namespace === undefined ? {} : { namespace }),
         labelSelector: `${MANAGED_LABEL}=true`,
         store: caches.secrets,
-        reduce: (raw) => abridgeSecret(reduceSecret(raw, keyring)),
+        fields: CACHED_SECRET_FIELDS,
+        reduce: (raw) => reduceForCache(raw, keyring),
         // The previous owner too: if somebody has removed the owner reference, its pass restores it.
         onChange: ({ object, previous }) => {
           for (const owner of [object.owner, previous?.owner]) {

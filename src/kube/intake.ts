@@ -25,17 +25,21 @@ export interface IntakeOptions<T extends Stored> {
 }
 
 /** Updates a store with what the API server reports, and notifies of each resulting change. Never throws. */
-export interface Intake {
+export interface Intake<T extends Stored> {
+  /** Reduces an object, unless this version of it is in the store already. Undefined if it cannot be read, which is logged. */
+  read(raw: Stored): T | undefined;
   /** Takes in an object that exists; see `Store.upsert`. */
-  take(raw: Stored, evidence?: Evidence): void;
+  take(object: T, evidence?: Evidence): void;
   /** Removes an object that is gone; see `Store.remove`. */
   drop(object: Stored, goneIn?: string): void;
 }
 
-export function createIntake<T extends Stored>(options: IntakeOptions<T>): Intake {
+export function createIntake<T extends Stored>(options: IntakeOptions<T>): Intake<T> {
   const { store, reduce, onChange, path, log } = options;
 
-  const reduceSafely = (raw: Stored): T | undefined => {
+  const read = (raw: Stored): T | undefined => {
+    const before = store.get(storeKey(raw));
+    if (isSame(before, raw)) return before;
     try {
       return reduce(raw);
     } catch (error) {
@@ -56,12 +60,11 @@ export function createIntake<T extends Stored>(options: IntakeOptions<T>): Intak
   };
 
   return {
+    read,
     drop,
-    take(raw, evidence = {}) {
-      const before = store.get(storeKey(raw));
-      if (isSame(before, raw) && !evidence.isRewound) return; // usually the echo of our own write
-      const object = reduceSafely(raw);
-      if (object === undefined) return;
+    take(object, evidence = {}) {
+      const before = store.get(storeKey(object));
+      if (isSame(before, object) && !evidence.isRewound) return; // usually the echo of our own write
       // A different uid under the same name is a different object: the old one was deleted.
       const isOther = before !== undefined && before.metadata.uid !== object.metadata.uid;
       const isLater =
@@ -74,6 +77,6 @@ export function createIntake<T extends Stored>(options: IntakeOptions<T>): Intak
   };
 }
 
-function isSame(before: Stored | undefined, { metadata }: Stored): boolean {
+function isSame<T extends Stored>(before: T | undefined, { metadata }: Stored): before is T {
   return before?.metadata.uid === metadata.uid && before.metadata.resourceVersion === metadata.resourceVersion;
 }

@@ -3,6 +3,7 @@
  * This reader turns silence into an error, and never quotes a line, which may contain a Secret.
  */
 import type { Readable } from "node:stream";
+import { type Fields, parseJson } from "./json-fields.ts";
 
 /** A stream of JSON lines ended in the middle of a line, contained something else, or fell silent. */
 export class BrokenStreamError extends Error {
@@ -14,29 +15,39 @@ export class SilentStreamError extends BrokenStreamError {
   override readonly name = "SilentStreamError";
 }
 
-/** Yields the object of each line. Throws a BrokenStreamError, or the error that the stream itself fails with. */
-export async function* readJsonLines<T>(stream: Readable, stallMs: number): AsyncGenerator<T> {
-  let rest = "";
+/**
+ * Yields the object of each line; of a large one only `fields`, if there are any. Throws a BrokenStreamError, or the error that
+ * the stream itself fails with.
+ */
+export async function* readJsonLines<T>(stream: Readable, stallMs: number, fields?: Fields): AsyncGenerator<T> {
+  let rest: Buffer[] = [];
   const stalled = new SilentStreamError(`the stream was silent for ${stallMs} ms`);
   const timer = setTimeout(() => stream.destroy(stalled), stallMs);
   try {
-    for await (const chunk of stream.setEncoding("utf8")) {
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
       timer.refresh();
-      const lines = (rest + chunk).split("\n");
-      rest = lines.pop() ?? "";
-      for (const line of lines) if (line !== "") yield parseLine<T>(line);
+      let from = 0;
+      for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, from)) {
+        const line = Buffer.concat([...rest, chunk.subarray(from, end)]);
+        rest = [];
+        from = end + 1;
+        if (line.length > 0) yield parseLine<T>(line, fields);
+      }
+      if (from < chunk.length) rest.push(chunk.subarray(from));
     }
   } finally {
     clearTimeout(timer);
     stream.destroy();
   }
-  if (rest !== "") throw new BrokenStreamError("the stream broke off in the middle of a line");
+  if (rest.length > 0) throw new BrokenStreamError("the stream broke off in the middle of a line");
 }
 
+const NEWLINE = 0x0a;
+
 /** The error does not quote the line, which may contain a Secret. */
-function parseLine<T>(line: string): T {
+function parseLine<T>(line: Buffer, fields: Fields | undefined): T {
   try {
-    return JSON.parse(line) as T;
+    return parseJson(line, fields) as T;
   } catch {
     throw new BrokenStreamError("a line of the stream is not JSON");
   }

@@ -3,65 +3,62 @@
  * collection as of one moment, so for them a list that expires between two pages is started over.
  */
 import { isCode } from "./api-error.ts";
+import type { Fields } from "./json-fields.ts";
 import type { KubeTransport } from "./transport.ts";
 
 /** One answer of the API server to the request for a list. */
-export interface ListPage {
+export interface ListPage<T> {
   readonly metadata: { readonly resourceVersion: string; readonly continue?: string };
-  readonly items: unknown[] | null;
+  readonly items: T[] | null;
+}
+
+/** How the objects of a list are read. */
+export interface ListOptions<T> {
+  /** Which fields are read of large objects. */
+  readonly fields: Fields;
+  /** Called with each object on arrival; the page has what it returns. */
+  readonly readItem: (raw: unknown) => T;
+  readonly labelSelector?: string | undefined;
+  readonly pageSize?: number | undefined;
+  readonly signal?: AbortSignal;
 }
 
 const PAGE_SIZE = 500;
 const RETRIES_OF_EXPIRED = 3;
 
 /**
- * Reads a whole collection consistently, page by page, and reduces each object on arrival. Starts over if the list
- * expires meanwhile (410). Throws like `KubeTransport.request`.
+ * Reads a whole collection consistently, page by page, and each object of it on arrival. Starts over if the list expires
+ * meanwhile (410). Throws like `KubeTransport.request`.
  */
-export async function listAll<T>(
-  transport: KubeTransport,
-  path: string,
-  reduce: (raw: unknown) => T,
-  labelSelector?: string,
-): Promise<T[]> {
+export async function listAll<T>(transport: KubeTransport, path: string, options: ListOptions<T>): Promise<T[]> {
   for (let retry = 0; ; retry += 1) {
     try {
-      return await listPages(transport, path, reduce, labelSelector === undefined ? {} : { labelSelector });
+      const objects: T[] = [];
+      for await (const { items } of readPages(transport, path, options)) objects.push(...(items ?? []));
+      return objects;
     } catch (error) {
       if (!isCode(error, 410) || retry === RETRIES_OF_EXPIRED) throw error;
     }
   }
 }
 
-async function listPages<T>(
-  transport: KubeTransport,
-  path: string,
-  reduce: (raw: unknown) => T,
-  selector: Readonly<Record<string, string>>,
-): Promise<T[]> {
-  const objects: T[] = [];
-  for await (const page of readPages(transport, path, selector)) {
-    for (const item of page.items ?? []) objects.push(reduce(item));
-  }
-  return objects;
-}
-
 /**
  * The pages of a list, all as of one moment. Throws like `KubeTransport.request`; code 410 means that the list has expired
  * between two pages.
  */
-export async function* readPages(
+export async function* readPages<T>(
   transport: KubeTransport,
   path: string,
-  selector: Readonly<Record<string, string>>,
-  { pageSize = PAGE_SIZE, signal }: { readonly pageSize?: number | undefined; readonly signal?: AbortSignal } = {},
-): AsyncGenerator<ListPage> {
+  { fields, readItem, labelSelector, pageSize = PAGE_SIZE, signal }: ListOptions<T>,
+): AsyncGenerator<ListPage<T>> {
+  const selector = labelSelector === undefined ? {} : { labelSelector };
   let token: string | undefined;
   do {
-    const query = { ...selector, limit: String(pageSize), ...(token ? { continue: token } : {}) };
-    const page: ListPage = await transport.request("GET", path, {
-      query,
+    const page: ListPage<T> = await transport.request("GET", path, {
+      query: { ...selector, limit: String(pageSize), ...(token ? { continue: token } : {}) },
       timeoutMs: 60_000,
+      fields,
+      readItem,
       ...(signal === undefined ? {} : { signal }),
     });
     yield page;

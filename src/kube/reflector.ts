@@ -5,6 +5,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { isCode } from "./api-error.ts";
 import { type Change, createIntake, type Intake } from "./intake.ts";
+import type { Fields } from "./json-fields.ts";
 import { readPages } from "./list.ts";
 import { createHealth, ExpiredError, type HealthOptions, StreamError } from "./reflector-health.ts";
 import { isNewer, type Store, type Stored, storeKey } from "./store.ts";
@@ -17,6 +18,8 @@ export interface ReflectorOptions<T extends Stored> extends HealthOptions {
   readonly labelSelector?: string;
   /** Several reflectors, one per namespace, may fill one store. */
   readonly store: Store<T>;
+  /** Which fields `reduce` reads of an object that is large. */
+  readonly fields: Fields;
   /** Reduces an incoming object to what is worth caching. */
   readonly reduce: (raw: unknown) => T;
   readonly onChange: (change: Change<T>) => void;
@@ -93,22 +96,32 @@ async function run<T extends Stored>(options: ReflectorOptions<T>, stop: AbortSi
   }
 }
 
+/** An object of a list; `object` is undefined if it cannot be read. */
+interface Listed<T> extends Stored {
+  readonly object: T | undefined;
+}
+
 /**
  * Reads the whole collection, page by page, and updates the store to match. `latest` is the newest version known so
  * far. Returns the list's version and the number of its objects.
  */
 async function list<T extends Stored>(
   options: ReflectorOptions<T>,
-  intake: Intake,
+  intake: Intake<T>,
   latest: string | undefined,
   signal: AbortSignal,
 ): Promise<{ version: string; count: number }> {
-  const { transport, path, pageSize, labelSelector } = options;
-  const selector = labelSelector === undefined ? {} : { labelSelector };
+  const { transport, path } = options;
   const seen = new Set<string>();
   let version = "";
   let isRewound = false;
-  for await (const page of readPages(transport, path, selector, { pageSize, signal })) {
+  const readItem = (raw: unknown): Listed<T> | undefined => {
+    if (!hasMetadata(raw)) return undefined;
+    const { name, namespace, uid, resourceVersion } = raw.metadata;
+    const metadata = { name, uid, resourceVersion, ...(namespace === undefined ? {} : { namespace }) };
+    return { metadata, object: intake.read(raw) };
+  };
+  for await (const page of readPages(transport, path, { ...options, readItem, signal })) {
     if (typeof page?.metadata?.resourceVersion !== "string") {
       throw new StreamError("the server answered with something that is not a list");
     }
@@ -116,9 +129,9 @@ async function list<T extends Stored>(
     // A list is older than what was seen before only if the cluster was restored from a backup.
     isRewound = latest !== undefined && isNewer(latest, version);
     for (const item of page.items ?? []) {
-      const object = requireMetadata(item as Stored);
-      seen.add(storeKey(object));
-      intake.take(object, { listedIn: version, isRewound });
+      if (item === undefined) throw new StreamError(NO_METADATA);
+      seen.add(storeKey(item));
+      if (item.object !== undefined) intake.take(item.object, { listedIn: version, isRewound });
     }
   }
   dropMissing(options, intake, seen, isRewound ? undefined : version);
@@ -131,7 +144,7 @@ async function list<T extends Stored>(
  */
 function dropMissing<T extends Stored>(
   { store, namespace }: ReflectorOptions<T>,
-  intake: Intake,
+  intake: Intake<T>,
   seen: ReadonlySet<string>,
   version: string | undefined,
 ): void {
@@ -147,12 +160,12 @@ const SILENCE_MS = 150_000;
 /** Watches from version `from`, for `seconds` or some minutes; yields the version that each event brought. */
 async function* watch<T extends Stored>(
   options: ReflectorOptions<T>,
-  intake: Intake,
+  intake: Intake<T>,
   from: string,
   seconds: number | undefined,
   signal: AbortSignal,
 ): AsyncGenerator<string> {
-  const { transport, path, labelSelector, stallMs = SILENCE_MS } = options;
+  const { transport, path, fields, labelSelector, stallMs = SILENCE_MS } = options;
   const query = {
     ...(labelSelector === undefined ? {} : { labelSelector }),
     resourceVersion: from,
@@ -160,11 +173,12 @@ async function* watch<T extends Stored>(
     timeoutSeconds: String(seconds ?? 240 + Math.floor(Math.random() * 240)),
   };
   try {
-    for await (const event of transport.watch<WatchEvent>(path, query, { signal, stallMs })) {
+    for await (const event of transport.watch<WatchEvent>(path, query, { signal, stallMs, fields })) {
       if (event?.type === "ERROR") throw toStreamError(event);
-      const { resourceVersion } = requireMetadata(event?.object).metadata;
+      if (!hasMetadata(event?.object)) throw new StreamError(NO_METADATA);
+      const { resourceVersion } = event.object.metadata;
       if (event.type === "DELETED") intake.drop(event.object, resourceVersion);
-      else if (event.type !== "BOOKMARK") intake.take(event.object);
+      else if (event.type !== "BOOKMARK") take(intake, event.object);
       yield resourceVersion;
     }
   } catch (error) {
@@ -172,9 +186,15 @@ async function* watch<T extends Stored>(
   }
 }
 
-function requireMetadata(object: Stored | undefined): Stored {
-  if (typeof object?.metadata?.resourceVersion === "string") return object;
-  throw new StreamError("the server sent something that is not an object with metadata");
+function take<T extends Stored>(intake: Intake<T>, raw: Stored): void {
+  const object = intake.read(raw);
+  if (object !== undefined) intake.take(object);
+}
+
+const NO_METADATA = "the server sent something that is not an object with metadata";
+
+function hasMetadata(object: unknown): object is Stored {
+  return typeof (object as Stored | undefined)?.metadata?.resourceVersion === "string";
 }
 
 function toStreamError({ object }: WatchEvent): Error {

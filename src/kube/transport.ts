@@ -6,6 +6,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type Dispatcher, request as send } from "undici";
 import { isCode, isSecretsPath, KubeApiError, KubeUnreachableError } from "./api-error.ts";
 import { type Access, createCredentials, type Lane, loadKubeConfig } from "./credentials.ts";
+import { type Fields, parseJson } from "./json-fields.ts";
+import { readItems } from "./json-items.ts";
 import { readJsonLines } from "./json-lines.ts";
 import { explainRefusal, type RefusalStatus, readReason } from "./refusal.ts";
 
@@ -18,6 +20,13 @@ export interface RequestOptions {
   readonly contentType?: string;
   readonly signal?: AbortSignal;
   readonly timeoutMs?: number;
+  /** Which fields are read of an answer that is large, or of each item of a list; all if undefined. */
+  readonly fields?: Fields;
+  /**
+   * Called with each item of a list as soon as it has arrived, so that never more than one is in memory. The answer has
+   * what it returns in the item's place. An error that it throws counts as a broken connection.
+   */
+  readonly readItem?: (item: unknown) => unknown;
   /** Bypasses all calls that wait for a connection. For what must not be late, such as renewing a lease. */
   readonly isUrgent?: boolean;
 }
@@ -26,6 +35,8 @@ export interface WatchOptions {
   readonly signal: AbortSignal;
   /** The stream counts as broken if nothing at all has arrived for this long. */
   readonly stallMs: number;
+  /** Which fields are read of an object that is large; all if undefined. */
+  readonly fields?: Fields;
 }
 
 /** Calls to the Kubernetes API: plain JSON over shared connections. */
@@ -91,7 +102,7 @@ export async function createTransport(options: TransportOptions): Promise<KubeTr
       access = await credentials.current();
       const answer = await exchange(access, call.isUrgent ? "urgent" : "calls", method, path, { ...call, signal });
       if (answer.statusCode >= 300) throw await readError(method, path, answer);
-      return parseBody<T>(await answer.body.text());
+      return (await readAnswer(answer.body, call)) as T;
     } catch (error) {
       if (access !== undefined && timeout.signal.aborted) credentials.suspect(access);
       throw asUnreachable(error, path, `${method} ${path} got no answer`);
@@ -117,12 +128,13 @@ export async function createTransport(options: TransportOptions): Promise<KubeTr
       }
     },
 
-    async *watch<T>(path: string, query: Readonly<Record<string, string>>, { signal, stallMs }: WatchOptions) {
+    async *watch<T>(path: string, query: Readonly<Record<string, string>>, { signal, stallMs, fields }: WatchOptions) {
       try {
         const call = { query: { ...query, watch: "true" }, signal };
         const answer = await exchange(await credentials.current(), "watches", "GET", path, call);
         if (answer.statusCode >= 300) throw await readError("GET", path, answer);
-        yield* readJsonLines<T>(answer.body, stallMs);
+        const inEvent = fields && ({ type: "whole", object: fields } as const);
+        yield* readJsonLines<T>(answer.body, stallMs, inEvent);
       } catch (error) {
         throw asUnreachable(error, path, `the watch of ${path} broke off`);
       }
@@ -136,10 +148,22 @@ function formatQuery(query: Readonly<Record<string, string>> | undefined): strin
   return query === undefined ? "" : `?${new URLSearchParams(query)}`;
 }
 
+async function readAnswer(
+  body: Dispatcher.ResponseData["body"],
+  { fields, readItem }: RequestOptions,
+): Promise<unknown> {
+  if (readItem === undefined) return parse(Buffer.from(await body.arrayBuffer()), fields);
+  const items: unknown[] = [];
+  const rest = await readItems(body, (text) => items.push(readItem(parse(text, fields))));
+  const answer = parse(rest);
+  const isList = typeof answer === "object" && answer !== null && "items" in answer;
+  return isList ? { ...answer, items } : answer;
+}
+
 /** The parser's own error would quote the text, which may come from a Secret. */
-function parseBody<T>(text: string): T {
+function parse(text: Buffer, fields?: Fields): unknown {
   try {
-    return JSON.parse(text) as T;
+    return parseJson(text, fields);
   } catch {
     throw new SyntaxError("the answer is not JSON");
   }

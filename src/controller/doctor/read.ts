@@ -3,14 +3,14 @@
  * when something is broken, and must then still report what it can.
  */
 import { isCode } from "../../kube/api-error.ts";
-import { listAll } from "../../kube/list.ts";
-import { reduceApiToken } from "../../kube/resources/api-token.ts";
+import { type ListOptions, listAll } from "../../kube/list.ts";
+import { API_TOKEN_FIELDS, reduceApiToken } from "../../kube/resources/api-token.ts";
 import { apiTokensPath } from "../../kube/resources/api-token-api.ts";
 import { GROUP, MANAGED_LABEL } from "../../kube/resources/group.ts";
-import { findClusterId, NAMESPACES_PATH, reduceNamespace } from "../../kube/resources/namespace.ts";
-import { OWNER_BLOCKS_PATH, reduceOwnerBlock } from "../../kube/resources/owner-block.ts";
-import { POLICIES_PATH, reducePolicy } from "../../kube/resources/policy.ts";
-import { reduceSecret } from "../../kube/resources/secret.ts";
+import { findClusterId, NAMESPACE_FIELDS, NAMESPACES_PATH, reduceNamespace } from "../../kube/resources/namespace.ts";
+import { OWNER_BLOCK_FIELDS, OWNER_BLOCKS_PATH, reduceOwnerBlock } from "../../kube/resources/owner-block.ts";
+import { POLICIES_PATH, POLICY_FIELDS, reducePolicy } from "../../kube/resources/policy.ts";
+import { CACHED_SECRET_FIELDS, reduceSecret } from "../../kube/resources/secret.ts";
 import { secretsPath } from "../../kube/resources/secret-api.ts";
 import type { Store, Stored } from "../../kube/store.ts";
 import type { KubeTransport } from "../../kube/transport.ts";
@@ -119,13 +119,8 @@ async function fillCaches(
   keyring: Keyring | undefined,
 ): Promise<string[]> {
   const missing = new Set<string>();
-  const fill = async <T extends Stored>(
-    store: Store<T>,
-    path: string,
-    reduce: (raw: unknown) => T,
-    selector?: string,
-  ) => {
-    for (const object of await listAll(transport, path, reduce, selector)) store.upsert(object);
+  const fill = async <T extends Stored>(store: Store<T>, path: string, options: ListOptions<T>) => {
+    for (const object of await listAll(transport, path, options)) store.upsert(object);
   };
   const fillOurs = <T extends Stored>(plural: string, ...rest: Parameters<typeof fill<T>>) =>
     fill<T>(...rest).catch((error: unknown) => {
@@ -135,14 +130,21 @@ async function fillCaches(
   const chosen = config.watchedNamespaces;
   const places = chosen.length > 0 ? chosen : [undefined];
   await Promise.all([
-    fill(caches.namespaces, NAMESPACES_PATH, reduceNamespace),
-    fillOurs("apitokenpolicies", caches.policies, POLICIES_PATH, reducePolicy),
-    fillOurs("ownerblocks", caches.ownerBlocks, OWNER_BLOCKS_PATH, reduceOwnerBlock),
+    fill(caches.namespaces, NAMESPACES_PATH, { fields: NAMESPACE_FIELDS, readItem: reduceNamespace }),
+    fillOurs("apitokenpolicies", caches.policies, POLICIES_PATH, { fields: POLICY_FIELDS, readItem: reducePolicy }),
+    fillOurs("ownerblocks", caches.ownerBlocks, OWNER_BLOCKS_PATH, {
+      fields: OWNER_BLOCK_FIELDS,
+      readItem: reduceOwnerBlock,
+    }),
     ...places.map(async (namespace) => {
-      await fillOurs("apitokens", caches.apiTokens, apiTokensPath(namespace), reduceApiToken);
+      const tokens = { fields: API_TOKEN_FIELDS, readItem: reduceApiToken };
+      await fillOurs("apitokens", caches.apiTokens, apiTokensPath(namespace), tokens);
       if (keyring === undefined) return;
-      const reduce = (raw: unknown) => reduceSecret(raw, keyring);
-      await fill(caches.secrets, secretsPath(namespace), reduce, `${MANAGED_LABEL}=true`);
+      await fill(caches.secrets, secretsPath(namespace), {
+        fields: CACHED_SECRET_FIELDS,
+        readItem: (raw) => reduceSecret(raw, keyring),
+        labelSelector: `${MANAGED_LABEL}=true`,
+      });
     }),
   ]);
   return [...missing].sort();

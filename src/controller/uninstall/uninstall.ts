@@ -5,11 +5,11 @@
 import { isCode, undefinedIfMissing } from "../../kube/api-error.ts";
 import type { LeaseTerm } from "../../kube/lease.ts";
 import { listAll } from "../../kube/list.ts";
-import { type ApiToken, reduceApiToken } from "../../kube/resources/api-token.ts";
+import { API_TOKEN_FIELDS, type ApiToken, reduceApiToken } from "../../kube/resources/api-token.ts";
 import { apiTokensPath, getApiToken, removeFinalizer } from "../../kube/resources/api-token-api.ts";
 import { FINALIZER, MANAGED_LABEL } from "../../kube/resources/group.ts";
 import { findClusterId } from "../../kube/resources/namespace.ts";
-import { reduceSecret } from "../../kube/resources/secret.ts";
+import { CACHED_SECRET_FIELDS, reduceForCache } from "../../kube/resources/secret.ts";
 import { secretsPath } from "../../kube/resources/secret-api.ts";
 import type { KubeTransport } from "../../kube/transport.ts";
 import type { Database } from "../../postgres/database.ts";
@@ -98,8 +98,11 @@ async function prepare(options: UninstallOptions, term: LeaseTerm, leaving: read
   const caches = createCaches();
   for (const resource of leaving) caches.apiTokens.upsert(resource);
   for (const namespace of new Set(leaving.map(({ metadata }) => metadata.namespace))) {
-    const reduce = (raw: unknown) => reduceSecret(raw, keyring);
-    const secrets = await listAll(transport, secretsPath(namespace), reduce, `${MANAGED_LABEL}=true`);
+    const secrets = await listAll(transport, secretsPath(namespace), {
+      fields: CACHED_SECRET_FIELDS,
+      readItem: (raw) => reduceForCache(raw, keyring),
+      labelSelector: `${MANAGED_LABEL}=true`,
+    });
     for (const secret of secrets) caches.secrets.upsert(secret);
   }
   const clusterId = await findClusterId(transport);
@@ -109,8 +112,9 @@ async function prepare(options: UninstallOptions, term: LeaseTerm, leaving: read
 async function listApiTokens(transport: KubeTransport, namespaces: readonly string[]): Promise<ApiToken[]> {
   const places = namespaces.length > 0 ? namespaces : [undefined];
   // Without the CRD there are no ApiTokens.
+  const options = { fields: API_TOKEN_FIELDS, readItem: reduceApiToken };
   const lists = await Promise.all(
-    places.map((namespace) => listAll(transport, apiTokensPath(namespace), reduceApiToken).catch(undefinedIfMissing)),
+    places.map((namespace) => listAll(transport, apiTokensPath(namespace), options).catch(undefinedIfMissing)),
   );
   return lists.flatMap((list) => list ?? []);
 }

@@ -5,7 +5,7 @@
 import type { ApiTokenStatus } from "../../token/model.ts";
 import { undefinedIfMissing } from "../api-error.ts";
 import type { KubeTransport } from "../transport.ts";
-import { type ApiToken, OTHER_FINALIZERS, reduceApiToken } from "./api-token.ts";
+import { API_TOKEN_FIELDS, type ApiToken, OTHER_FINALIZERS, reduceApiToken } from "./api-token.ts";
 import { API_VERSION, FINALIZER } from "./group.ts";
 
 /** The path of the ApiTokens of one namespace, or of all namespaces. */
@@ -23,7 +23,9 @@ export async function getApiToken(
   namespace: string,
   name: string,
 ): Promise<ApiToken | undefined> {
-  return transport.request("GET", `${apiTokensPath(namespace)}/${name}`).then(reduceApiToken, undefinedIfMissing);
+  return transport
+    .request("GET", `${apiTokensPath(namespace)}/${name}`, { fields: API_TOKEN_FIELDS })
+    .then(reduceApiToken, undefinedIfMissing);
 }
 
 /** Adds our finalizer. Returns the resource as it is now; throws a KubeApiError with code 409 if it has changed. */
@@ -48,13 +50,14 @@ async function patchFinalizers(
   const finalizers = list(all.filter((finalizer) => finalizer !== FINALIZER));
   const result = await transport.request("PATCH", pathOf(resource), {
     contentType: "application/merge-patch+json",
+    fields: API_TOKEN_FIELDS,
     body: { metadata: { uid, resourceVersion, finalizers } },
   });
   return reduceApiToken(result);
 }
 
 async function readFinalizers(transport: KubeTransport, resource: ApiToken): Promise<readonly string[]> {
-  const { metadata } = await transport.request<ApiToken>("GET", pathOf(resource));
+  const { metadata } = await transport.request<ApiToken>("GET", pathOf(resource), { fields: API_TOKEN_FIELDS });
   return metadata.finalizers ?? [];
 }
 
@@ -66,6 +69,7 @@ export async function writeStatus(
 ): Promise<ApiToken> {
   const { namespace, name, uid, resourceVersion } = resource.metadata;
   const result = await transport.request("PUT", `${pathOf(resource)}/status`, {
+    fields: API_TOKEN_FIELDS,
     body: {
       apiVersion: API_VERSION,
       kind: "ApiToken",

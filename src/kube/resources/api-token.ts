@@ -6,8 +6,9 @@
 import type { z } from "zod";
 import { stripControls } from "../../runtime/text.ts";
 import type { ApiTokenStatus, DesiredRotation, DesiredToken, ParsedSpec, SpecRemainder } from "../../token/model.ts";
+import { type Fields, TOO_LARGE } from "../json-fields.ts";
 import { apiTokenSpecSchema } from "./api-token-spec.ts";
-import { FINALIZER, type ObjectMeta, REQUESTER_ANNOTATION, ROTATE_ANNOTATION } from "./group.ts";
+import { FINALIZER, IDENTITY_FIELDS, type ObjectMeta, REQUESTER_ANNOTATION, ROTATE_ANNOTATION } from "./group.ts";
 import { describeProblems, readDuration, withRemedy } from "./schema.ts";
 
 type ApiTokenSpec = z.infer<typeof apiTokenSpecSchema>;
@@ -97,9 +98,20 @@ function toRotation({
   };
 }
 
+/** What is read of a large ApiToken. The CRD bounds the spec, but nothing bounds a status that somebody has forged. */
+export const API_TOKEN_FIELDS = {
+  metadata: {
+    ...IDENTITY_FIELDS,
+    finalizers: "whole",
+    annotations: { [ROTATE_ANNOTATION]: "whole", [REQUESTER_ANNOTATION]: "whole" },
+  },
+  spec: "whole",
+  status: "bounded",
+} as const satisfies Fields;
+
 /** Keeps only what the program reads of an ApiToken. */
 export function reduceApiToken(raw: unknown): ApiToken {
-  const { metadata, spec, status } = raw as ApiToken;
+  const { metadata, spec, status } = raw as Omit<ApiToken, "status"> & { status?: ApiTokenStatus | typeof TOO_LARGE };
   const { namespace, name, uid, resourceVersion, generation, creationTimestamp, deletionTimestamp } = metadata;
   const { finalizers, annotations } = metadata;
   const kept = [ROTATE_ANNOTATION, REQUESTER_ANNOTATION].flatMap((key) => {
@@ -119,7 +131,7 @@ export function reduceApiToken(raw: unknown): ApiToken {
       ...(kept.length === 0 ? {} : { annotations: Object.fromEntries(kept) }),
     },
     spec,
-    ...(status === undefined ? {} : { status }),
+    ...(status === undefined || status === TOO_LARGE ? {} : { status }),
   };
 }
 

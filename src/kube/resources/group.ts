@@ -34,6 +34,17 @@ export interface ObjectMeta {
   readonly ownerReferences?: readonly OwnerReference[];
 }
 
+/** What is read of the metadata of a large object: what identifies it. Nobody reads its managedFields. */
+export const IDENTITY_FIELDS = {
+  name: "whole",
+  namespace: "whole",
+  uid: "whole",
+  resourceVersion: "whole",
+  generation: "whole",
+  creationTimestamp: "whole",
+  deletionTimestamp: "whole",
+} as const;
+
 export interface OwnerReference {
   readonly apiVersion: string;
   readonly kind: string;

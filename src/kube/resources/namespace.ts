@@ -2,8 +2,10 @@
  * Namespaces matter for two reasons only: policies select them by label, and the UID of kube-system identifies the
  * cluster, because Kubernetes has no cluster id of its own.
  */
+
+import type { Fields } from "../json-fields.ts";
 import type { KubeTransport } from "../transport.ts";
-import type { ObjectMeta } from "./group.ts";
+import { IDENTITY_FIELDS, type ObjectMeta } from "./group.ts";
 
 /** What is cached of a Namespace. */
 export interface NamespaceView {
@@ -15,6 +17,9 @@ export interface NamespaceView {
 }
 
 export const NAMESPACES_PATH = "/api/v1/namespaces";
+
+/** What is read of a large Namespace. */
+export const NAMESPACE_FIELDS: Fields = { metadata: { ...IDENTITY_FIELDS, labels: "whole" } };
 
 export function reduceNamespace(raw: unknown): NamespaceView {
   const { name, uid, resourceVersion, labels = {}, deletionTimestamp } = (raw as { metadata: ObjectMeta }).metadata;

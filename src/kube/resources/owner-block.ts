@@ -4,7 +4,8 @@
 import { z } from "zod";
 import { stripControls } from "../../runtime/text.ts";
 import type { DesiredBlock, OwnerBlockStatus } from "../../token/block.ts";
-import { API_VERSION, type ObjectMeta } from "./group.ts";
+import type { Fields } from "../json-fields.ts";
+import { API_VERSION, IDENTITY_FIELDS, type ObjectMeta } from "./group.ts";
 import { describeProblems, OWNER_RULE, ownerField, rules, TEXT_RULE, timeField } from "./schema.ts";
 
 export const ownerBlockSpecSchema = z
@@ -52,6 +53,9 @@ export interface OwnerBlock {
 
 /** The path of all OwnerBlocks. */
 export const OWNER_BLOCKS_PATH = `/apis/${API_VERSION}/ownerblocks`;
+
+/** What is read of a large OwnerBlock. */
+export const OWNER_BLOCK_FIELDS: Fields = { metadata: IDENTITY_FIELDS, spec: "whole", status: "whole" };
 
 /** Keeps only what the program reads of an OwnerBlock. */
 export function reduceOwnerBlock(raw: unknown): OwnerBlock {

@@ -6,8 +6,9 @@ import { z } from "zod";
 import type { Grace } from "../../token/model.ts";
 import type { Policy } from "../../token/policy.ts";
 import { undefinedIfMissing } from "../api-error.ts";
+import type { Fields } from "../json-fields.ts";
 import type { KubeTransport } from "../transport.ts";
-import { API_VERSION, type ObjectMeta } from "./group.ts";
+import { API_VERSION, IDENTITY_FIELDS, type ObjectMeta } from "./group.ts";
 import { describeProblems, durationField, isScope, readDuration, rules, scopeField } from "./schema.ts";
 
 const selectorSchema = z
@@ -141,6 +142,9 @@ export interface PolicyResource {
 
 /** The path of all ApiTokenPolicies. */
 export const POLICIES_PATH = `/apis/${API_VERSION}/apitokenpolicies`;
+
+/** What is read of a large ApiTokenPolicy. */
+export const POLICY_FIELDS: Fields = { metadata: IDENTITY_FIELDS, spec: "whole" };
 
 /** Keeps only what the program reads of an ApiTokenPolicy. */
 export function reducePolicy(raw: unknown): PolicyResource {

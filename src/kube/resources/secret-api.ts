@@ -6,7 +6,7 @@ import type { Decoration, DecorationPatch } from "../../token/decoration.ts";
 import { undefinedIfMissing } from "../api-error.ts";
 import type { KubeTransport } from "../transport.ts";
 import type { OwnerReference } from "./group.ts";
-import { SECRET_TYPE, type Secret, type SecretView } from "./secret.ts";
+import { SECRET_FIELDS, SECRET_TYPE, type Secret, type SecretView } from "./secret.ts";
 
 /** The path of the Secrets of one namespace, or of all namespaces. */
 export function secretsPath(namespace?: string): string {
@@ -19,7 +19,9 @@ export async function getSecret(
   namespace: string,
   name: string,
 ): Promise<Secret | undefined> {
-  return transport.request<Secret>("GET", `${secretsPath(namespace)}/${name}`).catch(undefinedIfMissing);
+  return transport
+    .request<Secret>("GET", `${secretsPath(namespace)}/${name}`, { fields: SECRET_FIELDS })
+    .catch(undefinedIfMissing);
 }
 
 /** Creates a Secret. Throws a KubeApiError with code 409 if any Secret of that name exists. */
@@ -35,6 +37,7 @@ export async function createSecret(
 ): Promise<Secret> {
   const { namespace, name, owner, decoration, values } = secret;
   return transport.request<Secret>("POST", secretsPath(namespace), {
+    fields: SECRET_FIELDS,
     body: {
       apiVersion: "v1",
       kind: "Secret",
@@ -102,6 +105,7 @@ function patchSecret(
   const { namespace, name, uid, resourceVersion } = seen.metadata;
   return transport.request<Secret>("PATCH", `${secretsPath(namespace)}/${name}`, {
     contentType: "application/merge-patch+json",
+    fields: SECRET_FIELDS,
     body: { metadata: { uid, resourceVersion, ...metadata }, ...rest },
   });
 }

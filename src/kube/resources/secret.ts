@@ -3,7 +3,8 @@
  * to HMACs of their values, which are enough to tell which token a Secret holds.
  */
 import { hashToken, type Keyring } from "../../token/keyring.ts";
-import { API_VERSION, GROUP, type ObjectMeta, type OwnerReference } from "./group.ts";
+import { type Fields, TOO_LARGE } from "../json-fields.ts";
+import { API_VERSION, GROUP, IDENTITY_FIELDS, type ObjectMeta, type OwnerReference } from "./group.ts";
 
 /** A Secret as the API server returns it. */
 export interface Secret {
@@ -44,20 +45,45 @@ export interface SecretView {
 /** More keys than a spec can ask for. */
 const KEPT_KEYS = 32;
 
-/** Characters of labels and annotations: more than any spec asks for. */
+/** Characters of labels and annotations: more than most specs ask for. */
 const KEPT_CHARACTERS = 32_768;
+
+/** A Secret with more keys is not worth correcting: hashing the values of 100,000 would stop everything else for a second. */
+const MOST_KEYS = 1_000;
 
 /** Users cannot choose the type, because tools treat Secrets of other types in special ways. */
 export const SECRET_TYPE = "Opaque";
 
-/** Reduces a Secret to what may be cached. */
+/** What is read of a large Secret in a list or a watch: what is too large to be cached is not parsed. */
+export const CACHED_SECRET_FIELDS = {
+  metadata: { ...IDENTITY_FIELDS, labels: "bounded", annotations: "bounded", ownerReferences: "bounded" },
+  type: "whole",
+  immutable: "whole",
+  data: "bounded",
+} as const satisfies Fields;
+
+/** What is read of a large Secret that an ApiToken names. The API server bounds the size of annotations and data. */
+export const SECRET_FIELDS = {
+  ...CACHED_SECRET_FIELDS,
+  metadata: { ...CACHED_SECRET_FIELDS.metadata, annotations: "whole" },
+  data: "whole",
+} as const satisfies Fields;
+
+/** Reduces a Secret to what may be kept of it during a pass. Of one that is too large to be ours, that is its identity. */
 export function reduceSecret(raw: unknown, keyring: Keyring): SecretView {
   const { metadata, data = {}, immutable, type } = raw as Secret;
-  const { name, namespace, uid, resourceVersion, labels = {}, annotations = {}, ownerReferences = [] } = metadata;
-  return {
+  const { name, namespace, uid, resourceVersion, labels = {}, annotations = {} } = metadata;
+  const view = {
     metadata: { name, namespace, uid, resourceVersion, labels, annotations },
-    owner: reduceOwner(ownerReferences),
+    owner: findOwner(raw),
     mustReplace: immutable === true || type !== SECRET_TYPE,
+  };
+  const isTooLarge = [labels, annotations, metadata.ownerReferences, data].some(
+    (field: unknown) => field === TOO_LARGE,
+  );
+  if (isTooLarge || Object.keys(data).length > MOST_KEYS) return { ...abridge(view), mustReplace: true };
+  return {
+    ...view,
     fingerprints: Object.fromEntries(
       Object.entries(data).map(([key, value]) => [key, fingerprint(Buffer.from(value, "base64"), keyring)]),
     ),
@@ -65,21 +91,32 @@ export function reduceSecret(raw: unknown, keyring: Keyring): SecretView {
   };
 }
 
+/** Reduces a Secret to what may be cached of it. Values of which nothing is kept are not hashed either. */
+export function reduceForCache(raw: unknown, keyring: Keyring): SecretView {
+  const owner = findOwner(raw);
+  const isControlled = owner !== undefined && isApiToken(owner);
+  return abridgeSecret(reduceSecret(isControlled ? raw : { ...(raw as Secret), data: {} }, keyring));
+}
+
 /**
  * What a cache keeps of a view. Anyone who may create Secrets can label them as ours, in any number and size: of those that
  * no ApiToken controls, or that are larger than ours ever are, only the identity and the owner are kept.
  */
 export function abridgeSecret(view: SecretView): SecretView {
-  const { name, namespace, uid, resourceVersion, labels, annotations } = view.metadata;
-  const owner = view.owner !== undefined && isApiToken(view.owner) ? view.owner : undefined;
+  const { labels, annotations } = view.metadata;
+  const isControlled = view.owner !== undefined && isApiToken(view.owner);
   const isSmall =
     countCharacters(labels) + countCharacters(annotations) <= KEPT_CHARACTERS &&
     Object.keys(view.fingerprints).length <= KEPT_KEYS;
-  if (owner !== undefined && isSmall) return view;
+  return isControlled && isSmall ? view : abridge(view);
+}
+
+function abridge({ metadata, owner, mustReplace }: Pick<SecretView, "metadata" | "owner" | "mustReplace">): SecretView {
+  const { name, namespace, uid, resourceVersion } = metadata;
   return {
     metadata: { name, namespace, uid, resourceVersion, labels: {}, annotations: {} },
-    owner,
-    mustReplace: view.mustReplace,
+    owner: owner !== undefined && isApiToken(owner) ? owner : undefined,
+    mustReplace,
     fingerprints: {},
     isAbridged: true,
   };
@@ -95,9 +132,11 @@ function countCharacters(texts: Readonly<Record<string, string>>): number {
   return Object.entries(texts).reduce((sum, [key, value]) => sum + key.length + value.length, 0);
 }
 
-/** Saves memory: all references to ApiTokens share one string for their version. */
-function reduceOwner(references: readonly OwnerReference[]): OwnerReference | undefined {
-  const owner = references.find(({ controller }) => controller === true);
+/** The controlling owner. To save memory, all references to ApiTokens share one string for their version. */
+function findOwner(raw: unknown): OwnerReference | undefined {
+  const { ownerReferences = [] } = (raw as Secret).metadata;
+  const isRead = Array.isArray(ownerReferences);
+  const owner = isRead ? ownerReferences.find(({ controller }) => controller === true) : undefined;
   return owner?.apiVersion === API_VERSION ? { ...owner, apiVersion: API_VERSION } : owner;
 }
 

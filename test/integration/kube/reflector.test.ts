@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import { type Reflector, type ReflectorOptions, startReflector } from "../../../src/kube/reflector.ts";
-import { type ApiToken, reduceApiToken } from "../../../src/kube/resources/api-token.ts";
+import { API_TOKEN_FIELDS, type ApiToken, reduceApiToken } from "../../../src/kube/resources/api-token.ts";
 import { apiTokensPath } from "../../../src/kube/resources/api-token-api.ts";
 import type { ObjectMeta } from "../../../src/kube/resources/group.ts";
 import { createStore, type Store } from "../../../src/kube/store.ts";
@@ -47,6 +47,7 @@ function reflect(cluster: TestCluster, options: Partial<ReflectorOptions<ConfigM
     namespace: cluster.namespace,
     labelSelector: "is-managed=true",
     store,
+    fields: { metadata: "whole", data: "whole" },
     reduce: (raw) => raw as ConfigMap,
     onChange: ({ type, object }) => changes.push(`${type} ${object.metadata.name} ${object.data?.color ?? ""}`),
     log: createLogger("test", "error"),
@@ -135,6 +136,7 @@ test("a version that the server no longer has (a real 410) leads to a new list; 
     transport: stale,
     path: apiTokensPath(cluster.namespace),
     store: createStore<ApiToken>(),
+    fields: API_TOKEN_FIELDS,
     reduce: reduceApiToken,
     onChange: ({ type, object }) => told.push(`${type} ${object.metadata.uid}`),
     onRestart: (reason) => {

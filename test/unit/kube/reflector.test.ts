@@ -57,6 +57,7 @@ function reflect(options: Partial<ReflectorOptions<Thing>> = {}): Reflector {
     store,
     path: PATH,
     log: recorded.log,
+    fields: { metadata: "whole", color: "whole" },
     reduce: (raw) => raw as Thing,
     onChange: ({ type, object }: Change<Thing>) => {
       const { namespace, name, uid } = object.metadata;

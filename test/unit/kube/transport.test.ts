@@ -10,6 +10,7 @@ import {
   formatKubeconfig,
   json,
   lines,
+  listOf,
   type MisbehavingApiServer,
   refuse,
   startMisbehavingApiServer,
@@ -52,6 +53,50 @@ function guardedBy(token: () => string): Answer {
     (isKnown ? json(200, { ok: true }) : refuse(401, "Unauthorized"))(response, request);
   };
 }
+
+describe("of large objects only the fields are read that the caller needs", () => {
+  const large = { metadata: { name: "a", managedFields: ["x".repeat(100_000)] }, spec: { size: 1 } };
+  const small = { metadata: { name: "b", managedFields: [] } };
+  const fields = { metadata: { name: "whole" } } as const;
+  const read = { metadata: { name: "a" } };
+
+  test("in the answer to a call", async () => {
+    server.calls(json(200, large));
+    const transport = await connect();
+    expect(await transport.request("GET", PATH, { fields })).toEqual(read);
+    expect(await transport.request("GET", PATH)).toEqual(large);
+  });
+
+  test("in a list, whose items are handed over one by one", async () => {
+    server.calls(listOf("7", [large, small], "more"));
+    const seen: unknown[] = [];
+    const readItem = (item: unknown) => seen.push(item);
+    const answer = await (await connect()).request("GET", PATH, { fields, readItem });
+    expect(seen).toEqual([read, small]);
+    expect(answer).toEqual({ metadata: { resourceVersion: "7", continue: "more" }, items: [1, 2] });
+  });
+
+  test("in a watch", async () => {
+    server.watches(stream(lines(["ADDED", large], ["ADDED", small]), "close"));
+    const seen: unknown[] = [];
+    const options = { signal: new AbortController().signal, stallMs: 10_000, fields };
+    for await (const event of (await connect()).watch(PATH, {}, options)) seen.push(event);
+    expect(seen).toEqual([
+      { type: "ADDED", object: read },
+      { type: "ADDED", object: small },
+    ]);
+  });
+
+  test.each([
+    ["that is cut off", '{"items":[{"data":"apt_plaintext"},{"data":'],
+    ["with text in it", '{"items":[{"data":"apt_plaintext"},apt_plaintext]}'],
+  ])("a list %s is an error, which does not quote it", async (_how, text) => {
+    server.calls((response) => void response.end(text));
+    const error = await failureOf((await connect()).request("GET", SECRET_PATH, { fields, readItem: (item) => item }));
+    expect(error).toBeInstanceOf(KubeUnreachableError);
+    expect(inspect(error, { depth: 10 })).not.toContain("apt_plaintext");
+  });
+});
 
 describe("a call", () => {
   test("sends JSON with the kubeconfig's credentials, and resolves with the answer", async () => {
