@@ -112,7 +112,7 @@ describe.skipIf(tools.helm === undefined)("the controller's account", () => {
 test.skipIf(tools.helm === undefined)("the policy can be left out", async () => {
   const rendered = await renderChart({
     devPostgres: { enabled: true },
-    admission: { ownSecretsOnly: false, recordRequester: false },
+    admission: { ownSecretsOnly: false, recordRequester: false, limitSizes: false },
   });
   expect(rendered.filter(({ kind }) => /Admission/.test(kind))).toEqual([]);
 });
