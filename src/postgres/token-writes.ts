@@ -8,14 +8,13 @@ import { FencedError, IssueRefusedError } from "./errors.ts";
 import type { Fence } from "./leader-epoch.ts";
 import type { ResourceIdentity, TokenRecord } from "./tokens.ts";
 
-/** What a token may do and until when; can be changed in place. */
+/** What a token may do; can be changed in place. */
 export interface TokenGrant {
   readonly owner: string;
   readonly description: string;
   readonly scopes: readonly string[];
   readonly allowedCidrs: readonly string[];
   readonly grace: Grace | undefined;
-  readonly expiresAt: Date;
   readonly encryptedMetadata: EncryptedMetadata | undefined;
 }
 
@@ -26,6 +25,7 @@ export interface NewCredential extends TokenGrant {
   readonly hashAlgorithm: TokenRecord["hashAlgorithm"];
   readonly keyId: string;
   readonly issuedAt: Date;
+  readonly expiresAt: Date;
 }
 
 /** Everything that an insert needs; the schema's defaults fill in the rest. */
@@ -127,16 +127,22 @@ function credentialRow({ clusterId }: Fence, token: NewCredential) {
   };
 }
 
-/** Changes in place what a token may do and until when. */
-export async function updateToken(db: Queryable, fence: Fence, id: string, grant: TokenGrant): Promise<void> {
+/** Changes in place what a token may do and, with `expiresAt`, until when. */
+export async function updateToken(
+  db: Queryable,
+  fence: Fence,
+  id: string,
+  grant: TokenGrant,
+  expiresAt?: Date,
+): Promise<void> {
   await runFenced(db, fence, {
     name: "update-token",
     text: `update apitoken.tokens
            set owner = $4, description = $5, scopes = $6, allowed_cidrs = $7, grace_seconds = $8, grace_scopes = $9,
-               expires_at = $10, metadata = $11, metadata_key_id = $12
+               metadata = $10, metadata_key_id = $11, expires_at = coalesce($12, expires_at)
            where cluster_id = $1 and id = $3 and exists (select from fence)
            returning 1`,
-    values: [id, ...grantValues(grant)],
+    values: [id, ...grantValues(grant), expiresAt],
   });
 }
 
@@ -163,7 +169,7 @@ export async function revokeTokens(
 }
 
 function grantValues(grant: TokenGrant): unknown[] {
-  const { owner, description, scopes, allowedCidrs, grace, expiresAt, encryptedMetadata } = grant;
+  const { owner, description, scopes, allowedCidrs, grace, encryptedMetadata } = grant;
   return [
     owner,
     description,
@@ -171,7 +177,6 @@ function grantValues(grant: TokenGrant): unknown[] {
     allowedCidrs,
     graceSeconds(grace),
     grace?.scopes ?? [],
-    expiresAt,
     encryptedMetadata?.bytes,
     encryptedMetadata?.keyId,
   ];

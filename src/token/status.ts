@@ -23,9 +23,12 @@ export interface ConditionClaim {
   readonly message: string;
 }
 
+/** The last second that RFC 3339 can write; it stands for a row that never expires. */
+const LAST_MS = Date.UTC(9999, 11, 31, 23, 59, 59);
+
 /** RFC 3339 in UTC with whole seconds, as metav1.Time is written. */
 export function formatTime(at: Date): string {
-  return at.toISOString().replace(/\.\d+Z$/, "Z");
+  return new Date(Math.min(at.getTime(), LAST_MS)).toISOString().replace(/\.\d+Z$/, "Z");
 }
 
 /** The conditions of a status, each with the time of the last change of its `status` (KEP-1623). */

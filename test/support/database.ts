@@ -8,6 +8,7 @@ import { runAsSuperuser } from "../../local/postgres-server.ts";
 import { loadKeyring } from "../../src/controller/keyring/secret.ts";
 import { openDatabase } from "../../src/postgres/database.ts";
 import { createTokenHasher } from "../../src/runtime/token-hash.ts";
+import type { TokenRequest } from "../../src/token/verdict.ts";
 import { type VerifiedToken, verifyToken } from "../../src/verifier/lookup.ts";
 import type { TestCluster } from "./cluster.ts";
 import { TEMPLATE_DATABASE } from "./global-setup.ts";
@@ -60,14 +61,24 @@ export function findEvents(
 /**
  * Whether a token is live by the project's own code: its row exists, its hash fits, and the database says it is live.
  */
-export async function verifies(cluster: TestCluster, url: string, plaintext: string): Promise<boolean> {
-  return (await verify(cluster, url, plaintext)) !== undefined;
+export async function verifies(
+  cluster: TestCluster,
+  url: string,
+  plaintext: string,
+  request?: TokenRequest,
+): Promise<boolean> {
+  return (await verify(cluster, url, plaintext, request)) !== undefined;
 }
 
 const hasher = createTokenHasher();
 
 /** What a verifier learns of a token. */
-export async function verify(cluster: TestCluster, url: string, plaintext: string): Promise<VerifiedToken | undefined> {
+export async function verify(
+  cluster: TestCluster,
+  url: string,
+  plaintext: string,
+  request?: TokenRequest,
+): Promise<VerifiedToken | undefined> {
   const db = openDatabase({ url, role: "apitoken_verifier", actor: "test", maxConnections: 1 });
   try {
     const keyring = await loadKeyring(
@@ -75,7 +86,7 @@ export async function verify(cluster: TestCluster, url: string, plaintext: strin
       { namespace: cluster.namespace, name: "apitoken-keyring" },
       () => Promise.resolve(true),
     );
-    return await verifyToken({ db, keyring, hasher }, plaintext);
+    return await verifyToken({ db, keyring, hasher }, plaintext, request);
   } finally {
     await db.close();
   }

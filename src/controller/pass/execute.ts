@@ -100,8 +100,8 @@ async function executeAction(execution: Execution, action: Action): Promise<void
     case "takeOver":
       return takeOver(context.db, await context.getFence(), action.tokenId, execution.policy.owner);
     case "updateToken": {
-      const grant = describeGrant(execution, action.tokenId, action.expiresAt);
-      return updateToken(context.db, await context.getFence(), action.tokenId, grant);
+      const grant = describeGrant(execution, action.tokenId);
+      return updateToken(context.db, await context.getFence(), action.tokenId, grant, action.expiresAt);
     }
     case "writeSecret":
       return writeSecret(context, execution, execution.issued, action);
@@ -150,19 +150,20 @@ async function createCredential(
   const hash = await context.hasher.hash(hashToken(token.plaintext, pepper), context.hashMethod);
   execution.issued = { ...token, pepper, hash };
   return {
-    ...describeGrant(execution, token.id, expiresAt),
+    ...describeGrant(execution, token.id),
     ...hash,
+    expiresAt,
     id: token.id,
     keyId: pepper.id,
     issuedAt,
   };
 }
 
-function describeGrant({ context, snapshot, desired, policy }: Execution, tokenId: string, expiresAt: Date) {
+function describeGrant({ context, snapshot, desired, policy }: Execution, tokenId: string) {
   const { owner, description, scopes, allowedCidrs, metadata } = desired;
   const key = currentKey(context.keyring.encryption, snapshot.observed.now);
   const encryptedMetadata = encryptMetadata(metadata, tokenId, key);
-  return { owner, description, scopes, allowedCidrs, grace: policy.grace, expiresAt, encryptedMetadata };
+  return { owner, description, scopes, allowedCidrs, grace: policy.grace, encryptedMetadata };
 }
 
 /** Removing the last finalizer deletes the object. Its watch event may arrive later, so the cache is updated here. */

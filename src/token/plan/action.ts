@@ -42,7 +42,8 @@ export type Action =
       readonly issuedAt: Date;
       readonly expiresAt: Date;
     }
-  | { readonly kind: "updateToken"; readonly tokenId: string; readonly expiresAt: Date }
+  /** Without `expiresAt` the row keeps its expiry, to the microsecond: one that has passed cannot be moved. */
+  | { readonly kind: "updateToken"; readonly tokenId: string; readonly expiresAt?: Date }
   /** Writes the token that this pass has issued to the wanted Secret, and which request it answers. */
   | { readonly kind: "writeSecret"; readonly expiresAt: Date; readonly handledRotateAt: string | undefined }
   /** Rewrites the wanted Secret with the token that the Secret `from` holds, which may be the same Secret. */

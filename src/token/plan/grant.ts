@@ -5,15 +5,16 @@ import type { DesiredToken, Grace, TokenMetadata, TokenRow } from "../model.ts";
 import type { Action } from "./action.ts";
 import type { Situation } from "./situation.ts";
 
-/** Gives the row what the spec and the policy say, with this expiry, if it does not have that already. */
-export function grant({ desired, applied }: Situation, token: TokenRow, expiresAt: Date): Action[] {
-  if (applied === undefined || isAsDesired(token, desired, applied.grace, expiresAt)) return [];
-  return [{ kind: "updateToken", tokenId: token.id, expiresAt }];
+/** Gives the row what the spec and the policy say, and this expiry if it is given, unless it has that already. */
+export function grant({ desired, applied }: Situation, token: TokenRow, expiresAt?: Date): Action[] {
+  if (applied === undefined) return [];
+  const isMoved = expiresAt !== undefined && token.expiresAt.getTime() !== expiresAt.getTime();
+  if (!isMoved && isAsDesired(token, desired, applied.grace)) return [];
+  return [{ kind: "updateToken", tokenId: token.id, ...(isMoved ? { expiresAt } : {}) }];
 }
 
-function isAsDesired(token: TokenRow, desired: DesiredToken, grace: Grace | undefined, expiresAt: Date): boolean {
+function isAsDesired(token: TokenRow, desired: DesiredToken, grace: Grace | undefined): boolean {
   return (
-    token.expiresAt.getTime() === expiresAt.getTime() &&
     token.owner === desired.owner &&
     token.description === desired.description &&
     isSameMetadata(token.metadata, desired.metadata) &&

@@ -37,7 +37,7 @@ export function planUpkeep(situation: Situation, held: TokenRow): Plan {
     ...ensureFinalizer(observed.resource),
     ...grant(situation, held, expiresAt),
     // What the token in the Secret loses, the previous one loses as well.
-    ...(previous ? grant(situation, previous, previous.expiresAt) : []),
+    ...(previous ? grant(situation, previous) : []),
     ...repairSecret(situation, held, expiresAt),
     ...takeOver(situation, [held]),
     ...endOlder(situation, held),

@@ -134,7 +134,7 @@ export function planExpiry(situation: Situation, policy: AppliedPolicy): Plan | 
     `The requested lifetime ended at ${formatTime(isPast ? lifetime.expiresAt : expiresAt)}. To get a new token, ${remedy}.`,
     {
       actions: [
-        ...(graced ? grant(situation, graced, graced.expiresAt) : []),
+        ...(graced ? grant(situation, graced) : []),
         ...revoke(
           accepted.filter((token) => token !== graced),
           "Orphaned",

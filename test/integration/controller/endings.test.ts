@@ -44,6 +44,34 @@ describe("a token in its grace is ended by", () => {
   });
 });
 
+test("a token in its grace loses what the next one loses, and ends with its overlap", async ({
+  cluster,
+  databaseUrl,
+  resources,
+}) => {
+  const rotation = { minRequestInterval: "0s" };
+  await resources.applyPolicy("graced", { ...GRACE, defaultDuration: "24h", maxDuration: "24h", rotation });
+  const spec = { owner: "gina", duration: "24h", scopes: ["jobs:read", "a"], rotation: { policy: "Disabled" } };
+  const token = await issueToken(cluster, "graced-next", spec);
+  await runAsSuperuser(
+    databaseUrl,
+    `update apitoken.tokens set issued_at = issued_at - interval '24h', expires_at = now() - interval '0.000001s'
+     where name = 'graced-next'`,
+  );
+  await untilReason(cluster, "graced-next", "Expired");
+  await cluster.annotate("graced-next", { [REQUEST]: "1" });
+  await untilReason(cluster, "graced-next", "Rotated");
+  const isGood = (scope: string) => verifies(cluster, databaseUrl, token, { scopes: [scope] });
+  expect(await isGood("jobs:read")).toBe(true);
+  expect((await cluster.get("graced-next"))?.status?.previous?.tokenId).toBe(token.slice(4, 16));
+
+  await cluster.patch("graced-next", { scopes: ["a"] });
+  await eventually(async () => expect(await isGood("jobs:read")).toBe(false));
+  expect(await verifies(cluster, databaseUrl, token)).toBe(true);
+  await cluster.patch("graced-next", { rotation: { overlap: "0s" } });
+  await eventually(async () => expect(await verifies(cluster, databaseUrl, token)).toBe(false));
+});
+
 test("a blocked owner's tokens are refused at once, before each of them is ended", async ({
   cluster,
   databaseUrl,

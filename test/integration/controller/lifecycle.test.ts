@@ -323,6 +323,23 @@ describe("the Secret", () => {
     for (const plaintext of [token, next]) expect(await verifies(cluster, databaseUrl, plaintext)).toBe(true);
   });
 
+  test("whose token somebody has made live forever is reported all the same", async ({ cluster, databaseUrl }) => {
+    await issueToken(cluster, "eternal", { owner: "alice" });
+    await cluster.patch("eternal", { suspend: true });
+    await untilReason(cluster, "eternal", "Suspended");
+    for (const end of ["infinity", "280000-01-01"]) {
+      await runAsSuperuser(
+        databaseUrl,
+        "update apitoken.tokens set expires_at = now() + interval '1 day' where name = 'eternal'",
+      );
+      await eventually(async () => expect((await cluster.get("eternal"))?.status?.expiresAt).toMatch(/^2/));
+      await runAsSuperuser(databaseUrl, `update apitoken.tokens set expires_at = '${end}' where name = 'eternal'`);
+      await eventually(async () =>
+        expect((await cluster.get("eternal"))?.status?.expiresAt).toBe("9999-12-31T23:59:59Z"),
+      );
+    }
+  });
+
   test("on which many others have left their marks is kept in line all the same", async ({ cluster }) => {
     const token = await issueToken(cluster, "marked", { owner: "alice" });
     const path = `/api/v1/namespaces/${cluster.namespace}/secrets/marked`;

@@ -125,7 +125,7 @@ export function act(world: World, action: Action): void {
       changeRow(world, action.tokenId, { supersedes: false });
       return;
     case "updateToken":
-      changeRow(world, action.tokenId, { ...grantOf(world), expiresAt: action.expiresAt });
+      changeRow(world, action.tokenId, { ...grantOf(world), ...(action.expiresAt && { expiresAt: action.expiresAt }) });
       return;
     case "revokeTokens":
       revokeRows(world, action);

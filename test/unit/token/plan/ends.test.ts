@@ -281,6 +281,7 @@ describe("a token that was in its grace when the next one came", () => {
 
   test("loses what the one in the Secret loses", () => {
     const actions = actionsOf(scene({ revokedAt: later(HOUR_MS), scopes: ["jobs:cancel"] }), {}, GRACING);
-    expect(actions).toMatchObject([{ kind: "updateToken", tokenId: row.id }]);
+    // Without a new expiry: to the microsecond, the one that has passed is known to the database alone.
+    expect(actions).toEqual([{ kind: "updateToken", tokenId: row.id }]);
   });
 });
