@@ -1,15 +1,16 @@
 /*
  * What the operations of a random walk act on. The walk remembers only what cannot be read back: which Secrets are
- * foreign, and which policies and blocks should exist.
+ * foreign, which policies, blocks and obstacles should exist, and what was seen before.
  */
-import { runAsSuperuser } from "../../../local/postgres-server.ts";
-import { isCode } from "../../../src/kube/api-error.ts";
+import { isCode, isSecretsPath, KubeApiError } from "../../../src/kube/api-error.ts";
 import type { ApiToken } from "../../../src/kube/resources/api-token.ts";
 import { apiTokensPath } from "../../../src/kube/resources/api-token-api.ts";
 import type { Secret } from "../../../src/kube/resources/secret.ts";
 import { secretsPath } from "../../../src/kube/resources/secret-api.ts";
+import type { Database } from "../../../src/postgres/database.ts";
 import type { TestCluster } from "../cluster.ts";
 import type { ClusterResources } from "../policies.ts";
+import type { Memory } from "./memory.ts";
 import type { Random } from "./random.ts";
 
 /** The place of a random walk, and what it must remember of its own operations. */
@@ -17,13 +18,37 @@ export interface Walk {
   readonly cluster: TestCluster;
   readonly resources: ClusterResources;
   readonly databaseUrl: string;
+  /** As the superuser: the people who act with SQL, and the walk itself. */
+  readonly db: Database;
   readonly random: Random;
+  readonly memory: Memory;
   /** The Secrets that belong to no ApiToken, as they were created, by name. */
   readonly foreign: Map<string, Secret>;
-  /** The existing policies by name. `blocks` has the existing blocks. */
-  readonly policies: Map<string, { priority: number; max: number }>;
+  /** The existing policies by name. `blocks` has the existing blocks, of this cluster and of another. */
+  readonly policies: Map<string, WalkPolicy>;
   readonly blocks: Map<string, { owner: string; isEffective: boolean }>;
+  /** What keeps Secrets from being written: how each can be taken away again. */
+  readonly obstacles: Map<string, () => Promise<unknown>>;
 }
+
+/** As much of a policy as decides what must be true. */
+export interface WalkPolicy {
+  readonly priority: number;
+  readonly maxTokensPerOwner: number;
+  readonly owners: readonly string[];
+  readonly scopes: readonly string[];
+}
+
+/** As much of a spec as decides what must be true. */
+export interface WalkSpec {
+  readonly owner: string;
+  readonly scopes?: readonly string[];
+  readonly revoked?: boolean;
+  readonly suspend?: boolean;
+  readonly secret?: { readonly name?: string; readonly key?: string; readonly labels?: object };
+}
+
+export const specOf = ({ spec }: ApiToken) => spec as unknown as WalkSpec;
 
 export const OWNERS = ["owner-0", "owner-1", "owner-2", "owner-3", "owner-4"];
 const TOKENS = Array.from({ length: 20 }, (_, index) => `token-${index}`);
@@ -47,40 +72,41 @@ export async function listTokens({ cluster: { transport, namespace } }: Walk): P
   return (await transport.request<{ items: ApiToken[] }>("GET", apiTokensPath(namespace))).items;
 }
 
+/** All Secrets of the namespace but the keyring. */
 export async function listSecrets({ cluster: { transport, namespace } }: Walk): Promise<Secret[]> {
-  return (await transport.request<{ items: Secret[] }>("GET", secretsPath(namespace))).items;
+  const { items } = await transport.request<{ items: Secret[] }>("GET", secretsPath(namespace));
+  return items.filter(({ metadata }) => metadata.name !== "apitoken-keyring");
 }
 
 /** One of the Secrets that the controller has written; undefined if there is none. */
 export async function pickSecret(walk: Walk): Promise<Secret | undefined> {
   const ours = (await listSecrets(walk)).filter(
-    ({ metadata }) => metadata.ownerReferences?.[0]?.kind === "ApiToken" && !walk.foreign.has(metadata.name),
+    (secret) => isControlled(secret) && !walk.foreign.has(secret.metadata.name),
   );
   return ours.length === 0 ? undefined : walk.random.pick(ours);
 }
 
-export function patchSecret({ cluster: { transport, namespace } }: Walk, name: string, body: object): Promise<unknown> {
+/** Whether a Secret has the owner reference that the controller gives it. */
+export function isControlled({ metadata }: Secret): boolean {
+  return metadata.ownerReferences?.[0]?.kind === "ApiToken";
+}
+
+export function patchSecret({ cluster: { transport, namespace } }: Walk, name: string, body: object): Promise<Secret> {
   return transport.request("PATCH", `${secretsPath(namespace)}/${name}`, {
     contentType: "application/merge-patch+json",
     body,
   });
 }
 
-/** Changes one random row that matches `where`; returns which. */
-export async function changeRow({ databaseUrl, random }: Walk, where: string, change: string): Promise<string> {
-  const rows = await runAsSuperuser<{ id: string; name: string }>(
-    databaseUrl,
-    `select id, name from apitoken.tokens where ${where} order by name, revision`,
-  );
-  const row = rows.length === 0 ? undefined : random.pick(rows);
-  if (row === undefined) return "of none";
-  await runAsSuperuser(databaseUrl, `${change} where id = $1`, [row.id]);
-  return `of ${row.name}`;
+export async function removeSecret({ cluster, foreign }: Walk, name: string): Promise<void> {
+  await cluster.transport.request("DELETE", `${secretsPath(cluster.namespace)}/${name}`);
+  foreign.delete(name);
 }
 
-/** Whether an operation failed only because its object was just deleted or changed. */
+/** Whether an operation failed only because its object was just deleted or changed, or because of an obstacle. */
 export function isPassedBy(error: unknown): boolean {
-  return isCode(error, 404, 409);
+  if (isCode(error, 404, 409)) return true;
+  return error instanceof KubeApiError && isSecretsPath(error.path) && [403, 500].includes(error.code);
 }
 
 /** Describes everything that exists, line by line and without plaintext, to explain a failure. */
@@ -88,16 +114,18 @@ export async function describeScene(walk: Walk): Promise<string> {
   const tokens = (await listTokens(walk)).map(({ metadata, spec, status }) => {
     const ready = status?.conditions?.find(({ type }) => type === "Ready");
     const said = `${ready?.status} ${ready?.reason}, token ${status?.tokenId}, revision ${status?.revision}`;
-    return `${metadata.name} ${JSON.stringify(spec)}: ${said}, Secret ${status?.secretName}`;
+    return `${metadata.name} ${metadata.uid} ${JSON.stringify(spec)}: ${said}, Secret ${status?.secretName}`;
   });
-  const rows = await runAsSuperuser<{ line: string }>(
-    walk.databaseUrl,
-    `select concat_ws(' ', name, revision, id, 'expires', expires_at, 'revoked', revoked_at, revocation_reason) as line
-     from apitoken.tokens order by name, revision`,
-  );
+  const rows = await walk.db.query<{ line: string }>({
+    text: `select concat_ws(' ', name, revision, id, 'expires', expires_at, 'grace', grace_seconds, 'revoked', revoked_at,
+             revocation_reason, case when supersedes then 'supersedes' end,
+             case when apitoken.is_accepted(t, now()) then 'ACCEPTED' end) as line
+           from apitoken.tokens t order by name, revision`,
+  });
   const secrets = (await listSecrets(walk)).map(({ metadata: { name, annotations, ownerReferences } }) => {
-    const owner = ownerReferences?.[0]?.name ?? "nobody";
+    const owner = `${ownerReferences?.[0]?.name ?? "nobody"} ${ownerReferences?.[0]?.uid ?? ""}`;
     return `Secret ${name} of ${owner} with ${annotations?.["apitoken.dev/token-id"] ?? "no token"}`;
   });
-  return [...tokens, ...rows.map(({ line }) => line), ...secrets].join("\n");
+  const wanted = [...walk.policies, ...walk.blocks].map((entry) => JSON.stringify(entry));
+  return [...tokens, ...rows.map(({ line }) => line), ...secrets, ...wanted, ...walk.obstacles.keys()].join("\n");
 }
