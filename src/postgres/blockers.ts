@@ -19,6 +19,9 @@ const SLOW_MS = 100;
 /** pg_blocking_pids stops the server's lock manager for a moment, so it is asked rarely, and for waiting sessions only. */
 const INTERVAL_MS = 150;
 
+/** A statement that has run this long is asked about once in this time: it has a longer time limit. */
+const LONG_MS = 1_000;
+
 /** Sessions wait for sessions that wait themselves. Those at the end of the chain are to blame. */
 const FIND_BLOCKERS = `
   with recursive chain (waiter, pid, depth) as (
@@ -34,12 +37,13 @@ const FIND_BLOCKERS = `
 
 interface Wait {
   readonly sinceMs: number;
+  askedAtMs: number;
   blockers: string | undefined;
 }
 
 /** Creates a watch that connects with `config` once a statement is slow. It never fails: at worst it knows nothing. */
-export function createLockWatch(config: pg.PoolConfig): LockWatch {
-  const pool = new pg.Pool({ ...config, max: 1, idleTimeoutMillis: 10_000, allowExitOnIdle: true });
+export function createLockWatch(config: pg.ClientConfig, Client = pg.Client): LockWatch {
+  const pool = new pg.Pool({ ...config, Client, max: 1, idleTimeoutMillis: 10_000, allowExitOnIdle: true });
   pool.on("error", () => {});
   const waits = new Map<number, Wait>();
   let timer: NodeJS.Timeout | undefined;
@@ -49,12 +53,18 @@ export function createLockWatch(config: pg.PoolConfig): LockWatch {
   };
   const look = async () => {
     const nowMs = performance.now();
-    const slow = [...waits].filter(([, { sinceMs }]) => nowMs - sinceMs >= SLOW_MS).map(([pid]) => pid);
-    if (slow.length > 0) await ask(slow).catch(() => {});
+    const slow = [...waits].filter(([, wait]) => isDue(wait, nowMs));
+    const isAnswered = slow.length === 0 || (await ask(slow.map(([pid]) => pid)));
+    for (const [, wait] of slow) wait.askedAtMs = nowMs;
     timer = undefined;
-    if (waits.size > 0) schedule(INTERVAL_MS);
+    if (waits.size > 0) schedule(isAnswered ? INTERVAL_MS : LONG_MS);
   };
-  const ask = async (pids: readonly number[]) => {
+  const ask = (pids: readonly number[]) =>
+    askServer(pids).then(
+      () => true,
+      () => false,
+    );
+  const askServer = async (pids: readonly number[]) => {
     const { rows } = await pool.query<Blocker & { waiter: number }>(FIND_BLOCKERS, [pids]);
     for (const pid of new Set(rows.map(({ waiter }) => waiter))) {
       const wait = waits.get(pid);
@@ -64,7 +74,7 @@ export function createLockWatch(config: pg.PoolConfig): LockWatch {
 
   return {
     begin(pid) {
-      waits.set(pid, { sinceMs: performance.now(), blockers: undefined });
+      waits.set(pid, { sinceMs: performance.now(), askedAtMs: 0, blockers: undefined });
       if (timer === undefined) schedule(SLOW_MS + 20);
     },
     end(pid) {
@@ -80,22 +90,27 @@ export function createLockWatch(config: pg.PoolConfig): LockWatch {
   };
 }
 
-interface Blocker {
-  pid: number;
-  application: string;
-  login: string;
+function isDue({ sinceMs, askedAtMs }: Wait, nowMs: number): boolean {
+  const ageMs = nowMs - sinceMs;
+  return ageMs >= LONG_MS ? nowMs - askedAtMs >= LONG_MS : ageMs >= SLOW_MS;
+}
+
+/** A session of the database, as everybody may see it. */
+export interface Blocker {
+  readonly pid: number;
+  readonly application: string;
+  readonly login: string;
+}
+
+/** A session for logs and statuses. Applications name themselves, so their names are shortened and quoted. */
+export function describeBackend({ pid, application, login }: Blocker): string {
+  return `server process ${pid} (application ${JSON.stringify(application.slice(0, 40))}, login ${JSON.stringify(login)})`;
 }
 
 const NAMED = 3;
 
-/** For logs and statuses. Applications name themselves, so their names are shortened and quoted. */
 function describe(blockers: readonly Blocker[]): string {
-  const named = blockers
-    .slice(0, NAMED)
-    .map(
-      ({ pid, application, login }) =>
-        `server process ${pid} (application ${JSON.stringify(application.slice(0, 40))}, login ${JSON.stringify(login)})`,
-    );
+  const named = blockers.slice(0, NAMED).map(describeBackend);
   const more = blockers.length - named.length;
   return `${named.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }

@@ -6,6 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import type { Database } from "./database.ts";
 import { createNotificationGate } from "./notification-gate.ts";
+import { createProbe, PROBE_CHANNEL } from "./session-probe.ts";
 
 const changeSchema = z.object({
   tokenId: z.string(),
@@ -59,13 +60,18 @@ export async function listenForChanges(db: Database, handlers: ChangeHandlers, s
   while (!signal.aborted) {
     try {
       await db.withConnection(async (connection) => {
-        connection.onNotification((_channel, payload) => gate.take(payload));
+        const probe = createProbe(db, connection);
+        connection.onNotification((channel, payload) => {
+          if (channel === PROBE_CHANNEL) probe.onHeard(payload);
+          else gate.take(payload);
+        });
         await connection.query({ text: "listen apitoken_changed" });
+        await probe.requireHearing();
         failures = 0;
         handlers.onConnected();
         while (!signal.aborted) {
           await Promise.race([connection.ended, pause(HEARTBEAT_MS, signal)]);
-          if (!signal.aborted) await connection.query({ text: "select 1" });
+          if (!signal.aborted) await probe.requireSameSession();
         }
         await connection.query({ text: "unlisten *" });
       });

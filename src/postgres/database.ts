@@ -73,10 +73,17 @@ const LOCK_TIMEOUT_MS = 500;
 
 /** Creates a pool. The first query opens the first connection. */
 export function openDatabase(options: DatabaseOptions): Database {
-  const config = toPoolConfig(options);
-  const watch = createLockWatch(config);
+  const Client = options.passwordFile === undefined ? pg.Client : createClientWithPasswordFile(options.passwordFile);
+  const config = toClientConfig(options);
+  const watch = createLockWatch(config, Client);
   const pids = new WeakMap<pg.ClientBase, number>();
-  const pool = new pg.Pool({ ...config, onConnect: createPreparation(options, config, pids) });
+  const pool = new pg.Pool({
+    ...config,
+    Client,
+    max: options.maxConnections,
+    idleTimeoutMillis: IDLE_MS,
+    onConnect: createPreparation(options, () => new Client(config), pids),
+  });
   pool.on("error", (error) => options.onIdleError?.(error));
   // While the pool closes a broken connection, it has no error handler, and an unhandled error would end the process.
   pool.on("connect", (client) => client.on("error", () => {}));
@@ -132,27 +139,27 @@ export function openDatabase(options: DatabaseOptions): Database {
   };
 }
 
-/** Prepares each new connection of a pool; before the first one, checks that connections are what they seem. */
-function createPreparation(options: DatabaseOptions, config: pg.PoolConfig, pids: WeakMap<pg.ClientBase, number>) {
+/** Prepares each new connection of a pool; before the first one, checks that sessions are not shared. */
+function createPreparation(
+  options: DatabaseOptions,
+  createClient: () => pg.Client,
+  pids: WeakMap<pg.ClientBase, number>,
+): (client: pg.ClientBase) => Promise<void> {
   const { role, actor, statementTimeoutMs = STATEMENT_TIMEOUT_MS, lockTimeoutMs = LOCK_TIMEOUT_MS } = options;
-  const Client = options.passwordFile === undefined ? pg.Client : createClientWithPasswordFile(options.passwordFile);
   let isProven = false;
-  return async (client: pg.ClientBase) => {
-    if (!isProven) await requireOwnSession(client, new Client(config as pg.ClientConfig));
+  return async (client) => {
+    if (!isProven) await requireOwnSession(client, createClient());
     isProven = true;
     pids.set(client, await prepareSession(client, { role, actor, statementTimeoutMs, lockTimeoutMs }));
   };
 }
 
-function toPoolConfig(options: DatabaseOptions): pg.PoolConfig {
+function toClientConfig(options: DatabaseOptions): pg.ClientConfig {
   const { connectTimeoutMs = 5_000, statementTimeoutMs = STATEMENT_TIMEOUT_MS } = options;
   return {
     connectionString: options.url,
-    ...(options.passwordFile === undefined ? {} : { Client: createClientWithPasswordFile(options.passwordFile) }),
-    max: options.maxConnections,
     application_name: options.actor,
     connectionTimeoutMillis: connectTimeoutMs,
-    idleTimeoutMillis: IDLE_MS,
     // The server ends a statement first; the client's limit is for a server that does not answer at all.
     query_timeout: statementTimeoutMs > 0 ? statementTimeoutMs + 2_000 : 0,
     keepAlive: true,

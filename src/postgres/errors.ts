@@ -58,6 +58,9 @@ export class IssueRefusedError extends Error {
   }
 }
 
+const LOCK_NOT_AVAILABLE = "55P03"; // our lock_timeout
+const QUERY_CANCELED = "57014"; // our statement_timeout
+
 /**
  * SQLSTATEs of errors that may go away on a later try.
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -68,7 +71,7 @@ const UNAVAILABLE = new Set([
   "57P01", // admin_shutdown
   "57P02", // crash_shutdown
   "57P03", // cannot_connect_now
-  "57014", // query_canceled: our statement_timeout
+  QUERY_CANCELED,
   "25P03", // idle_in_transaction_session_timeout
   "40001", // serialization_failure
   "40P01", // deadlock_detected
@@ -96,8 +99,6 @@ function reportOf(error: unknown): unknown {
   return error instanceof DatabaseUnavailableError ? error.cause : error;
 }
 
-const LOCK_NOT_AVAILABLE = "55P03"; // our lock_timeout
-
 /**
  * The error itself if Postgres refused the statement, otherwise a DatabaseUnavailableError around it. `blockers` is who was seen
  * to make the statement wait.
@@ -105,7 +106,7 @@ const LOCK_NOT_AVAILABLE = "55P03"; // our lock_timeout
 export function classifyError(error: unknown, blockers?: string): unknown {
   if (error instanceof Fault) return error;
   const state = sqlState(error);
-  if (state === LOCK_NOT_AVAILABLE) {
+  if (state === LOCK_NOT_AVAILABLE || (state === QUERY_CANCELED && blockers !== undefined)) {
     return isOwnerQueue(error)
       ? new OwnerBusyError("the queue of the owner", blockers, { cause: error })
       : new DatabaseLockedError("what it needs", blockers, { cause: error });

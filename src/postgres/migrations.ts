@@ -2,14 +2,16 @@
  * Schema and programs are upgraded one after the other. A program that meets the wrong schema must refuse to start instead of
  * failing in the middle of a write.
  */
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { runner } from "node-pg-migrate";
 import pg from "pg";
 import { Fault } from "../runtime/fault.ts";
+import { createLockWatch } from "./blockers.ts";
 import type { DatabaseLogin, Queryable } from "./database.ts";
 import { classifyError, sqlState } from "./errors.ts";
 import { createClientWithPasswordFile } from "./password-file.ts";
+import { prepareSession, requireOwnSession } from "./session.ts";
 
 /** The newest schema that this program knows. */
 export const SCHEMA_VERSION = 3;
@@ -28,22 +30,41 @@ export class SchemaMismatchError extends Fault {
  */
 export async function migrate({ url, passwordFile }: DatabaseLogin): Promise<string[]> {
   const Client = passwordFile === undefined ? pg.Client : createClientWithPasswordFile(passwordFile);
-  const client = new Client({
-    connectionString: url,
-    application_name: "migrate",
-    connectionTimeoutMillis: 5_000,
-    options: "-c apitoken.actor=migrate",
-  });
+  const config = { connectionString: url, application_name: "migrate", connectionTimeoutMillis: 5_000 };
+  const client = new Client(config);
   client.on("error", () => {}); // the running statement reports it
+  const watch = createLockWatch(config, Client);
+  let pid = 0;
   try {
-    await client.connect().catch((error: unknown) => {
-      throw classifyError(error);
-    });
-    const migrations = await runMigrations(client);
+    await client.connect();
+    await requireOwnSession(client, new Client(config));
+    pid = await prepareSession(client, SESSION);
+    watch.begin(pid);
+    // A lock that others hold must not keep a pod with nothing to migrate from starting.
+    const migrations = (await isMigrated(client)) ? [] : await runMigrations(client);
     await requireMigrated(client);
     return migrations;
+  } catch (error) {
+    throw classifyError(error, watch.end(pid));
   } finally {
     await client.end().catch(() => {});
+    await watch.close();
+  }
+}
+
+/** A statement of a migration may take long; waiting for a lock may not, because others wait behind it. */
+const SESSION = { role: undefined, actor: "migrate", statementTimeoutMs: 0, lockTimeoutMs: 10_000 };
+
+/** Whether every migration that this program has was run, so that nothing has to be locked. */
+async function isMigrated(client: pg.Client): Promise<boolean> {
+  const files = readdirSync(findMigrationsFolder()).filter((file) => file.endsWith(".sql"));
+  try {
+    const { rows } = await client.query<{ name: string }>("select name from apitoken.migrations");
+    const done = new Set(rows.map(({ name }) => name));
+    return files.every((file) => done.has(file.replace(/\.sql$/, "")));
+  } catch (error) {
+    if (sqlState(error) === "42P01" || sqlState(error) === "3F000") return false;
+    throw error;
   }
 }
 
