@@ -62,7 +62,10 @@ create table apitoken.tokens (
   unique (resource_uid, revision),
   check ((metadata is null) = (metadata_key_id is null)),
   check (expires_at > issued_at)
-) with (fillfactor = 90); -- free space on each page: an update of last_used_at touches no index
+) with (
+  fillfactor = 90, -- free space on each page: an update of last_used_at touches no index
+  autovacuum_vacuum_scale_factor = 0.05 -- the cleanup may not vacuum: whoever may, may also lock out everybody
+);
 
 create index tokens_resource on apitoken.tokens (cluster_id, namespace, name);
 create index tokens_owner on apitoken.tokens (owner, resource_created_at, id);
@@ -113,6 +116,23 @@ return token.revoked_at is null and apitoken.is_live(token, at);
 create function apitoken.is_counted(token apitoken.tokens, at timestamptz) returns boolean
 language sql stable parallel safe
 return not token.supersedes and apitoken.is_accepted(token, at);
+
+-- Verifiers note here when tokens were used, and which tokens their holders have ended; the controller takes it over into
+-- apitoken.tokens. They only ever add rows. If they changed those of apitoken.tokens, they could keep a transaction open and so
+-- hold up a revocation.
+create table apitoken.token_uses (
+  token_id text not null,
+  used_at timestamptz not null,
+  address inet
+);
+create index token_uses_token on apitoken.token_uses (token_id, used_at);
+
+create table apitoken.requested_ends (
+  token_id text not null,
+  requested_at timestamptz not null default clock_timestamp(),
+  reason text not null
+);
+create index requested_ends_token on apitoken.requested_ends (token_id);
 
 -- The audit trail, partitioned by month in UTC. The cleanup records what it deletes batch by batch: one event for each
 -- reason, with the keys of all its rows in row_keys, because one event for each deleted row would cost more than the
@@ -361,7 +381,7 @@ end $$;
 -- Returns when every write of an epoch that was over before this transaction began has ended. Only few are left to wait for,
 -- because is_leader refuses new ones before it takes their lock.
 create function apitoken.await_writers(cluster uuid) returns void
-language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '15s' as $$
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '8s' as $$
 begin
   perform from apitoken.leader_epoch e where e.cluster_id = cluster for update;
 end $$;
@@ -678,10 +698,11 @@ begin
   if months_ahead not between 0 and 120 then
     raise exception 'months_ahead is %, but must be from 0 to 120', months_ahead using errcode = '22023';
   end if;
-  perform pg_advisory_xact_lock(hashtextextended('apitoken.create_event_partitions', 0));
   for month in 0..months_ahead loop
     lower_bound := this_month + make_interval(months => month);
     partition_name := 'security_events_' || to_char(lower_bound, 'YYYY_MM');
+    continue when to_regclass('apitoken.' || partition_name) is not null;
+    lock table apitoken.security_events in share update exclusive mode; -- as ATTACH takes it; others may be doing the same
     continue when to_regclass('apitoken.' || partition_name) is not null;
     execute format('create table apitoken.%I (like apitoken.security_events including defaults including storage)',
       partition_name);
@@ -691,7 +712,7 @@ begin
   end loop;
 end $$;
 
--- The names of the audit trail's partitions whose events are all older than the retention.
+-- The names of the audit trail's partitions that hold events, all of them older than the retention.
 create function apitoken.expired_event_partitions(retention interval) returns setof text
 language sql stable set search_path = pg_catalog, pg_temp
 begin atomic
@@ -700,11 +721,13 @@ begin atomic
   where i.inhparent = 'apitoken.security_events'::regclass
     and c.relname ~ '^security_events_[0-9]{4}_[0-9]{2}$'
     and (to_date(right(c.relname, 7), 'YYYY_MM')::timestamp + interval '1 month') at time zone 'UTC' <= now() - retention
+    and pg_relation_size(c.oid) > 0
   order by 1;
 end;
 
--- Drops these partitions and returns their names.
-create function apitoken.drop_event_partitions(retention interval) returns setof text
+-- Deletes all events of these partitions and returns their names. It does not drop them: that would lock the whole trail, and
+-- so every change of a token, until the cleanup's transaction ends.
+create function apitoken.empty_event_partitions(retention interval) returns setof text
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   partition_name text;
@@ -713,9 +736,144 @@ begin
     raise exception 'the retention of the audit trail is %, but must be at least a month', retention using errcode = '22023';
   end if;
   for partition_name in select apitoken.expired_event_partitions(retention) loop
+    execute format('truncate apitoken.%I', partition_name);
+    return next partition_name;
+  end loop;
+end $$;
+
+-- Drops partitions that are empty and past, for the controller, and returns their names. The lock on the trail lasts until the
+-- transaction ends; everybody who changes a token waits behind it.
+create function apitoken.drop_empty_event_partitions() returns setof text
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
+declare
+  partition_name text;
+begin
+  for partition_name in
+    select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'apitoken.security_events'::regclass and pg_relation_size(c.oid) = 0
+      and c.relname ~ '^security_events_[0-9]{4}_[0-9]{2}$'
+      and (to_date(right(c.relname, 7), 'YYYY_MM')::timestamp + interval '2 months') at time zone 'UTC' <= now()
+    order by 1
+  loop
+    lock table apitoken.security_events in access exclusive mode;
+    continue when pg_relation_size(format('apitoken.%I', partition_name)) > 0;
     execute format('drop table apitoken.%I', partition_name);
     return next partition_name;
   end loop;
+end $$;
+
+-- Deletes dead tokens for the cleanup, and returns what it has deleted: of these rows those that are past their retention, and
+-- never one that is accepted, whatever the caller says. Whoever may delete from a table may also lock it in any mode, so the
+-- cleanup's role may not. `skips_locked` leaves rows that another session has locked; otherwise it waits for them.
+create function apitoken.delete_dead_tokens(
+  rows_to_delete tid[], expired_before timestamptz, revoked_before timestamptz, skips_locked boolean
+) returns setof apitoken.tokens
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  moment timestamptz := clock_timestamp();
+begin
+  if skips_locked then
+    rows_to_delete := array(
+      select t.ctid from apitoken.tokens t
+      where t.ctid = any (rows_to_delete) and not apitoken.is_accepted(t, moment) for update skip locked);
+  end if;
+  return query
+    delete from apitoken.tokens t
+    where t.ctid = any (rows_to_delete) and not apitoken.is_accepted(t, moment)
+      and (apitoken.grace_end(t) <= expired_before or t.revoked_at <= revoked_before)
+    returning t.*;
+end $$;
+
+-- Records what the cleanup has deleted. Its role may not insert into the trail: with a key of its choice, and an open
+-- transaction, an event could make another one wait.
+create function apitoken.record_cleaned(event_name text, why text, details jsonb, keys text[]) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if event_name not in ('TokensCleaned', 'RowsCleaned', 'PartitionDropped') then
+    raise exception 'the cleanup does not record events of the kind %', event_name using errcode = '22023';
+  end if;
+  insert into apitoken.security_events (event, reason, actor, detail, row_keys)
+  values (event_name, why, apitoken.current_actor(), details, keys);
+end $$;
+
+-- Notes uses of tokens, for verifiers; ids that do not exist are ignored. A use within a minute of one that has been noted is
+-- ignored, too, so that the table stays small however often a token is used.
+create function apitoken.note_uses(token_ids text[], used_at timestamptz[], addresses inet[]) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if cardinality(token_ids) > 1000 then
+    raise exception '% uses are too many for one call; the limit is 1000', cardinality(token_ids) using errcode = '22023';
+  end if;
+  insert into apitoken.token_uses (token_id, used_at, address)
+  select t.id, new.at, new.address
+  from (select u.id, least(u.at, clock_timestamp()) as at, u.address
+        from unnest(token_ids, used_at, addresses) as u (id, at, address)) as new
+    join apitoken.tokens t on t.id = new.id
+  where new.at is not null
+    and (t.last_used_at is null or t.last_used_at < new.at - interval '1 minute')
+    and not exists (select from apitoken.token_uses u where u.token_id = t.id and u.used_at > new.at - interval '1 minute');
+end $$;
+
+-- Ends a token for whoever proves to hold it, by its keyed hash as in apitoken.tokens. Verifiers refuse it from the commit on,
+-- and the controller, which is notified, revokes it. Says nothing, so that nobody learns whether the token or the hash is right.
+create function apitoken.end_token(ended_id text, proof bytea, why text) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  token apitoken.tokens;
+begin
+  if why not in ('RevokedByHolder', 'Leaked') then
+    raise exception '% is not a reason to end a token; use RevokedByHolder or Leaked', why using errcode = '22023';
+  end if;
+  select * into token from apitoken.tokens t
+  where t.id = ended_id and t.hash = proof and apitoken.is_accepted(t, clock_timestamp())
+    and not exists (select from apitoken.requested_ends e where e.token_id = t.id);
+  if token.id is not null then
+    insert into apitoken.requested_ends (token_id, reason) values (token.id, why);
+    perform pg_notify('apitoken_changed', jsonb_build_object(
+      'tokenId', token.id, 'clusterId', token.cluster_id, 'namespace', token.namespace, 'name', token.name,
+      'owner', token.owner)::text);
+  end if;
+end $$;
+
+-- Records in the audit trail that a token was refused, for verifiers: once a minute for each token and reason. Says nothing about
+-- whether there is such a token.
+create function apitoken.record_failure(failed_id text, why text, from_address inet) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if why !~ '^[A-Za-z]{1,64}$' then
+    raise exception 'the reason must be one word of at most 64 letters' using errcode = '22023';
+  end if;
+  insert into apitoken.security_events
+    (event, reason, actor, cluster_id, namespace, name, resource_uid, token_id, revision, owner, address)
+  select 'VerificationFailed', why, apitoken.current_actor(), t.cluster_id, t.namespace, t.name, t.resource_uid, t.id,
+         t.revision, t.owner, from_address
+  from apitoken.tokens t
+  where t.id = failed_id and not exists (
+    select from apitoken.security_events e
+    where e.token_id = failed_id and e.event = 'VerificationFailed' and e.reason = why
+      and e.occurred_at > now() - interval '1 minute');
+end $$;
+
+-- Revokes tokens that their holders have ended. Returns false if another leader has taken over and nothing was written.
+create function apitoken.carry_out_ends(epoch_held bigint, cluster uuid, token_ids text[]) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  moment timestamptz;
+begin
+  if not apitoken.is_leader(cluster, epoch_held) then
+    return false;
+  end if;
+  moment := clock_timestamp();
+  update apitoken.tokens t
+  set revoked_at = moment,
+      revocation_reason = (select e.reason from apitoken.requested_ends e where e.token_id = t.id order by e.requested_at limit 1)
+  where t.id in (
+    select due.id from apitoken.tokens due
+    where due.cluster_id = cluster and due.id = any (token_ids) and apitoken.is_accepted(due, moment)
+      and exists (select from apitoken.requested_ends e where e.token_id = due.id)
+    order by due.id for update);
+  delete from apitoken.requested_ends e where e.token_id = any (token_ids);
+  return true;
 end $$;
 
 -- Every batch of every cleanup, with what it deleted from which table.
@@ -767,11 +925,22 @@ grant execute on function
   apitoken.find_effective_block(uuid, uuid),
   apitoken.end_batch(apitoken.blocked_owners, integer),
   apitoken.end_blocked_tokens(bigint, uuid, uuid, integer),
-  apitoken.erase_blocked_owner(bigint, uuid, uuid, text, integer)
+  apitoken.erase_blocked_owner(bigint, uuid, uuid, text, integer),
+  apitoken.carry_out_ends(bigint, uuid, text[]),
+  apitoken.drop_empty_event_partitions()
 to apitoken_controller;
 grant execute on function apitoken.create_event_partitions(integer) to apitoken_controller, apitoken_cleanup;
 grant execute on function apitoken.expired_event_partitions(interval) to apitoken_controller, apitoken_cleanup;
-grant execute on function apitoken.drop_event_partitions(interval) to apitoken_cleanup;
+grant execute on function
+  apitoken.empty_event_partitions(interval),
+  apitoken.delete_dead_tokens(tid[], timestamptz, timestamptz, boolean),
+  apitoken.record_cleaned(text, text, jsonb, text[])
+to apitoken_cleanup;
+grant execute on function
+  apitoken.note_uses(text[], timestamptz[], inet[]),
+  apitoken.end_token(text, bytea, text),
+  apitoken.record_failure(text, text, inet)
+to apitoken_verifier;
 grant execute on function apitoken.find_cleaned(text, text, timestamptz) to apitoken_controller, apitoken_cleanup;
 
 select apitoken.create_event_partitions(3);
@@ -784,32 +953,20 @@ grant select, update on apitoken.owner_queues to apitoken_controller;
 grant select on apitoken.security_events, apitoken.cleanup_runs to apitoken_controller;
 grant select on apitoken.cleaned_batches, apitoken.cleaned_rows to apitoken_controller, apitoken_cleanup;
 
--- FOR UPDATE SKIP LOCKED needs UPDATE on at least one column; the policy below refuses the update itself.
-grant select, delete, update (last_used_at) on apitoken.tokens to apitoken_cleanup;
-grant select, insert on apitoken.security_events to apitoken_cleanup;
-grant usage on sequence apitoken.security_events_id to apitoken_cleanup;
+grant select, delete, update on apitoken.token_uses, apitoken.requested_ends to apitoken_controller;
+
+-- These two roles may lock nothing that the controller waits for: no UPDATE, DELETE, TRUNCATE or MAINTAIN on a table that it
+-- writes. What they change there, functions change for them, and none of those takes a lock that outlives its purpose.
+grant select on apitoken.tokens, apitoken.security_events to apitoken_cleanup;
 grant select, insert, update on apitoken.cleanup_runs to apitoken_cleanup;
 grant select, insert, update, delete on apitoken.detached_partitions to apitoken_cleanup;
+grant select on apitoken.tokens, apitoken.blocked_owners, apitoken.requested_ends to apitoken_verifier;
 
--- The cleanup vacuums after a run that deleted many rows; before Postgres 17 only the table's owner may.
-do $$
-begin
-  if current_setting('server_version_num')::integer >= 170000 then
-    execute 'grant maintain on apitoken.tokens to apitoken_cleanup';
-  end if;
-end $$;
-
-grant select, update (last_used_at, last_used_address) on apitoken.tokens to apitoken_verifier;
-grant select on apitoken.blocked_owners to apitoken_verifier;
-
--- Even a faulty cleanup cannot delete a token that is accepted: its role can neither lock nor delete such a row.
+-- If somebody grants the cleanup's role or its login DELETE after all, accepted tokens are still out of its reach.
 alter table apitoken.tokens enable row level security;
 create policy controller on apitoken.tokens to apitoken_controller using (true) with check (true);
 create policy verifier_read on apitoken.tokens for select to apitoken_verifier using (true);
-create policy verifier_use on apitoken.tokens for update to apitoken_verifier using (true) with check (true);
 create policy cleanup_read on apitoken.tokens for select to apitoken_cleanup using (true);
-create policy cleanup_lock on apitoken.tokens for update to apitoken_cleanup
-  using (not apitoken.is_accepted(tokens, now())) with check (false);
 create policy cleanup_delete on apitoken.tokens for delete to apitoken_cleanup
   using (not apitoken.is_accepted(tokens, now()));
 

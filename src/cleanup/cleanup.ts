@@ -8,7 +8,8 @@ import {
   beginCleanupRun,
   type CleanupOutcome,
   endCleanupRun,
-  prepareSession,
+  findIntruder,
+  prepareRun,
   setLockTimeout,
   tryLockCleanup,
 } from "../postgres/cleanup/runs.ts";
@@ -16,12 +17,12 @@ import type { CleanupTarget } from "../postgres/cleanup/target.ts";
 import type { Database, Queryable } from "../postgres/database.ts";
 import {
   createEventPartitions,
-  dropEventPartitions,
   EVENT_MONTHS_AHEAD,
+  emptyEventPartitions,
   findExpiredEventPartitions,
 } from "../postgres/event-partitions.ts";
 import { requireSchema } from "../postgres/migrations.ts";
-import type { Fault } from "../runtime/fault.ts";
+import { Fault } from "../runtime/fault.ts";
 import type { Logger } from "../runtime/log.ts";
 import type { CleanupConfig } from "./config.ts";
 import { createCourtesy } from "./courtesy.ts";
@@ -48,7 +49,7 @@ interface SessionContext extends RunContext {
 
 type Ending = Pick<RunReport, "outcome" | "targets" | "auditPartitions" | "code" | "message">;
 
-const NO_PARTITIONS: RunReport["auditPartitions"] = { created: [], dropped: [] };
+const NO_PARTITIONS: RunReport["auditPartitions"] = { created: [], emptied: [] };
 
 /**
  * One run; undefined if another run is in progress. What a run did is recorded in cleanup_runs, even if it fails. A dry run
@@ -60,7 +61,7 @@ export async function runCleanup(context: RunContext): Promise<RunReport | undef
   const { config } = context;
   return context.db.withConnection(async (session) => {
     const here: SessionContext = { ...context, session };
-    await prepareSession(session);
+    await prepareRun(session);
     await setLockTimeout(session, config.lockTimeoutMs);
     await requireSchema(session);
     const conclude = (runId: string | undefined, ending: Ending): RunReport => ({
@@ -75,7 +76,10 @@ export async function runCleanup(context: RunContext): Promise<RunReport | undef
     if (config.isDryRun) {
       return conclude(undefined, await preview(here, targets).catch((error: unknown) => fail(error, config)));
     }
-    if (!(await tryLockCleanup(session))) return undefined;
+    if (!(await tryLockCleanup(session))) {
+      const intruder = await findIntruder(session);
+      return intruder && conclude(undefined, fail(createIntrusion(intruder), config));
+    }
     const runId = await beginCleanupRun(session);
     const ending = await cleanUp(here, targets, runId).catch((error: unknown) => {
       context.log.error({ err: error }, "cleanup failed");
@@ -83,6 +87,14 @@ export async function runCleanup(context: RunContext): Promise<RunReport | undef
     });
     await recordEnd(here, runId, ending);
     return conclude(runId, ending);
+  });
+}
+
+function createIntrusion({ pid, description }: { readonly pid: number; readonly description: string }): Fault {
+  return new Fault({
+    faultCode: "APITOKEN_E_DATABASE_LOCKED",
+    problem: `${description} holds the lock that only one cleanup can hold, and is not a cleanup`,
+    remedy: `end that session: select pg_terminate_backend(${pid})`,
   });
 }
 
@@ -123,8 +135,8 @@ function refuseExcess(planned: readonly PlannedTarget[]): Omit<Ending, "auditPar
 
 async function preview(context: SessionContext, targets: readonly CleanupTarget[]): Promise<Ending> {
   const { session, config } = context;
-  const dropped = await findExpiredEventPartitions(session, config.auditRetentionMs);
-  const auditPartitions = { created: [], dropped };
+  const emptied = await findExpiredEventPartitions(session, config.auditRetentionMs);
+  const auditPartitions = { created: [], emptied };
   const planned = await countTargets(context, targets);
   const refusal = refuseExcess(planned);
   if (refusal !== undefined) return { ...refusal, auditPartitions };
@@ -141,7 +153,7 @@ async function cleanUp(context: SessionContext, targets: readonly CleanupTarget[
   // First, because without a partition for the month no token could be issued.
   const auditPartitions = {
     created: await createEventPartitions(session, EVENT_MONTHS_AHEAD),
-    dropped: await dropEventPartitions(session, config.auditRetentionMs),
+    emptied: await emptyEventPartitions(session, config.auditRetentionMs),
   };
   const courtesy = createCourtesy(config.busyShare, await readNextXid(session));
   const planned = await countTargets(context, targets);

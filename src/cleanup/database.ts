@@ -17,6 +17,7 @@ export async function openCleanupDatabase(config: CleanupConfig): Promise<Databa
     actor: "cleanup",
     maxConnections: 2,
     statementTimeoutMs: config.statementTimeoutMs,
+    lockTimeoutMs: config.lockTimeoutMs,
   });
   await requireAccess(db).catch(async (error: unknown) => {
     await db.close();

@@ -41,7 +41,7 @@ export interface RunReport {
   readonly runId: string | undefined;
   readonly durationMs: number;
   readonly targets: readonly TargetReport[];
-  readonly auditPartitions: { readonly created: readonly string[]; readonly dropped: readonly string[] };
+  readonly auditPartitions: { readonly created: readonly string[]; readonly emptied: readonly string[] };
   /** Why it was refused or failed, as docs/errors.md explains it; the first reason of several. */
   readonly code: FaultCode | undefined;
   readonly message: string | undefined;
@@ -63,10 +63,10 @@ const OUTCOME_STYLES: Readonly<Record<CleanupOutcome, Style>> = {
 export function formatReport(report: RunReport, useColours: boolean): string {
   const paint = createPaint(useColours);
   const lines = report.targets.flatMap((target) => formatTarget(target, report.isDryRun, paint));
-  const { created, dropped } = report.auditPartitions;
+  const { created, emptied } = report.auditPartitions;
   if (created.length > 0) lines.push(`audit partitions created: ${created.join(", ")}`);
-  if (dropped.length > 0) {
-    lines.push(`audit partitions ${report.isDryRun ? "to drop" : "dropped"}: ${dropped.join(", ")}`);
+  if (emptied.length > 0) {
+    lines.push(`audit partitions ${report.isDryRun ? "to empty" : "emptied"}: ${emptied.join(", ")}`);
   }
   const summary = report.isDryRun && report.outcome === "succeeded" ? "dry run: nothing was written" : report.outcome;
   lines.push(`${paint(OUTCOME_STYLES[report.outcome], summary)} after ${formatElapsed(report.durationMs)}`);

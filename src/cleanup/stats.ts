@@ -3,7 +3,7 @@
  * it is a problem.
  */
 import { chooseCutoffs, countRows, countTarget, type RowCounts } from "../postgres/cleanup/counts.ts";
-import { prepareSession } from "../postgres/cleanup/runs.ts";
+import { prepareRun } from "../postgres/cleanup/runs.ts";
 import { findHistory, findTopOwners, type OwnerCount, type TargetHistory } from "../postgres/cleanup/stats.ts";
 import { requireSchema } from "../postgres/migrations.ts";
 import type { CommandContext } from "../runtime/command/declare.ts";
@@ -35,7 +35,7 @@ export async function runStats({ options, environment }: CommandContext<StatsOpt
   const db = await openCleanupDatabase(config);
   try {
     const stats = await db.withConnection(async (session) => {
-      await prepareSession(session);
+      await prepareRun(session);
       await requireSchema(session);
       const all: TargetStats[] = [];
       for (const target of requireTargets(await checkTargets(session, config))) {

@@ -3,7 +3,7 @@
  */
 import type { TableFacts } from "../postgres/cleanup/catalog.ts";
 import { formatTableName, quoteIdentifier, quoteTable } from "../postgres/cleanup/identifiers.ts";
-import type { CleanupTarget } from "../postgres/cleanup/target.ts";
+import { type CleanupTarget, isOwnTable } from "../postgres/cleanup/target.ts";
 import type { CheckFinding } from "./check-finding.ts";
 
 /** What a database administrator should know about a target that can be cleaned. */
@@ -12,7 +12,7 @@ export function adviseOn(target: CleanupTarget, facts: TableFacts): CheckFinding
     ...adviseOnIndexes(target, facts),
     ...adviseOnReferences(target),
     ...adviseOnPartitions(target, facts),
-    ...(target.name === "apitoken.tokens" ? [] : facts.triggers).map(
+    ...(isOwnTable(target) ? [] : facts.triggers).map(
       (trigger): CheckFinding => ({
         level: "warning",
         message: `trigger ${trigger} fires for each deleted row and slows the deletion down`,

@@ -4,7 +4,7 @@
  */
 import type { ColumnFacts, TableFacts } from "../postgres/cleanup/catalog.ts";
 import { formatTableName, quoteIdentifier, quoteTable } from "../postgres/cleanup/identifiers.ts";
-import type { CleanupTarget, TimeColumn } from "../postgres/cleanup/target.ts";
+import { type CleanupTarget, isOwnTable, type TimeColumn } from "../postgres/cleanup/target.ts";
 import type { CheckFinding } from "./check-finding.ts";
 import { adviseOn, findIndexedTimes } from "./target-advice.ts";
 import type { TargetConfig } from "./target-config.ts";
@@ -115,6 +115,7 @@ function findMissingRights(facts: TableFacts): string[] {
     return [
       `the schema is closed to the role: grant usage on schema ${quoteIdentifier(facts.schema)} to apitoken_cleanup`,
     ];
+  if (isOwnTable(facts)) return [];
   const missing = [
     ...(facts.maySelect ? [] : ["select"]),
     ...(facts.mayDelete ? [] : ["delete"]),

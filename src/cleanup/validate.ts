@@ -3,7 +3,7 @@
  */
 import { chooseCutoffs, countRows, countTarget } from "../postgres/cleanup/counts.ts";
 import { readServerState } from "../postgres/cleanup/pressure.ts";
-import { prepareSession } from "../postgres/cleanup/runs.ts";
+import { prepareRun } from "../postgres/cleanup/runs.ts";
 import type { CleanupTarget } from "../postgres/cleanup/target.ts";
 import { requireSchema } from "../postgres/migrations.ts";
 import type { CommandContext } from "../runtime/command/declare.ts";
@@ -31,7 +31,7 @@ export async function runValidate({ options, environment }: CommandContext<Valid
   const db = await openCleanupDatabase(config);
   try {
     return await db.withConnection(async (session) => {
-      await prepareSession(session);
+      await prepareRun(session);
       await requireSchema(session);
       const state = await readServerState(session);
       const obstruction = findObstruction(state);

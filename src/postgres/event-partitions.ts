@@ -15,7 +15,7 @@ export async function createEventPartitions(session: Queryable, monthsAhead: num
   return rows.map((row) => row.name);
 }
 
-/** The names of the audit trail's partitions whose events are all older than the retention. */
+/** The names of the audit trail's partitions that hold events, all of them older than the retention. */
 export async function findExpiredEventPartitions(session: Queryable, retentionMs: number): Promise<string[]> {
   const rows = await session.query<{ name: string }>({
     text: "select apitoken.expired_event_partitions(make_interval(secs => $1)) as name",
@@ -24,11 +24,17 @@ export async function findExpiredEventPartitions(session: Queryable, retentionMs
   return rows.map((row) => row.name);
 }
 
-/** Drops these partitions; returns their names. */
-export async function dropEventPartitions(session: Queryable, retentionMs: number): Promise<string[]> {
+/** Deletes all events of these partitions; returns the names. The controller drops the partitions later. */
+export async function emptyEventPartitions(session: Queryable, retentionMs: number): Promise<string[]> {
   const rows = await session.query<{ name: string }>({
-    text: "select apitoken.drop_event_partitions(make_interval(secs => $1)) as name",
+    text: "select apitoken.empty_event_partitions(make_interval(secs => $1)) as name",
     values: [retentionMs / 1_000],
   });
+  return rows.map((row) => row.name);
+}
+
+/** Drops the audit trail's empty partitions of past months; returns their names. */
+export async function dropEmptyEventPartitions(db: Queryable): Promise<string[]> {
+  const rows = await db.query<{ name: string }>({ text: "select apitoken.drop_empty_event_partitions() as name" });
   return rows.map((row) => row.name);
 }

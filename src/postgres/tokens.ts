@@ -37,6 +37,8 @@ export interface ResourceTokens {
   readonly tokens: TokenRecord[];
   readonly block: ObservedBlock | undefined;
   readonly rivals: Rivals;
+  /** The tokens that their holders have ended and that are not revoked yet. */
+  readonly requestedEnds: readonly string[];
 }
 
 interface Row {
@@ -65,7 +67,12 @@ interface Row {
 
 const COLUMNS = `id, resource_uid, revision, owner, description, scopes, allowed_cidrs, grace_seconds, grace_scopes, supersedes,
   hash, hash_algorithm, key_id, metadata, metadata_key_id, issued_at, expires_at, revoked_at, revocation_reason,
-  active_since, last_used_at`;
+  active_since`;
+
+/** What verifiers have noted and the controller has not taken over yet counts already. */
+const LAST_USED_AT = `greatest(t.last_used_at,
+  (select max(u.used_at) from apitoken.token_uses u where u.token_id = t.id)) as last_used_at`;
+const IS_END_REQUESTED = "exists (select from apitoken.requested_ends e where e.token_id = t.id)";
 
 /** A token of another ApiToken of the claim's owner that counts towards the owner's limit. */
 const IS_RIVAL = `owner = $4 and resource_uid <> $5 and apitoken.is_counted(rival, now())
@@ -82,7 +89,7 @@ export async function findResourceTokens(
   claim?: OwnerClaim,
 ): Promise<ResourceTokens> {
   const { owner, resourceUid, createdAt, limit } = claim ?? {};
-  const rows = await db.query<Row & { now: Date; block: Block | null; older: string; newer: string }>({
+  const rows = await db.query<ResourceRow>({
     name: "find-resource-tokens",
     text: `select clock.now, block.block, rivals.*, t.*
            from (select now()) as clock
@@ -99,7 +106,7 @@ export async function findResourceTokens(
                where ${IS_RIVAL} and (resource_created_at, resource_uid) > ($6, $5) limit $7) as n) as newer
            ) rivals
            left join lateral (
-             select ${COLUMNS} from apitoken.tokens t
+             select ${COLUMNS}, ${LAST_USED_AT}, ${IS_END_REQUESTED} as is_end_requested from apitoken.tokens t
              where cluster_id = $1 and namespace = $2 and name = $3
                and (apitoken.is_accepted(t, now())
                  or not exists (select from apitoken.tokens newer
@@ -115,7 +122,16 @@ export async function findResourceTokens(
     tokens: rows.filter((row) => row.id !== null).map(toRecord),
     block: first.block ? { reason: first.block.reason, effectiveAt: new Date(first.block.effectiveAt) } : undefined,
     rivals: { older: Number(first.older), newer: Number(first.newer) },
+    requestedEnds: rows.filter(({ is_end_requested }) => is_end_requested).map(({ id }) => id),
   };
+}
+
+interface ResourceRow extends Row {
+  now: Date;
+  block: Block | null;
+  older: string;
+  newer: string;
+  is_end_requested: boolean;
 }
 
 interface Block {
@@ -125,7 +141,7 @@ interface Block {
 
 /**
  * The row with this id, the database's time, which decides whether it is valid, and whether an OwnerBlock is in effect for its
- * owner; undefined if there is no row.
+ * owner; undefined if there is no row, or if its holder has ended it.
  */
 export async function findToken(
   db: Queryable,
@@ -133,9 +149,9 @@ export async function findToken(
 ): Promise<{ readonly token: TokenRecord; readonly now: Date; readonly isOwnerBlocked: boolean } | undefined> {
   const [row] = await db.query<Row & { now: Date; is_owner_blocked: boolean }>({
     name: "find-token",
-    text: `select ${COLUMNS}, now() as now, exists (
+    text: `select ${COLUMNS}, last_used_at, now() as now, exists (
              select from apitoken.blocked_owners b where b.owner = t.owner and b.effective_at <= now()) as is_owner_blocked
-           from apitoken.tokens t where id = $1`,
+           from apitoken.tokens t where id = $1 and not ${IS_END_REQUESTED}`,
     values: [id],
   });
   return row && { token: toRecord(row), now: row.now, isOwnerBlocked: row.is_owner_blocked };

@@ -75,7 +75,7 @@ export function createWriteTap(at?: { fault: Fault; write: number }): WriteTap {
 }
 
 function nameOfWrite({ name, text }: Statement): string | undefined {
-  return /\b(insert into|update|delete from)\b|apitoken\.(issue_token|replace_token|take_over|record_block|end_blocked_tokens|erase_blocked_owner)\(/.test(
+  return /\b(insert into|update|delete from)\b|apitoken\.(issue_token|replace_token|take_over|record_block|end_blocked_tokens|erase_blocked_owner|carry_out_ends)\(/.test(
     text,
   )
     ? (name ?? text.slice(0, 40))

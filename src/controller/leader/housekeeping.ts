@@ -3,7 +3,12 @@
  * ran, and the use of tokens, which is not notified. Housekeeping does it once an hour.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { createEventPartitions, EVENT_MONTHS_AHEAD } from "../../postgres/event-partitions.ts";
+import {
+  createEventPartitions,
+  dropEmptyEventPartitions,
+  EVENT_MONTHS_AHEAD,
+} from "../../postgres/event-partitions.ts";
+import { foldUses } from "../../postgres/inboxes.ts";
 import { findBlockNames } from "../../postgres/owner-blocks.ts";
 import { findAcceptedResources } from "../../postgres/tokens.ts";
 import type { Logger } from "../../runtime/log.ts";
@@ -13,6 +18,8 @@ import type { Queue } from "../queue.ts";
 
 const HOUSEKEEPING_MS = 3_600_000;
 const HOUSEKEEPING_RETRY_MS = 5_000;
+/** Uses count as soon as they are noted; taking them over keeps their table small. */
+const USES_MS = 30_000;
 
 export interface HousekeepingOptions {
   readonly context: PassContext;
@@ -48,7 +55,29 @@ export function keepHouse(options: HousekeepingOptions, signal: AbortSignal): Ho
     }
   };
   void work();
+  void takeOverUses(options, signal);
   return { hurry: () => hurry.abort() };
+}
+
+/** Takes over what verifiers have noted about uses, until the signal. */
+async function takeOverUses({ context, log }: HousekeepingOptions, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const taken = await foldUses(context.db).catch((error: unknown) => {
+      log.warn({ err: error }, "uses of tokens cannot be taken over; retrying");
+      return 0;
+    });
+    if (taken === 0) await delay(USES_MS, undefined, { signal }).catch(() => {});
+  }
+}
+
+/** Drops what the cleanup has emptied. Nobody waits for that, so a failure must not keep housekeeping from its other work. */
+async function dropPartitions({ context, log }: HousekeepingOptions): Promise<void> {
+  try {
+    const partitions = await dropEmptyEventPartitions(context.db);
+    if (partitions.length > 0) log.info({ partitions }, "empty audit partitions dropped");
+  } catch (error) {
+    log.warn({ err: error }, "empty audit partitions cannot be dropped; retrying in an hour");
+  }
 }
 
 /**
@@ -57,11 +86,15 @@ export function keepHouse(options: HousekeepingOptions, signal: AbortSignal): Ho
  * all OwnerBlocks and ApiTokens, because the database notifies neither the use of a token nor every change that is made
  * with SQL.
  */
-async function tidy({ context, confirmFence, tokens, blocks, namespaces, log }: HousekeepingOptions): Promise<void> {
+async function tidy(options: HousekeepingOptions): Promise<void> {
+  const { context, confirmFence, tokens, blocks, namespaces, log } = options;
   const { db, clusterId, caches } = context;
   await confirmFence();
-  const partitions = await createEventPartitions(db, EVENT_MONTHS_AHEAD);
-  if (partitions.length > 0) log.info({ partitions }, "audit partitions created");
+  const partitions = await createEventPartitions(db, EVENT_MONTHS_AHEAD).then(
+    (created) => ({ created }),
+    (error: unknown) => ({ created: [], error }),
+  );
+  if (partitions.created.length > 0) log.info({ partitions: partitions.created }, "audit partitions created");
   for (const name of await findBlockNames(db, clusterId)) {
     if (caches.ownerBlocks.get(name) === undefined) blocks.add(name);
   }
@@ -71,4 +104,7 @@ async function tidy({ context, confirmFence, tokens, blocks, namespaces, log }: 
     if (isOurs && caches.apiTokens.get(keyOf(resource)) === undefined) tokens.add(keyOf(resource));
   }
   for (const { metadata } of caches.apiTokens.values()) tokens.add(keyOf(metadata));
+  await dropPartitions(options);
+  // Last, so that whoever keeps partitions from being created does not keep tokens alive as well.
+  if ("error" in partitions) throw partitions.error;
 }

@@ -75,6 +75,8 @@ export interface Snapshot {
   readonly secret: SecretView | undefined;
   readonly strays: readonly SecretView[];
   readonly wantedDecoration: Decoration | undefined;
+  /** The tokens that their holders have ended through a verifier, and that are to be revoked before anything is decided. */
+  readonly requestedEnds: readonly string[];
 }
 
 /**
@@ -116,6 +118,7 @@ export async function observe(context: ReadContext, key: string, source: "cache"
     secret,
     strays,
     wantedDecoration,
+    requestedEnds: found.requestedEnds,
     observed: {
       now,
       tokens,

@@ -3,6 +3,7 @@
  * crash, a lost lease or a missed event costs only another pass.
  */
 import { IssueRefusedError } from "../../postgres/errors.ts";
+import { carryOutEnds } from "../../postgres/inboxes.ts";
 import { describeActions, type Note } from "../../token/notes.ts";
 import { type Action, isDestructive } from "../../token/plan/action.ts";
 import type { Turn } from "../queue.ts";
@@ -59,6 +60,11 @@ async function runRounds(
     beginLook();
     const { snapshot, plan } = await decide(context, key, mustConfirm);
     seen.last = { snapshot, plan };
+    if (snapshot.requestedEnds.length > 0) {
+      await carryOutEnds(context.db, await context.getFence(), snapshot.requestedEnds);
+      isChanged = true;
+      continue;
+    }
     if (plan.actions.length === 0) {
       const { resource, observed } = snapshot;
       const isWritten = resource !== undefined && (await report(context, resource, plan.status, notes));

@@ -13,6 +13,7 @@ import {
   findObstacles,
   hasPassed,
   isDue,
+  isOwnTable,
   keyAsText,
   type TimeColumn,
 } from "./target.ts";
@@ -134,10 +135,8 @@ function formatBatch(
   const inRange = `${"time" in range ? formatTimeRange(target, range, cutoffs) : IN_RANGE} and ${due}`;
   const order = "time" in range ? ` order by ${quoteIdentifier(range.time.column)}` : "";
   const limit = maxRows === undefined ? "" : ` limit ${Math.max(0, Math.floor(maxRows))}`;
-  const where =
-    onLockedRow === "wait" && maxRows === undefined
-      ? inRange
-      : `ctid = any(array(select ctid from only ${leaf.sql} as target where ${inRange}${order}${limit} for update skip locked)) and ${due}`;
+  const isWaiting = onLockedRow === "wait" && maxRows === undefined;
+  const select = `select ctid from only ${leaf.sql} as target where ${inRange}${order}${limit}`;
   const cascades = target.references.filter(({ onDelete }) => onDelete === "cascade");
   const cascadeColumns = [...new Set(cascades.flatMap(({ referencedColumns }) => referencedColumns))];
   const returned = [
@@ -148,9 +147,14 @@ function formatBatch(
   ];
   const keys = (reason: string) =>
     target.audit === "rows" ? `array_agg(row_key) filter (where ${reason})` : "null::text[]";
+  const where = isWaiting ? inRange : `ctid = any(array(${select} for update skip locked)) and ${due}`;
+  // Of our own table the role may delete nothing; the function checks once more what it is given.
+  const deletion = isOwnTable(target)
+    ? `select ${returned.join(", ")} from apitoken.delete_dead_tokens(array(${select}), ${expiredBefore},
+         ${asTimestamp(cutoffs.revokedBefore)}, ${!isWaiting}) as target`
+    : `delete from only ${leaf.sql} as target where ${where} returning ${returned.join(", ")}`;
   return `with gone as (
-    delete from only ${leaf.sql} as target where ${where}
-    returning ${returned.join(", ")}
+    ${deletion}
   ), counted as materialized (
     select count(*) filter (where has_expired) as expired, count(*) filter (where not has_expired) as revoked,
            ${keys("has_expired")} as expired_keys, ${keys("not has_expired")} as revoked_keys,
@@ -161,7 +165,7 @@ function formatBatch(
     from counted where id = $1 and expired + revoked > 0
   )
   select expired, revoked, last, ${cascades.length === 0 ? "0" : cascades.map(countCascaded).join(" + ")} as cascaded
-  from counted`;
+  from counted${target.audit === "none" ? "" : ", (select count(*) from trail) as recorded"}`;
 }
 
 /** Uses one of the times only, so that its index can be read in order. */
@@ -173,10 +177,9 @@ function formatTimeRange(target: CleanupTarget, { time, from }: TimeRange, cutof
 }
 
 function formatTrail(target: CleanupTarget): string {
-  return `, trail as (
-    insert into apitoken.security_events (event, reason, actor, detail, row_keys)
-    select ${quoteLiteral(eventOf(target))}, reason, apitoken.current_actor(),
-           jsonb_build_object('run', $1::bigint, 'table', ${quoteLiteral(target.name)}, 'rows', rows), row_keys
+  return `, trail as materialized (
+    select apitoken.record_cleaned(${quoteLiteral(eventOf(target))}, reason,
+             jsonb_build_object('run', $1::bigint, 'table', ${quoteLiteral(target.name)}, 'rows', rows), row_keys)
     from counted, lateral (values ('Expired', expired, expired_keys), ('Revoked', revoked, revoked_keys))
       as by_reason (reason, rows, row_keys)
     where rows > 0)`;

@@ -203,13 +203,13 @@ async function recordKeys(
   runId: string,
 ): Promise<number> {
   const [trail] = await session.query<{ rows: string }>({
-    text: `with trail as (
-             insert into apitoken.security_events (event, reason, actor, detail, row_keys)
-             select $1, 'Expired', apitoken.current_actor(),
-                    jsonb_build_object('run', $2::bigint, 'table', $3::text, 'partition', $4::text, 'rows', count(*)),
-                    array_agg(${keyAsText(target)})
+    text: `with gone as (
+             select count(*) as rows, array_agg(${keyAsText(target)}) as row_keys
              from ${partition.sql} group by tableoid, (ctid::text::point)[0]::bigint / ${BLOCKS_PER_EVENT}
-             returning (detail->>'rows')::bigint as rows)
+           ), trail as materialized (
+             select rows, apitoken.record_cleaned($1, 'Expired',
+               jsonb_build_object('run', $2::bigint, 'table', $3::text, 'partition', $4::text, 'rows', rows), row_keys)
+             from gone)
            select coalesce(sum(rows), 0) as rows from trail`,
     values: [eventOf(target), runId, target.name, partition.name],
   });
@@ -225,9 +225,8 @@ async function recordPartition(
   const rows = counted?.rows ?? (await countPartition(session, partition));
   if (target.audit === "none") return rows;
   await session.query({
-    text: `insert into apitoken.security_events (event, reason, actor, detail)
-           values ('PartitionDropped', 'Expired', apitoken.current_actor(), jsonb_strip_nulls(jsonb_build_object(
-             'run', $1::bigint, 'table', $2::text, 'partition', $3::text, 'rows', $4::bigint, 'counted_at', $5::text)))`,
+    text: `select apitoken.record_cleaned('PartitionDropped', 'Expired', jsonb_strip_nulls(jsonb_build_object(
+             'run', $1::bigint, 'table', $2::text, 'partition', $3::text, 'rows', $4::bigint, 'counted_at', $5::text)), null)`,
     values: [runId, target.name, partition.name, rows, counted?.at ?? null],
   });
   return rows;

@@ -2,6 +2,7 @@
  * A run of the cleanup as the database sees it: one at a time, on a session with known settings, and with a record that shows
  * whether it was killed.
  */
+import { describeBackend } from "../blockers.ts";
 import type { Queryable } from "../database.ts";
 import { DatabaseUnavailableError, sqlState } from "../errors.ts";
 
@@ -16,17 +17,25 @@ export async function tryLockCleanup(session: Queryable): Promise<boolean> {
 }
 
 /**
- * Settings that the session needs, whatever the defaults of database and login are: times must read back as they were
- * written, changed rows must be checked again instead of causing serialization failures, and batches need memory.
+ * Who holds that lock without being a cleanup: any login of the database can take it, and would keep every run from its work.
+ * Undefined if the holder is a member of the cleanup's role, or has released the lock.
  */
-export async function prepareSession(session: Queryable): Promise<void> {
+export async function findIntruder(session: Queryable): Promise<{ pid: number; description: string } | undefined> {
+  const [row] = await session.query<{ pid: number; application: string; login: string }>({
+    text: `select a.pid, a.application_name as application, a.usename as login
+           from pg_locks l join pg_stat_activity a on a.pid = l.pid
+           where l.locktype = 'advisory' and l.objsubid = 1 and l.granted and a.datname = current_database()
+             and l.database = (select oid from pg_database where datname = current_database())
+             and (l.classid::bigint << 32) | l.objid::bigint = hashtextextended('apitoken.cleanup', 0)
+             and not pg_has_role(a.usesysid, 'apitoken_cleanup', 'MEMBER')`,
+  });
+  return row && { pid: row.pid, description: describeBackend(row) };
+}
+
+/** Settings of the session of a run, for batches and for the server's other cores, which are for others. */
+export async function prepareRun(session: Queryable): Promise<void> {
   await session.query({
-    text: `select set_config('timezone', 'UTC', false), set_config('datestyle', 'ISO', false),
-                  set_config('default_transaction_isolation', 'read committed', false),
-                  set_config('standard_conforming_strings', 'on', false),
-                  set_config('idle_in_transaction_session_timeout', '60s', false),
-                  set_config('work_mem', '32MB', false),
-                  -- The server's other cores are for others.
+    text: `select set_config('work_mem', '32MB', false),
                   set_config('max_parallel_workers_per_gather', '0', false),
                   set_config('max_parallel_maintenance_workers', '0', false)`,
   });

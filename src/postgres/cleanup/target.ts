@@ -49,9 +49,14 @@ export interface CleanupTarget extends TableName {
   readonly maxFraction: number;
 }
 
+/** Whether this is our own table, from which the role deletes by a function of the schema only. */
+export function isOwnTable({ schema, table }: TableName): boolean {
+  return schema === "apitoken" && table === "tokens";
+}
+
 /** The event in the audit trail that a batch of this target writes. */
-export function eventOf({ name }: CleanupTarget): "TokensCleaned" | "RowsCleaned" {
-  return name === "apitoken.tokens" ? "TokensCleaned" : "RowsCleaned";
+export function eventOf(target: CleanupTarget): "TokensCleaned" | "RowsCleaned" {
+  return isOwnTable(target) ? "TokensCleaned" : "RowsCleaned";
 }
 
 /** SQL: a moment (SQL of type timestamptz) in the column's representation. */

@@ -1,10 +1,11 @@
+import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { deleteBatch } from "../../../src/postgres/cleanup/batches.ts";
 import { readTableFacts } from "../../../src/postgres/cleanup/catalog.ts";
 import { chooseCutoffs } from "../../../src/postgres/cleanup/counts.ts";
-import { prepareSession, setLockTimeout } from "../../../src/postgres/cleanup/runs.ts";
+import { prepareRun, setLockTimeout } from "../../../src/postgres/cleanup/runs.ts";
 import { openDatabase } from "../../../src/postgres/database.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -60,7 +61,7 @@ test.each(["wait", "skip"] as const)(
     const name = new URL(url).pathname.slice(1);
     await runAsSuperuser(url, `alter database ${name} set default_transaction_isolation = 'repeatable read'`);
     const db = openDatabase({ url, role: "apitoken_cleanup", actor: "cleanup", maxConnections: 1 });
-    await prepareSession(db);
+    await prepareRun(db);
     const cutoffs = await chooseCutoffs(db, { expiredMs: 0, revokedMs: 0 });
     const facts = await readTableFacts(db, { schema: "apitoken", table: "tokens" });
     const target = aTarget({
@@ -99,4 +100,30 @@ test("a table that another session has locked fails the run in time, with the re
   expect(stdout).toContain("Another session holds a lock that the cleanup needs");
   expect(stdout).toContain("APITOKEN_CLEANUP_LOCK_TIMEOUT, 100 ms");
   expect(await findRuns(url)).toMatchObject([{ outcome: "failed", deleted: "0" }]);
+});
+
+test("the lock of a run in the hands of a login that is not a cleanup fails the run and names the session", async () => {
+  await other.query("rollback");
+  const name = `stranger_${randomBytes(6).toString("hex")}`;
+  await runAsSuperuser(url, `create role ${name} login password 'test'`);
+  const address = new URL(url);
+  address.username = name;
+  address.password = "test";
+  const stranger = new pg.Client({ connectionString: address.href, application_name: "psql" });
+  await stranger.connect();
+  try {
+    await stranger.query("select pg_advisory_lock(hashtextextended('apitoken.cleanup', 0))");
+    const { rows } = await stranger.query<{ pid: number }>("select pg_backend_pid() as pid");
+    const held = await runCleanup(url);
+    expect(held.exitCode).toBe(1);
+    expect(held.stdout).toContain(`server process ${rows[0]?.pid} (application "psql", login "${name}")`);
+    expect(held.stdout).toContain("APITOKEN_E_DATABASE_LOCKED");
+
+    await runAsSuperuser(url, `grant apitoken_cleanup to ${name}`);
+    expect(await runCleanup(url)).toMatchObject({ exitCode: 0, stdout: expect.stringContaining("another cleanup") });
+  } finally {
+    await stranger.end();
+    await runAsSuperuser(url, `drop role ${name}`);
+  }
+  expect(await findNames(url)).not.toHaveLength(0);
 });

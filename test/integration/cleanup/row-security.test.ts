@@ -38,27 +38,44 @@ afterEach(async () => {
 
 const LIVE = ["live-1", "live-2", "live-3", "superseded-1", "superseded-2", "superseded-3"];
 
-test("a DELETE of everything leaves every live row", async () => {
-  expect((await session.query("delete from apitoken.tokens")).rowCount).toBe(6);
+test("told to delete everything, the function for it leaves every live row", async () => {
+  const { rows } = await session.query(
+    `select name from apitoken.delete_dead_tokens(array(select ctid from apitoken.tokens), 'infinity', 'infinity', false)`,
+  );
+  expect(rows).toHaveLength(6);
   expect(await findNames(url)).toEqual(LIVE);
 });
 
-test("live rows cannot be locked", async () => {
-  const { rows } = await session.query("select name from apitoken.tokens for update");
-  expect(rows).toHaveLength(6);
-  expect(rows.filter(({ name }) => LIVE.includes(name))).toEqual([]);
+test("dead rows within their retention stay, too", async () => {
+  const { rows } = await session.query(
+    `select name from apitoken.delete_dead_tokens(array(select ctid from apitoken.tokens), '-infinity', '-infinity', true)`,
+  );
+  expect(rows).toEqual([]);
+});
+
+test("even a role that was granted DELETE leaves every live row", async () => {
+  await runAsSuperuser(url, `grant delete on apitoken.tokens to ${loginName}`);
+  expect((await session.query("delete from apitoken.tokens")).rowCount).toBe(6);
+  expect(await findNames(url)).toEqual(LIVE);
+  await runAsSuperuser(url, `revoke delete on apitoken.tokens from ${loginName}`);
 });
 
 test.each([
+  ["delete a row directly", "delete from apitoken.tokens"],
+  ["lock a row", "select name from apitoken.tokens for update"],
+  ["lock out everybody", "do $$ begin lock table apitoken.tokens in access exclusive mode; end $$"],
+  ["write the audit trail by hand", "insert into apitoken.security_events (event, actor) values ('TokenIssued', 'me')"],
+  ["invent an event", "select apitoken.record_cleaned('TokenIssued', 'none', '{}', null)"],
   ["make a dead row live", "update apitoken.tokens set expires_at = now() + interval '1 day'"],
   ["revoke a row", "update apitoken.tokens set revoked_at = now()"],
-  ["change a dead row in the one column that locking needs", "update apitoken.tokens set last_used_at = now()"],
+  ["change a dead row", "update apitoken.tokens set last_used_at = now()"],
   ["issue a token", "insert into apitoken.tokens (id) values ('aaaaaaaaaaaa')"],
   ["empty the table", "truncate apitoken.tokens"],
   ["lift the row-level security", "alter table apitoken.tokens disable row level security"],
   ["change the audit trail", "update apitoken.security_events set owner = 'nobody'"],
   ["delete from the audit trail", "delete from apitoken.security_events"],
-  ["drop a partition of the audit trail that is not past a month", "select apitoken.drop_event_partitions('1 day')"],
+  ["empty a partition of the audit trail that is not past a month", "select apitoken.empty_event_partitions('1 day')"],
+  ["drop a partition of the audit trail", "select apitoken.drop_empty_event_partitions()"],
   ["forget a run", "delete from apitoken.cleanup_runs"],
   ["read what the controller alone writes", "select * from apitoken.leader_epoch"],
 ])("it cannot %s", async (_what, statement) => {

@@ -85,7 +85,8 @@ test("a dry run's numbers are those of the real run, and it writes nothing at al
   await runAsSuperuser(
     url,
     `create table apitoken.security_events_2020_01 partition of apitoken.security_events
-     for values from ('2020-01-01+00') to ('2020-02-01+00')`,
+       for values from ('2020-01-01+00') to ('2020-02-01+00');
+     insert into apitoken.security_events (event, actor, occurred_at) values ('Old', 'test', '2020-01-15+00')`,
   );
   const written = () =>
     runAsSuperuser(
@@ -102,8 +103,8 @@ test("a dry run's numbers are those of the real run, and it writes nothing at al
   const real = await runCleanup(url, ["-o", "json"]);
   expect(real.report.targets[0]?.deleted).toMatchObject({ ...dry.report.targets[0]?.before.due });
   expect(real.report.targets[0]?.before).toEqual(dry.report.targets[0]?.before);
-  expect(real.report.auditPartitions.dropped).toEqual(dry.report.auditPartitions.dropped);
-  expect(dry.report.auditPartitions.dropped).toEqual(["security_events_2020_01"]);
+  expect(real.report.auditPartitions.emptied).toEqual(dry.report.auditPartitions.emptied);
+  expect(dry.report.auditPartitions.emptied).toEqual(["security_events_2020_01"]);
 });
 
 test("more than the cap: refused with exit code 3, and nothing is deleted", async () => {
@@ -143,7 +144,7 @@ test("without audit only the run's record says how many were deleted", async () 
   expect(await findRuns(url)).toMatchObject([{ deleted: "80" }]);
 });
 
-test("the audit trail has partitions three months ahead, and none past its retention", async () => {
+test("the audit trail has partitions three months ahead, and no event past its retention", async () => {
   const partitions = async () =>
     (
       await runAsSuperuser<{ name: string }>(
@@ -162,14 +163,21 @@ test("the audit trail has partitions three months ahead, and none past its reten
   await runAsSuperuser(
     url,
     `create table apitoken.security_events_2020_01 partition of apitoken.security_events
-     for values from ('2020-01-01+00') to ('2020-02-01+00')`,
+       for values from ('2020-01-01+00') to ('2020-02-01+00');
+     insert into apitoken.security_events (event, actor, occurred_at) values ('Old', 'test', '2020-01-15+00')`,
   );
   const { report } = await runCleanup(url, ["-o", "json"]);
-  expect(await partitions()).toEqual(expected);
+  expect(await partitions()).toEqual(["2020_01", ...expected]);
   expect(report.auditPartitions).toEqual({
     created: [`security_events_${furthest?.name}`],
-    dropped: ["security_events_2020_01"],
+    emptied: ["security_events_2020_01"],
   });
+  expect(await runAsSuperuser(url, "select from apitoken.security_events where event = 'Old'")).toEqual([]);
+  const again = await runCleanup(url, ["-o", "json"]);
+  expect(again.report.auditPartitions).toEqual({ created: [], emptied: [] });
+  // The controller drops it.
+  await runAsSuperuser(url, "set role apitoken_controller; select apitoken.drop_empty_event_partitions()");
+  expect(await partitions()).toEqual(expected);
 });
 
 test("after a run that deleted much, the table is vacuumed if the role may; otherwise the report says why not", async () => {
@@ -180,6 +188,7 @@ test("after a run that deleted much, the table is vacuumed if the role may; othe
   await insertTokens(url, kinds);
   const knowsMaintain = await isTrue(url, "current_setting('server_version_num')::integer >= 170000");
   if (knowsMaintain) {
+    await runAsSuperuser(url, "grant maintain on apitoken.tokens to apitoken_cleanup");
     expect((await runCleanup(url, ["-o", "json"])).report.targets[0]?.vacuum).toBe("done");
     await runAsSuperuser(url, "delete from apitoken.tokens");
     await insertTokens(url, kinds);

@@ -1,8 +1,10 @@
 import { randomBytes } from "node:crypto";
 import pg from "pg";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { openDatabase } from "../../../src/postgres/database.ts";
+import { foldUses } from "../../../src/postgres/inboxes.ts";
+import { findToken } from "../../../src/postgres/tokens.ts";
 import { createTokenHasher } from "../../../src/runtime/token-hash.ts";
 import { createKeyring } from "../../../src/token/keyring.ts";
 import { verifyToken } from "../../../src/verifier/lookup.ts";
@@ -52,6 +54,10 @@ describe("the verifier", () => {
     ["extend a token", "update apitoken.tokens set expires_at = now() + interval '1 year'"],
     ["widen a token", "update apitoken.tokens set scopes = '{everything}'"],
     ["hand a token to somebody else", "update apitoken.tokens set owner = 'mallory'"],
+    ["note a use by hand", "update apitoken.tokens set last_used_at = now()"],
+    ["invent a use", "insert into apitoken.token_uses (token_id, used_at) values ('aaaaaaaaaaaa', now())"],
+    ["withdraw an end", "delete from apitoken.requested_ends"],
+    ["lock a token", "select id from apitoken.tokens for key share"],
     ["swap a hash", "update apitoken.tokens set hash = '\\x00'"],
     ["issue a token", "insert into apitoken.tokens (id) values ('aaaaaaaaaaaa')"],
     ["delete a token", "delete from apitoken.tokens"],
@@ -89,7 +95,70 @@ describe("the verifier", () => {
     } finally {
       await db.close();
     }
-    expect((await session.query("update apitoken.tokens set last_used_at = now()")).rowCount).toBe(2);
+  });
+
+  const find = (text: string) => runAsSuperuser<Record<string, unknown>>(url, text);
+  const ids = async () => (await find("select id from apitoken.tokens order by id")).map(({ id }) => id as string);
+
+  test("notes uses, at most one a minute for each token and none in the future", async () => {
+    const [first, second] = await ids();
+    const note =
+      "select apitoken.note_uses($1, array[now(), now() + interval '1 hour', now()], array[null, '10.0.0.1', null]::inet[])";
+    await session.query(note, [[first, second, "unknown00000"]]);
+    await session.query(note, [[first, second, "unknown00000"]]);
+    expect(await find("select token_id, host(address) as address from apitoken.token_uses order by token_id")).toEqual([
+      { token_id: first, address: null },
+      { token_id: second, address: "10.0.0.1" },
+    ]);
+    expect(await find("select from apitoken.token_uses where used_at > clock_timestamp()")).toEqual([]);
+
+    const db = openDatabase({ url, role: "apitoken_controller", actor: "test", maxConnections: 1 });
+    onTestFinished(() => db.close());
+    expect(await foldUses(db)).toBe(2);
+    expect(await foldUses(db)).toBe(0);
+    expect(await find("select from apitoken.tokens where last_used_at > now() - interval '1 minute'")).toHaveLength(2);
+    await session.query(note, [[first, second, null]]);
+    expect(await find("select from apitoken.token_uses")).toEqual([]);
+  });
+
+  test("ends a token for whoever proves to hold it, and learns nothing from the answer", async () => {
+    const [first = "", second = ""] = await ids();
+    const end = "select apitoken.end_token($1, $2, 'RevokedByHolder') as answer";
+    const [{ hash } = {}] = await find(`select hash from apitoken.tokens where id = '${first}'`);
+    const answers = [
+      await session.query(end, [second, hash]),
+      await session.query(end, ["unknown00000", hash]),
+      await session.query(end, [first, hash]),
+      await session.query(end, [first, hash]),
+    ];
+    expect(new Set(answers.map(({ rows }) => JSON.stringify(rows)))).toHaveProperty("size", 1);
+    expect(await find("select token_id, reason from apitoken.requested_ends")).toEqual([
+      { token_id: first, reason: "RevokedByHolder" },
+    ]);
+    const db = openDatabase({ url, role: "apitoken_verifier", actor: "test", maxConnections: 1 });
+    onTestFinished(() => db.close());
+    expect(await findToken(db, first)).toBeUndefined();
+    expect(await findToken(db, second)).toBeDefined();
+  });
+
+  test("records a failure once a minute, of tokens that exist", async () => {
+    const [first] = await ids();
+    for (const id of [first, first, "unknown00000"]) {
+      await session.query("select apitoken.record_failure($1, 'WrongSecret', '10.0.0.1')", [id]);
+    }
+    expect(
+      await find(
+        "select token_id, reason, database_user, host(address) as address from apitoken.security_events where event = 'VerificationFailed'",
+      ),
+    ).toEqual([{ token_id: first, reason: "WrongSecret", database_user: loginName, address: "10.0.0.1" }]);
+  });
+
+  test.each([
+    ["more uses than a call may have", "select apitoken.note_uses(array_fill('x'::text, array[1001]), '{}', '{}')"],
+    ["a reason of their own", "select apitoken.end_token('a', '', 'Because')"],
+    ["a sentence as the reason of a failure", "select apitoken.record_failure('a', 'it was wrong', null)"],
+  ])("cannot pass %s", async (_what, statement) => {
+    await expect(session.query(statement)).rejects.toMatchObject({ code: "22023" });
   });
 });
 
@@ -102,7 +171,9 @@ describe("the controller", () => {
     ["write the audit trail by hand", "insert into apitoken.security_events select * from apitoken.security_events"],
     ["change the audit trail", "update apitoken.security_events set owner = 'nobody'"],
     ["delete from the audit trail", "delete from apitoken.security_events"],
-    ["drop the audit trail's partitions", "select apitoken.drop_event_partitions('31 days')"],
+    ["empty the audit trail's partitions", "select apitoken.empty_event_partitions('31 days')"],
+    ["delete rows as the cleanup does", "select apitoken.delete_dead_tokens('{}', 'infinity', 'infinity', true)"],
+    ["end a token as its holder does", "select apitoken.end_token('a', '', 'Leaked')"],
     ["forget a run of the cleanup", "delete from apitoken.cleanup_runs"],
     ["forget a key", "delete from apitoken.keys"],
     ["turn the fence back", "delete from apitoken.leader_epoch"],

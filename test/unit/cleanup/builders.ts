@@ -53,7 +53,7 @@ export function aRunReport(overrides: Partial<RunReport> = {}): RunReport {
     runId: "1",
     durationMs: 1_234,
     targets: [aTargetReport()],
-    auditPartitions: { created: [], dropped: [] },
+    auditPartitions: { created: [], emptied: [] },
     code: undefined,
     message: undefined,
     ...overrides,

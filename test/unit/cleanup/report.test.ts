@@ -49,14 +49,14 @@ test("a dry run shows what would be deleted, and that nothing was written", () =
       isDryRun: true,
       runId: undefined,
       targets: [target],
-      auditPartitions: { created: [], dropped: ["security_events_2025_01"] },
+      auditPartitions: { created: [], emptied: ["security_events_2025_01"] },
     }),
     false,
   );
   expect(text).toContain("before                   to delete");
   expect(text).toMatch(/^ {2}total +2,804,117 +2,740,000$/m);
   expect(text).toMatch(/^ {2}oldest dead +2026-02-03$/m);
-  expect(text).toContain("audit partitions to drop: security_events_2025_01");
+  expect(text).toContain("audit partitions to empty: security_events_2025_01");
   expect(text).toContain("dry run: nothing was written after");
   expect(text).not.toContain("vacuum");
 });

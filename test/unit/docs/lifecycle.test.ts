@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { REPLACED } from "../../../src/controller/metrics/metrics.ts";
 import { UNINSTALLED } from "../../../src/controller/uninstall/uninstall.ts";
 import { BLOCK_CONDITION_GUIDES, CONDITION_GUIDES } from "../../../src/kube/crds/api-guide.ts";
+import { HOLDER_REASONS } from "../../../src/postgres/inboxes.ts";
 import { type ApiTokenStatus, CONDITION_TYPES } from "../../../src/token/model.ts";
 import { describeActions, describeChange } from "../../../src/token/notes.ts";
 import { ISSUE_CAUSES, REVOCATION_REASONS } from "../../../src/token/plan/action.ts";
@@ -72,7 +73,9 @@ describe("docs/lifecycle.md explains", () => {
   });
 
   test("every reason for which a token ends, and no other", () => {
-    expect(namesIn("## Why a token ended").sort()).toEqual([...REVOCATION_REASONS, UNINSTALLED].sort());
+    expect(namesIn("## Why a token ended").sort()).toEqual(
+      [...REVOCATION_REASONS, UNINSTALLED, ...HOLDER_REASONS].sort(),
+    );
   });
 
   test("every cause for which a token is issued, and no other", () => {
@@ -83,7 +86,9 @@ describe("docs/lifecycle.md explains", () => {
     const sql = readdirSync("migrations")
       .map((file) => readProjectFile(`migrations/${file}`))
       .join();
-    const written = sql.matchAll(/'(Token[A-Z][a-z]+|Tokens[A-Z][a-z]+|RowsCleaned|PartitionDropped|OwnerErased)'/g);
+    const written = sql.matchAll(
+      /'(Token[A-Z][a-z]+|Tokens[A-Z][a-z]+|RowsCleaned|PartitionDropped|OwnerErased|VerificationFailed)'/g,
+    );
     expect(namesIn("## The audit trail").sort()).toEqual([...new Set([...written].map(([, event]) => event))].sort());
   });
 

@@ -1,0 +1,55 @@
+/*
+ * What verifiers have noted: uses of tokens, and tokens that their holders have ended. Their role may only add to these tables,
+ * so the controller takes it over into apitoken.tokens.
+ */
+import type { Queryable } from "./database.ts";
+import { FencedError } from "./errors.ts";
+import type { Fence } from "./leader-epoch.ts";
+
+/** The reasons for which holders end tokens; the schema allows no other. */
+export const HOLDER_REASONS = ["RevokedByHolder", "Leaked"] as const;
+
+const BATCH = 1_000;
+
+/**
+ * Takes over a batch of uses; returns how many it has taken. It needs no fence: two leaders take different ones, and only a
+ * later use replaces an earlier one. Rows that others have locked wait for the next batch, so nobody waits for anybody.
+ */
+export async function foldUses(db: Queryable): Promise<number> {
+  const [inbox] = await db.query<{ is_empty: boolean }>({
+    name: "are-there-uses",
+    text: "select not exists (select from apitoken.token_uses) as is_empty",
+  });
+  if (inbox?.is_empty !== false) return 0; // a statement that changes nothing would cost a transaction id
+  const [row] = await db.query<{ taken: number }>({
+    name: "fold-uses",
+    text: `with batch as materialized (
+             select ctid as place, token_id from apitoken.token_uses limit ${BATCH} for update skip locked
+           ), free as materialized (
+             select t.id from apitoken.tokens t where t.id in (select token_id from batch) order by t.id for update skip locked
+           ), taken as (
+             delete from apitoken.token_uses u
+             where u.ctid = any (array(
+               select place from batch b
+               where b.token_id in (select id from free)
+                 or not exists (select from apitoken.tokens t where t.id = b.token_id)))
+             returning u.token_id, u.used_at, u.address
+           ), latest as (
+             select distinct on (token_id) token_id, used_at, address from taken order by token_id, used_at desc
+           ), change as (
+             update apitoken.tokens t set last_used_at = l.used_at, last_used_address = l.address
+             from latest l where t.id = l.token_id and (t.last_used_at is null or t.last_used_at < l.used_at))
+           select count(*)::integer as taken from taken`,
+  });
+  return row?.taken ?? 0;
+}
+
+/** Revokes tokens of a cluster that their holders have ended. Throws a FencedError. */
+export async function carryOutEnds(db: Queryable, { clusterId, epoch }: Fence, ids: readonly string[]): Promise<void> {
+  const [row] = await db.query<{ is_leader: boolean }>({
+    name: "carry-out-ends",
+    text: "select apitoken.carry_out_ends($1, $2, $3) as is_leader",
+    values: [epoch, clusterId, ids],
+  });
+  if (row?.is_leader !== true) throw new FencedError(clusterId, epoch);
+}
