@@ -85,7 +85,9 @@ export const controllerEnvironment = z.object({
     .describe("this replica's name in the Lease and the audit trail (default: host name and a random part)"),
   APITOKEN_HTTP_PORT: integerSetting(0, 65_535).prefault("8080").describe("port of /healthz, /readyz and /metrics"),
   APITOKEN_LOG_LEVEL: logLevelSetting,
-  APITOKEN_CONCURRENCY: integerSetting(1, 256).prefault("16").describe("how many ApiTokens are reconciled at once"),
+  APITOKEN_CONCURRENCY: integerSetting(1, 256)
+    .prefault("16")
+    .describe("how many ApiTokens are reconciled at once, plus a quarter for ends"),
   APITOKEN_DATABASE_CONNECTIONS: integerSetting(2, 100)
     .prefault("10")
     .describe("maximum number of database connections"),

@@ -1,14 +1,22 @@
 /*
  * Events come in bursts, and one that arrives during a pass must not get lost. This queue of keys, modelled after
  * client-go's workqueue, merges repeated keys, never handles one key twice at once, and spaces out retries of failing
- * ones.
+ * ones. Whatever ends something has a lane of its own, so that it never waits behind thousands of others.
  */
+import { createTurns, type Turns } from "./turns.ts";
+
 /** A longer delay would overflow Node's timers, which would then fire after a millisecond. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 const BACKOFF_FIRST_MS = 5;
 /** What is back must be noticed soon even if nothing reports it, as with an admission webhook or a quota. */
 const BACKOFF_LONGEST_MS = 60_000;
+
+const RECHECK_FIRST_MS = 15_000;
+const RECHECK_LONGEST_MS = 5 * 60_000;
+
+/** Workers on top of the concurrency, as a share of it. One lane alone cannot take them. */
+const SPARE_SHARE = 0.25;
 
 export interface Queue {
   /** Has the key handled as soon as a worker is free. A key that is already waiting is not added twice. */
@@ -19,6 +27,11 @@ export interface Queue {
   nudge(key: string): void;
   /** Has the key handled after a delay. If it is added several times, the earliest time counts. */
   addAfter(key: string, delayMs: number): void;
+  /**
+   * Called by the handler of a key that waits for something that nobody reports: has it handled again after a delay that
+   * grows each time in a row. When the key is added, because a change was seen, the delays start over.
+   */
+  recheck(key: string): void;
   /** How many keys wait for a worker. */
   readonly depth: number;
   /** How many keys are being handled. */
@@ -39,47 +52,84 @@ export interface Turn {
 }
 
 export interface QueueOptions {
+  /** How many keys of each lane are handled at once. Both lanes together get a quarter more, so neither waits for the other. */
   readonly concurrency: number;
   /** Handles a key. If it throws, the key is retried after a delay that grows with each failure in a row. */
   readonly handle: (key: string, turn: Turn) => Promise<void>;
   /** Called with each failure and the time until the next try. */
   readonly onFailure: (key: string, error: unknown, retryAfterMs: number) => void;
+  /** Whether a key goes to the lane of those that end something. Asked whenever it is added, also while it waits. */
+  readonly isEnd?: (key: string) => boolean;
+  /** The group of a key: within each lane, groups take turns. */
+  readonly groupOf?: (key: string) => string;
+}
+
+interface Lane {
+  readonly waiting: Turns;
+  busy: number;
 }
 
 /**
  * Creates a queue. A key that is added while it is being handled is handled once more afterwards, unless the handler
  * has called `beginLook` since.
  */
-export function createQueue({ concurrency, handle, onFailure }: QueueOptions): Queue {
-  const waiting = new Set<string>();
+export function createQueue({ concurrency, handle, onFailure, isEnd, groupOf = () => "" }: QueueOptions): Queue {
+  const ends: Lane = { waiting: createTurns(groupOf), busy: 0 };
+  const others: Lane = { waiting: createTurns(groupOf), busy: 0 };
+  const capacity = concurrency + Math.ceil(concurrency * SPARE_SHARE);
   const busy = new Set<string>();
   const dirty = new Set<string>();
   /** Keys that were nudged while they were being handled. */
   const nudged = new Set<string>();
   const timers = new Map<string, { timer: NodeJS.Timeout; atMs: number }>();
   const failures = new Map<string, number>();
+  /** How many times in a row a key was to be checked again. */
+  const rechecks = new Map<string, number>();
   let isStopped = false;
   let onIdle: (() => void) | undefined;
 
+  const isWaiting = (key: string) => ends.waiting.has(key) || others.waiting.has(key);
+
   const add = (key: string) => {
+    rechecks.delete(key);
+    enqueue(key);
+  };
+
+  const enqueue = (key: string) => {
     if (isStopped) return;
     cancelTimer(key);
-    if (busy.has(key)) dirty.add(key);
-    else waiting.add(key);
+    if (busy.has(key)) {
+      dirty.add(key);
+      return;
+    }
+    // One that waits in the lane of ends stays there, as it may have been added for two reasons.
+    if (isEnd?.(key)) {
+      others.waiting.remove(key);
+      ends.waiting.add(key);
+    } else if (!ends.waiting.has(key)) {
+      others.waiting.add(key);
+    }
     startWorkers();
   };
 
   const addAfter = (key: string, delayMs: number) => {
-    if (isStopped || waiting.has(key)) return;
+    if (isStopped || isWaiting(key)) return;
     const atMs = performance.now() + delayMs;
     if ((timers.get(key)?.atMs ?? Number.POSITIVE_INFINITY) <= atMs) return;
     cancelTimer(key);
     const wake = () => {
       timers.delete(key);
       if (atMs - performance.now() > 1) addAfter(key, atMs - performance.now());
-      else add(key);
+      else enqueue(key);
     };
     timers.set(key, { timer: setTimeout(wake, Math.min(delayMs, LONGEST_TIMER_MS)), atMs });
+  };
+
+  const recheck = (key: string) => {
+    if (isStopped) return;
+    const times = (rechecks.get(key) ?? 0) + 1;
+    rechecks.set(key, times);
+    addAfter(key, growingDelay(times, RECHECK_FIRST_MS, RECHECK_LONGEST_MS));
   };
 
   const cancelTimer = (key: string) => {
@@ -88,30 +138,36 @@ export function createQueue({ concurrency, handle, onFailure }: QueueOptions): Q
   };
 
   const startWorkers = () => {
-    for (const key of waiting) {
-      if (busy.size >= concurrency) return;
-      waiting.delete(key);
-      busy.add(key);
-      void work(key);
+    for (const lane of [ends, others]) {
+      while (lane.busy < concurrency && busy.size < capacity) {
+        const key = lane.waiting.take();
+        if (key === undefined) break;
+        lane.busy += 1;
+        busy.add(key);
+        void work(key, lane);
+      }
     }
   };
 
-  const work = async (key: string) => {
+  const work = async (key: string, lane: Lane) => {
     const beginLook = () => {
       dirty.delete(key);
       nudged.delete(key);
     };
+    const rechecksBefore = rechecks.get(key);
     try {
       await handle(key, { failures: failures.get(key) ?? 0, beginLook });
       failures.delete(key);
+      if (rechecks.get(key) === rechecksBefore) rechecks.delete(key);
       if (nudged.has(key)) dirty.add(key);
     } catch (error) {
       const failed = (failures.get(key) ?? 0) + 1;
       failures.set(key, failed);
-      const retryAfterMs = backoffMs(failed);
+      const retryAfterMs = growingDelay(failed, BACKOFF_FIRST_MS, BACKOFF_LONGEST_MS);
       onFailure(key, error, retryAfterMs);
       addAfter(key, retryAfterMs);
     }
+    lane.busy -= 1;
     busy.delete(key);
     nudged.delete(key);
     if (dirty.delete(key)) add(key);
@@ -126,15 +182,17 @@ export function createQueue({ concurrency, handle, onFailure }: QueueOptions): Q
       else if (!failures.has(key)) add(key);
     },
     addAfter,
+    recheck,
     get depth() {
-      return waiting.size;
+      return ends.waiting.size + others.waiting.size;
     },
     get busy() {
       return busy.size;
     },
     async stop() {
       isStopped = true;
-      waiting.clear();
+      ends.waiting.clear();
+      others.waiting.clear();
       dirty.clear();
       nudged.clear();
       for (const key of [...timers.keys()]) cancelTimer(key);
@@ -143,8 +201,8 @@ export function createQueue({ concurrency, handle, onFailure }: QueueOptions): Q
   };
 }
 
-/** 5 ms · 2ⁿ⁻¹ after n failures, plus up to half of that at random; at most a minute. */
-function backoffMs(failed: number): number {
-  const base = Math.min(BACKOFF_FIRST_MS * 2 ** (failed - 1), BACKOFF_LONGEST_MS / 1.5);
+/** The first delay · 2ⁿ⁻¹ for the n-th time, plus up to half of that at random; never more than the longest. */
+function growingDelay(times: number, firstMs: number, longestMs: number): number {
+  const base = Math.min(firstMs * 2 ** (times - 1), longestMs / 1.5);
   return base * (1 + Math.random() / 2);
 }

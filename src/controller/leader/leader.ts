@@ -13,14 +13,16 @@ import type { Keyring } from "../../token/keyring.ts";
 import { findCondition } from "../../token/status.ts";
 import type { ControllerConfig } from "../config.ts";
 import type { ControllerMetrics } from "../metrics/metrics.ts";
-import { APITOKENS_BY_OWNER, BLOCKS_BY_OWNER, type Caches, keyOf } from "../pass/caches.ts";
+import { APITOKENS_BY_OWNER, BLOCKS_BY_OWNER, type Caches, keyOf, namespaceOf, ownerOf } from "../pass/caches.ts";
 import type { PassContext } from "../pass/context.ts";
 import { classifyFailure } from "../pass/failures.ts";
 import { reconcile } from "../pass/reconcile.ts";
 import { reconcileBlock } from "../pass/reconcile-block.ts";
 import { createQueue, type Queue, type Turn } from "../queue.ts";
+import { isEnd } from "./ends.ts";
 import { watchExpiries } from "./expiry-watch.ts";
 import { type Housekeeping, keepHouse } from "./housekeeping.ts";
+import { findOverLimit, isReady } from "./over-limit.ts";
 import { createTerm } from "./term.ts";
 
 export interface LeaderOptions {
@@ -72,12 +74,17 @@ export interface Inbox {
 interface Queues {
   readonly tokens: Queue;
   readonly blocks: Queue;
+  /** Owners who have one more ApiToken with a token, so that others may be over the limit of their own policy. */
+  readonly owners: Queue;
 }
 
 /** OwnerBlocks are few, and each gives up its place after a short turn. */
 const BLOCKS_AT_ONCE = 2;
 
 const RECOUNT_MS = 1_000;
+
+/** One look at an owner covers all tokens that were issued for them in this time. */
+const OWNER_LOOK_MS = 1_000;
 
 export function createLeader(options: LeaderOptions): Leader {
   const { config, log, metrics } = options;
@@ -115,7 +122,7 @@ export function createLeader(options: LeaderOptions): Leader {
       await whenAborted(lease.signal);
       metrics.isLeading.set(0);
       fence = undefined;
-      await Promise.all([queues.tokens.stop(), queues.blocks.stop()]);
+      await Promise.all([queues.tokens.stop(), queues.blocks.stop(), queues.owners.stop()]);
       inbox = undefined;
       await context.events.flush();
       log.info("term ended");
@@ -123,7 +130,7 @@ export function createLeader(options: LeaderOptions): Leader {
   };
 }
 
-function createInbox(caches: Caches, { tokens, blocks }: Queues, housekeeping: Housekeeping): Inbox {
+function createInbox(caches: Caches, { tokens, blocks }: Omit<Queues, "owners">, housekeeping: Housekeeping): Inbox {
   return {
     enqueue: (key) => tokens.add(key),
     nudge: (key) => tokens.nudge(key),
@@ -156,7 +163,7 @@ function createInbox(caches: Caches, { tokens, blocks }: Queues, housekeeping: H
 }
 
 /** Blocks come first, so that no token is renewed only to be revoked. */
-function enqueueAll(caches: Caches, { tokens, blocks }: Queues): void {
+function enqueueAll(caches: Caches, { tokens, blocks }: Omit<Queues, "owners">): void {
   for (const { metadata } of caches.ownerBlocks.values()) blocks.add(metadata.name);
   for (const { metadata } of caches.apiTokens.values()) tokens.add(keyOf(metadata));
 }
@@ -170,7 +177,16 @@ function createQueues(options: LeaderOptions, context: PassContext): Queues {
     reportFailure(options, key, error, retryAfterMs);
   const tokens = createQueue({
     concurrency: options.config.concurrency,
-    handle: (key, turn) => handleToken(options, context, tokens, key, turn),
+    handle: (key, turn) => handleToken(options, context, { tokens, owners }, key, turn),
+    onFailure,
+    isEnd: (key) => isEnd(options.caches, key),
+    groupOf: namespaceOf,
+  });
+  const owners = createQueue({
+    concurrency: 1,
+    async handle(owner) {
+      for (const key of findOverLimit(options.caches, owner)) tokens.add(key);
+    },
     onFailure,
   });
   const blocks = createQueue({
@@ -184,23 +200,28 @@ function createQueues(options: LeaderOptions, context: PassContext): Queues {
     },
     onFailure,
   });
-  return { tokens, blocks };
+  return { tokens, blocks, owners };
 }
 
 async function handleToken(
   { metrics, log }: LeaderOptions,
   context: PassContext,
-  queue: Queue,
+  { tokens, owners }: Pick<Queues, "tokens" | "owners">,
   key: string,
   turn: Turn,
 ): Promise<void> {
-  const statusBefore = context.caches.apiTokens.get(key)?.status;
+  const before = context.caches.apiTokens.get(key);
   const endTimer = metrics.reconcileSeconds.startTimer();
-  const { isChanged, requeueAfterMs } = await reconcile(context, key, turn).finally(endTimer);
+  const { isChanged, requeueAfterMs, mustRecheck } = await reconcile(context, key, turn).finally(endTimer);
   metrics.reconciles.inc({ result: isChanged ? "changed" : "converged" });
-  metrics.countTransition(statusBefore, context.caches.apiTokens.get(key)?.status);
+  const after = context.caches.apiTokens.get(key);
+  metrics.countTransition(before?.status, after?.status);
   if (isChanged) log.info({ key }, "reconciled");
-  if (requeueAfterMs !== undefined) queue.addAfter(key, Math.max(requeueAfterMs, 0) + 1);
+  if (requeueAfterMs !== undefined) tokens.addAfter(key, Math.max(requeueAfterMs, 0) + 1);
+  if (mustRecheck) tokens.recheck(key);
+  if (after === undefined || !isReady(after) || (before !== undefined && isReady(before))) return;
+  const owner = ownerOf(after);
+  if (owner !== undefined) owners.addAfter(owner, OWNER_LOOK_MS);
 }
 
 function reportFailure({ metrics, log }: LeaderOptions, key: string, error: unknown, retryAfterMs: number): void {

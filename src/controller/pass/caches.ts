@@ -58,3 +58,8 @@ export function ownerKeyOf(namespace: string, uid: string): string {
 export function keyOf({ namespace, name }: { readonly namespace: string; readonly name: string }): string {
   return `${namespace}/${name}`;
 }
+
+/** The namespace of the object with this key. */
+export function namespaceOf(key: string): string {
+  return key.slice(0, key.indexOf("/"));
+}

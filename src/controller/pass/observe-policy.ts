@@ -6,6 +6,7 @@ import { readNamespace } from "../../kube/resources/namespace.ts";
 import { listPolicies, type PolicyResource, parsePolicy } from "../../kube/resources/policy.ts";
 import type { DesiredToken, PolicyVerdict } from "../../token/model.ts";
 import { judge, type Policy } from "../../token/policy.ts";
+import type { Caches } from "./caches.ts";
 import type { ReadContext } from "./context.ts";
 
 /** What the policies allow this ApiToken: from the caches or, with "server", from the API server. */
@@ -25,6 +26,18 @@ export async function observePolicy(
   // A policy that cannot be parsed might be the one that applies.
   if (readable.includes(undefined)) return { kind: "missing" };
   return judge(readable as Policy[], { namespace, namespaceLabels: view.metadata.labels, owner, scopes });
+}
+
+/** The same at a glance, without a call: undefined if it is not fully known what the policies are and whom they select. */
+export function judgeFromCache(
+  { policies, namespaces }: Caches,
+  namespace: string,
+  { owner, scopes }: Pick<DesiredToken, "owner" | "scopes">,
+): PolicyVerdict | undefined {
+  const namespaceLabels = namespaces.get(namespace)?.metadata.labels;
+  const readable = [...policies.values()].map(readPolicy);
+  if (namespaceLabels === undefined || readable.includes(undefined)) return undefined;
+  return judge(readable as Policy[], { namespace, namespaceLabels, owner, scopes });
 }
 
 const parsed = new WeakMap<PolicyResource, Policy>();

@@ -18,6 +18,8 @@ export interface ReconcileResult {
   readonly isChanged: boolean;
   /** When to run the next pass, in milliseconds from now; undefined if only an event requires one. */
   readonly requeueAfterMs: number | undefined;
+  /** Whether it waits for something that no event reports. */
+  readonly mustRecheck: boolean;
 }
 
 /** A pass needs three at most, unless others change things meanwhile. What has not settled after this many has failed. */
@@ -69,7 +71,7 @@ async function runRounds(
       const { resource, observed } = snapshot;
       const isWritten = resource !== undefined && (await report(context, resource, plan.status, notes));
       const requeueAfterMs = plan.requeueAt && plan.requeueAt.getTime() - observed.now.getTime();
-      return { isChanged: isChanged || isWritten, requeueAfterMs };
+      return { isChanged: isChanged || isWritten, requeueAfterMs, mustRecheck: plan.mustRecheck === true };
     }
     try {
       await execute(context, key, snapshot, plan.actions);

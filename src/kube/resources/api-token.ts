@@ -36,8 +36,8 @@ export function parseSpec(resource: ApiToken): ParsedSpec {
   }
 }
 
-/** Field by field, because a newer CRD may have let in what this controller cannot read. */
-function readRemainder(spec: unknown): SpecRemainder {
+/** What ends a token, read field by field, because a newer CRD may have let in what this controller cannot read. */
+export function readRemainder(spec: unknown): SpecRemainder {
   const { revoked, revocationReason, owner, scopes } = (spec ?? {}) as Readonly<Record<string, unknown>>;
   const { shape } = apiTokenSpecSchema;
   const parsed = { owner: shape.owner.safeParse(owner).data, scopes: shape.scopes.safeParse(scopes).data };

@@ -72,6 +72,8 @@ export interface Plan {
   readonly status: ApiTokenStatus | undefined;
   /** When the next pass is needed even if no change is reported. */
   readonly requeueAt: Date | undefined;
+  /** Whether it waits for something that no event reports, so that another pass must look now and then. */
+  readonly mustRecheck?: boolean;
 }
 
 /**

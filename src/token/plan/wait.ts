@@ -12,9 +12,6 @@ import { grant } from "./grant.ts";
 import { findHeld, findLast, findPrevious, findRotationRequest, isRotating, type Situation } from "./situation.ts";
 import { deleteSecrets, deleteStrays, revoke, takeOver } from "./steps.ts";
 
-/** Conditions that cannot be watched are checked again after this long. */
-const RECHECK_MS = 15_000;
-
 /** A spec that cannot be read asks for nothing: existing tokens keep working. */
 export function planInvalid(problem: string, observed: Situation["observed"], live: readonly TokenRow[]): Plan {
   const held = findHeld(observed, live);
@@ -91,7 +88,7 @@ export function planConflict(situation: Situation): Plan | undefined {
         ),
         ...takeOver(situation, kept),
       ],
-      recheckMs: RECHECK_MS,
+      mustRecheck: true,
     },
   );
 }
@@ -156,7 +153,7 @@ export function planOverLimit({ desired, observed, accepted }: Situation, policy
   if (onLimit !== "Reject" || rivals < max) return undefined;
   const message = describeLimit(desired.owner, max);
   const actions = accepted.length > 0 ? [] : deleteSecrets(observed);
-  return wait(observed, "OwnerLimitExceeded", message, { actions, recheckMs: RECHECK_MS, policy: policy.name });
+  return wait(observed, "OwnerLimitExceeded", message, { actions, mustRecheck: true, policy: policy.name });
 }
 
 function wait(
@@ -165,11 +162,11 @@ function wait(
   message: string,
   {
     actions = [],
-    recheckMs,
+    mustRecheck = false,
     ...rest
   }: {
     actions?: Action[];
-    recheckMs?: number;
+    mustRecheck?: boolean;
     token?: TokenRow | undefined;
     secretName?: string;
     policy?: string;
@@ -184,6 +181,7 @@ function wait(
   return {
     actions,
     status: buildStatus(observed, [claim], rest),
-    requeueAt: recheckMs === undefined ? undefined : new Date(observed.now.getTime() + recheckMs),
+    requeueAt: undefined,
+    ...(mustRecheck && { mustRecheck }),
   };
 }

@@ -1,9 +1,12 @@
-import { afterEach, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { createQueue, type Queue } from "../../../src/controller/queue.ts";
 import { eventually } from "../../support/eventually.ts";
 
 let queue: Queue;
-afterEach(() => queue.stop());
+afterEach(async () => {
+  await queue.stop();
+  vi.useRealTimers();
+});
 
 /** A handler that works on a key until it is released. */
 function aHandler() {
@@ -168,4 +171,197 @@ test("after a stop nothing more is handled, and the stop waits for running handl
   release("a");
   await stopped;
   expect(handled).toEqual(["a"]);
+});
+
+describe("keys that end something", () => {
+  const isEnd = (key: string) => key.startsWith("end");
+  const fill = (count: number, prefix: string) => {
+    for (let index = 0; index < count; index += 1) queue.add(`${prefix}${index}`);
+  };
+
+  test("are handled at once, although all workers of the others are busy and more of those wait", () => {
+    const { handled, handle } = aHandler();
+    queue = createQueue({ concurrency: 4, handle: (key) => void handle(key) as never, onFailure: ignore, isEnd });
+    fill(1_000, "issue");
+    queue.add("end");
+    expect(handled).toContain("end");
+  });
+
+  test("come before all others that wait", async () => {
+    const { handled, handle, release } = aHandler();
+    queue = createQueue({ concurrency: 1, handle, onFailure: ignore, isEnd });
+    queue.add("issue0");
+    queue.add("end0");
+    queue.add("issue1");
+    queue.add("end1");
+    expect(handled).toEqual(["issue0", "end0"]);
+    release("end0");
+    await eventually(() => handled.length === 3);
+    expect(handled[2]).toBe("end1");
+    for (const key of ["issue0", "end1"]) release(key);
+    await eventually(() => handled.length === 4);
+    release("issue1");
+  });
+
+  test("leave workers for the others, however many they are", async () => {
+    const { handled, handle, release } = aHandler();
+    queue = createQueue({ concurrency: 4, handle, onFailure: ignore, isEnd });
+    fill(1_000, "end");
+    queue.add("issue");
+    expect(handled).toEqual(["end0", "end1", "end2", "end3", "issue"]);
+    void queue.stop();
+    for (const key of handled) release(key);
+  });
+
+  test("change the lane if they become ends while they wait, and are still handled once", async () => {
+    const { handled, handle, release } = aHandler();
+    const ending = new Set<string>();
+    queue = createQueue({ concurrency: 1, handle, onFailure: ignore, isEnd: (key) => ending.has(key) });
+    for (const key of ["a", "b", "c", "d"]) queue.add(key);
+    ending.add("d");
+    queue.add("d");
+    expect(handled).toEqual(["a", "d"]);
+    ending.delete("d");
+    for (const key of ["a", "d", "b"]) {
+      await eventually(() => handled.includes(key));
+      release(key);
+    }
+    await eventually(() => handled.length === 4);
+    release("c");
+    await eventually(() => queue.busy === 0);
+    expect(handled).toEqual(["a", "d", "b", "c"]);
+  });
+
+  test("are found when a retry is due, too", async () => {
+    const { handled, handle, release } = aHandler();
+    const ending = new Set<string>();
+    queue = createQueue({
+      concurrency: 1,
+      async handle(key) {
+        await handle(key);
+        if (handled.length === 1) throw new Error("no");
+      },
+      onFailure: () => ending.add("a"),
+      isEnd: (key) => ending.has(key),
+    });
+    for (const key of ["a", "b", "c"]) queue.add(key);
+    release("a");
+    await eventually(() => handled.length === 3);
+    expect(handled).toEqual(["a", "b", "a"]); // while b has the only worker of its lane
+    for (const key of ["a", "b"]) release(key);
+    await eventually(() => handled.length === 4);
+    release("c");
+  });
+});
+
+describe("groups take turns", () => {
+  const groupOf = (key: string) => key.slice(0, key.indexOf("/"));
+
+  test.each([
+    ["in the lane of ends", () => true],
+    ["in the other lane", () => false],
+  ])("%s", async (_lane, isEnd) => {
+    const { handled, handle, release } = aHandler();
+    queue = createQueue({ concurrency: 1, handle, onFailure: ignore, isEnd, groupOf });
+    for (let index = 0; index < 100; index += 1) queue.add(`many/${index}`);
+    queue.add("few/0");
+    queue.add("few/1");
+    queue.add("one/0");
+    const expected = ["many/0", "many/1", "few/0", "one/0", "many/2", "few/1", "many/3", "many/4"];
+    for (const key of expected) {
+      await eventually(() => handled.includes(key));
+      release(key);
+    }
+    expect(handled.slice(0, expected.length)).toEqual(expected);
+    const stopped = queue.stop();
+    for (const key of handled) release(key);
+    await stopped;
+  });
+
+  test("each key is handled once, whatever is added and changes the lane meanwhile", async () => {
+    const counts = new Map<string, number>();
+    const ending = new Set<string>();
+    queue = createQueue({
+      concurrency: 2,
+      async handle(key) {
+        counts.set(key, (counts.get(key) ?? 0) + 1);
+      },
+      onFailure: ignore,
+      isEnd: (key) => ending.has(key),
+      groupOf,
+    });
+    const keys = Array.from({ length: 500 }, (_, index) => `group${index % 7}/${index}`);
+    for (const [index, key] of keys.entries()) {
+      if (index % 3 === 0) ending.add(key);
+      queue.add(key);
+      if (index % 5 === 0) ending.add(key);
+      queue.add(key);
+    }
+    await eventually(() => queue.busy === 0 && queue.depth === 0);
+    expect([...counts.keys()].sort()).toEqual([...keys].sort());
+    // A key that was being handled when it was added again is handled twice.
+    expect(Math.max(...counts.values())).toBeLessThanOrEqual(2);
+  });
+});
+
+describe("a key that is checked again and again", () => {
+  /** Lets time pass until the key has been handled that often; returns the seconds between. */
+  async function passages(handled: number[], count: number): Promise<number[]> {
+    while (handled.length < count) await vi.advanceTimersByTimeAsync(500);
+    return handled.slice(1).map((at, index) => (at - (handled[index] ?? 0)) / 1_000);
+  }
+
+  /** A queue whose key waits for as long as `isWaiting` says so. */
+  function aRecheckingQueue(isWaiting: () => boolean) {
+    vi.useFakeTimers();
+    const handled: number[] = [];
+    queue = createQueue({
+      concurrency: 1,
+      async handle(key) {
+        handled.push(performance.now());
+        if (isWaiting()) queue.recheck(key);
+      },
+      onFailure: ignore,
+    });
+    return handled;
+  }
+
+  test("is looked at less and less often, from 15 seconds to 5 minutes", async () => {
+    const handled = aRecheckingQueue(() => true);
+    queue.add("a");
+    const pauses = await passages(handled, 9);
+    for (const [index, seconds] of pauses.entries()) {
+      const base = Math.min(15 * 2 ** index, 200);
+      expect(seconds).toBeGreaterThanOrEqual(base - 0.5);
+      expect(seconds).toBeLessThanOrEqual(base * 1.5 + 0.5);
+    }
+    expect(new Set(pauses.slice(-4)).size).toBeGreaterThan(1); // not all in step
+  });
+
+  test.each([
+    ["added", () => queue.add("a")],
+    ["nudged", () => queue.nudge("a")],
+  ])("is looked at at once when it is %s, and then starts over", async (_how, report) => {
+    const handled = aRecheckingQueue(() => true);
+    queue.add("a");
+    await passages(handled, 6);
+    report();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(handled).toHaveLength(7);
+    const pauses = await passages(handled, 8);
+    expect(pauses.at(-1)).toBeLessThanOrEqual(23);
+  });
+
+  test("starts over after a pass that had nothing to wait for", async () => {
+    let isWaiting = true;
+    const handled = aRecheckingQueue(() => isWaiting);
+    queue.add("a");
+    await passages(handled, 5);
+    isWaiting = false;
+    await passages(handled, 6);
+    isWaiting = true;
+    queue.addAfter("a", 60_000);
+    const pauses = await passages(handled, 8);
+    expect(pauses.at(-1)).toBeLessThanOrEqual(23);
+  });
 });

@@ -555,9 +555,13 @@ describe("plan", () => {
       );
     });
 
-    test("soon if no event announces what it waits for", () => {
-      expect(look(anObserved({ secret: { state: "foreign" } }))).toEqual(later(15_000));
-      expect(look(anObserved({ rivals: { older: 1, newer: 0 } }), {}, REJECTING)).toEqual(later(15_000));
+    test("now and then if no event announces what it waits for, and only then", () => {
+      const isRechecked = (observed: Observed, policy = ALLOWED) =>
+        plan({ desired: aDesiredToken() }, observed, policy).mustRecheck === true;
+      expect(isRechecked(anObserved({ secret: { state: "foreign" } }))).toBe(true);
+      expect(isRechecked(anObserved({ rivals: { older: 1, newer: 0 } }), REJECTING)).toBe(true);
+      expect(isRechecked(aConvergedObserved())).toBe(false);
+      expect(isRechecked(anObserved(), { kind: "missing" })).toBe(false);
     });
   });
 
