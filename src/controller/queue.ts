@@ -58,6 +58,8 @@ export interface QueueOptions {
   readonly handle: (key: string, turn: Turn) => Promise<void>;
   /** Called with each failure and the time until the next try. */
   readonly onFailure: (key: string, error: unknown, retryAfterMs: number) => void;
+  /** The delay after the first failure for this reason; undefined: a few milliseconds. */
+  readonly firstRetryMs?: (error: unknown) => number | undefined;
   /** Whether a key goes to the lane of those that end something. Asked whenever it is added, also while it waits. */
   readonly isEnd?: (key: string) => boolean;
   /** The group of a key: within each lane, groups take turns. */
@@ -73,7 +75,8 @@ interface Lane {
  * Creates a queue. A key that is added while it is being handled is handled once more afterwards, unless the handler
  * has called `beginLook` since.
  */
-export function createQueue({ concurrency, handle, onFailure, isEnd, groupOf = () => "" }: QueueOptions): Queue {
+export function createQueue(options: QueueOptions): Queue {
+  const { concurrency, handle, onFailure, firstRetryMs, isEnd, groupOf = () => "" } = options;
   const ends: Lane = { waiting: createTurns(groupOf), busy: 0 };
   const others: Lane = { waiting: createTurns(groupOf), busy: 0 };
   const capacity = concurrency + Math.ceil(concurrency * SPARE_SHARE);
@@ -163,7 +166,7 @@ export function createQueue({ concurrency, handle, onFailure, isEnd, groupOf = (
     } catch (error) {
       const failed = (failures.get(key) ?? 0) + 1;
       failures.set(key, failed);
-      const retryAfterMs = growingDelay(failed, BACKOFF_FIRST_MS, BACKOFF_LONGEST_MS);
+      const retryAfterMs = growingDelay(failed, firstRetryMs?.(error) ?? BACKOFF_FIRST_MS, BACKOFF_LONGEST_MS);
       onFailure(key, error, retryAfterMs);
       addAfter(key, retryAfterMs);
     }

@@ -6,6 +6,7 @@ import { benchBystander } from "./bystander.ts";
 import { benchCleanup } from "./cleanup.ts";
 import { benchCleanupLarge } from "./cleanup-large.ts";
 import { benchCreate } from "./create.ts";
+import { benchFairness } from "./fairness.ts";
 import type { Bench, Figures } from "./figures.ts";
 import { readMachine } from "./machine.ts";
 import { type BenchOptions, formatHelp, readOptions } from "./options.ts";
@@ -23,6 +24,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   restart: benchRestart,
   rotate: benchRotate,
   "owner-block": benchOwnerBlock,
+  fairness: benchFairness,
   cleanup: benchCleanup,
   "cleanup-large": benchCleanupLarge,
   bystander: benchBystander,

@@ -1,7 +1,6 @@
 /*
  * A restart must cost nothing: an operator that writes to every resource when it starts is a burden at each upgrade.
  */
-import { execFileSync } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
 import { apiTokensPath } from "../../src/kube/resources/api-token-api.ts";
 import { readWrites } from "../support/audit-log.ts";
@@ -9,6 +8,7 @@ import { eventually } from "../support/eventually.ts";
 import { anApiToken } from "./create.ts";
 import type { Figures } from "./figures.ts";
 import { readController } from "./metrics.ts";
+import { readProcess } from "./process.ts";
 import { runMany, startBenchStage } from "./stage.ts";
 
 const COUNT = 10_000;
@@ -69,12 +69,4 @@ async function watchMemory(pid: number): Promise<Figures> {
     controller_rss_mib: Math.round(largestKib / 1_024),
     controller_idle_cpu_percent: (cpuSeconds / WATCHED_SECONDS) * 100,
   };
-}
-
-function readProcess(pid: number): { rssKib: number; cpuSeconds: number } {
-  const [rss = "", cpu = ""] = execFileSync("ps", ["-o", "rss=,time=", "-p", String(pid)], { encoding: "utf8" })
-    .trim()
-    .split(/\s+/);
-  const cpuSeconds = cpu.split(/[:-]/).reduce((sum, part) => sum * 60 + Number(part), 0);
-  return { rssKib: Number(rss), cpuSeconds };
 }

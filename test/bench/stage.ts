@@ -13,13 +13,16 @@ import { migrate } from "../../src/postgres/migrations.ts";
 import { installResources } from "../support/global-setup.ts";
 import { readImageCommand } from "./image.ts";
 
+/** A running controller, with its metrics. */
+export type BenchController = BackgroundProcess & { readonly metricsUrl: string };
+
 /** A control plane, a durable Postgres and a way to start the controller, as fast as they are in production. */
 export interface BenchStage {
   readonly controlPlane: ControlPlane;
   readonly transport: KubeTransport;
   readonly databaseUrl: string;
-  /** Starts the bundled controller as its image does; it watches only the namespace "watched". */
-  startController(): Promise<BackgroundProcess & { readonly metricsUrl: string }>;
+  /** Starts the bundled controller as its image does; by default it watches only the namespace "watched". */
+  startController(namespaces?: readonly string[]): Promise<BenchController>;
   stop(): Promise<void>;
 }
 
@@ -32,7 +35,7 @@ export async function startBenchStage(): Promise<BenchStage> {
   const databaseUrl = await postgres.createDatabase("tokens");
   await migrate({ url: databaseUrl });
   const transport = await createTransport({ userAgent: "bench", kubeconfigPath: controlPlane.kubeconfigPath });
-  for (const name of ["watched", "bare"]) {
+  for (const name of ["watched", "elsewhere", "bare"]) {
     await transport.request("POST", "/api/v1/namespaces", {
       body: { apiVersion: "v1", kind: "Namespace", metadata: { name } },
     });
@@ -42,7 +45,7 @@ export async function startBenchStage(): Promise<BenchStage> {
     controlPlane,
     transport,
     databaseUrl,
-    async startController() {
+    async startController(namespaces = ["watched"]) {
       const [port] = (await findFreePorts(1)) as [number];
       const program = fileURLToPath(new URL("../../dist/controller.js", import.meta.url));
       const image = readImageCommand("controller");
@@ -54,7 +57,7 @@ export async function startBenchStage(): Promise<BenchStage> {
           DATABASE_URL: databaseUrl,
           KUBECONFIG: controlPlane.kubeconfigPath,
           APITOKEN_NAMESPACE: "watched",
-          APITOKEN_WATCH_NAMESPACES: "watched",
+          APITOKEN_WATCH_NAMESPACES: namespaces.join(","),
           APITOKEN_IDENTITY: "bench-controller",
           APITOKEN_HTTP_PORT: String(port),
         },

@@ -13,16 +13,10 @@ import type { Keyring } from "../../token/keyring.ts";
 import { findCondition } from "../../token/status.ts";
 import type { ControllerConfig } from "../config.ts";
 import type { ControllerMetrics } from "../metrics/metrics.ts";
-import { APITOKENS_BY_OWNER, BLOCKS_BY_OWNER, type Caches, keyOf, namespaceOf, ownerOf } from "../pass/caches.ts";
-import type { PassContext } from "../pass/context.ts";
-import { classifyFailure } from "../pass/failures.ts";
-import { reconcile } from "../pass/reconcile.ts";
-import { reconcileBlock } from "../pass/reconcile-block.ts";
-import { createQueue, type Queue, type Turn } from "../queue.ts";
-import { isEnd } from "./ends.ts";
+import { APITOKENS_BY_OWNER, BLOCKS_BY_OWNER, type Caches, keyOf } from "../pass/caches.ts";
 import { watchExpiries } from "./expiry-watch.ts";
 import { type Housekeeping, keepHouse } from "./housekeeping.ts";
-import { findOverLimit, isReady } from "./over-limit.ts";
+import { createQueues, enqueueAll, enqueueOwner, type Queues } from "./queues.ts";
 import { createTerm } from "./term.ts";
 
 export interface LeaderOptions {
@@ -71,20 +65,7 @@ export interface Inbox {
   readonly busy: number;
 }
 
-interface Queues {
-  readonly tokens: Queue;
-  readonly blocks: Queue;
-  /** Owners who have one more ApiToken with a token, so that others may be over the limit of their own policy. */
-  readonly owners: Queue;
-}
-
-/** OwnerBlocks are few, and each gives up its place after a short turn. */
-const BLOCKS_AT_ONCE = 2;
-
 const RECOUNT_MS = 1_000;
-
-/** One look at an owner covers all tokens that were issued for them in this time. */
-const OWNER_LOOK_MS = 1_000;
 
 export function createLeader(options: LeaderOptions): Leader {
   const { config, log, metrics } = options;
@@ -105,6 +86,7 @@ export function createLeader(options: LeaderOptions): Leader {
           onEpoch(raised) {
             if (!lease.signal.aborted) fence = raised;
           },
+          onOwnerFree: (key) => queues.tokens.add(key),
           onActions: (actions) => metrics.countActions(actions),
           onEventDropped: () => metrics.eventsDropped.inc(),
         },
@@ -130,7 +112,11 @@ export function createLeader(options: LeaderOptions): Leader {
   };
 }
 
-function createInbox(caches: Caches, { tokens, blocks }: Omit<Queues, "owners">, housekeeping: Housekeeping): Inbox {
+function createInbox(
+  caches: Caches,
+  { tokens, blocks }: Pick<Queues, "tokens" | "blocks">,
+  housekeeping: Housekeeping,
+): Inbox {
   return {
     enqueue: (key) => tokens.add(key),
     nudge: (key) => tokens.nudge(key),
@@ -160,75 +146,4 @@ function createInbox(caches: Caches, { tokens, blocks }: Omit<Queues, "owners">,
       return tokens.busy + blocks.busy;
     },
   };
-}
-
-/** Blocks come first, so that no token is renewed only to be revoked. */
-function enqueueAll(caches: Caches, { tokens, blocks }: Omit<Queues, "owners">): void {
-  for (const { metadata } of caches.ownerBlocks.values()) blocks.add(metadata.name);
-  for (const { metadata } of caches.apiTokens.values()) tokens.add(keyOf(metadata));
-}
-
-function enqueueOwner(caches: Caches, tokens: Queue, owner: string): void {
-  for (const { metadata } of caches.apiTokens.byIndex(APITOKENS_BY_OWNER, owner)) tokens.add(keyOf(metadata));
-}
-
-function createQueues(options: LeaderOptions, context: PassContext): Queues {
-  const onFailure = (key: string, error: unknown, retryAfterMs: number) =>
-    reportFailure(options, key, error, retryAfterMs);
-  const tokens = createQueue({
-    concurrency: options.config.concurrency,
-    handle: (key, turn) => handleToken(options, context, { tokens, owners }, key, turn),
-    onFailure,
-    isEnd: (key) => isEnd(options.caches, key),
-    groupOf: namespaceOf,
-  });
-  const owners = createQueue({
-    concurrency: 1,
-    async handle(owner) {
-      for (const key of findOverLimit(options.caches, owner)) tokens.add(key);
-    },
-    onFailure,
-  });
-  const blocks = createQueue({
-    concurrency: BLOCKS_AT_ONCE,
-    async handle(name, { failures }) {
-      const onRevoked = (tokens: number) => options.metrics.countRevocations("OwnerBlocked", tokens);
-      const result = await reconcileBlock(context, name, { failures, onRevoked });
-      if (result.requeueAfterMs !== undefined) blocks.addAfter(name, result.requeueAfterMs + 1);
-      if (result.changedOwners.length > 0) options.log.info({ block: name }, "owner block applied");
-      for (const owner of result.changedOwners) enqueueOwner(options.caches, tokens, owner);
-    },
-    onFailure,
-  });
-  return { tokens, blocks, owners };
-}
-
-async function handleToken(
-  { metrics, log }: LeaderOptions,
-  context: PassContext,
-  { tokens, owners }: Pick<Queues, "tokens" | "owners">,
-  key: string,
-  turn: Turn,
-): Promise<void> {
-  const before = context.caches.apiTokens.get(key);
-  const endTimer = metrics.reconcileSeconds.startTimer();
-  const { isChanged, requeueAfterMs, mustRecheck } = await reconcile(context, key, turn).finally(endTimer);
-  metrics.reconciles.inc({ result: isChanged ? "changed" : "converged" });
-  const after = context.caches.apiTokens.get(key);
-  metrics.countTransition(before?.status, after?.status);
-  if (isChanged) log.info({ key }, "reconciled");
-  if (requeueAfterMs !== undefined) tokens.addAfter(key, Math.max(requeueAfterMs, 0) + 1);
-  if (mustRecheck) tokens.recheck(key);
-  if (after === undefined || !isReady(after) || (before !== undefined && isReady(before))) return;
-  const owner = ownerOf(after);
-  if (owner !== undefined) owners.addAfter(owner, OWNER_LOOK_MS);
-}
-
-function reportFailure({ metrics, log }: LeaderOptions, key: string, error: unknown, retryAfterMs: number): void {
-  const result = classifyFailure(error);
-  metrics.reconciles.inc({ result });
-  metrics.failures.inc({ reason: result });
-  const fields = { key, result, retryAfterMs: Math.round(retryAfterMs), err: error };
-  if (result === "conflict" || result === "not_leading") log.debug(fields, "reconcile will be repeated");
-  else log.warn(fields, "reconcile failed; retrying");
 }

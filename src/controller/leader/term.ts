@@ -6,6 +6,7 @@ import { createEventRecorder } from "../../kube/event-recorder.ts";
 import type { LeaseTerm } from "../../kube/lease.ts";
 import type { KubeTransport } from "../../kube/transport.ts";
 import { createDatabaseClock } from "../../postgres/clock.ts";
+import { OwnerBusyError } from "../../postgres/errors.ts";
 import { checkKeys, findKeyUses } from "../../postgres/keys.ts";
 import { type Fence, isForgotten, raiseEpoch } from "../../postgres/leader-epoch.ts";
 import { requireSchema, SchemaMismatchError } from "../../postgres/migrations.ts";
@@ -18,6 +19,7 @@ import type { ControllerConfig } from "../config.ts";
 import { createSwappedKeysError, requireKeys } from "../keyring/secret.ts";
 import type { PassContext, ReadContext } from "../pass/context.ts";
 import { NotLeadingError } from "../pass/failures.ts";
+import { createOwnerGate } from "../pass/owner-gate.ts";
 
 export interface TermOptions extends Omit<ReadContext, "deniedKeys"> {
   readonly config: Pick<ControllerConfig, "deniedKeys" | "hashMethod" | "keyringPlace">;
@@ -27,6 +29,8 @@ export interface TermOptions extends Omit<ReadContext, "deniedKeys"> {
   readonly onFatal: (error: unknown) => void;
   /** Called with each epoch that the term begins; from then on the term may write to the database. */
   readonly onEpoch?: (fence: Fence) => void;
+  /** Requests a pass over an ApiToken whose owner was stuck. */
+  readonly onOwnerFree?: (key: string) => void;
   readonly onActions?: (actions: readonly Action[]) => void;
   readonly onEventDropped?: () => void;
 }
@@ -39,7 +43,8 @@ export interface Term {
 
 /** Creates the context of one term. It refuses to write as soon as the Lease may have expired. */
 export function createTerm(options: TermOptions, lease: LeaseTerm): Term {
-  const { caches, db, keyring, hasher, clusterId, config, log, identity, onActions, onEventDropped } = options;
+  const { caches, db, keyring, hasher, clusterId, config, log, identity, onOwnerFree, onActions, onEventDropped } =
+    options;
   const transport = guardWrites(options.transport, lease);
   let fence: Promise<Fence> | undefined;
   // Begun once per term, as soon as the database is available.
@@ -70,6 +75,11 @@ export function createTerm(options: TermOptions, lease: LeaseTerm): Term {
     clock: createDatabaseClock(db),
     ...(onActions === undefined ? {} : { onActions }),
     getFence,
+    ownerGate: createOwnerGate({
+      isStuck: (error) => error instanceof OwnerBusyError,
+      retry: onOwnerFree ?? (() => {}),
+      signal: lease.signal,
+    }),
   };
   return {
     context,

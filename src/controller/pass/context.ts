@@ -12,6 +12,7 @@ import type { DeniedKeys } from "../../token/denied-keys.ts";
 import type { Keyring } from "../../token/keyring.ts";
 import type { Action } from "../../token/plan/action.ts";
 import type { Caches } from "./caches.ts";
+import type { OwnerGate } from "./owner-gate.ts";
 
 /** Enough to observe and to decide. The doctor decides with this alone, so it cannot write by mistake. */
 export interface ReadContext {
@@ -29,6 +30,8 @@ export interface ReadContext {
 export interface PassContext extends ReadContext {
   /** This leader's epoch, which every write to the database must carry. Rejects while the database is not available. */
   readonly getFence: () => Promise<Fence>;
+  /** Admits the statements that need the lock of an owner. */
+  readonly ownerGate: OwnerGate;
   /** How the tokens of new rows are hashed. */
   readonly hashMethod: HashMethod;
   readonly events: EventRecorder;

@@ -5,6 +5,7 @@
 import type { ApiToken } from "../../kube/resources/api-token.ts";
 import { addFinalizer, removeFinalizer } from "../../kube/resources/api-token-api.ts";
 import { FINALIZER, REQUESTER_ANNOTATION } from "../../kube/resources/group.ts";
+import type { Fence } from "../../postgres/leader-epoch.ts";
 import {
   issueToken,
   type NewCredential,
@@ -15,7 +16,7 @@ import {
 } from "../../postgres/token-writes.ts";
 import { currentKey, hashToken } from "../../token/keyring.ts";
 import { encryptMetadata } from "../../token/metadata-cipher.ts";
-import type { AppliedPolicy } from "../../token/model.ts";
+import type { AppliedPolicy, OwnerLimit } from "../../token/model.ts";
 import type { Action } from "../../token/plan/action.ts";
 import { createToken } from "../../token/token-string.ts";
 import type { PassContext } from "./context.ts";
@@ -95,10 +96,14 @@ async function executeAction(execution: Execution, action: Action): Promise<void
       return issue(execution, action);
     case "replaceToken": {
       const credential = await createCredential(execution, action);
-      return replaceToken(context.db, await context.getFence(), action.tokenId, credential, execution.policy.owner);
+      return withOwner(execution, credential.owner, (fence, limit) =>
+        replaceToken(context.db, fence, action.tokenId, credential, limit),
+      );
     }
     case "takeOver":
-      return takeOver(context.db, await context.getFence(), action.tokenId, execution.policy.owner);
+      return withOwner(execution, findOwner(execution, action.tokenId), (fence, limit) =>
+        takeOver(context.db, fence, action.tokenId, limit),
+      );
     case "updateToken": {
       const grant = describeGrant(execution, action.tokenId);
       return updateToken(context.db, await context.getFence(), action.tokenId, grant, action.expiresAt);
@@ -123,9 +128,8 @@ async function executeAction(execution: Execution, action: Action): Promise<void
 }
 
 async function issue(execution: Execution, action: Action & { kind: "issueToken" }): Promise<void> {
-  const { context, policy } = execution;
+  const { context } = execution;
   const { namespace, name, uid, creationTimestamp } = execution.resource.metadata;
-  const fence = await context.getFence();
   const row = {
     ...(await createCredential(execution, action)),
     namespace,
@@ -136,7 +140,22 @@ async function issue(execution: Execution, action: Action & { kind: "issueToken"
     activeSince: action.activeSince,
     requestedBy: execution.resource.metadata.annotations?.[REQUESTER_ANNOTATION],
   };
-  await issueToken(context.db, fence, row, policy.owner);
+  await withOwner(execution, row.owner, (fence, limit) => issueToken(context.db, fence, row, limit));
+}
+
+/** Runs a statement that locks the owner in the database. */
+async function withOwner<T>(
+  { context, key, policy }: Execution,
+  owner: string,
+  statement: (fence: Fence, limit: OwnerLimit) => Promise<T>,
+): Promise<T> {
+  const fence = await context.getFence();
+  return context.ownerGate.run(owner, key, () => statement(fence, policy.owner));
+}
+
+/** The owner of a row that was observed, which is not yet that of the spec if the spec has just been changed. */
+function findOwner({ snapshot }: Execution, tokenId: string): string {
+  return snapshot.tokens.find(({ id }) => id === tokenId)?.owner ?? "";
 }
 
 /** Creates a token and what its row stores of it; keeps the plaintext for the Secret. */

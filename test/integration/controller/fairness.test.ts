@@ -1,4 +1,6 @@
+import pg from "pg";
 import { describe, expect } from "vitest";
+import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import type { Database } from "../../../src/postgres/database.ts";
 import { connectCluster, type TestCluster } from "../../support/cluster.ts";
 import { isIdle, readMetric, startTestController } from "../../support/controllers.ts";
@@ -9,6 +11,16 @@ import { type ClusterResources, createClusterResources } from "../../support/pol
 import { untilReady, untilReason } from "../../support/resources.ts";
 
 /* A crowd of ApiTokens in one namespace; what happens elsewhere must not wait for it. */
+
+/** Holds the lock of an owner as a stuck session would, until it is told to stop. */
+async function lockOwner(databaseUrl: string, owner: string): Promise<() => Promise<void>> {
+  const client = new pg.Client({ connectionString: databaseUrl, application_name: "stuck" });
+  await client.connect();
+  await client.query("begin");
+  await client.query("select apitoken.lock_owner($1)", [owner]);
+  let ended: Promise<void> | undefined;
+  return () => (ended ??= client.end());
+}
 
 /** Holds statements of one name before they are sent, so that the workers that send them are busy for as long as it takes. */
 interface Barrier {
@@ -210,3 +222,43 @@ test("a stricter policy's limit is enforced as soon as another namespace issues,
   // A pass or two for each new one and for its notification, not one for every other of the owner.
   expect((await passes()) - before).toBeLessThanOrEqual(20 * 4);
 });
+
+describe("while somebody holds the lock of an owner with many ApiTokens that wait,", () => {
+  test("others in the same namespace get theirs, and the owner's follow as soon as the lock is free", async ({
+    cluster,
+    databaseUrl,
+    resources,
+    barrier,
+    onTestFinished,
+  }) => {
+    await resources.applyPolicy("roomy", { owners: ["*"], maxTokensPerOwner: 2 * CROWD });
+    const unlock = await lockOwner(databaseUrl, "stuck");
+    onTestFinished(unlock);
+    const before = barrier.issued.length;
+    const crowd = await applyCrowd(cluster, "stuck", "stuck");
+    const attempts = () => barrier.issued.slice(before).filter((name) => name.startsWith("stuck-")).length;
+    await eventually(() => attempts() > 0);
+
+    const waiters: number[] = [];
+    for (let index = 0; index < 5; index += 1) {
+      await apply(cluster, `unrelated-${index}`);
+      await untilReady(cluster, `unrelated-${index}`, 5_000);
+      waiters.push(await countLockWaits(databaseUrl));
+    }
+    expect(Math.max(...waiters)).toBeLessThanOrEqual(2);
+    expect(attempts()).toBeLessThan(crowd.length / 2);
+    expect(await Promise.all(crowd.map((name) => findRows(databaseUrl, name)))).toEqual(crowd.map(() => []));
+
+    await unlock();
+    await Promise.all(crowd.map((name) => untilReady(cluster, name, 15_000)));
+  });
+});
+
+/** How many sessions of this database wait for a lock now. */
+async function countLockWaits(databaseUrl: string): Promise<number> {
+  const rows = await runAsSuperuser(
+    databaseUrl,
+    "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+  );
+  return rows.length;
+}
