@@ -168,19 +168,21 @@ function expectReady(world: World, desired: DesiredToken): void {
   expectRotation(world, desired, token, policy.applied);
 }
 
-function expectRotation(world: World, desired: DesiredToken, token: TokenRow, { owner }: AppliedPolicy): void {
+function expectRotation(world: World, desired: DesiredToken, token: TokenRow, policy: AppliedPolicy): void {
+  const { owner, minRequestIntervalMs } = policy;
   const { status, rotateRequestedAt, uid } = world.resource as NonNullable<World["resource"]>;
   if (rotateRequestedAt !== undefined) expect(status.lastHandledRotateAt).toBeDefined();
   if (owner.onLimit === "Reject") expect(world.rivals.older).toBeLessThan(owner.max);
   expect(hasNewerRival(world)).toBe(false);
-  if (!isRotating(world)) {
-    expect(status.renewAt).toBeUndefined();
-    return;
-  }
-  const renewAt = renewalTime(desired.rotation, token, uid);
-  expect(renewAt.getTime()).toBeGreaterThan(world.now.getTime());
-  expect(status.renewAt).toBe(formatTime(renewAt));
-  expect(token.revokedAt).toBeUndefined();
+  // A request that came too soon after the last one waits, whether or not the token rotates.
+  const isPostponed = rotateRequestedAt !== undefined && rotateRequestedAt !== status.lastHandledRotateAt;
+  const times = [
+    ...(isPostponed ? [new Date(token.issuedAt.getTime() + minRequestIntervalMs)] : []),
+    ...(isRotating(world) ? [renewalTime(desired.rotation, token, uid)] : []),
+  ].sort((left, right) => left.getTime() - right.getTime());
+  for (const at of times) expect(at.getTime()).toBeGreaterThan(world.now.getTime());
+  expect(status.renewAt).toBe(times[0] && formatTime(times[0]));
+  if (isRotating(world)) expect(token.revokedAt).toBeUndefined();
 }
 
 function expectPrevious(world: World, token: TokenRow): void {
