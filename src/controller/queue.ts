@@ -8,12 +8,10 @@ import { createTurns, type Turns } from "./turns.ts";
 /** A longer delay would overflow Node's timers, which would then fire after a millisecond. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-const BACKOFF_FIRST_MS = 5;
 /** What is back must be noticed soon even if nothing reports it, as with an admission webhook or a quota. */
-const BACKOFF_LONGEST_MS = 60_000;
+const RETRIES: Pace = { firstMs: 5, longestMs: 60_000 };
 
-const RECHECK_FIRST_MS = 15_000;
-const RECHECK_LONGEST_MS = 5 * 60_000;
+const RECHECKS: Pace = { firstMs: 15_000, longestMs: 5 * 60_000 };
 
 /** Workers on top of the concurrency, as a share of it. One lane alone cannot take them. */
 const SPARE_SHARE = 0.25;
@@ -51,6 +49,12 @@ export interface Turn {
   readonly beginLook: () => void;
 }
 
+/** Delays that double each time in a row, from the first to the longest. */
+export interface Pace {
+  readonly firstMs: number;
+  readonly longestMs: number;
+}
+
 export interface QueueOptions {
   /** How many keys of each lane are handled at once. Both lanes together get a quarter more, so neither waits for the other. */
   readonly concurrency: number;
@@ -58,8 +62,8 @@ export interface QueueOptions {
   readonly handle: (key: string, turn: Turn) => Promise<void>;
   /** Called with each failure and the time until the next try. */
   readonly onFailure: (key: string, error: unknown, retryAfterMs: number) => void;
-  /** The delay after the first failure for this reason; undefined: a few milliseconds. */
-  readonly firstRetryMs?: (error: unknown) => number | undefined;
+  /** The delays after failures for this reason; undefined: from a few milliseconds to a minute. */
+  readonly paceOf?: (error: unknown) => Pace | undefined;
   /** Whether a key goes to the lane of those that end something. Asked whenever it is added, also while it waits. */
   readonly isEnd?: (key: string) => boolean;
   /** The group of a key: within each lane, groups take turns. */
@@ -76,7 +80,7 @@ interface Lane {
  * has called `beginLook` since.
  */
 export function createQueue(options: QueueOptions): Queue {
-  const { concurrency, handle, onFailure, firstRetryMs, isEnd, groupOf = () => "" } = options;
+  const { concurrency, handle, onFailure, paceOf, isEnd, groupOf = () => "" } = options;
   const ends: Lane = { waiting: createTurns(groupOf), busy: 0 };
   const others: Lane = { waiting: createTurns(groupOf), busy: 0 };
   const capacity = concurrency + Math.ceil(concurrency * SPARE_SHARE);
@@ -132,7 +136,7 @@ export function createQueue(options: QueueOptions): Queue {
     if (isStopped) return;
     const times = (rechecks.get(key) ?? 0) + 1;
     rechecks.set(key, times);
-    addAfter(key, growingDelay(times, RECHECK_FIRST_MS, RECHECK_LONGEST_MS));
+    addAfter(key, nextDelay(RECHECKS, times));
   };
 
   const cancelTimer = (key: string) => {
@@ -166,7 +170,7 @@ export function createQueue(options: QueueOptions): Queue {
     } catch (error) {
       const failed = (failures.get(key) ?? 0) + 1;
       failures.set(key, failed);
-      const retryAfterMs = growingDelay(failed, firstRetryMs?.(error) ?? BACKOFF_FIRST_MS, BACKOFF_LONGEST_MS);
+      const retryAfterMs = nextDelay(paceOf?.(error) ?? RETRIES, failed);
       onFailure(key, error, retryAfterMs);
       addAfter(key, retryAfterMs);
     }
@@ -205,7 +209,7 @@ export function createQueue(options: QueueOptions): Queue {
 }
 
 /** The first delay · 2ⁿ⁻¹ for the n-th time, plus up to half of that at random; never more than the longest. */
-function growingDelay(times: number, firstMs: number, longestMs: number): number {
+function nextDelay({ firstMs, longestMs }: Pace, times: number): number {
   const base = Math.min(firstMs * 2 ** (times - 1), longestMs / 1.5);
   return base * (1 + Math.random() / 2);
 }

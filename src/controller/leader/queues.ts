@@ -10,7 +10,7 @@ import type { PassContext } from "../pass/context.ts";
 import { classifyFailure } from "../pass/failures.ts";
 import { reconcile } from "../pass/reconcile.ts";
 import { reconcileBlock } from "../pass/reconcile-block.ts";
-import { createQueue, type Queue, type Turn } from "../queue.ts";
+import { createQueue, type Pace, type Queue, type Turn } from "../queue.ts";
 import { isEnd } from "./ends.ts";
 import { findOverLimit, isReady } from "./over-limit.ts";
 
@@ -33,7 +33,10 @@ export interface QueuesOptions {
 const BLOCKS_AT_ONCE = 2;
 
 /** The owner's gate asks for another pass when the owner is free. Until then each pass would be in vain. */
-const STUCK_OWNER_RETRY_MS = 1_000;
+const TOKENS_OF_STUCK_OWNER: Pace = { firstMs: 1_000, longestMs: 60_000 };
+
+/** A block has to wait for the owner's lock, too, but takes effect soon after it is free. */
+const BLOCK_OF_STUCK_OWNER: Pace = { firstMs: 250, longestMs: 1_500 };
 
 /** One look at an owner covers all tokens that were issued for them in this time. */
 const OWNER_LOOK_MS = 1_000;
@@ -62,7 +65,7 @@ export function createQueues(options: QueuesOptions, context: PassContext): Queu
     concurrency: options.config.concurrency,
     handle: (key, turn) => handleToken(options, context, { tokens, owners }, key, turn),
     onFailure,
-    firstRetryMs: (error) => (error instanceof OwnerBusyError ? STUCK_OWNER_RETRY_MS : undefined),
+    paceOf: (error) => (error instanceof OwnerBusyError ? TOKENS_OF_STUCK_OWNER : undefined),
     isEnd: (key) => isEnd(options.caches, key),
     groupOf: namespaceOf,
   });
@@ -83,6 +86,7 @@ export function createQueues(options: QueuesOptions, context: PassContext): Queu
       for (const owner of result.changedOwners) enqueueOwner(options.caches, tokens, owner);
     },
     onFailure,
+    paceOf: (error) => (error instanceof OwnerBusyError ? BLOCK_OF_STUCK_OWNER : undefined),
   });
   return { tokens, blocks, owners };
 }

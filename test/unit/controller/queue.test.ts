@@ -144,18 +144,19 @@ test("a key that keeps failing is retried after a minute at the latest, however 
   }
 });
 
-test("the first retry comes later after a failure that takes longer to pass", async () => {
+test("a failure can have a pace of its own", async () => {
   const delays: number[] = [];
   queue = createQueue({
     concurrency: 1,
     handle: (key) => Promise.reject(new Error(key)),
     onFailure: (_key, _error, retryAfterMs) => delays.push(retryAfterMs),
-    firstRetryMs: (error) => ((error as Error).message === "slow" ? 10_000 : undefined),
+    paceOf: (error) => ((error as Error).message === "slow" ? { firstMs: 10_000, longestMs: 15_000 } : undefined),
   });
   queue.add("slow");
   queue.add("quick");
   await eventually(() => delays.length >= 2);
   expect(delays[0]).toBeGreaterThanOrEqual(10_000);
+  expect(delays[0]).toBeLessThanOrEqual(15_000);
   expect(delays[1]).toBeLessThanOrEqual(7.5);
 });
 
