@@ -784,6 +784,28 @@ begin
     returning t.*;
 end $$;
 
+-- The same for all dead rows of a range of blocks, in one scan and without returning rows, which takes a third of the time.
+-- Returns how many it has deleted and, if asked, their ids.
+create function apitoken.delete_dead_range(
+  from_place tid, to_place tid, expired_before timestamptz, revoked_before timestamptz, with_keys boolean,
+  out expired bigint, out revoked bigint, out expired_keys text[], out revoked_keys text[]
+)
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  moment timestamptz := clock_timestamp();
+begin
+  with gone as (
+    delete from apitoken.tokens t
+    where t.ctid >= from_place and t.ctid < to_place and not apitoken.is_accepted(t, moment)
+      and (apitoken.grace_end(t) <= expired_before or t.revoked_at <= revoked_before)
+    returning t.id, apitoken.grace_end(t) <= expired_before as has_expired
+  )
+  select count(*) filter (where g.has_expired), count(*) filter (where not g.has_expired),
+         array_agg(g.id) filter (where g.has_expired and with_keys),
+         array_agg(g.id) filter (where not g.has_expired and with_keys)
+  into expired, revoked, expired_keys, revoked_keys from gone g;
+end $$;
+
 -- Records what the cleanup has deleted. Its role may not insert into the trail: with a key of its choice, and an open
 -- transaction, an event could make another one wait.
 create function apitoken.record_cleaned(event_name text, why text, details jsonb, keys text[]) returns void
@@ -934,6 +956,7 @@ grant execute on function apitoken.expired_event_partitions(interval) to apitoke
 grant execute on function
   apitoken.empty_event_partitions(interval),
   apitoken.delete_dead_tokens(tid[], timestamptz, timestamptz, boolean),
+  apitoken.delete_dead_range(tid, tid, timestamptz, timestamptz, boolean),
   apitoken.record_cleaned(text, text, jsonb, text[])
 to apitoken_cleanup;
 grant execute on function

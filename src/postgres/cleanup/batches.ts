@@ -122,21 +122,47 @@ export async function deleteBatch(
 /** A TID range scan reads in the order of the disk: it needs no index and never meets the rows of earlier batches. */
 const IN_RANGE = "ctid >= $2::tid and ctid < $3::tid";
 
-/** `gone` is read only once: `counted` has everything that the later parts need. */
-function formatBatch(
+/** What `counted` returns is read only once: it has everything that the later parts need. */
+function formatBatch(target: CleanupTarget, leaf: Leaf, options: Omit<BatchOptions, "runId">): string {
+  const hasTrail = target.audit !== "none";
+  return `with ${isWholeRange(target, options) ? formatRange(target, options) : formatDeletion(target, leaf, options)}${
+    hasTrail ? formatTrail(target) : ""
+  }, tally as (
+    update apitoken.cleanup_runs set deleted = deleted + expired + revoked
+    from counted where id = $1 and expired + revoked > 0
+  )
+  select expired, revoked, last, cascaded from counted${hasTrail ? ", (select count(*) from trail) as recorded" : ""}`;
+}
+
+/** Whether the schema's function for our own table can delete the whole batch without knowing anything else. */
+function isWholeRange(target: CleanupTarget, { range, onLockedRow, maxRows }: Omit<BatchOptions, "runId">): boolean {
+  const hasOwnKey = target.audit !== "rows" || (target.key.length === 1 && target.key[0] === "id");
+  const isPlain = target.references.length === 0 && hasOwnKey;
+  return isOwnTable(target) && isPlain && !("time" in range) && onLockedRow === "wait" && maxRows === undefined;
+}
+
+function formatRange(target: CleanupTarget, { cutoffs }: Omit<BatchOptions, "runId">): string {
+  return `counted as materialized (
+    select expired, revoked, expired_keys, revoked_keys, null::text as last, 0 as cascaded
+    from apitoken.delete_dead_range($2::tid, $3::tid, ${asTimestamp(cutoffs.expiredBefore)},
+      ${asTimestamp(cutoffs.revokedBefore)}, ${target.audit === "rows"})
+  )`;
+}
+
+function formatDeletion(
   target: CleanupTarget,
   leaf: Leaf,
   { cutoffs, range, onLockedRow, maxRows }: Omit<BatchOptions, "runId">,
 ): string {
   const expiredBefore = asTimestamp(cutoffs.expiredBefore);
-  const due = [isDue(target, expiredBefore, asTimestamp(cutoffs.revokedBefore)), ...findObstacles(target)].join(
-    " and ",
-  );
+  const revokedBefore = asTimestamp(cutoffs.revokedBefore);
+  const due = [isDue(target, expiredBefore, revokedBefore), ...findObstacles(target)].join(" and ");
   const inRange = `${"time" in range ? formatTimeRange(target, range, cutoffs) : IN_RANGE} and ${due}`;
   const order = "time" in range ? ` order by ${quoteIdentifier(range.time.column)}` : "";
   const limit = maxRows === undefined ? "" : ` limit ${Math.max(0, Math.floor(maxRows))}`;
   const isWaiting = onLockedRow === "wait" && maxRows === undefined;
   const select = `select ctid from only ${leaf.sql} as target where ${inRange}${order}${limit}`;
+  const where = isWaiting ? inRange : `ctid = any(array(${select} for update skip locked)) and ${due}`;
   const cascades = target.references.filter(({ onDelete }) => onDelete === "cascade");
   const cascadeColumns = [...new Set(cascades.flatMap(({ referencedColumns }) => referencedColumns))];
   const returned = [
@@ -144,28 +170,23 @@ function formatBatch(
     ...(target.audit === "rows" ? [`${keyAsText(target)} as row_key`] : []),
     ...("time" in range ? [`${quoteIdentifier(range.time.column)} as died`] : []),
     ...cascadeColumns.map((column) => `${quoteIdentifier(column)} as ${quoteIdentifier(`cascade_${column}`)}`),
-  ];
-  const keys = (reason: string) =>
-    target.audit === "rows" ? `array_agg(row_key) filter (where ${reason})` : "null::text[]";
-  const where = isWaiting ? inRange : `ctid = any(array(${select} for update skip locked)) and ${due}`;
+  ].join(", ");
   // Of our own table the role may delete nothing; the function checks once more what it is given.
   const deletion = isOwnTable(target)
-    ? `select ${returned.join(", ")} from apitoken.delete_dead_tokens(array(${select}), ${expiredBefore},
-         ${asTimestamp(cutoffs.revokedBefore)}, ${!isWaiting}) as target`
-    : `delete from only ${leaf.sql} as target where ${where} returning ${returned.join(", ")}`;
-  return `with gone as (
+    ? `select ${returned} from apitoken.delete_dead_tokens(array(${select}), ${expiredBefore}, ${revokedBefore},
+         ${!isWaiting}) as target`
+    : `delete from only ${leaf.sql} as target where ${where} returning ${returned}`;
+  const keys = (reason: string) =>
+    target.audit === "rows" ? `array_agg(row_key) filter (where ${reason})` : "null::text[]";
+  return `gone as (
     ${deletion}
   ), counted as materialized (
     select count(*) filter (where has_expired) as expired, count(*) filter (where not has_expired) as revoked,
            ${keys("has_expired")} as expired_keys, ${keys("not has_expired")} as revoked_keys,
-           ${"time" in range ? "max(died)::text" : "null::text"} as last
+           ${"time" in range ? "max(died)::text" : "null::text"} as last,
+           ${cascades.length === 0 ? "0" : cascades.map(countCascaded).join(" + ")} as cascaded
     from gone
-  )${target.audit === "none" ? "" : formatTrail(target)}, tally as (
-    update apitoken.cleanup_runs set deleted = deleted + expired + revoked
-    from counted where id = $1 and expired + revoked > 0
-  )
-  select expired, revoked, last, ${cascades.length === 0 ? "0" : cascades.map(countCascaded).join(" + ")} as cascaded
-  from counted${target.audit === "none" ? "" : ", (select count(*) from trail) as recorded"}`;
+  )`;
 }
 
 /** Uses one of the times only, so that its index can be read in order. */

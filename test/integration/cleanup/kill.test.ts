@@ -19,7 +19,7 @@ beforeEach(async () => {
     { prefix: "dead", count: DEAD, ...DUE.expired },
     { prefix: "live", count: LIVE, ...KEPT.live },
   ]);
-  proxy = await startStatementProxy(url, "delete_dead_tokens(");
+  proxy = await startStatementProxy(url, "delete_dead_range(");
 });
 
 afterEach(() => proxy.close());

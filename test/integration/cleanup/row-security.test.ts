@@ -46,6 +46,14 @@ test("told to delete everything, the function for it leaves every live row", asy
   expect(await findNames(url)).toEqual(LIVE);
 });
 
+test("nor does the function for whole blocks", async () => {
+  const { rows } = await session.query(
+    "select expired + revoked as deleted from apitoken.delete_dead_range('(0,0)', '(1000,0)', 'infinity', 'infinity', true)",
+  );
+  expect(rows).toEqual([{ deleted: "6" }]);
+  expect(await findNames(url)).toEqual(LIVE);
+});
+
 test("dead rows within their retention stay, too", async () => {
   const { rows } = await session.query(
     `select name from apitoken.delete_dead_tokens(array(select ctid from apitoken.tokens), '-infinity', '-infinity', true)`,

@@ -142,6 +142,7 @@ const CALLS: Readonly<Record<string, string>> = {
   empty_event_partitions: "select apitoken.empty_event_partitions('1 month')",
   delete_dead_tokens:
     "select apitoken.delete_dead_tokens(array(select ctid from apitoken.tokens), 'infinity', 'infinity', false)",
+  delete_dead_range: "select apitoken.delete_dead_range('(0,0)', '(1000,0)', 'infinity', 'infinity', true)",
   record_cleaned: "select apitoken.record_cleaned('TokensCleaned', 'Expired', '{}', '{}')",
   find_cleaned: "select apitoken.find_cleaned('x')",
 };
