@@ -2,6 +2,7 @@
  * What an OwnerBlock still has to do, and what its status says of it. Blocking an owner takes two steps: the record, from which
  * on nothing is issued and verifiers refuse the owner's tokens, and the end of each token, in batches.
  */
+import type { Claim, DatedClaim } from "./model.ts";
 import type { Note } from "./notes.ts";
 import { formatTime } from "./status.ts";
 
@@ -19,18 +20,10 @@ export type BlockConditionType = keyof typeof BLOCK_REASONS;
 export type BlockReason = (typeof BLOCK_REASONS)[BlockConditionType]["True" | "False"][number];
 
 /** A condition of an OwnerBlock without its times. */
-export interface BlockClaim {
-  readonly type: BlockConditionType;
-  readonly status: "True" | "False";
-  readonly reason: BlockReason;
-  readonly message: string;
-}
+export type BlockClaim = Claim<BlockConditionType, BlockReason>;
 
-/** A condition of an OwnerBlock (KEP-1623); `lastTransitionTime` is RFC 3339 in whole seconds. */
-export interface BlockCondition extends BlockClaim {
-  readonly observedGeneration: number;
-  readonly lastTransitionTime: string;
-}
+/** A condition of an OwnerBlock. */
+export type BlockCondition = DatedClaim<BlockConditionType, BlockReason>;
 
 /** An OwnerBlock's status. */
 export interface OwnerBlockStatus {
@@ -134,20 +127,6 @@ function describeErasure(desired: DesiredBlock, work: ObservedBlockWork): BlockC
   }
   const message = "The owner's token rows are deleted, and the audit trail has a pseudonym instead of the name.";
   return [{ type: "Erased", status: "True", reason: "Erased", message }];
-}
-
-/** The conditions of a status, each with the time of the last change of its `status` (KEP-1623). */
-export function dateBlockClaims(
-  claims: readonly BlockClaim[],
-  before: OwnerBlockStatus,
-  generation: number,
-  now: Date,
-): BlockCondition[] {
-  return claims.map((claim) => {
-    const former = findBlockCondition(before, claim.type);
-    const lastTransitionTime = former?.status === claim.status ? former.lastTransitionTime : formatTime(now);
-    return { ...claim, observedGeneration: generation, lastTransitionTime };
-  });
 }
 
 /** The condition of this type, if the status has one. */

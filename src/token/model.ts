@@ -201,11 +201,18 @@ export interface ObservedResource {
 }
 
 /** A condition (KEP-1623); `lastTransitionTime` is RFC 3339 in whole seconds. */
-export interface Condition {
-  readonly type: ConditionType;
+export type Condition = DatedClaim<ConditionType, Reason>;
+
+/** What a condition of any resource says, without its times. */
+export interface Claim<Type extends string, Why extends string> {
+  readonly type: Type;
   readonly status: "True" | "False" | "Unknown";
-  readonly reason: Reason;
+  readonly reason: Why;
   readonly message: string;
+}
+
+/** A condition of any resource, as metav1.Condition (KEP-1623). `lastTransitionTime` is RFC 3339 in whole seconds. */
+export interface DatedClaim<Type extends string, Why extends string> extends Claim<Type, Why> {
   readonly observedGeneration: number;
   readonly lastTransitionTime: string;
 }

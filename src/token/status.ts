@@ -5,8 +5,10 @@
 import { formatDuration } from "./duration.ts";
 import type {
   ApiTokenStatus,
+  Claim,
   Condition,
   ConditionType,
+  DatedClaim,
   Observed,
   ObservedResource,
   PreviousToken,
@@ -15,13 +17,8 @@ import type {
 import type { Reason } from "./reasons.ts";
 import { acceptedUntil } from "./validity.ts";
 
-/** A condition without its transition time. */
-export interface ConditionClaim {
-  readonly type: ConditionType;
-  readonly status: Condition["status"];
-  readonly reason: Reason;
-  readonly message: string;
-}
+/** A condition of an ApiToken without its times. */
+export type ConditionClaim = Claim<ConditionType, Reason>;
 
 /** The last second that RFC 3339 can write; it stands for a row that never expires. */
 const LAST_MS = Date.UTC(9999, 11, 31, 23, 59, 59);
@@ -31,13 +28,13 @@ export function formatTime(at: Date): string {
   return new Date(Math.min(at.getTime(), LAST_MS)).toISOString().replace(/\.\d+Z$/, "Z");
 }
 
-/** The conditions of a status, each with the time of the last change of its `status` (KEP-1623). */
-export function buildConditions(
-  claims: readonly ConditionClaim[],
-  previous: ApiTokenStatus,
+/** The conditions of any resource's status, each with the time of the last change of its `status` (KEP-1623). */
+export function buildConditions<Type extends string, Why extends string>(
+  claims: readonly Claim<Type, Why>[],
+  previous: { readonly conditions?: readonly DatedClaim<Type, Why>[] },
   generation: number,
   now: Date,
-): Condition[] {
+): DatedClaim<Type, Why>[] {
   return claims.map((claim) => {
     const before = previous.conditions?.find((condition) => condition.type === claim.type);
     const lastTransitionTime = before?.status === claim.status ? before.lastTransitionTime : formatTime(now);

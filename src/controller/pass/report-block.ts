@@ -8,12 +8,12 @@ import type { OwnerBlock } from "../../kube/resources/owner-block.ts";
 import { writeOwnerBlockStatus } from "../../kube/resources/owner-block-api.ts";
 import {
   type BlockClaim,
-  dateBlockClaims,
   describeBlockChange,
   findBlockCondition,
   type ObservedBlockWork,
   type OwnerBlockStatus,
 } from "../../token/block.ts";
+import { buildConditions } from "../../token/status.ts";
 import type { PassContext } from "./context.ts";
 import { describeFailure } from "./failures.ts";
 
@@ -78,7 +78,7 @@ async function write(
 ): Promise<void> {
   const { name, uid, generation = 0 } = block.metadata;
   const before = block.status ?? {};
-  const conditions = dateBlockClaims(claims, before, generation, now);
+  const conditions = buildConditions(claims, before, generation, now);
   const status: OwnerBlockStatus = { observedGeneration: generation, conditions, ...counts };
   if (isDeepStrictEqual(before, status)) return;
   caches.ownerBlocks.upsert(await writeOwnerBlockStatus(transport, block, status));

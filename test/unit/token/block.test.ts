@@ -2,7 +2,6 @@ import { describe, expect, test } from "vitest";
 import {
   BLOCK_REASONS,
   type DesiredBlock,
-  dateBlockClaims,
   describeBlock,
   describeBlockChange,
   isUnfinished,
@@ -10,6 +9,7 @@ import {
   type ObservedBlockWork,
 } from "../../../src/token/block.ts";
 import { isOwner } from "../../../src/token/owner.ts";
+import { buildConditions } from "../../../src/token/status.ts";
 import { HOUR_MS, NOW } from "../../support/builders.ts";
 
 const aBlock = (overrides: Partial<DesiredBlock> = {}): DesiredBlock => ({
@@ -103,19 +103,19 @@ test.each<[string, Partial<DesiredBlock>, Partial<ObservedBlockWork>, boolean, b
 
 describe("from status to status", () => {
   const claimsOf = (work: Partial<ObservedBlockWork>) => describeBlock(aBlock(), aWork(work));
-  const before = { conditions: dateBlockClaims(claimsOf({ acceptedTokens: 1 }), {}, 1, NOW) };
+  const before = { conditions: buildConditions(claimsOf({ acceptedTokens: 1 }), {}, 1, NOW) };
   const later = new Date(NOW.getTime() + HOUR_MS);
 
   test("a condition keeps its time while its status stays the same", () => {
-    const [same] = dateBlockClaims(claimsOf({ acceptedTokens: 2 }), before, 2, later);
+    const [same] = buildConditions(claimsOf({ acceptedTokens: 2 }), before, 2, later);
     expect(same).toMatchObject({ observedGeneration: 2, lastTransitionTime: before.conditions[0]?.lastTransitionTime });
-    const [changed] = dateBlockClaims(claimsOf({}), before, 2, later);
+    const [changed] = buildConditions(claimsOf({}), before, 2, later);
     expect(changed?.lastTransitionTime).not.toBe(before.conditions[0]?.lastTransitionTime);
   });
 
   test("only a new reason causes an Event, and progress causes none", () => {
-    const blocked = { conditions: dateBlockClaims(claimsOf({}), before, 1, later) };
-    const typo = { conditions: dateBlockClaims(claimsOf({ apiTokens: 0 }), {}, 1, later) };
+    const blocked = { conditions: buildConditions(claimsOf({}), before, 1, later) };
+    const typo = { conditions: buildConditions(claimsOf({ apiTokens: 0 }), {}, 1, later) };
     expect(describeBlockChange({}, before)).toEqual([]);
     expect(describeBlockChange(before, blocked)).toMatchObject([{ type: "Normal", reason: "Blocked" }]);
     expect(describeBlockChange(blocked, blocked)).toEqual([]);
