@@ -50,6 +50,13 @@ export function startWatches(options: WatchesOptions): Reflector[] {
       fields: POLICY_FIELDS,
       reduce: reducePolicy,
       onChange: (change) => {
+        const { type, object, previous } = change;
+        // A status that another operator, or a person, has written must not cause a pass over each ApiToken.
+        if (type === "updated" && isDeepStrictEqual(object.spec, previous?.spec)) {
+          leader.inbox?.reportPolicies();
+          return;
+        }
+        leader.inbox?.reportPolicies("soon");
         for (const namespace of concernedNamespaces(caches, change)) enqueueNamespace(options, namespace);
       },
     }),
@@ -60,6 +67,7 @@ export function startWatches(options: WatchesOptions): Reflector[] {
       reduce: reduceNamespace,
       onChange: ({ object, previous }) => {
         if (isDeepStrictEqual(object.metadata.labels, previous?.metadata.labels)) return;
+        leader.inbox?.reportPolicies();
         enqueueNamespace(options, object.metadata.name);
       },
     }),
@@ -88,6 +96,7 @@ export function startWatches(options: WatchesOptions): Reflector[] {
           leader.inbox?.enqueue(keyOf(object.metadata));
           const owner = type === "updated" ? undefined : ownerOf(object);
           if (owner !== undefined) leader.inbox?.enqueueBlocksOf(owner);
+          if (type !== "updated") leader.inbox?.reportPolicies();
         },
       }),
       watch<SecretView>("secrets", {
@@ -118,7 +127,7 @@ function enqueueNamespace({ caches, leader }: WatchesOptions, namespace: string)
 
 /** The namespaces that a policy selects, or selected before the change. An unreadable policy concerns all of them. */
 function* concernedNamespaces({ namespaces }: Caches, { object, previous }: Change<PolicyResource>): Iterable<string> {
-  const versions = [object, ...(previous === undefined ? [] : [previous])].map(readPolicy);
+  const versions = [object, ...(previous === undefined ? [] : [previous])].map((version) => readPolicy(version).policy);
   for (const { metadata } of namespaces.values()) {
     const isConcerned = versions.some(
       (policy) => policy === undefined || selects(policy.namespaceSelector, metadata.labels),

@@ -36,21 +36,31 @@ export interface PolicySubject {
 export function judge(policies: Iterable<Policy>, subject: PolicySubject): PolicyVerdict {
   const [policy] = [...policies]
     .filter(({ namespaceSelector }) => selects(namespaceSelector, subject.namespaceLabels))
-    .sort((left, right) => right.priority - left.priority || (left.name < right.name ? -1 : 1));
+    .sort(comparePrecedence);
   if (policy === undefined) return { kind: "missing" };
   const rule = findBrokenRule(policy, subject);
   return rule === undefined ? { kind: "allowed", applied: policy } : { kind: "denied", name: policy.name, rule };
 }
 
+/** Sorts the policy that decides, among those that select a namespace, before the others. */
+export function comparePrecedence(left: Policy, right: Policy): number {
+  return right.priority - left.priority || (left.name < right.name ? -1 : 1);
+}
+
 /** Whether a selector matches these labels by Kubernetes' rules: NotIn also matches if the label is missing. */
-export function selects(
-  { matchLabels = {}, matchExpressions = [] }: LabelSelector,
-  labels: Readonly<Record<string, string>>,
-): boolean {
-  return (
-    Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&
-    matchExpressions.every((requirement) => meets(requirement, labels))
-  );
+export function selects(selector: LabelSelector, labels: Readonly<Record<string, string>>): boolean {
+  return prepareSelector(selector)(labels);
+}
+
+/** `selects` with one selector, for many labels. */
+export function prepareSelector({
+  matchLabels = {},
+  matchExpressions = [],
+}: LabelSelector): (labels: Readonly<Record<string, string>>) => boolean {
+  const pairs = Object.entries(matchLabels);
+  return (labels) =>
+    pairs.every(([key, value]) => labels[key] === value) &&
+    matchExpressions.every((requirement) => meets(requirement, labels));
 }
 
 function meets({ key, operator, values = [] }: LabelRequirement, labels: Readonly<Record<string, string>>): boolean {

@@ -9,6 +9,7 @@ import { runCommand } from "../support/commands.ts";
 import { type ControllerProcess, startControllerProcess } from "../support/controller-process.ts";
 import { createTestDatabase, findRows, verifies } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
+import { createClusterResources } from "../support/policies.ts";
 import { untilReady, untilReason } from "../support/resources.ts";
 
 /*
@@ -94,6 +95,15 @@ describe.skipIf(tools.helm === undefined).each(["all namespaces", "one namespace
 
     await tenant.kubectl(["delete", "secret", "life"]);
     await eventually(async () => expect(await tenant.getSecret("life")).toBeDefined());
+
+    const policies = createClusterResources(tenant);
+    await policies.applyPolicy("team", { maxTokensPerOwner: 10 });
+    await eventually(async () =>
+      expect((await policies.getPolicy("team")).status?.conditions).toMatchObject([
+        { type: "Accepted", status: "True" },
+      ]),
+    );
+    await policies.clear();
 
     await block(tenant, `${tenant.namespace}-block`);
     await untilReason(tenant, "life", "OwnerBlocked");

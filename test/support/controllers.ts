@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto";
 import { type ControllerConfig, readControllerConfig } from "../../src/controller/config.ts";
 import { type Controller, startController } from "../../src/controller/controller.ts";
 import { OWNER_BLOCKS_PATH } from "../../src/kube/resources/owner-block.ts";
+import { POLICIES_PATH } from "../../src/kube/resources/policy.ts";
 import type { Stored } from "../../src/kube/store.ts";
 import { createTransport, type KubeTransport } from "../../src/kube/transport.ts";
 import { type Database, openDatabase } from "../../src/postgres/database.ts";
@@ -61,7 +62,7 @@ export async function startTestController(
     identity,
     log,
     hasher: createTokenHasher(),
-    transport: (options.wrapTransport ?? keep)(ignoreOthersBlocks(transport, cluster)),
+    transport: ignoreOthers((options.wrapTransport ?? keep)(transport), cluster),
     db: (options.wrapDatabase ?? keep)(db),
   });
   return {
@@ -76,14 +77,16 @@ export async function startTestController(
 }
 
 /**
- * OwnerBlocks are cluster-scoped, but each test's controller has its own database. Two controllers would overwrite each
- * other's status of the same block forever. So each sees only the blocks that are named after its namespace.
+ * OwnerBlocks and policies are cluster-scoped, but each test's controller has its own database. So each sees only the blocks
+ * that are named after its namespace, and reports only on such policies: it must not count other tests' work as its own.
  */
-function ignoreOthersBlocks(transport: KubeTransport, { namespace }: TestCluster): KubeTransport {
+function ignoreOthers(transport: KubeTransport, { namespace }: TestCluster): KubeTransport {
   const isOurs = ({ metadata }: Stored) => metadata.name?.startsWith(namespace);
   return {
     ...transport,
     async request<T>(...call: Parameters<KubeTransport["request"]>) {
+      const isPolicy = call[0] === "PUT" && call[1].startsWith(`${POLICIES_PATH}/`);
+      if (isPolicy && !isOurs(call[2]?.body as Stored)) return call[2]?.body as T;
       const answer = await transport.request<T>(...call);
       if (call[0] !== "GET" || call[1] !== OWNER_BLOCKS_PATH) return answer;
       return { ...answer, items: (answer as { items: Stored[] }).items.filter(isOurs) };

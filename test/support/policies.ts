@@ -3,7 +3,7 @@
  * removes what it has created.
  */
 import { OWNER_BLOCKS_PATH, type OwnerBlock } from "../../src/kube/resources/owner-block.ts";
-import { POLICIES_PATH } from "../../src/kube/resources/policy.ts";
+import { POLICIES_PATH, type PolicyResource } from "../../src/kube/resources/policy.ts";
 import type { BlockCondition } from "../../src/token/block.ts";
 import type { TestCluster } from "./cluster.ts";
 
@@ -12,6 +12,7 @@ export interface ClusterResources {
   /** Creates or changes an ApiTokenPolicy that selects only the test's namespace; it wins over the shared policy. */
   applyPolicy(name: string, spec: object): Promise<void>;
   deletePolicy(name: string): Promise<void>;
+  getPolicy(name: string): Promise<PolicyResource>;
   applyBlock(name: string, spec: object): Promise<void>;
   deleteBlock(name: string): Promise<void>;
   getBlock(name: string): Promise<OwnerBlock>;
@@ -43,6 +44,7 @@ export function createClusterResources({ transport, namespace }: TestCluster): C
         ...spec,
       }),
     deletePolicy: (name) => remove(`${POLICIES_PATH}/${nameOf(name)}`),
+    getPolicy: (name) => transport.request("GET", `${POLICIES_PATH}/${nameOf(name)}`),
     applyBlock: (name, spec) => apply("OwnerBlock", OWNER_BLOCKS_PATH, name, spec),
     deleteBlock: (name) => remove(`${OWNER_BLOCKS_PATH}/${nameOf(name)}`),
     getBlock,

@@ -16,7 +16,8 @@ import type { ControllerMetrics } from "../metrics/metrics.ts";
 import { APITOKENS_BY_OWNER, BLOCKS_BY_OWNER, type Caches, keyOf } from "../pass/caches.ts";
 import { watchExpiries } from "./expiry-watch.ts";
 import { type Housekeeping, keepHouse } from "./housekeeping.ts";
-import { createQueues, enqueueAll, enqueueOwner, type Queues } from "./queues.ts";
+import { createPolicyReports, type PolicyReports } from "./policy-reports.ts";
+import { createQueues, enqueueAll, enqueueOwner, type Queues, reportFailure } from "./queues.ts";
 import { createTerm } from "./term.ts";
 
 export interface LeaderOptions {
@@ -55,6 +56,8 @@ export interface Inbox {
   enqueueBlocksOf(owner: string): void;
   /** Requests passes over everything that has this owner, because a block on the owner has changed, in whatever cluster. */
   enqueueOwner(owner: string): void;
+  /** Has the statuses of ApiTokenPolicies looked at; see `PolicyReports.wake`. */
+  reportPolicies(when?: "soon"): void;
   /** Requests passes over the ApiTokens of an owner that wait because of the owner's limit. */
   enqueueWaiting(owner: string): void;
   /** Requests passes over everything, because changes may have been missed while the database was unavailable. */
@@ -99,12 +102,17 @@ export function createLeader(options: LeaderOptions): Leader {
         { context, confirmFence, log, namespaces: config.watchedNamespaces, ...queues },
         lease.signal,
       );
-      inbox = createInbox(options.caches, queues, housekeeping);
+      const reports = createPolicyReports({
+        context,
+        namespaces: config.watchedNamespaces,
+        onFailure: (name, error, retryAfterMs) => reportFailure(options, name, error, retryAfterMs, true),
+      });
+      inbox = createInbox(options.caches, queues, reports, housekeeping);
       metrics.isLeading.set(1);
       await whenAborted(lease.signal);
       metrics.isLeading.set(0);
       fence = undefined;
-      await Promise.all([queues.tokens.stop(), queues.blocks.stop(), queues.owners.stop()]);
+      await Promise.all([queues.tokens.stop(), queues.blocks.stop(), queues.owners.stop(), reports.stop()]);
       inbox = undefined;
       await context.events.flush();
       log.info("term ended");
@@ -115,6 +123,7 @@ export function createLeader(options: LeaderOptions): Leader {
 function createInbox(
   caches: Caches,
   { tokens, blocks }: Pick<Queues, "tokens" | "blocks">,
+  reports: PolicyReports,
   housekeeping: Housekeeping,
 ): Inbox {
   return {
@@ -130,6 +139,7 @@ function createInbox(
       for (const { metadata } of caches.ownerBlocks.byIndex(BLOCKS_BY_OWNER, owner)) blocks.add(metadata.name);
       enqueueOwner(caches, tokens, owner);
     },
+    reportPolicies: (when) => reports.wake(when),
     enqueueWaiting(owner) {
       for (const { metadata, status = {} } of caches.apiTokens.byIndex(APITOKENS_BY_OWNER, owner)) {
         if (findCondition(status, "Ready")?.reason === "OwnerLimitExceeded") tokens.add(keyOf(metadata));
@@ -140,10 +150,10 @@ function createInbox(
       housekeeping.hurry();
     },
     get depth() {
-      return tokens.depth + blocks.depth;
+      return tokens.depth + blocks.depth + reports.depth;
     },
     get busy() {
-      return tokens.busy + blocks.busy;
+      return tokens.busy + blocks.busy + reports.busy;
     },
   };
 }

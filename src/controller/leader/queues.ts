@@ -112,7 +112,8 @@ async function handleToken(
   if (owner !== undefined) owners.addAfter(owner, OWNER_LOOK_MS);
 }
 
-function reportFailure(
+/** Counts and logs a failure that is retried. One that is not news is logged for debugging only. */
+export function reportFailure(
   { metrics, log }: QueuesOptions,
   key: string,
   error: unknown,

@@ -3,9 +3,11 @@
  * select them, are not fully known, the verdict is "missing", which issues nothing new and ends nothing.
  */
 import { readNamespace } from "../../kube/resources/namespace.ts";
-import { listPolicies, type PolicyResource, parsePolicy } from "../../kube/resources/policy.ts";
+import { type PolicyResource, readPolicySpec } from "../../kube/resources/policy.ts";
+import { listPolicies } from "../../kube/resources/policy-api.ts";
 import type { DesiredToken, PolicyVerdict } from "../../token/model.ts";
 import { judge, type Policy } from "../../token/policy.ts";
+import type { ReadPolicy } from "../../token/policy-status.ts";
 import type { Caches } from "./caches.ts";
 import type { ReadContext } from "./context.ts";
 
@@ -22,7 +24,7 @@ export async function observePolicy(
       ? await Promise.all([listPolicies(context.transport), readNamespace(context.transport, namespace)])
       : // Without its labels, a namespace would seem to be selected by a policy that excludes it.
         [[...policies.values()], namespaces.get(namespace) ?? (await readNamespace(context.transport, namespace))];
-  const readable = resources.map(readPolicy);
+  const readable = resources.map((resource) => readPolicy(resource).policy);
   // A policy that cannot be parsed might be the one that applies.
   if (readable.includes(undefined)) return { kind: "missing" };
   return judge(readable as Policy[], { namespace, namespaceLabels: view.metadata.labels, owner, scopes });
@@ -35,20 +37,16 @@ export function judgeFromCache(
   { owner, scopes }: Pick<DesiredToken, "owner" | "scopes">,
 ): PolicyVerdict | undefined {
   const namespaceLabels = namespaces.get(namespace)?.metadata.labels;
-  const readable = [...policies.values()].map(readPolicy);
+  const readable = [...policies.values()].map((resource) => readPolicy(resource).policy);
   if (namespaceLabels === undefined || readable.includes(undefined)) return undefined;
   return judge(readable as Policy[], { namespace, namespaceLabels, owner, scopes });
 }
 
-const parsed = new WeakMap<PolicyResource, Policy>();
+const known = new WeakMap<PolicyResource, ReadPolicy>();
 
-/** The parsed policy; undefined if its spec cannot be read. Parsed once per version of the resource. */
-export function readPolicy(resource: PolicyResource): Policy | undefined {
-  try {
-    const policy = parsed.get(resource) ?? parsePolicy(resource);
-    parsed.set(resource, policy);
-    return policy;
-  } catch {
-    return undefined;
-  }
+/** The policy, or why its spec cannot be read. Read once per version of the resource. */
+export function readPolicy(resource: PolicyResource): ReadPolicy {
+  const read = known.get(resource) ?? readPolicySpec(resource);
+  known.set(resource, read);
+  return read;
 }

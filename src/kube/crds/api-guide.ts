@@ -3,6 +3,7 @@
  */
 import { BLOCK_REASONS, type BlockConditionType, type BlockReason } from "../../token/block.ts";
 import type { ConditionType } from "../../token/model.ts";
+import { POLICY_REASONS, type PolicyConditionType, type PolicyReason } from "../../token/policy-status.ts";
 import { READY_REASONS, type Reason } from "../../token/reasons.ts";
 import { FINALIZER, MANAGED_LABEL, ROTATE_ANNOTATION } from "../resources/group.ts";
 
@@ -42,7 +43,7 @@ export const KIND_GUIDES: Readonly<Record<string, KindGuide>> = {
     example: "examples/platform/team-policy.yaml",
     paragraphs: [
       "If several policies select a namespace, only the one with the highest `priority` applies: policies do not add up. Tokens that it forbids are revoked (`PolicyDenied`). If none selects the namespace, nothing new is issued and existing tokens keep working until they expire (`PolicyMissing`). While any policy cannot be read, the same goes for all namespaces, because that policy might be the one that applies.",
-      "It has no status. `status.policy` of each ApiToken names the policy that applied; `controller doctor` finds policies that select nothing.",
+      "The condition `Accepted` shows whether the spec can be read, and how many namespaces and ApiTokens the policy is for. `status.policy` of each ApiToken names the policy that applied. `controller doctor` finds policies that select nothing, and those that let one namespace act for another's owners.",
     ],
   },
   OwnerBlock: {
@@ -112,6 +113,22 @@ export const BLOCK_CONDITION_GUIDES: readonly ConditionGuide<BlockConditionType,
     status: "False",
     meaning: "The owner is to be erased, and is not yet.",
     reasons: BLOCK_REASONS.Erased.False,
+  },
+];
+
+/** The same for the conditions of an ApiTokenPolicy. */
+export const POLICY_CONDITION_GUIDES: readonly ConditionGuide<PolicyConditionType, PolicyReason>[] = [
+  {
+    type: "Accepted",
+    status: "True",
+    meaning: "The spec can be read. The message and the fields say what it is for.",
+    reasons: POLICY_REASONS.Accepted.True,
+  },
+  {
+    type: "Accepted",
+    status: "False",
+    meaning: "The spec cannot be read, so no policy applies anywhere.",
+    reasons: POLICY_REASONS.Accepted.False,
   },
 ];
 

@@ -9,6 +9,7 @@ import {
   type ConditionGuide,
   KIND_GUIDES,
   MARK_GUIDES,
+  POLICY_CONDITION_GUIDES,
 } from "./api-guide.ts";
 import { buildCrds } from "./crd.ts";
 
@@ -93,7 +94,6 @@ function buildChapter(
   const guide = KIND_GUIDES[kind];
   if (guide === undefined) throw new Error(`api-guide.ts has no chapter on ${kind}`);
   const fields = fieldsOfRoot(root);
-  const status = root.properties?.status;
   const conditions = CONDITIONS[kind];
   return [
     `## ${kind}`,
@@ -102,9 +102,9 @@ function buildChapter(
     `\`\`\`yaml\n${readExample(guide.example).trim()}\n\`\`\``,
     `### ${kind}: spec`,
     describeFields(fields, "spec"),
-    ...(status === undefined
-      ? []
-      : [`### ${kind}: status`, status.description ?? "", describeFields(fields, "status")]),
+    `### ${kind}: status`,
+    root.properties?.status?.description ?? "",
+    describeFields(fields, "status"),
     ...(conditions === undefined ? [] : [`### ${kind}: conditions`, describeConditions(conditions)]),
     `### ${kind}: rules`,
     "What the API server checks in addition to types, in CEL. A request that breaks a rule is refused with its message.",
@@ -126,6 +126,7 @@ function describeFields(fields: readonly Field[], root: "spec" | "status"): stri
 
 const CONDITIONS: Readonly<Record<string, readonly ConditionGuide<string, string>[]>> = {
   ApiToken: CONDITION_GUIDES,
+  ApiTokenPolicy: POLICY_CONDITION_GUIDES,
   OwnerBlock: BLOCK_CONDITION_GUIDES,
 };
 

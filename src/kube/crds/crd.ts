@@ -7,7 +7,7 @@ import { apiTokenSpecSchema } from "../resources/api-token-spec.ts";
 import { GROUP, VERSION } from "../resources/group.ts";
 import { ownerBlockSpecSchema } from "../resources/owner-block.ts";
 import { policySpecSchema } from "../resources/policy.ts";
-import { API_TOKEN_STATUS, OWNER_BLOCK_STATUS } from "./status-schema.ts";
+import { API_TOKEN_STATUS, OWNER_BLOCK_STATUS, POLICY_STATUS } from "./status-schema.ts";
 
 type Json = { [key: string]: unknown };
 
@@ -18,7 +18,7 @@ interface Definition {
   readonly scope: "Namespaced" | "Cluster";
   readonly description: string;
   readonly spec: z.ZodType;
-  readonly status?: Json;
+  readonly status: Json;
   readonly columns: readonly Json[];
 }
 
@@ -28,7 +28,7 @@ export function buildCrds(): Record<string, Json> {
 }
 
 function buildCrd(definition: Definition): Json {
-  const { kind, plural, shortNames, scope, status, columns } = definition;
+  const { kind, plural, shortNames, scope, columns } = definition;
   return {
     apiVersion: "apiextensions.k8s.io/v1",
     kind: "CustomResourceDefinition",
@@ -42,7 +42,7 @@ function buildCrd(definition: Definition): Json {
           name: VERSION,
           served: true,
           storage: true,
-          ...(status === undefined ? {} : { subresources: { status: {} } }),
+          subresources: { status: {} },
           additionalPrinterColumns: columns,
           schema: { openAPIV3Schema: buildRootSchema(definition) },
         },
@@ -61,7 +61,7 @@ function buildRootSchema({ description, spec, status }: Definition): Json {
       kind: { type: "string" },
       metadata: { type: "object" },
       spec: buildSpecSchema(spec),
-      ...(status === undefined ? {} : { status }),
+      status,
     },
   };
 }
@@ -125,12 +125,17 @@ const DEFINITIONS: readonly Definition[] = [
     description:
       "Defines what ApiTokens in the selected namespaces may ask for, and how many of them one owner may have. In a namespace that no ApiTokenPolicy selects, no token is issued.",
     spec: policySpecSchema,
+    status: POLICY_STATUS,
     columns: [
+      column("Accepted", '.status.conditions[?(@.type=="Accepted")].status'),
       column("Priority", ".spec.priority", { type: "integer" }),
       column("Max Duration", ".spec.maxDuration"),
       column("Per Owner", ".spec.maxTokensPerOwner", { type: "integer" }),
       column("On Limit", ".spec.onLimit"),
+      column("Namespaces", ".status.namespaces", { type: "integer" }),
+      column("ApiTokens", ".status.apiTokens", { type: "integer" }),
       AGE,
+      column("Message", '.status.conditions[?(@.type=="Accepted")].message', { priority: 1 }),
     ],
   },
   {

@@ -4,6 +4,7 @@
  */
 import { BLOCK_REASONS } from "../../token/block.ts";
 import { CONDITION_TYPES } from "../../token/model.ts";
+import { POLICY_REASONS } from "../../token/policy-status.ts";
 import { REASONS } from "../../token/reasons.ts";
 
 type Json = { [key: string]: unknown };
@@ -98,6 +99,35 @@ export const API_TOKEN_STATUS: Json = {
         },
       },
     },
+  },
+};
+
+/** The status of an ApiTokenPolicy: what `buildPolicyStatus` writes. */
+export const POLICY_STATUS: Json = {
+  description:
+    "What the controller observed. The numbers are counted at most every 10 seconds, and, if the controller watches only some namespaces, in those alone.",
+  type: "object",
+  properties: {
+    observedGeneration: count(OBSERVED_GENERATION),
+    conditions: {
+      type: "array",
+      description:
+        "Accepted: whether the spec can be read. While that of any policy cannot, nothing is issued anywhere.",
+      "x-kubernetes-list-type": "map",
+      "x-kubernetes-list-map-keys": ["type"],
+      items: describeCondition({
+        type: `One of ${Object.keys(POLICY_REASONS).join(", ")}.`,
+        reasons: Object.values(POLICY_REASONS).flatMap((reasons) => [...reasons.True, ...reasons.False]),
+        message:
+          "How many namespaces the policy selects and how many ApiTokens it governs or, if its spec cannot be read, which field is wrong and what to do. Do not parse it.",
+      }),
+    },
+    namespaces: count(
+      "How many namespaces the policy selects, whether or not another policy takes precedence there. Absent if the spec cannot be read.",
+    ),
+    apiTokens: count(
+      "How many ApiTokens are in namespaces in which this policy applies. Absent if the spec cannot be read.",
+    ),
   },
 };
 

@@ -1,15 +1,22 @@
 /*
- * ApiTokenPolicy: its schema, and how it is listed and read. A policy has no status, so the controller only reads
- * policies.
+ * ApiTokenPolicy: its schema, and how it is read. What it decides is in src/token/policy.ts.
  */
 import { z } from "zod";
 import type { Grace } from "../../token/model.ts";
 import type { Policy } from "../../token/policy.ts";
-import { undefinedIfMissing } from "../api-error.ts";
+import type { PolicyStatus, ReadPolicy } from "../../token/policy-status.ts";
 import type { Fields } from "../json-fields.ts";
-import type { KubeTransport } from "../transport.ts";
 import { API_VERSION, IDENTITY_FIELDS, type ObjectMeta } from "./group.ts";
-import { describeProblems, durationField, isScope, readDuration, rules, scopeField } from "./schema.ts";
+import {
+  describeProblems,
+  durationField,
+  isDuration,
+  isScope,
+  readDuration,
+  rules,
+  scopeField,
+  withRemedy,
+} from "./schema.ts";
 
 const selectorSchema = z
   .object({
@@ -129,7 +136,8 @@ export const policySpecSchema = z
   .meta({
     description: "What ApiTokens in the selected namespaces may ask for.",
     ...rules({
-      rule: "duration(self.defaultDuration) <= duration(self.maxDuration)",
+      // A rule that cannot be evaluated would keep a stored policy that is invalid from getting a status.
+      rule: `!${isDuration("self.defaultDuration")} || !${isDuration("self.maxDuration")} || duration(self.defaultDuration) <= duration(self.maxDuration)`,
       message: "defaultDuration is longer than maxDuration: lower the former or raise the latter",
     }),
   });
@@ -138,36 +146,42 @@ export const policySpecSchema = z
 export interface PolicyResource {
   readonly metadata: ObjectMeta;
   readonly spec: unknown;
+  readonly status?: PolicyStatus;
 }
 
 /** The path of all ApiTokenPolicies. */
 export const POLICIES_PATH = `/apis/${API_VERSION}/apitokenpolicies`;
 
 /** What is read of a large ApiTokenPolicy. */
-export const POLICY_FIELDS: Fields = { metadata: IDENTITY_FIELDS, spec: "whole" };
+export const POLICY_FIELDS: Fields = { metadata: IDENTITY_FIELDS, spec: "whole", status: "whole" };
 
 /** Keeps only what the program reads of an ApiTokenPolicy. */
 export function reducePolicy(raw: unknown): PolicyResource {
-  const { metadata, spec } = raw as PolicyResource;
-  const { name, uid, resourceVersion } = metadata;
-  return { metadata: { name, uid, resourceVersion }, spec };
+  const { metadata, spec, status } = raw as PolicyResource;
+  const { name, uid, resourceVersion, generation } = metadata;
+  return {
+    metadata: { name, uid, resourceVersion, ...(generation === undefined ? {} : { generation }) },
+    spec,
+    ...(status === undefined ? {} : { status }),
+  };
 }
 
-/** Reads all policies. Without the CRD there are none, so that revocations need not wait for the CRD to return. */
-export async function listPolicies(transport: KubeTransport): Promise<PolicyResource[]> {
-  const list = await transport.request<{ items: unknown[] }>("GET", POLICIES_PATH).catch(undefinedIfMissing);
-  return list?.items.map(reducePolicy) ?? [];
-}
-
-/** Reads a policy. Throws an Error that names the policy, the field and the fault. */
-export function parsePolicy({ metadata: { name }, spec }: PolicyResource): Policy {
+/** Reads a policy. The problem names each invalid field, its fault and the remedy. */
+export function readPolicySpec({ metadata: { name }, spec }: PolicyResource): ReadPolicy {
   const result = policySpecSchema.safeParse(spec);
+  if (!result.success) return { name, problem: describeProblems(result.error) };
   try {
-    if (!result.success) throw new Error(describeProblems(result.error));
-    return toPolicy(name, result.data);
+    return { name, policy: toPolicy(name, result.data) };
   } catch (error) {
-    throw new Error(`ApiTokenPolicy "${name}": ${(error as Error).message}`);
+    return { name, problem: withRemedy((error as Error).message) };
   }
+}
+
+/** Reads a policy. Throws an Error that names the policy as well as the problem. */
+export function parsePolicy(resource: PolicyResource): Policy {
+  const { name, policy, problem } = readPolicySpec(resource);
+  if (policy === undefined) throw new Error(`ApiTokenPolicy "${name}": ${problem}`);
+  return policy;
 }
 
 function toPolicy(name: string, spec: z.infer<typeof policySpecSchema>): Policy {

@@ -19,7 +19,10 @@ export function rules(...list: Rule[]): { "x-kubernetes-validations": Rule[] } {
   return { "x-kubernetes-validations": list };
 }
 
-const IS_DURATION = `self.matches('${DURATION_PATTERN.replaceAll("\\", "\\\\")}')`;
+/** CEL: whether a text is a Go duration. */
+export function isDuration(text: string): string {
+  return `${text}.matches('${DURATION_PATTERN.replaceAll("\\", "\\\\")}')`;
+}
 
 /** A hundred years: added to the current time, a longer one could leave the range of Postgres' and JavaScript's times. */
 export const LONGEST_DURATION = "876000h";
@@ -32,7 +35,7 @@ export function durationField(shortest: string, longest = LONGEST_DURATION) {
     .max(20)
     .meta(
       rules({
-        rule: `${IS_DURATION} && duration(self) >= duration('${shortest}') && duration(self) <= duration('${longest}')`,
+        rule: `${isDuration("self")} && duration(self) >= duration('${shortest}') && duration(self) <= duration('${longest}')`,
         message: `must be a Go duration ${bound}, such as 720h, 90m or 1h30m`,
       }),
     );

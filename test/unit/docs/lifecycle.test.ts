@@ -2,7 +2,7 @@ import { readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { REPLACED } from "../../../src/controller/metrics/metrics.ts";
 import { UNINSTALLED } from "../../../src/controller/uninstall/uninstall.ts";
-import { BLOCK_CONDITION_GUIDES, CONDITION_GUIDES } from "../../../src/kube/crds/api-guide.ts";
+import { BLOCK_CONDITION_GUIDES, CONDITION_GUIDES, POLICY_CONDITION_GUIDES } from "../../../src/kube/crds/api-guide.ts";
 import { HOLDER_REASONS } from "../../../src/postgres/inboxes.ts";
 import { type ApiTokenStatus, CONDITION_TYPES } from "../../../src/token/model.ts";
 import { describeActions, describeChange } from "../../../src/token/notes.ts";
@@ -60,17 +60,23 @@ describe("docs/lifecycle.md explains", () => {
     expect([...reasons].sort()).toEqual(namesIn("## Events").sort());
   });
 
-  test("every reason of an OwnerBlock's conditions, and no other, each with its status, cause and remedy", () => {
-    const told = readTable(text, "## OwnerBlocks").map(([type, reason, cause = "", remedy = ""]) => {
-      expect(cause, reason).toMatch(/^(True|False)\b.*\.$/);
-      expect(remedy, reason).toMatch(/^\S.*\.$/);
-      return [codeIn(type)[0], cause.split(/[:,]/)[0], codeIn(reason)[0]].join(" ");
-    });
-    const known = BLOCK_CONDITION_GUIDES.flatMap(({ type, status, reasons }) =>
-      reasons.map((reason) => `${type} ${status} ${reason}`),
-    );
-    expect(told.sort()).toEqual(known.sort());
-  });
+  test.each([
+    ["an OwnerBlock", "## OwnerBlocks", BLOCK_CONDITION_GUIDES],
+    ["an ApiTokenPolicy", "## ApiTokenPolicies", POLICY_CONDITION_GUIDES],
+  ])(
+    "every reason of the conditions of %s, and no other, each with its status, cause and remedy",
+    (_, heading, guides) => {
+      const told = readTable(text, heading).map(([type, reason, cause = "", remedy = ""]) => {
+        expect(cause, reason).toMatch(/^(True|False)\b.*\.$/);
+        expect(remedy, reason).toMatch(/^\S.*\.$/);
+        return [codeIn(type)[0], cause.split(/[:,]/)[0], codeIn(reason)[0]].join(" ");
+      });
+      const known = guides.flatMap(({ type, status, reasons }) =>
+        reasons.map((reason) => `${type} ${status} ${reason}`),
+      );
+      expect(told.sort()).toEqual(known.sort());
+    },
+  );
 
   test("every reason for which a token ends, and no other", () => {
     expect(namesIn("## Why a token ended").sort()).toEqual(
