@@ -89,8 +89,11 @@ test("no plaintext is anywhere but in its Secret: not in logs, statuses, Events,
       }
     }
     const keyring = await cluster.getSecret("apitoken-keyring");
-    const { peppers } = JSON.parse(readToken(keyring, "keyring.json")) as { peppers: { secret: string }[] };
-    expect(text.includes(peppers[0]?.secret ?? ""), `${place} holds a pepper`).toBe(false);
+    const { peppers, encryption, pseudonym } = JSON.parse(readToken(keyring, "keyring.json"));
+    for (const { id, secret: key } of [...peppers, ...encryption, pseudonym]) {
+      expect(key).toHaveLength(44);
+      expect(text.includes(key), `${place} holds the key ${id}`).toBe(false);
+    }
   }
 });
 
