@@ -27,7 +27,7 @@ export interface BlockProgress {
 }
 
 /** How long a pass works on one block before it lets others have their turn. */
-const TURN_MS = 500;
+const TURN_MS = 1_000;
 
 /**
  * Ends and erases what is left, batch by batch, until nothing is left or the turn is over. Returns what is left, and how many
