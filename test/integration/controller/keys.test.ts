@@ -147,13 +147,13 @@ test.each([
 test("a coming key is not used before its time, and always used from then on", async () => {
   await issueToken(cluster, "early", { owner: "alice", metadata: METADATA });
   const before = await keysOfRow("early");
-  await keys("rotate", "--active-in", "4s");
+  await keys("rotate", "--active-in", "10s"); // each of these commands is a process, which can take seconds to start
   const [coming] = (await readRing()).encryption;
   expect((await status("encryption")).map(({ state }) => state)).toEqual(["coming", "current"]);
   await issueToken(cluster, "meanwhile", { owner: "bob", metadata: METADATA });
   const [{ issued_at }] = (await findRows(databaseUrl, "meanwhile")) as [TokenRowView];
   if (coming.activeFrom && issued_at < coming.activeFrom) expect(await keysOfRow("meanwhile")).toEqual(before);
-  await eventually(async () => expect((await keysOfRow("early")).encryption).toBe(coming.id));
+  await eventually(async () => expect((await keysOfRow("early")).encryption).toBe(coming.id), { timeoutMs: 30_000 });
   await eventually(async () => expect((await keysOfRow("meanwhile")).encryption).toBe(coming.id));
   const [{ now }] = (await runAsSuperuser<{ now: Date }>(databaseUrl, "select now()")) as [{ now: Date }];
   expect(coming.activeFrom?.getTime()).toBeLessThanOrEqual(now.getTime());
