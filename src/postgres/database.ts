@@ -146,10 +146,13 @@ function createPreparation(
   pids: WeakMap<pg.ClientBase, number>,
 ): (client: pg.ClientBase) => Promise<void> {
   const { role, actor, statementTimeoutMs = STATEMENT_TIMEOUT_MS, lockTimeoutMs = LOCK_TIMEOUT_MS } = options;
-  let isProven = false;
+  let proof: Promise<void> | undefined;
   return async (client) => {
-    if (!isProven) await requireOwnSession(client, createClient());
-    isProven = true;
+    proof ??= requireOwnSession(client, createClient()).catch((error: unknown) => {
+      proof = undefined;
+      throw error;
+    });
+    await proof;
     pids.set(client, await prepareSession(client, { role, actor, statementTimeoutMs, lockTimeoutMs }));
   };
 }
