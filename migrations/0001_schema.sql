@@ -419,10 +419,11 @@ create function apitoken.find_rivals(token apitoken.tokens, limit_scope text, at
 returns table (resource_uid uuid, resource_created_at timestamptz, is_counted boolean)
 language sql stable parallel safe
 begin atomic
-  select t.resource_uid, t.resource_created_at, bool_or(apitoken.is_counted(t, at)) from apitoken.tokens t
+  -- once each, even if somebody has written a row with another time
+  select t.resource_uid, min(t.resource_created_at), bool_or(apitoken.is_counted(t, at)) from apitoken.tokens t
   where t.owner = token.owner and t.resource_uid <> token.resource_uid
     and (limit_scope = 'Database' or t.cluster_id = token.cluster_id) and apitoken.is_accepted(t, at)
-  group by t.resource_uid, t.resource_created_at;
+  group by t.resource_uid;
 end;
 
 -- Whether a token may be issued now: 'issued', 'blocked' or 'over_limit'. supersedes is true if older ApiTokens of the owner

@@ -41,6 +41,21 @@ test("nothing is ended by issuing; the one that takes over ends all older ones, 
   expect(await findAccepted("eager")).toEqual(["eager-3"]);
 });
 
+test("an ApiToken counts once, even if its rows tell different times of its creation", async () => {
+  const first = aNewTokenRow("twice", { owner: "twice", ...createdAt(0) });
+  await issueToken(db, fence, first, ONE);
+  const { resourceUid } = first;
+  await issueToken(
+    db,
+    fence,
+    aNewTokenRow("twice", { owner: "twice", resourceUid, revision: 2, ...createdAt(1) }),
+    ONE,
+  );
+  const other = aNewTokenRow("other", { owner: "twice", ...createdAt(2) });
+  await issueToken(db, fence, other, { ...ONE, max: 2, onLimit: "Reject" });
+  expect(await findAccepted("twice")).toEqual(["twice", "twice", "other"]);
+});
+
 test("one that has ended meanwhile takes nobody's place", async () => {
   const [older, newer] = [0, 1].map((second) =>
     aNewTokenRow(`late-${second}`, { owner: "late", ...createdAt(second) }),
