@@ -82,6 +82,7 @@ export async function startReplicas(walk: Walk): Promise<Replicas> {
       return `${name} is stopped and starts again`;
     }
     if (choice >= 4) return undefined;
+    replicas[1 - index]?.gate.thaw();
     gate.freeze();
     // Long enough for the other one to lead: only then is it dangerous to wake up.
     await eventually(
