@@ -58,7 +58,7 @@ describe.each(["read committed", "repeatable read", "serializable"])(
       const writer = async () => {
         while (!isOver) {
           const mine = fence;
-          await issueToken(db, mine, aRow("race", { keyId: mine.epoch }), LIMIT).then(
+          await issueToken(db, mine, aRow("race", { keyId: mine.epoch, owner: randomUUID() }), LIMIT).then(
             () => landed.push(mine.epoch),
             (error) => expect(error).toBeInstanceOf(FencedError),
           );

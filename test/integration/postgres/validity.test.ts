@@ -197,11 +197,11 @@ describe("Postgres inlines the words, and an index finds the rows", () => {
     expect(plans.join()).not.toMatch(CALL);
   });
 
-  test("an index finds what the cleanup deletes under row-level security", async () => {
+  test("under row-level security, an index finds what the cleanup is to delete", async () => {
     const cleanup = openDatabase({ url, role: "apitoken_cleanup", actor: "test", maxConnections: 1 });
     try {
       const due = "expires_at <= now() - interval '8 days 12 hours'";
-      const plan = await explain(cleanup, `delete from apitoken.tokens where ${due}`);
+      const plan = await explain(cleanup, `select ctid from apitoken.tokens where ${due}`);
       expect(plan).toContain("tokens_expires_at");
       expect(plan).not.toMatch(CALL);
       expect(plan).not.toContain("Seq Scan");
