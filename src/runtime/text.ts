@@ -3,20 +3,7 @@
  * way. What depends on a terminal is in terminal.ts.
  */
 
-/** A number with its thousands separated, as in 1,234,567. */
-export function formatCount(value: number): string {
-  return value.toLocaleString("en-US");
-}
-
-/** The form of a noun that goes with `amount`: `plural(2, "row")` is "rows". */
-export function plural(amount: number, singular: string, several = `${singular}s`): string {
-  return amount === 1 ? singular : several;
-}
-
-/** An amount with its noun, as in "1 row" and "2,000 rows". `several` is for nouns whose plural is not formed with "s". */
-export function count(amount: number, singular: string, several?: string): string {
-  return `${formatCount(amount)} ${plural(amount, singular, several)}`;
-}
+export { count, formatCount, plural } from "../token/amounts.ts";
 
 /** A list as in a sentence: "a", "a or b", "a, b or c". */
 export function joinWords(words: readonly string[], conjunction: "and" | "or"): string {

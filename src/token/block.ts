@@ -2,6 +2,7 @@
  * What an OwnerBlock still has to do, and what its status says of it. Blocking an owner takes two steps: the record, from which
  * on nothing is issued and verifiers refuse the owner's tokens, and the end of each token, in batches.
  */
+import { formatCount } from "./amounts.ts";
 import type { Claim, DatedClaim } from "./model.ts";
 import type { Note } from "./notes.ts";
 import { formatTime } from "./status.ts";
@@ -85,6 +86,12 @@ export function describeBlock(desired: DesiredBlock, work: ObservedBlockWork, pr
   return [{ ...effect, message }, ...describeErasure(desired, work)];
 }
 
+/** What is wrong with a block whose owner or time cannot be read; `recordedOwner` is whom its record in the database blocks. */
+export function describeUnreadable(problem: string, recordedOwner: string | undefined): string {
+  if (recordedOwner === undefined) return problem;
+  return `${problem} Until it can be read, what was recorded of it before stays: the block of owner "${recordedOwner}".`;
+}
+
 function describeEffect(desired: DesiredBlock, work: ObservedBlockWork): BlockClaim {
   const { owner, effectiveAt } = desired;
   const { now, apiTokens, acceptedTokens, tokensRevoked, tokenRows, namedEvents, hasErased } = work;
@@ -98,7 +105,7 @@ function describeEffect(desired: DesiredBlock, work: ObservedBlockWork): BlockCl
       type: "Effective",
       status: "False",
       reason: "InProgress",
-      message: `Nothing is issued to the owner any longer, and verifiers refuse the owner's tokens. Ended ${format(tokensRevoked)} of ${format(all)} tokens.`,
+      message: `Nothing is issued to the owner any longer, and verifiers refuse the owner's tokens. Ended ${formatCount(tokensRevoked)} of ${formatCount(all)} tokens.`,
     };
   }
   const isKnown = apiTokens + tokensRevoked + tokenRows + namedEvents > 0 || hasErased;
@@ -152,9 +159,5 @@ export function describeBlockChange(before: OwnerBlockStatus, after: OwnerBlockS
 }
 
 function formatCapped(amount: number): string {
-  return amount < COUNTED_UP_TO ? format(amount) : `${format(COUNTED_UP_TO)} or more`;
-}
-
-function format(amount: number): string {
-  return amount.toLocaleString("en-US");
+  return amount < COUNTED_UP_TO ? formatCount(amount) : `${formatCount(COUNTED_UP_TO)} or more`;
 }

@@ -2,6 +2,7 @@
  * What the status of an ApiTokenPolicy says. The numbers of all policies are counted together: which of them governs a
  * namespace depends on the others.
  */
+import { count, formatCount } from "./amounts.ts";
 import type { Claim, DatedClaim } from "./model.ts";
 import { comparePrecedence, type Policy, prepareSelector } from "./policy.ts";
 import { buildConditions } from "./status.ts";
@@ -101,16 +102,12 @@ function describeUse({ namespaces, overruled, apiTokens }: Use, watched: number 
   const selected =
     watched === undefined
       ? count(namespaces, "namespace")
-      : `${namespaces} of the ${count(watched, "namespace")} that this controller watches`;
+      : `${formatCount(namespaces)} of the ${count(watched, "namespace")} that this controller watches`;
   if (namespaces === 0) {
     return `Selects ${watched === undefined ? "no namespace" : selected}. Correct its namespaceSelector, or label the namespaces that it is meant for.`;
   }
-  const others = overruled === 0 ? "" : ` (in ${overruled} of them another policy takes precedence)`;
+  const others = overruled === 0 ? "" : ` (in ${formatCount(overruled)} of them another policy takes precedence)`;
   return `Selects ${selected}${others}, and governs ${count(apiTokens, "ApiToken")}.`;
-}
-
-function count(amount: number, noun: string): string {
-  return `${amount} ${noun}${amount === 1 ? "" : "s"}`;
 }
 
 /** Longer problems are cut: a spec has many fields, and each may be wrong. */

@@ -3,7 +3,7 @@
  */
 import { parseOwnerBlock } from "../../kube/resources/owner-block.ts";
 import { count } from "../../runtime/text.ts";
-import type { DesiredBlock } from "../../token/block.ts";
+import { type DesiredBlock, describeUnreadable } from "../../token/block.ts";
 import type { CrossExamination } from "./examination.ts";
 import type { Finding } from "./finding.ts";
 
@@ -16,10 +16,11 @@ export function judgeBlocks({ resources, rows }: CrossExamination["blocks"], now
       const { name } = resource.metadata;
       const object = `OwnerBlock ${name}`;
       const { desired, problem } = parseOwnerBlock(resource);
-      const invalid: Finding[] =
-        problem === undefined ? [] : [{ kind: "InvalidOwnerBlock", object, problem, remedy: "correct the spec" }];
+      const row = byName.get(name);
+      const kept = desired === undefined && row?.uid === resource.metadata.uid ? row.owner : undefined;
+      const invalid = problem === undefined ? [] : [describeInvalid(object, describeUnreadable(problem, kept))];
       if (desired === undefined) return invalid;
-      const fault = findBlockFault({ ...desired, uid: resource.metadata.uid }, byName.get(name), now);
+      const fault = findBlockFault({ ...desired, uid: resource.metadata.uid }, row, now);
       const fix = { kind: "reconcileBlock", name } as const;
       return [
         ...invalid,
@@ -36,6 +37,10 @@ export function judgeBlocks({ resources, rows }: CrossExamination["blocks"], now
       }),
     ),
   ];
+}
+
+function describeInvalid(object: string, problem: string): Finding {
+  return { kind: "InvalidOwnerBlock", object, problem, remedy: "correct the spec" };
 }
 
 function findBlockFault(

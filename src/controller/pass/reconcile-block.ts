@@ -16,6 +16,7 @@ import {
 import {
   type DesiredBlock,
   describeBlock,
+  describeUnreadable,
   isEffective,
   isUnfinished,
   type ObservedBlockWork,
@@ -70,7 +71,10 @@ async function run(context: PassContext, name: string, onRevoked: (tokens: numbe
   const former = recorded?.uid === block?.metadata.uid ? undefined : recorded;
   if (block === undefined || desired === undefined) {
     if (former !== undefined) await liftBlock(db, await getFence(), former.uid);
-    if (block !== undefined) await reportInvalidBlock(context, block, problem ?? "");
+    if (block !== undefined) {
+      const kept = former === undefined ? recorded?.owner : undefined;
+      await reportInvalidBlock(context, block, describeUnreadable(problem ?? "", kept));
+    }
     return { changedOwners: former ? [former.owner] : [], requeueAfterMs: undefined, isHalfDone: false };
   }
   const { owner, reason, effectiveAt } = desired;

@@ -80,16 +80,21 @@ export type ParsedBlock =
   | { readonly desired?: undefined; readonly problem: string };
 
 /**
- * Reads a block, which takes effect at its creation if it has no `effectiveAt`. The problem names each invalid field. Whoever is
- * blocked, and when, depends on no other field: a newer CRD may have let in a reason that this controller cannot read.
+ * Reads a block, which takes effect at its creation if it has no `effectiveAt`. The problem names each invalid field. They are
+ * read one by one: a newer CRD may have let in a reason that this controller cannot read, and the owner is erased all the same.
  */
 export function parseOwnerBlock({ metadata, spec }: OwnerBlock): ParsedBlock {
   const whole = ownerBlockSpecSchema.safeParse(spec);
   const problem = whole.success ? undefined : describeProblems(whole.error);
+  const { reason, erase } = (spec ?? {}) as Readonly<Record<string, unknown>>;
+  const { shape } = ownerBlockSpecSchema;
   const core = ownerBlockSpecSchema.pick({ owner: true, effectiveAt: true }).safeParse(spec);
   if (!core.success) return { problem: problem ?? describeProblems(core.error) };
-  const { reason = "", erase: mustErase = false } = whole.data ?? {};
-  const effectiveAt = new Date(core.data.effectiveAt ?? metadata.creationTimestamp ?? 0);
-  const desired = { owner: core.data.owner, reason: stripControls(reason), effectiveAt, mustErase };
+  const desired = {
+    owner: core.data.owner,
+    reason: stripControls(shape.reason.safeParse(reason).data ?? ""),
+    effectiveAt: new Date(core.data.effectiveAt ?? metadata.creationTimestamp ?? 0),
+    mustErase: shape.erase.safeParse(erase).data ?? false,
+  };
   return problem === undefined ? { desired } : { desired, problem };
 }

@@ -4,6 +4,7 @@ import {
   type DesiredBlock,
   describeBlock,
   describeBlockChange,
+  describeUnreadable,
   isUnfinished,
   mustEraseNow,
   type ObservedBlockWork,
@@ -82,6 +83,11 @@ test("a message counts what has ended, and names an owner that matches nothing",
   expect(erasure?.message).toContain("2,000 events");
   const [, more] = describeBlock(aBlock(ERASE), aWork({ tokenRows: 100_000 }));
   expect(more?.message).toContain("100,000 or more token rows");
+});
+
+test("a block that cannot be read names whom its record still blocks", () => {
+  expect(describeUnreadable("spec.owner: must be a string.", undefined)).toBe("spec.owner: must be a string.");
+  expect(describeUnreadable("spec.owner: must be a string.", "mallory")).toMatch(/^spec\.owner: .*owner "mallory"/);
 });
 
 test("a part of the spec that cannot be read is named, and hides nothing else", () => {

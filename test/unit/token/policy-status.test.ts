@@ -54,6 +54,16 @@ describe("a policy that can be read is accepted", () => {
     expect(found.a).toMatchObject({ namespaces: 3, apiTokens: 0 });
   });
 
+  test("with numbers written as everywhere else", () => {
+    const places = Array.from({ length: 2_000 }, () => ({ labels: {}, apiTokens: 1 }));
+    expect(messageOf(report([aRead("a"), aRead("z")], places).z)).toBe(
+      "Selects 2,000 namespaces (in 2,000 of them another policy takes precedence), and governs 0 ApiTokens.",
+    );
+    expect(messageOf(report([aRead("a")], places, true).a)).toBe(
+      "Selects 2,000 of the 2,000 namespaces that this controller watches, and governs 2,000 ApiTokens.",
+    );
+  });
+
   test("if it selects nothing, with the remedy", () => {
     const { a } = report([aRead("a", { namespaceSelector: { matchLabels: { tier: "none" } } })]);
     expect(a).toMatchObject({ namespaces: 0, apiTokens: 0, claim: { status: "True" } });

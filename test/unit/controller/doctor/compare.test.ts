@@ -84,6 +84,14 @@ test.each<[string, Partial<CrossExamination>, string[]]>([
   expect(kindsOf(anExamination(cross))).toEqual(kinds);
 });
 
+test("a block that cannot be read is said to hold on if the database has recorded that very resource", () => {
+  const problemOf = (row: Partial<ExaminedBlock> | undefined) =>
+    compare(anExamination(aBlock({ owner: 7 }, row)), HELD).map(({ problem }) => problem);
+  expect(problemOf({})).toEqual([expect.stringContaining('owner "mallory"')]);
+  expect(problemOf({ uid: "former" })).toEqual([expect.not.stringContaining("mallory")]);
+  expect(problemOf(undefined)).toEqual([expect.not.stringContaining("mallory")]);
+});
+
 test("a Secret without an ApiToken is fixed only if it had one", () => {
   const unownedSecrets = [
     { key: "team/lost", formerOwner: "gone", holds: { id: "abc", isAccepted: false } },

@@ -308,6 +308,26 @@ test.each<[{ reason?: number; erase?: string; effectiveAt?: string }, string]>([
   expect(problem).toContain(field);
 });
 
+test.each<[object, object]>([
+  [
+    { reason: 7, erase: true },
+    { reason: "", mustErase: true },
+  ],
+  [
+    { reason: "x".repeat(257), erase: true },
+    { reason: "", mustErase: true },
+  ],
+  [
+    { reason: "left", erase: "yes" },
+    { reason: "left", mustErase: false },
+  ],
+])("an unreadable field of an OwnerBlock, %j, hides no other field", (rest, fields) => {
+  const metadata = { name: "x", uid: "u", resourceVersion: "1" };
+  const { desired, problem } = parseOwnerBlock({ metadata, spec: { owner: "alice", ...rest } });
+  expect(desired).toMatchObject({ owner: "alice", ...fields });
+  expect(problem).toBeDefined();
+});
+
 test("the policy that the chart installs is the one in the examples, which npm start applies", () => {
   const { spec } = parse(readProjectFile("examples/platform/default-policy.yaml")) as PolicyResource;
   const { defaultPolicy } = parse(readProjectFile("charts/apitoken-operator/values.yaml"));
