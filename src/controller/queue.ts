@@ -110,10 +110,11 @@ export function createQueue(options: QueueOptions): Queue {
       return;
     }
     // One that waits in the lane of ends stays there, as it may have been added for two reasons.
+    if (ends.waiting.has(key)) return;
     if (isEnd?.(key)) {
       others.waiting.remove(key);
       ends.waiting.add(key);
-    } else if (!ends.waiting.has(key)) {
+    } else {
       others.waiting.add(key);
     }
     startWorkers();

@@ -9,6 +9,7 @@ import type { Database } from "../postgres/database.ts";
 import { SessionLostError } from "../postgres/session.ts";
 import type { Logger } from "../runtime/log.ts";
 import { unlessAborted } from "../runtime/signals.ts";
+import { createThrottle } from "../runtime/throttle.ts";
 import type { TokenHasher } from "../runtime/token-hash.ts";
 import type { Keyring } from "../token/keyring.ts";
 import type { ControllerConfig } from "./config.ts";
@@ -112,17 +113,21 @@ function listen(
   leader: Leader,
   signal: AbortSignal,
 ): Promise<void> {
+  // Every login may notify, and an owner may have thousands of ApiTokens.
+  const blocked = createThrottle((owner) => leader.inbox?.enqueueOwner(owner));
+  const freed = createThrottle((owner) => leader.inbox?.enqueueWaiting(owner));
+  for (const { close } of [blocked, freed]) signal.addEventListener("abort", close, { once: true });
   return listenForChanges(
     db,
     {
       onChange: (change) => {
         if (change.clusterId === clusterId) leader.inbox?.nudge(keyOf(change));
-        leader.inbox?.enqueueWaiting(change.owner);
+        freed.ask(change.owner);
       },
-      onBlockChange: (owner) => leader.inbox?.enqueueOwner(owner),
+      onBlockChange: blocked.ask,
       onEverything: () => {
         log.debug("many changes in the database: looking at everything");
-        leader.inbox?.onDatabaseBack();
+        leader.inbox?.onManyChanges();
       },
       onConnected: () => {
         metrics.isDatabaseAvailable.set(1);

@@ -25,19 +25,16 @@ const WRITES_AT_ONCE = 8;
 /** After a status could not be written, because a webhook refuses it, say. */
 const REST_MS = 60_000;
 
-/** Begins at once, and ends with the signal. */
-export function watchExpiries(context: PassContext, log: Logger, signal: AbortSignal): void {
+/** Begins at once, and ends with the signal. Never rejects. */
+export async function watchExpiries(context: PassContext, log: Logger, signal: AbortSignal): Promise<void> {
   const restingUntilMs = new Map<string, number>();
-  const work = async () => {
-    await context.clock.compare();
-    while (!signal.aborted) {
-      await look(context, restingUntilMs, signal).catch((error: unknown) => {
-        log.warn({ err: error }, "expired tokens could not be reported");
-      });
-      await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => {});
-    }
-  };
-  void work();
+  await context.clock.compare();
+  while (!signal.aborted) {
+    await look(context, restingUntilMs, signal).catch((error: unknown) => {
+      log.warn({ err: error }, "expired tokens could not be reported");
+    });
+    await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => {});
+  }
 }
 
 async function look(context: PassContext, restingUntilMs: Map<string, number>, signal: AbortSignal): Promise<void> {

@@ -1,6 +1,7 @@
 /*
  * Some work has no event that asks for it: partitions of next month, resources that were deleted while no controller
- * ran, and the use of tokens, which is not notified. Housekeeping does it once an hour.
+ * ran, and the use of tokens, which is not notified. Housekeeping does it once an hour; only uses are taken over every half
+ * minute.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import {
@@ -35,6 +36,8 @@ export interface HousekeepingOptions {
 export interface Housekeeping {
   /** Starts over now, because the database may have been replaced by another or by a backup. */
   hurry(): void;
+  /** Resolves after the signal, when nothing is in progress any more. */
+  readonly ended: Promise<unknown>;
 }
 
 /** Runs at the beginning of a term and then every hour, until the signal. A failed run is repeated after seconds. */
@@ -54,9 +57,7 @@ export function keepHouse(options: HousekeepingOptions, signal: AbortSignal): Ho
       await delay(isDone ? HOUSEKEEPING_MS : HOUSEKEEPING_RETRY_MS, undefined, { signal: wake }).catch(() => {});
     }
   };
-  void work();
-  void takeOverUses(options, signal);
-  return { hurry: () => hurry.abort() };
+  return { hurry: () => hurry.abort(), ended: Promise.all([work(), takeOverUses(options, signal)]) };
 }
 
 /** Takes over what verifiers have noted about uses, until the signal. */

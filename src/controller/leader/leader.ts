@@ -8,6 +8,7 @@ import type { Database } from "../../postgres/database.ts";
 import type { Fence } from "../../postgres/leader-epoch.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { whenAborted } from "../../runtime/signals.ts";
+import { createThrottle } from "../../runtime/throttle.ts";
 import type { TokenHasher } from "../../runtime/token-hash.ts";
 import type { Keyring } from "../../token/keyring.ts";
 import { findCondition } from "../../token/status.ts";
@@ -17,7 +18,7 @@ import { APITOKENS_BY_OWNER, BLOCKS_BY_OWNER, type Caches, keyOf } from "../pass
 import { watchExpiries } from "./expiry-watch.ts";
 import { type Housekeeping, keepHouse } from "./housekeeping.ts";
 import { createPolicyReports, type PolicyReports } from "./policy-reports.ts";
-import { createQueues, enqueueAll, enqueueOwner, type Queues, reportFailure } from "./queues.ts";
+import { countFailure, createQueues, enqueueAll, type Queues } from "./queues.ts";
 import { createTerm } from "./term.ts";
 
 export interface LeaderOptions {
@@ -60,6 +61,8 @@ export interface Inbox {
   reportPolicies(when?: "soon"): void;
   /** Requests passes over the ApiTokens of an owner that wait because of the owner's limit. */
   enqueueWaiting(owner: string): void;
+  /** Requests passes over everything: more has changed than was reported one by one. What is failing keeps its delay. */
+  onManyChanges(): void;
   /** Requests passes over everything, because changes may have been missed while the database was unavailable. */
   onDatabaseBack(): void;
   /** How many keys wait for a worker. */
@@ -69,6 +72,9 @@ export interface Inbox {
 }
 
 const RECOUNT_MS = 1_000;
+
+/** Housekeeping reads all accepted tokens. */
+const HURRY_MS = 30_000;
 
 export function createLeader(options: LeaderOptions): Leader {
   const { config, log, metrics } = options;
@@ -96,7 +102,7 @@ export function createLeader(options: LeaderOptions): Leader {
         lease,
       );
       const queues = createQueues(options, context);
-      watchExpiries(context, log, lease.signal);
+      const expiriesWatched = watchExpiries(context, log, lease.signal);
       enqueueAll(options.caches, queues);
       const housekeeping = keepHouse(
         { context, confirmFence, log, namespaces: config.watchedNamespaces, ...queues },
@@ -105,14 +111,15 @@ export function createLeader(options: LeaderOptions): Leader {
       const reports = createPolicyReports({
         context,
         namespaces: config.watchedNamespaces,
-        onFailure: (name, error, retryAfterMs) => reportFailure(options, name, error, retryAfterMs, true),
+        onFailure: (name, error, retryAfterMs) => countFailure(options, name, error, retryAfterMs, true),
       });
-      inbox = createInbox(options.caches, queues, reports, housekeeping);
+      inbox = createInbox(options.caches, queues, reports, housekeeping, lease.signal);
       metrics.isLeading.set(1);
       await whenAborted(lease.signal);
       metrics.isLeading.set(0);
       fence = undefined;
       await Promise.all([queues.tokens.stop(), queues.blocks.stop(), queues.owners.stop(), reports.stop()]);
+      await Promise.all([housekeeping.ended, expiriesWatched]);
       inbox = undefined;
       await context.events.flush();
       log.info("term ended");
@@ -125,7 +132,10 @@ function createInbox(
   { tokens, blocks }: Pick<Queues, "tokens" | "blocks">,
   reports: PolicyReports,
   housekeeping: Housekeeping,
+  signal: AbortSignal,
 ): Inbox {
+  const hurried = createThrottle(() => housekeeping.hurry(), HURRY_MS);
+  signal.addEventListener("abort", hurried.close, { once: true });
   return {
     enqueue: (key) => tokens.add(key),
     nudge: (key) => tokens.nudge(key),
@@ -137,13 +147,18 @@ function createInbox(
     },
     enqueueOwner(owner) {
       for (const { metadata } of caches.ownerBlocks.byIndex(BLOCKS_BY_OWNER, owner)) blocks.add(metadata.name);
-      enqueueOwner(caches, tokens, owner);
+      for (const { metadata } of caches.apiTokens.byIndex(APITOKENS_BY_OWNER, owner)) tokens.nudge(keyOf(metadata));
     },
     reportPolicies: (when) => reports.wake(when),
     enqueueWaiting(owner) {
       for (const { metadata, status = {} } of caches.apiTokens.byIndex(APITOKENS_BY_OWNER, owner)) {
-        if (findCondition(status, "Ready")?.reason === "OwnerLimitExceeded") tokens.add(keyOf(metadata));
+        if (findCondition(status, "Ready")?.reason === "OwnerLimitExceeded") tokens.nudge(keyOf(metadata));
       }
+    },
+    onManyChanges() {
+      for (const { metadata } of caches.ownerBlocks.values()) blocks.nudge(metadata.name);
+      for (const { metadata } of caches.apiTokens.values()) tokens.nudge(keyOf(metadata));
+      hurried.ask("");
     },
     onDatabaseBack() {
       enqueueAll(caches, { tokens, blocks });

@@ -59,7 +59,7 @@ export function createQueues(options: QueuesOptions, context: PassContext): Queu
     // Where an owner is stuck, one error is thrown by all passes that would have to wait.
     const isNews = !(error instanceof Error && logged.has(error));
     if (error instanceof Error) logged.add(error);
-    reportFailure(options, key, error, retryAfterMs, isNews);
+    countFailure(options, key, error, retryAfterMs, isNews);
   };
   const tokens = createQueue({
     concurrency: options.config.concurrency,
@@ -113,7 +113,7 @@ async function handleToken(
 }
 
 /** Counts and logs a failure that is retried. One that is not news is logged for debugging only. */
-export function reportFailure(
+export function countFailure(
   { metrics, log }: QueuesOptions,
   key: string,
   error: unknown,

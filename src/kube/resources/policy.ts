@@ -85,7 +85,7 @@ export const policySpecSchema = z
     }),
     maxDuration: durationField("10s").default("720h").meta({
       description:
-        "The longest lifetime of a token, as a Go duration from 10s to 876000h. Longer requests are cut to it (condition LifetimeClamped). Lowering it also shortens existing tokens; those that are already older end at once. Default: 720h.",
+        "The longest lifetime of a token, as a Go duration from 10s to 876000h. Longer requests are cut to it (condition LifetimeClamped). Lowering it also shortens existing tokens, unless they are suspended; those that are already older end at once. Default: 720h.",
     }),
     maxTokensPerOwner: z.int().min(1).max(100_000).default(1).meta({
       description:

@@ -21,13 +21,13 @@ export function revoke(
   return [{ kind: "revokeTokens", tokenIds, reason, ...(note ? { note } : {}), ...(at ? { at } : {}) }];
 }
 
-/** Deletes every Secret of ours, under the wanted name and under outdated ones. */
 /** Ends others' tokens for these, which are in a Secret: whatever else waits, an owner's limit must not be passed meanwhile. */
 export function takeOver({ applied }: Pick<Situation, "applied">, inSecrets: readonly TokenRow[]): Action[] {
   if (applied === undefined) return [];
   return inSecrets.filter((token) => token.supersedes).map(({ id }) => ({ kind: "takeOver", tokenId: id }));
 }
 
+/** Deletes every Secret of ours, under the wanted name and under outdated ones. */
 export function deleteSecrets(observed: Observed): Action[] {
   const { secret } = observed;
   return [

@@ -29,6 +29,7 @@ describe("what anybody with a login for the database can do", () => {
 
   test.for([
     ["that everything has changed", "'everything'", 0],
+    ["of a block of one owner", "jsonb_build_object('blockedOwner', 'owner-1', 'n', number)", 0],
     ["of nonsense", "number || repeat('x', 7000)", 0],
     ["of changes of what does not exist", `${A_CHANGE} || jsonb_build_object('name', 'n-' || number)`, 500],
   ] as const)(
