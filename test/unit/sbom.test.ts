@@ -18,7 +18,7 @@ beforeAll(() => {
   execFileSync(process.execPath, ["build.mjs", folder], { cwd: ROOT });
   metafile = JSON.parse(readFileSync(join(folder, "metafile.json"), "utf8"));
   ofNpm = askNpm();
-});
+}, 60_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const namesIn = (target: Target) => describeImage(target, metafile, ofNpm).components.map(({ name }) => name);
