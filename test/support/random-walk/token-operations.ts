@@ -18,6 +18,16 @@ const aSpec = (walk: Walk, name: string) => ({
   secret: { onDelete: walk.random.chance(20) ? "Retain" : "Delete" },
 });
 
+/** Lets the token end as if its time had passed: from now on it is in its grace, if it has one, and no other follows. */
+async function endNow({ cluster, db }: Walk, name: string): Promise<void> {
+  await cluster.patch(name, { duration: "10s", rotation: { policy: "Disabled" } });
+  await db.query({
+    text: `update apitoken.tokens t set issued_at = issued_at - interval '10 seconds', expires_at = now()
+           where name = $1 and apitoken.is_live(t, now()) and revoked_at is null`,
+    values: [name],
+  });
+}
+
 export const TOKEN_OPERATIONS: readonly Operation[] = [
   ["apply", 26, onToken((walk, name) => walk.cluster.apply(name, aSpec(walk, name)))],
   ["delete", 5, onExisting(({ cluster }, name) => cluster.delete(name))],
@@ -25,6 +35,7 @@ export const TOKEN_OPERATIONS: readonly Operation[] = [
   ["change the duration", 5, onSpec(({ random }) => ({ duration: random.pick(DURATIONS) }))],
   // One that is older ends at once, and may be in its grace from then on.
   ["let it end soon", 5, onSpec(() => ({ duration: "10s", rotation: { policy: "Disabled" } }))],
+  ["let it end now", 8, onExisting(endNow)],
   ["rename the Secret", 5, onSpec(({ random }, name) => ({ secret: { name: random.pick(secretNames(name)) } }))],
   ["rename the key", 4, onSpec(({ random }) => ({ secret: { key: random.pick(["token", "password"]) } }))],
   [
