@@ -228,10 +228,11 @@ create table apitoken.keys (
   primary key (cluster_id, kind, id)
 );
 
--- Who acts. Programs name themselves in the session setting apitoken.actor; a person in psql is known by their login.
+-- Who acts. Programs name themselves in the session setting apitoken.actor; a person in psql is known by their login. Whoever
+-- may write an event chooses this text, so its length is limited.
 create function apitoken.current_actor() returns text
 language sql stable set search_path = pg_catalog, pg_temp
-return coalesce(nullif(current_setting('apitoken.actor', true), ''), session_user::text);
+return coalesce(nullif(left(current_setting('apitoken.actor', true), 253), ''), session_user::text);
 
 -- Records every change of a token in the audit trail, in the same transaction and whoever makes it. SECURITY DEFINER, so
 -- that no role needs the right to write events of tokens itself.
@@ -262,7 +263,8 @@ begin
     details := jsonb_build_object(
       'expiresAt', new.expires_at, 'expiresAtBefore', old.expires_at, 'scopes', new.scopes, 'scopesBefore', old.scopes,
       'allowedCIDRs', new.allowed_cidrs, 'allowedCIDRsBefore', old.allowed_cidrs,
-      'owner', new.owner, 'ownerBefore', old.owner,
+      -- Not who it was before, whose name could not be erased from another owner's event: the token's earlier events tell.
+      'ownerChanged', new.owner is distinct from old.owner,
       -- Only that it was written, never the metadata: every encryption yields another ciphertext.
       'metadataWritten', new.metadata is distinct from old.metadata,
       'metadataKeyId', new.metadata_key_id, 'metadataKeyIdBefore', old.metadata_key_id);
@@ -648,7 +650,8 @@ end $$;
 
 -- Erases up to batch_size traces of a blocked owner: first it deletes token rows, then it replaces the name by a pseudonym in
 -- the audit trail. Returns how many; if none is left, it records that the owner is erased and returns 0. Null if another
--- leader has taken over. SECURITY DEFINER, because this is the only way in which a role may change the trail.
+-- leader has taken over. SECURITY DEFINER, because this is the only way in which a role may change the trail. So it writes a
+-- pseudonym there and no other name, and it deletes no token that is accepted.
 create function apitoken.erase_blocked_owner(
   epoch_held bigint, cluster uuid, block_uid uuid, pseudonym text, batch_size integer
 ) returns integer
@@ -656,15 +659,20 @@ language plpgsql security definer
 -- A batch is found by an index; a join that reads the whole trail would be planned from outdated statistics.
 set search_path = pg_catalog, pg_temp set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
+  moment timestamptz := clock_timestamp();
   erased text;
   handled integer;
 begin
   if not apitoken.is_leader(cluster, epoch_held) then
     return null;
   end if;
+  if pseudonym is null or pseudonym !~ '^erased-[0-9a-f]{32}$' then
+    raise exception 'an erased owner is named by a pseudonym: erased- and 32 hexadecimal digits' using errcode = '22023';
+  end if;
   erased := (apitoken.find_effective_block(cluster, block_uid)).owner;
   delete from apitoken.tokens t where t.ctid = any (array(
-    select r.ctid from apitoken.tokens r where r.owner = erased limit batch_size for update skip locked));
+    select r.ctid from apitoken.tokens r where r.owner = erased and not apitoken.is_accepted(r, moment)
+    limit batch_size for update skip locked));
   get diagnostics handled = row_count;
   if handled > 0 then
     return handled;
@@ -673,7 +681,7 @@ begin
     select e.id, e.occurred_at from apitoken.security_events e where e.owner = erased limit batch_size
   )
   update apitoken.security_events e
-  set owner = pseudonym, detail = e.detail - array['owner', 'ownerBefore', 'requestedBy']
+  set owner = pseudonym, detail = e.detail - 'requestedBy'
   from due where e.id = due.id and e.occurred_at = due.occurred_at;
   get diagnostics handled = row_count;
   if handled > 0 or exists (select from apitoken.tokens t where t.owner = erased) then
@@ -819,27 +827,32 @@ begin
   values (event_name, why, apitoken.current_actor(), details, keys);
 end $$;
 
--- Notes uses of tokens, for verifiers; ids that do not exist are ignored. A use within a minute of one that has been noted is
--- ignored, too, so that the table stays small however often a token is used.
+-- Notes uses of tokens, for verifiers; ids that do not exist are ignored. Of each token one use is noted, the latest, and none
+-- within a minute of one that has been noted or before it. What is reported late counts as an hour old. So a verifier adds a row a
+-- minute for each token, and 60 at first, whatever it reports and however often.
 create function apitoken.note_uses(token_ids text[], used_at timestamptz[], addresses inet[]) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  moment timestamptz := clock_timestamp();
+  uses integer := greatest(cardinality(token_ids), cardinality(used_at), cardinality(addresses));
 begin
-  if cardinality(token_ids) > 1000 then
-    raise exception '% uses are too many for one call; the limit is 1000', cardinality(token_ids) using errcode = '22023';
+  if uses > 1000 then
+    raise exception '% uses are too many for one call; the limit is 1000', uses using errcode = '22023';
   end if;
   insert into apitoken.token_uses (token_id, used_at, address)
-  select t.id, new.at, new.address
-  from (select u.id, least(u.at, clock_timestamp()) as at, u.address
-        from unnest(token_ids, used_at, addresses) as u (id, at, address)) as new
+  select distinct on (t.id) t.id, new.at, new.address
+  from (select u.id, greatest(least(u.at, moment), moment - interval '1 hour') as at, u.address
+        from unnest(token_ids, used_at, addresses) as u (id, at, address)
+        where u.at is not null) as new
     join apitoken.tokens t on t.id = new.id
-  where new.at is not null
-    and (t.last_used_at is null or t.last_used_at < new.at - interval '1 minute')
-    and not exists (select from apitoken.token_uses u where u.token_id = t.id and u.used_at > new.at - interval '1 minute');
+  where (t.last_used_at is null or t.last_used_at < new.at - interval '1 minute')
+    and not exists (select from apitoken.token_uses u where u.token_id = t.id and u.used_at > new.at - interval '1 minute')
+  order by t.id, new.at desc;
 end $$;
 
 -- Ends a token for whoever proves to hold it, by its keyed hash as in apitoken.tokens. Verifiers refuse it from the commit on,
 -- and the controller, which is notified, revokes it. Says nothing, so that nobody learns whether the token or the hash is right.
-create function apitoken.end_token(ended_id text, proof bytea, why text) returns void
+create function apitoken.end_token(ended_id text, stored_hash bytea, why text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   token apitoken.tokens;
@@ -848,7 +861,7 @@ begin
     raise exception '% is not a reason to end a token; use RevokedByHolder or Leaked', why using errcode = '22023';
   end if;
   select * into token from apitoken.tokens t
-  where t.id = ended_id and t.hash = proof and apitoken.is_accepted(t, clock_timestamp())
+  where t.id = ended_id and t.hash = stored_hash and apitoken.is_accepted(t, clock_timestamp())
     and not exists (select from apitoken.requested_ends e where e.token_id = t.id);
   if token.id is not null then
     insert into apitoken.requested_ends (token_id, reason) values (token.id, why);
@@ -858,13 +871,14 @@ begin
   end if;
 end $$;
 
--- Records in the audit trail that a token was refused, for verifiers: once a minute for each token and reason. Says nothing about
--- whether there is such a token.
+-- Records in the audit trail that a token was refused, for verifiers: once a minute for each token, for whatever reason. Says
+-- nothing about whether there is such a token. The reasons are those of src/token/verdict.ts.
 create function apitoken.record_failure(failed_id text, why text, from_address inet) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  if why !~ '^[A-Za-z]{1,64}$' then
-    raise exception 'the reason must be one word of at most 64 letters' using errcode = '22023';
+  if why is null
+    or why not in ('WrongSecret', 'OwnerBlocked', 'Revoked', 'Expired', 'AddressNotAllowed', 'ScopeMissing') then
+    raise exception 'this is not a reason for which a verifier refuses a token' using errcode = '22023';
   end if;
   insert into apitoken.security_events
     (event, reason, actor, cluster_id, namespace, name, resource_uid, token_id, revision, owner, address)
@@ -873,8 +887,7 @@ begin
   from apitoken.tokens t
   where t.id = failed_id and not exists (
     select from apitoken.security_events e
-    where e.token_id = failed_id and e.event = 'VerificationFailed' and e.reason = why
-      and e.occurred_at > now() - interval '1 minute');
+    where e.token_id = failed_id and e.event = 'VerificationFailed' and e.occurred_at > now() - interval '1 minute');
 end $$;
 
 -- Revokes tokens that their holders have ended. Returns false if another leader has taken over and nothing was written.

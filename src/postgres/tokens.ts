@@ -57,12 +57,12 @@ interface Row {
   key_id: string;
   metadata: Buffer | null;
   metadata_key_id: string | null;
-  issued_at: Date;
+  issued_at: PostgresTime;
   expires_at: PostgresTime;
   revoked_at: PostgresTime | null;
   revocation_reason: string | null;
-  active_since: Date;
-  last_used_at: Date | null;
+  active_since: PostgresTime;
+  last_used_at: PostgresTime | null;
 }
 
 const COLUMNS = `id, resource_uid, revision, owner, description, scopes, allowed_cidrs, grace_seconds, grace_scopes, supersedes,
@@ -91,10 +91,10 @@ export async function findResourceTokens(
   const { owner, resourceUid, createdAt, limit } = claim ?? {};
   const rows = await db.query<ResourceRow>({
     name: "find-resource-tokens",
-    text: `select clock.now, block.block, rivals.*, t.*
+    text: `select clock.now, block.*, rivals.*, t.*
            from (select now()) as clock
            left join lateral (
-             select jsonb_build_object('reason', reason, 'effectiveAt', effective_at) as block
+             select reason as block_reason, effective_at as block_effective_at
              from apitoken.blocked_owners where owner = $4 order by effective_at limit 1
            ) block on true
            cross join lateral (select
@@ -120,7 +120,10 @@ export async function findResourceTokens(
   return {
     now: first.now,
     tokens: rows.filter((row) => row.id !== null).map(toRecord),
-    block: first.block ? { reason: first.block.reason, effectiveAt: new Date(first.block.effectiveAt) } : undefined,
+    block:
+      first.block_reason === null || first.block_effective_at === null
+        ? undefined
+        : { reason: first.block_reason, effectiveAt: toDate(first.block_effective_at) },
     rivals: { older: Number(first.older), newer: Number(first.newer) },
     requestedEnds: rows.filter(({ is_end_requested }) => is_end_requested).map(({ id }) => id),
   };
@@ -128,15 +131,11 @@ export async function findResourceTokens(
 
 interface ResourceRow extends Row {
   now: Date;
-  block: Block | null;
+  block_reason: string | null;
+  block_effective_at: PostgresTime | null;
   older: string;
   newer: string;
   is_end_requested: boolean;
-}
-
-interface Block {
-  reason: string;
-  effectiveAt: string;
 }
 
 /**
@@ -193,12 +192,12 @@ function toRecord(row: Row): TokenRecord {
       row.metadata === null || row.metadata_key_id === null
         ? undefined
         : { bytes: row.metadata, keyId: row.metadata_key_id },
-    issuedAt: row.issued_at,
+    issuedAt: toDate(row.issued_at),
     expiresAt: toDate(row.expires_at),
     revokedAt: row.revoked_at === null ? undefined : toDate(row.revoked_at),
     revocationReason: row.revocation_reason ?? undefined,
-    activeSince: row.active_since,
-    lastUsedAt: row.last_used_at ?? undefined,
+    activeSince: toDate(row.active_since),
+    lastUsedAt: row.last_used_at === null ? undefined : toDate(row.last_used_at),
   };
 }
 

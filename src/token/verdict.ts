@@ -26,6 +26,16 @@ export type JudgedToken = Pick<TokenRow, "scopes" | "allowedCidrs" | "grace" | "
 /** Why a token is not good for a request. */
 export type InactiveReason = "OwnerBlocked" | "Revoked" | "Expired" | "AddressNotAllowed" | "ScopeMissing";
 
+/** The reasons for which verifiers record a failure; the schema allows no other. The first: somebody knows only the token's id. */
+export const FAILURE_REASONS: readonly ("WrongSecret" | InactiveReason)[] = [
+  "WrongSecret",
+  "OwnerBlocked",
+  "Revoked",
+  "Expired",
+  "AddressNotAllowed",
+  "ScopeMissing",
+];
+
 export type TokenVerdict =
   /** `scopes` are those that the token has now: in grace only the policy's grace scopes are left of them. */
   | { readonly kind: "active"; readonly scopes: readonly string[]; readonly isInGrace: boolean }

@@ -12,6 +12,9 @@ export interface Decision {
   readonly plan: Plan;
 }
 
+/** The tokens that their holders have ended are revoked first, so that nothing that is planned can stand in the way. */
+const NOTHING_YET: Plan = { actions: [], status: undefined, requeueAt: undefined };
+
 /**
  * Decides from the caches what to do about one ApiToken. If `mustConfirm` returns true for the planned actions, reads
  * everything from the API server and decides again, because the caches may be older than the rows, or a wrongly empty
@@ -28,5 +31,6 @@ export async function decide(
 
 async function decideOn(context: ReadContext, key: string, source: "cache" | "server"): Promise<Decision> {
   const snapshot = await observe(context, key, source);
+  if (snapshot.requestedEnds.length > 0) return { snapshot, plan: NOTHING_YET };
   return { snapshot, plan: plan(snapshot.spec, snapshot.observed, snapshot.policy) };
 }

@@ -68,7 +68,7 @@ export type Action =
 /** What a pass does. An ApiToken has converged if and only if there are no actions. */
 export interface Plan {
   readonly actions: readonly Action[];
-  /** The status to write once no action is left; undefined if none is to be written, or there is no ApiToken to write it to. */
+  /** The status to write once no action is left; undefined while one is that ends something, or if none is to be written. */
   readonly status: ApiTokenStatus | undefined;
   /** When the next pass is needed even if no change is reported. */
   readonly requeueAt: Date | undefined;

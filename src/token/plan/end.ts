@@ -55,11 +55,10 @@ function carryOut(
     { type: "Ready", status: "False", reason, message },
     { type: "Revoked", status: "True", reason, message },
   ];
-  return {
-    actions: [...revoke(accepted, reason, note ? { note } : {}), ...deleteSecrets(observed)],
-    status: buildStatus(observed, claims, { token: findLast(situation) }),
-    requeueAt: undefined,
-  };
+  const actions = [...revoke(accepted, reason, note ? { note } : {}), ...deleteSecrets(observed)];
+  // Nothing that a status reports may stand in the way of an end, so it is made only once everything has ended.
+  const status = actions.length > 0 ? undefined : buildStatus(observed, claims, { token: findLast(situation) });
+  return { actions, status, requeueAt: undefined };
 }
 
 /** Final: after a restore of the cluster the spec may no longer say that it was revoked, but the row still does. */

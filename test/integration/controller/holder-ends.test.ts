@@ -4,7 +4,7 @@ import { readToken } from "../../support/cluster.ts";
 import { findRows, verifies } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { controllerTest as test } from "../../support/fixtures.ts";
-import { issueToken, untilReady } from "../../support/resources.ts";
+import { issueToken, untilReady, untilReason } from "../../support/resources.ts";
 
 /* What verifiers note by functions, because their role may change no table, takes effect on tokens. */
 
@@ -35,6 +35,44 @@ test("a token that its holder has ended is refused at once, revoked, and replace
   );
   expect(await runAsSuperuser(databaseUrl, "select from apitoken.requested_ends")).toEqual([]);
 });
+
+test("a use that a verifier notes at -infinity keeps no token from being revoked", async ({ cluster, databaseUrl }) => {
+  await issueToken(cluster, "noted", { owner: "alice" });
+  const [row] = await findRows(databaseUrl, "noted");
+  const note = "apitoken.note_uses(array[id], array[timestamptz '-infinity'], array[null::inet])";
+  await asVerifier(databaseUrl, note, row?.id ?? "");
+  await cluster.patch("noted", { revoked: true });
+  await eventually(async () =>
+    expect(await findRows(databaseUrl, "noted")).toMatchObject([
+      { is_live: false, revocation_reason: "RevokedBySpec" },
+    ]),
+  );
+});
+
+test.for(["-infinity", "4713-01-01 BC", "294276-12-31", "infinity"])(
+  "nor do times in the row at %s, which somebody has written with SQL, nor one that its holder has ended",
+  async (time, { cluster, databaseUrl }) => {
+    const [revoked, leaked] = [`revoked-${time.length}`, `leaked-${time.length}`];
+    for (const name of [revoked, leaked]) await issueToken(cluster, name, { owner: "alice" });
+    await runAsSuperuser(
+      databaseUrl,
+      "update apitoken.tokens set last_used_at = $2, active_since = $2 where name = any ($1)",
+      [[revoked, leaked], time],
+    );
+    const [row] = await findRows(databaseUrl, leaked);
+    await asVerifier(databaseUrl, "apitoken.end_token(id, hash, 'Leaked')", row?.id ?? "");
+    await cluster.patch(revoked, { revoked: true });
+    for (const [name, reason] of [
+      [revoked, "RevokedBySpec"],
+      [leaked, "Leaked"],
+    ] as const) {
+      await eventually(async () =>
+        expect((await findRows(databaseUrl, name))[0]).toMatchObject({ is_live: false, revocation_reason: reason }),
+      );
+    }
+    await untilReason(cluster, revoked, "RevokedBySpec");
+  },
+);
 
 test("a use that nobody has taken over yet keeps a token from ending by inactivity", async ({
   cluster,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { DesiredToken, Observed, ParsedSpec, PolicyVerdict } from "../../../../src/token/model.ts";
-import { type Action, isDestructive } from "../../../../src/token/plan/action.ts";
+import { type Action, isDestructive, type Plan } from "../../../../src/token/plan/action.ts";
 import { plan } from "../../../../src/token/plan/plan.ts";
 import { findCondition } from "../../../../src/token/status.ts";
 import {
@@ -27,7 +27,7 @@ interface Case {
   readonly policy?: PolicyVerdict;
   /** The kinds of the actions, in order. */
   readonly actions: readonly Action["kind"][];
-  /** The reason of Ready, if the plan has a status. */
+  /** The reason of Ready, or of the revocation if something is still to be ended. */
   readonly reason?: string;
 }
 
@@ -490,11 +490,16 @@ const CASES: readonly Case[] = [
   },
 ];
 
+function reasonOf({ actions, status }: Plan): string | undefined {
+  const revocation = actions.find((action) => action.kind === "revokeTokens");
+  return status === undefined ? revocation?.reason : findCondition(status, "Ready")?.reason;
+}
+
 describe("plan", () => {
   test.each(CASES)("$sentence", ({ desired, spec, observed, policy, actions, reason }) => {
     const result = plan(spec ?? { desired: aDesiredToken(desired) }, observed, policy ?? ALLOWED);
     expect(result.actions.map((action) => action.kind)).toEqual(actions);
-    if (reason !== undefined) expect(result.status && findCondition(result.status, "Ready")?.reason).toBe(reason);
+    if (reason !== undefined) expect(reasonOf(result)).toBe(reason);
   });
 
   test("replacing a lost token keeps its revision, replacing a published one takes the next", () => {
@@ -510,6 +515,12 @@ describe("plan", () => {
     const resource = aResource({ status: { tokenId: "x", revision: 7, issuedAt: "2026-06-01T11:00:00Z" } });
     const { actions } = plan({ desired: aDesiredToken() }, anObserved({ resource }), ALLOWED);
     expect(actions).toContainEqual(expect.objectContaining({ kind: "issueToken", revision: 8 }));
+  });
+
+  test.each(["lastUsedAt", "activeSince"])("a row whose %s no status could report is ended all the same", (field) => {
+    const observed = aConvergedObserved({}, { [field]: new Date(Number.NaN) });
+    const { actions } = plan({ desired: aDesiredToken({ isRevoked: true }) }, observed, ALLOWED);
+    expect(actions).toContainEqual(expect.objectContaining({ kind: "revokeTokens", reason: "RevokedBySpec" }));
   });
 
   test("the revocation reason from the spec is stored in the row", () => {
