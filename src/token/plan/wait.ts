@@ -58,8 +58,16 @@ export function planSuspension(situation: Situation): Plan | undefined {
       ...(secretName && { secretName }),
       ...(previous && { previous }),
     }),
-    requeueAt: held && liveUntil(held),
+    requeueAt: nextChange(situation),
   };
+}
+
+/** When the plan for a suspended ApiToken changes although nobody does anything: its token ends, or a block takes effect. */
+function nextChange({ observed: { block, now }, held }: Situation): Date | undefined {
+  const times = [held && liveUntil(held), block?.effectiveAt].filter(
+    (time) => time !== undefined && time > now,
+  ) as Date[];
+  return times.length === 0 ? undefined : new Date(Math.min(...times.map((time) => time.getTime())));
 }
 
 /**

@@ -81,3 +81,19 @@ test("a block ends the owner's tokens in the other cluster, and its lifting is n
   await resources.deleteBlock("roamer");
   await untilReady(there, "roaming", 5_000);
 });
+
+test("a suspended ApiToken of the other cluster shows a block once its time has come", async () => {
+  const resources = createClusterResources(here);
+  const owner = `sleeper-${here.namespace}`;
+  await issueToken(there, "sleeping", { owner });
+  await there.patch("sleeping", { suspend: true });
+  await untilReason(there, "sleeping", "Suspended");
+  const effectiveAt = new Date(Math.ceil(Date.now() / 1_000) * 1_000 + 3_000);
+  await resources.applyBlock("sleeper", { owner, effectiveAt: effectiveAt.toISOString() });
+  await eventually(async () =>
+    expect(await resources.getBlockCondition("sleeper", "Effective")).toMatchObject({ reason: "Blocked" }),
+  );
+  await untilReason(there, "sleeping", "OwnerBlocked", 5_000);
+  expect(Date.now()).toBeGreaterThanOrEqual(effectiveAt.getTime());
+  await resources.deleteBlock("sleeper");
+});

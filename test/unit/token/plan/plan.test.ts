@@ -550,6 +550,14 @@ describe("plan", () => {
       expect(look(aConvergedObserved({}, { expiresAt }), { isSuspended: true })).toEqual(expiresAt);
     });
 
+    test("when a block takes effect, also for an ApiToken that is suspended", () => {
+      const block = { effectiveAt: later(60_000), reason: "" };
+      expect(look(aConvergedObserved({ block }))).toEqual(later(60_000));
+      expect(look(aConvergedObserved({ block }), { isSuspended: true })).toEqual(later(60_000));
+      expect(look(anObserved({ block }), { isSuspended: true })).toEqual(later(60_000));
+      expect(look(anObserved(), { isSuspended: true })).toBeUndefined();
+    });
+
     test("every five minutes in an overlap, to see whether the previous token is still used, and at its end", () => {
       expect(look(inOverlap(HOUR_MS))).toEqual(later(300_000));
       expect(look(inOverlap(60_000))).toEqual(later(60_000));
