@@ -653,50 +653,51 @@ begin
 end $$;
 
 -- Erases up to batch_size traces of a blocked owner: first it deletes token rows, then it replaces the name by a pseudonym in
--- the audit trail. Returns how many; if none is left, it records that the owner is erased and returns 0. Null if another
--- leader has taken over. SECURITY DEFINER, because this is the only way in which a role may change the trail. So it writes a
--- pseudonym there and no other name, and it deletes no token that is accepted.
+-- the audit trail. Returns how many, and whether none is left and it has recorded that the owner is erased: with rows that
+-- somebody has locked, neither is true. Null if another leader has taken over. SECURITY DEFINER, because this is the only way in
+-- which a role may change the trail. So it writes a pseudonym there and no other name, and it deletes no token that is accepted.
 create function apitoken.erase_blocked_owner(
-  epoch_held bigint, cluster uuid, block_uid uuid, pseudonym text, batch_size integer
-) returns integer
+  epoch_held bigint, cluster uuid, block_uid uuid, pseudonym text, batch_size integer,
+  out erased integer, out is_complete boolean
+)
 language plpgsql security definer
 -- A batch is found by an index; a join that reads the whole trail would be planned from outdated statistics.
 set search_path = pg_catalog, pg_temp set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
   moment timestamptz := clock_timestamp();
-  erased text;
-  handled integer;
+  blocked text;
 begin
   if not apitoken.is_leader(cluster, epoch_held) then
-    return null;
+    return;
   end if;
   if pseudonym is null or pseudonym !~ '^erased-[0-9a-f]{32}$' then
     raise exception 'an erased owner is named by a pseudonym: erased- and 32 hexadecimal digits' using errcode = '22023';
   end if;
-  erased := (apitoken.find_effective_block(cluster, block_uid)).owner;
+  is_complete := false;
+  blocked := (apitoken.find_effective_block(cluster, block_uid)).owner;
   delete from apitoken.tokens t where t.ctid = any (array(
-    select r.ctid from apitoken.tokens r where r.owner = erased and not apitoken.is_accepted(r, moment)
+    select r.ctid from apitoken.tokens r where r.owner = blocked and not apitoken.is_accepted(r, moment)
     limit batch_size for update skip locked));
-  get diagnostics handled = row_count;
-  if handled > 0 then
-    return handled;
+  get diagnostics erased = row_count;
+  if erased > 0 then
+    return;
   end if;
   with due as (
-    select e.id, e.occurred_at from apitoken.security_events e where e.owner = erased limit batch_size
+    select e.id, e.occurred_at from apitoken.security_events e where e.owner = blocked limit batch_size
   )
   update apitoken.security_events e
   set owner = pseudonym, detail = e.detail - 'requestedBy'
   from due where e.id = due.id and e.occurred_at = due.occurred_at;
-  get diagnostics handled = row_count;
-  if handled > 0 or exists (select from apitoken.tokens t where t.owner = erased) then
-    return handled;
+  get diagnostics erased = row_count;
+  if erased > 0 or exists (select from apitoken.tokens t where t.owner = blocked) then
+    return;
   end if;
   -- Without the block's name, which often is the owner's.
   insert into apitoken.security_events (event, reason, actor, cluster_id, resource_uid, owner)
   values ('OwnerErased', 'OwnerBlocked', apitoken.current_actor(), cluster, block_uid, pseudonym);
   update apitoken.blocked_owners b set erased_at = clock_timestamp()
   where b.cluster_id = cluster and b.uid = block_uid;
-  return 0;
+  is_complete := true;
 end $$;
 
 -- Creates the audit trail's missing partitions, from this month to `months_ahead` months from now, and returns their

@@ -4,10 +4,14 @@
 import type { Queryable } from "./database.ts";
 import type { OwnerBlockRow } from "./owner-blocks.ts";
 
-/** A cluster's block in the database, and how many accepted tokens its owner still has in all clusters. */
+/** A cluster's block in the database, and what the database has of its owner in all clusters. */
 export interface ExaminedBlock extends OwnerBlockRow {
-  readonly isErased: boolean;
   readonly acceptedTokens: number;
+  /** Whether the block has ever erased the owner. */
+  readonly hasErased: boolean;
+  /** Rows of an owner that was erased, and events that name such an owner: counted up to one. */
+  readonly tokenRows: number;
+  readonly namedEvents: number;
 }
 
 /** The blocks that the database has recorded for a cluster. */
@@ -18,11 +22,16 @@ export async function findRecordedBlocks(db: Queryable, clusterId: string): Prom
     owner: string;
     reason: string;
     effective_at: Date;
-    is_erased: boolean;
+    has_erased: boolean;
     accepted: string;
+    rows: number;
+    events: number;
   }>({
-    text: `select uid, name, owner, reason, effective_at, erased_at is not null as is_erased,
-             (select count(*) from apitoken.tokens t where t.owner = b.owner and apitoken.is_accepted(t, now())) as accepted
+    text: `select uid, name, owner, reason, effective_at, erased_at is not null as has_erased,
+             (select count(*) from apitoken.tokens t where t.owner = b.owner and apitoken.is_accepted(t, now())) as accepted,
+             (erased_at is not null and exists (select from apitoken.tokens t where t.owner = b.owner))::integer as rows,
+             (erased_at is not null and exists (
+               select from apitoken.security_events e where e.owner = b.owner))::integer as events
            from apitoken.blocked_owners b where cluster_id = $1`,
     values: [clusterId],
   });
@@ -32,8 +41,10 @@ export async function findRecordedBlocks(db: Queryable, clusterId: string): Prom
     owner: row.owner,
     reason: row.reason,
     effectiveAt: row.effective_at,
-    isErased: row.is_erased,
     acceptedTokens: Number(row.accepted),
+    hasErased: row.has_erased,
+    tokenRows: row.rows,
+    namedEvents: row.events,
   }));
 }
 

@@ -24,15 +24,14 @@ export interface RecordedBlock extends OwnerBlockRow {
   readonly hasErased: boolean;
 }
 
-/** What the database has of an owner. */
-export interface OwnerTraces {
+/** What the table of tokens has of an owner. */
+export interface OwnerTokens {
   /** The database's time. */
   readonly now: Date;
   /** The owner's accepted tokens in all clusters. */
   readonly acceptedTokens: number;
-  /** The owner's rows in all clusters, and the events that name the owner; each is counted up to the given limit. */
+  /** The owner's rows in all clusters, counted up to the given limit. */
   readonly tokenRows: number;
-  readonly namedEvents: number;
 }
 
 /** What the database has recorded for this cluster under the name of an OwnerBlock. */
@@ -62,19 +61,30 @@ export async function findBlock(db: Queryable, clusterId: string, name: string):
   };
 }
 
-/** Counts what the database has of an owner; rows and events up to `limit`. */
-export async function findOwnerTraces(db: Queryable, owner: string, limit: number): Promise<OwnerTraces> {
-  const [row] = await db.query<{ now: Date; accepted: string; rows: string; events: string }>({
-    name: "find-owner-traces",
+/** Counts the tokens of an owner; rows up to `limit`. */
+export async function countOwnerTokens(db: Queryable, owner: string, limit: number): Promise<OwnerTokens> {
+  const [row] = await db.query<{ now: Date; accepted: string; rows: string }>({
+    name: "count-owner-tokens",
     text: `select now() as now,
              (select count(*) from apitoken.tokens t where owner = $1 and apitoken.is_accepted(t, now())) as accepted,
-             (select count(*) from (select from apitoken.tokens where owner = $1 limit $2) r) as rows,
-             (select count(*) from (select from apitoken.security_events where owner = $1 limit $2) e) as events`,
+             (select count(*) from (select from apitoken.tokens where owner = $1 limit $2) r) as rows`,
     values: [owner, limit],
   });
   if (row === undefined) throw new Error("the database did not return its time");
-  const { now, accepted, rows, events } = row;
-  return { now, acceptedTokens: Number(accepted), tokenRows: Number(rows), namedEvents: Number(events) };
+  return { now: row.now, acceptedTokens: Number(row.accepted), tokenRows: Number(row.rows) };
+}
+
+/**
+ * Counts the events that name an owner, up to `limit`. A statement of its own: it waits for whoever empties an old month of the
+ * audit trail, which a login of the cleanup may do, and for as long as it likes.
+ */
+export async function countNamedEvents(db: Queryable, owner: string, limit: number): Promise<number> {
+  const [row] = await db.query<{ events: string }>({
+    name: "count-named-events",
+    text: "select count(*) as events from (select from apitoken.security_events where owner = $1 limit $2) e",
+    values: [owner, limit],
+  });
+  return Number(row?.events);
 }
 
 /** The names of the OwnerBlocks that the database has recorded for a cluster. */
@@ -128,20 +138,21 @@ export async function endBlockedTokens(
 }
 
 /**
- * Erases a batch of what names a blocked owner: deletes rows, and then puts the pseudonym into the audit trail. Returns how many;
- * 0 if none was left, and the erasure is recorded. Throws a FencedError.
+ * Erases a batch of what names a blocked owner: deletes rows, and then puts the pseudonym into the audit trail. Returns how many
+ * rows and events, and whether nothing is left and the erasure is recorded: rows that somebody else has locked are left for a
+ * later batch. Throws a FencedError.
  */
 export async function eraseBlockedOwner(
   db: Queryable,
   { clusterId, epoch }: Fence,
   uid: string,
   pseudonym: string,
-): Promise<number> {
-  const [row] = await db.query<{ erased: number | null }>({
+): Promise<{ readonly rows: number; readonly isComplete: boolean }> {
+  const [row] = await db.query<{ erased: number | null; is_complete: boolean }>({
     name: "erase-blocked-owner",
-    text: "select apitoken.erase_blocked_owner($1, $2, $3, $4, $5) as erased",
+    text: "select erased, is_complete from apitoken.erase_blocked_owner($1, $2, $3, $4, $5)",
     values: [epoch, clusterId, uid, pseudonym, BATCH],
   });
   if (row === undefined || row.erased === null) throw new FencedError(clusterId, epoch);
-  return row.erased;
+  return { rows: row.erased, isComplete: row.is_complete };
 }

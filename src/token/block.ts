@@ -7,13 +7,16 @@ import type { Claim, DatedClaim } from "./model.ts";
 import type { Note } from "./notes.ts";
 import { formatTime } from "./status.ts";
 
+/** Why a condition is False although the block asks for it: the work has failed. */
+export const FAILURES = ["DatabaseUnavailable", "DatabaseRefused", "ReconcileFailed"] as const;
+
 /** Why a condition of an OwnerBlock has each of its statuses; docs/lifecycle.md explains each. */
 export const BLOCK_REASONS = {
   Effective: {
     True: ["Blocked", "NothingMatched"],
-    False: ["Pending", "InProgress", "InvalidSpec", "DatabaseUnavailable", "DatabaseRefused", "ReconcileFailed"],
+    False: ["Pending", "InProgress", "InvalidSpec", ...FAILURES],
   },
-  Erased: { True: ["Erased"], False: ["Pending", "InProgress"] },
+  Erased: { True: ["Erased"], False: ["Pending", "InProgress", ...FAILURES] },
 } as const;
 
 export type BlockConditionType = keyof typeof BLOCK_REASONS;
@@ -46,37 +49,76 @@ export interface DesiredBlock {
 /** How far rows and events are counted, so that a count takes a fraction of a second whatever there is. */
 export const COUNTED_UP_TO = 100_000;
 
-/** What is known of a block that the database has recorded. */
-export interface ObservedBlockWork {
+/** What every look at a block that the database has recorded shows. */
+interface BlockView {
   /** The database's time. */
   readonly now: Date;
   /** ApiTokens of this cluster that have the owner. */
   readonly apiTokens: number;
-  /** The owner's accepted tokens in all clusters. */
-  readonly acceptedTokens: number;
-  /** The owner's rows in all clusters, and the events that name the owner: up to COUNTED_UP_TO, or 1 if nobody is to be erased. */
-  readonly tokenRows: number;
-  readonly namedEvents: number;
   /** How many tokens the block has ended. */
   readonly tokensRevoked: number;
   /** Whether the block has ever erased the owner. */
   readonly hasErased: boolean;
 }
 
+/** The block is in effect, and its tokens are being ended; what the database has of the owner is not counted until then. */
+export interface WorkInProgress extends BlockView {
+  readonly kind: "inProgress";
+  /** How many accepted tokens are left, as far as is known: at least one. */
+  readonly left: number;
+}
+
+/** What the database has of the owner was counted. */
+export interface CountedWork extends BlockView {
+  readonly kind: "counted";
+  /** The owner's accepted tokens in all clusters. */
+  readonly acceptedTokens: number;
+  /** The owner's rows in all clusters, and the events that name the owner: up to COUNTED_UP_TO, or 1 if nobody is to be erased. */
+  readonly tokenRows: number;
+  /** Undefined if they were not counted: see `mustCountEvents`. */
+  readonly namedEvents: number | undefined;
+}
+
+/** What is known of a block that the database has recorded. */
+export type ObservedBlockWork = WorkInProgress | CountedWork;
+
 /** Whether the block's time has come. */
-export function isEffective({ effectiveAt }: DesiredBlock, now: Date): boolean {
+export function isEffective({ effectiveAt }: Pick<DesiredBlock, "effectiveAt">, now: Date): boolean {
   return effectiveAt <= now;
 }
 
-/** Whether the owner has to be erased now: all tokens have ended, and something still names the owner. */
+/** How many of the owner's tokens are still to be ended, or would be if the block were in effect. */
+export function countAccepted(work: ObservedBlockWork): number {
+  return work.kind === "inProgress" ? work.left : work.acceptedTokens;
+}
+
+/** Whether the owner is erased: the database has recorded it, and nothing names the owner again. */
+export function isErased({
+  hasErased,
+  tokenRows,
+  namedEvents,
+}: Pick<CountedWork, "hasErased" | "tokenRows" | "namedEvents">): boolean {
+  return hasErased && tokenRows === 0 && namedEvents === 0;
+}
+
+/**
+ * Whether something depends on the events that name the owner. They are counted only then: somebody may have locked a part of the
+ * audit trail, and that must hold up neither the end of a token nor the report of it.
+ */
+export function mustCountEvents(desired: DesiredBlock, work: CountedWork): boolean {
+  if (!isEffective(desired, work.now) || work.acceptedTokens > 0) return false;
+  return desired.mustErase ? work.hasErased && work.tokenRows === 0 : !isKnown({ ...work, namedEvents: 0 });
+}
+
+/** Whether the owner has to be erased now: all tokens have ended, and something may still name the owner. */
 export function mustEraseNow(desired: DesiredBlock, work: ObservedBlockWork): boolean {
-  const isDone = work.hasErased && work.tokenRows === 0 && work.namedEvents === 0;
-  return desired.mustErase && isEffective(desired, work.now) && work.acceptedTokens === 0 && !isDone;
+  const hasEnded = isEffective(desired, work.now) && work.kind === "counted" && work.acceptedTokens === 0;
+  return desired.mustErase && hasEnded && !isErased(work);
 }
 
 /** Whether a later pass has to continue, although the block's time has come. */
 export function isUnfinished(desired: DesiredBlock, work: ObservedBlockWork): boolean {
-  return isEffective(desired, work.now) && (work.acceptedTokens > 0 || mustEraseNow(desired, work));
+  return isEffective(desired, work.now) && (countAccepted(work) > 0 || mustEraseNow(desired, work));
 }
 
 /** The conditions of a block that the database has recorded. `problem` is what is wrong with the rest of its spec. */
@@ -94,22 +136,20 @@ export function describeUnreadable(problem: string, recordedOwner: string | unde
 
 function describeEffect(desired: DesiredBlock, work: ObservedBlockWork): BlockClaim {
   const { owner, effectiveAt } = desired;
-  const { now, apiTokens, acceptedTokens, tokensRevoked, tokenRows, namedEvents, hasErased } = work;
-  if (!isEffective(desired, now)) {
+  if (!isEffective(desired, work.now)) {
     const message = `Takes effect at ${formatTime(effectiveAt)}. Until then tokens are issued and keep working.`;
     return { type: "Effective", status: "False", reason: "Pending", message };
   }
-  if (acceptedTokens > 0) {
-    const all = tokensRevoked + acceptedTokens;
+  if (work.kind === "inProgress" || work.acceptedTokens > 0) {
+    const all = work.tokensRevoked + countAccepted(work);
     return {
       type: "Effective",
       status: "False",
       reason: "InProgress",
-      message: `Nothing is issued to the owner any longer, and verifiers refuse the owner's tokens. Ended ${formatCount(tokensRevoked)} of ${formatCount(all)} tokens.`,
+      message: `Nothing is issued to the owner any longer, and verifiers refuse the owner's tokens. Ended ${formatCount(work.tokensRevoked)} of ${formatCount(all)} tokens.`,
     };
   }
-  const isKnown = apiTokens + tokensRevoked + tokenRows + namedEvents > 0 || hasErased;
-  if (!isKnown) {
+  if (!isKnown(work)) {
     return {
       type: "Effective",
       status: "True",
@@ -121,19 +161,56 @@ function describeEffect(desired: DesiredBlock, work: ObservedBlockWork): BlockCl
   return { type: "Effective", status: "True", reason: "Blocked", message };
 }
 
+/** Whether anything has the owner. Nobody is called unknown as long as the events have not been counted. */
+function isKnown({ apiTokens, tokensRevoked, tokenRows, namedEvents, hasErased }: CountedWork): boolean {
+  return apiTokens + tokensRevoked + tokenRows > 0 || namedEvents !== 0 || hasErased;
+}
+
 function describeErasure(desired: DesiredBlock, work: ObservedBlockWork): BlockClaim[] {
   if (!desired.mustErase && !work.hasErased) return [];
-  const isWaiting = !isEffective(desired, work.now) || work.acceptedTokens > 0;
+  const isWaiting = !isEffective(desired, work.now) || countAccepted(work) > 0;
   if (desired.mustErase && isWaiting) {
     const message = "The owner is erased once the block is in effect and every token has ended.";
     return [{ type: "Erased", status: "False", reason: "Pending", message }];
   }
-  if (mustEraseNow(desired, work)) {
-    const message = `Still to be erased: ${formatCapped(work.tokenRows)} token rows, and the name in ${formatCapped(work.namedEvents)} events of the audit trail.`;
+  if (work.kind === "counted" && mustEraseNow(desired, work)) {
+    const { tokenRows, namedEvents } = work;
+    const events = namedEvents === undefined ? "" : `${formatCapped(namedEvents)} events of `;
+    const message = `Still to be erased: ${formatCapped(tokenRows)} token rows, and the name in ${events}the audit trail.`;
     return [{ type: "Erased", status: "False", reason: "InProgress", message }];
   }
   const message = "The owner's token rows are deleted, and the audit trail has a pseudonym instead of the name.";
   return [{ type: "Erased", status: "True", reason: "Erased", message }];
+}
+
+/** Why the work of a block failed: a reason that both conditions have. */
+export interface BlockFailure {
+  readonly reason: (typeof FAILURES)[number];
+  readonly message: string;
+}
+
+/**
+ * The conditions after a failed pass; undefined if they should stay. A block that is in effect stays so: what failed is then the
+ * erasure, or the record of a change.
+ */
+export function describeBlockFailure(
+  { conditions = [] }: OwnerBlockStatus,
+  desired: DesiredBlock | undefined,
+  { reason, message }: BlockFailure,
+  { now, generation }: { readonly now: Date; readonly generation: number },
+): BlockClaim[] | undefined {
+  const effect = findBlockCondition({ conditions }, "Effective");
+  const erasure = findBlockCondition({ conditions }, "Erased");
+  if (effect?.status !== "True" || desired === undefined || !isEffective(desired, now)) {
+    const claim = { type: "Effective", status: "False", reason, message } as const;
+    return [claim, ...(erasure ? [erasure] : [])];
+  }
+  if (desired.mustErase && erasure?.status !== "True") {
+    return [effect, { type: "Erased", status: "False", reason, message }];
+  }
+  if (effect.observedGeneration === generation) return undefined;
+  const unchanged = { ...effect, message: `In effect as it was before its last change. ${message}` };
+  return [unchanged, ...(erasure ? [erasure] : [])];
 }
 
 /** The condition of this type, if the status has one. */

@@ -3,7 +3,7 @@
  */
 import { parseOwnerBlock } from "../../kube/resources/owner-block.ts";
 import { count } from "../../runtime/text.ts";
-import { type DesiredBlock, describeUnreadable } from "../../token/block.ts";
+import { type DesiredBlock, describeUnreadable, isEffective, isErased } from "../../token/block.ts";
 import type { CrossExamination } from "./examination.ts";
 import type { Finding } from "./finding.ts";
 
@@ -57,12 +57,12 @@ function findBlockFault(
     const problem = `the database ${row === undefined ? "does not have it" : "has a different version of it"}`;
     return { problem, remedy: "record it in the database, and revoke the owner's tokens once it takes effect" };
   }
-  if (desired.effectiveAt > now) return undefined;
+  if (!isEffective(desired, now)) return undefined;
   if (row.acceptedTokens > 0) {
     const problem = `owner "${desired.owner}" has ${count(row.acceptedTokens, "accepted token")}`;
     return { problem, remedy: "revoke the owner's tokens" };
   }
-  if (desired.mustErase && !row.isErased) {
+  if (desired.mustErase && !isErased(row)) {
     return { problem: `owner "${desired.owner}" is not erased yet`, remedy: "erase the owner" };
   }
   return undefined;

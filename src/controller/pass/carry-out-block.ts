@@ -3,12 +3,19 @@
  * ends or erases a few batches, and counts only where a count is due.
  */
 import type { OwnerBlock } from "../../kube/resources/owner-block.ts";
-import { endBlockedTokens, eraseBlockedOwner, findOwnerTraces } from "../../postgres/owner-blocks.ts";
+import {
+  countNamedEvents,
+  countOwnerTokens,
+  endBlockedTokens,
+  eraseBlockedOwner,
+} from "../../postgres/owner-blocks.ts";
 import {
   COUNTED_UP_TO,
+  type CountedWork,
   type DesiredBlock,
   findBlockCondition,
   isEffective,
+  mustCountEvents,
   mustEraseNow,
   type ObservedBlockWork,
 } from "../../token/block.ts";
@@ -24,6 +31,8 @@ export interface BlockProgress {
   readonly hasErased: boolean;
   /** Called with the number of tokens that were ended, after each batch. */
   readonly onRevoked: (tokens: number) => void;
+  /** Called when every token has ended, before the erasure: that may fail, and the block is in effect all the same. */
+  readonly onEnded: (work: CountedWork) => Promise<void>;
 }
 
 /** How long a pass works on one block before it lets others have their turn. */
@@ -45,10 +54,10 @@ export async function carryOutBlock(
     tokensRevoked: progress.tokensRevoked,
     hasErased: progress.hasErased,
   };
-  const look = async (): Promise<ObservedBlockWork> => ({
-    ...(await findOwnerTraces(context.db, desired.owner, desired.mustErase ? COUNTED_UP_TO : 1)),
-    ...view,
-  });
+  const look = async (): Promise<CountedWork> => {
+    const tokens = await countOwnerTokens(context.db, desired.owner, desired.mustErase ? COUNTED_UP_TO : 1);
+    return { kind: "counted", ...tokens, namedEvents: undefined, ...view };
+  };
 
   const { conditions = [], acceptedTokens: lastCount } = block.status ?? {};
   const effect = progress.isNew ? undefined : findBlockCondition({ conditions }, "Effective");
@@ -61,14 +70,20 @@ export async function carryOutBlock(
     const sweep = await endTokens(context, block, until, progress.onRevoked);
     view.tokensRevoked += sweep.ended;
     steps += sweep.ended;
-    const acceptedTokens = Math.max((work?.acceptedTokens ?? lastCount ?? 0) - sweep.ended, 1);
-    const rest = { now: sweep.now, acceptedTokens, tokenRows: acceptedTokens, namedEvents: acceptedTokens };
-    work = sweep.isComplete ? await look() : { ...rest, ...view };
+    const left = Math.max((work?.acceptedTokens ?? lastCount ?? 0) - sweep.ended, 1);
+    if (!sweep.isComplete) return { work: { kind: "inProgress", now: sweep.now, left, ...view }, steps };
+    work = await look();
   }
+  if (mustCountEvents(desired, work)) work = await withEvents(context, desired, work);
   if (!mustEraseNow(desired, work)) return { work, steps };
+  await progress.onEnded(work);
   const erasure = await erase(context, block, desired.owner, until);
   view.hasErased ||= erasure.isComplete;
-  return { work: await look(), steps: steps + erasure.erased };
+  return { work: await withEvents(context, desired, await look()), steps: steps + erasure.erased };
+}
+
+async function withEvents({ db }: PassContext, { owner, mustErase }: DesiredBlock, work: CountedWork) {
+  return { ...work, namedEvents: await countNamedEvents(db, owner, mustErase ? COUNTED_UP_TO : 1) };
 }
 
 async function endTokens(
@@ -95,8 +110,9 @@ async function erase(
   const pseudonym = pseudonymOf(owner, keyring);
   for (let erased = 0; ; ) {
     const batch = await eraseBlockedOwner(db, await getFence(), uid, pseudonym);
-    erased += batch;
-    const isComplete = batch === 0;
-    if (isComplete || performance.now() >= untilMs) return { erased, isComplete };
+    erased += batch.rows;
+    // Without a row, all that are left are locked.
+    const mustStop = batch.isComplete || batch.rows === 0 || performance.now() >= untilMs;
+    if (mustStop) return { erased, isComplete: batch.isComplete };
   }
 }

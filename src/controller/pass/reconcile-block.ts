@@ -17,6 +17,7 @@ import {
   type DesiredBlock,
   describeBlock,
   describeUnreadable,
+  findBlockCondition,
   isEffective,
   isUnfinished,
   type ObservedBlockWork,
@@ -81,13 +82,20 @@ async function run(context: PassContext, name: string, onRevoked: (tokens: numbe
   const row = { uid: block.metadata.uid, name, owner, reason, effectiveAt };
   const isNew = !isRecorded(recorded, row);
   if (isNew) await recordBlock(db, await getFence(), row);
+  let current = block;
+  const report = async (seen: ObservedBlockWork) => {
+    current = await reportBlock(context, current, describeBlock(desired, seen, problem), seen);
+  };
   const { work, steps } = await carryOutBlock(context, block, desired, {
     isNew,
     tokensRevoked: former === undefined ? (recorded?.tokensRevoked ?? 0) : 0,
     hasErased: former === undefined && recorded?.hasErased === true,
     onRevoked,
+    async onEnded(ended) {
+      if (findBlockCondition(block.status ?? {}, "Effective")?.status !== "True") await report(ended);
+    },
   });
-  await reportBlock(context, block, describeBlock(desired, work, problem), work);
+  await report(work);
 
   const mustGoOn = isUnfinished(desired, work);
   const isChanged = isNew || (steps > 0 && !mustGoOn);

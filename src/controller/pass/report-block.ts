@@ -4,12 +4,14 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { API_VERSION } from "../../kube/resources/group.ts";
-import type { OwnerBlock } from "../../kube/resources/owner-block.ts";
+import { type OwnerBlock, parseOwnerBlock } from "../../kube/resources/owner-block.ts";
 import { writeOwnerBlockStatus } from "../../kube/resources/owner-block-api.ts";
 import {
   type BlockClaim,
+  countAccepted,
   describeBlockChange,
-  findBlockCondition,
+  describeBlockFailure,
+  FAILURES,
   type ObservedBlockWork,
   type OwnerBlockStatus,
 } from "../../token/block.ts";
@@ -17,18 +19,18 @@ import { buildConditions } from "../../token/status.ts";
 import type { PassContext } from "./context.ts";
 import { describeFailure } from "./failures.ts";
 
-/** Reports on a block that the database has recorded. */
+/** Reports on a block that the database has recorded. Returns the resource as it is then. */
 export async function reportBlock(
   context: PassContext,
   block: OwnerBlock,
   claims: readonly BlockClaim[],
-  { now, apiTokens, acceptedTokens, tokensRevoked }: ObservedBlockWork,
-): Promise<void> {
-  await write(context, block, claims, now, {
-    apiTokens,
-    acceptedTokens,
+  work: ObservedBlockWork,
+): Promise<OwnerBlock> {
+  return write(context, block, claims, work.now, {
+    apiTokens: work.apiTokens,
+    acceptedTokens: countAccepted(work),
     // A database that was restored from a backup may know less.
-    tokensRevoked: Math.max(tokensRevoked, block.status?.tokensRevoked ?? 0),
+    tokensRevoked: Math.max(work.tokensRevoked, block.status?.tokensRevoked ?? 0),
   });
 }
 
@@ -38,9 +40,7 @@ export async function reportInvalidBlock(context: PassContext, block: OwnerBlock
   await write(context, block, [claim], new Date(), countsOf(block.status));
 }
 
-const REASONS_OF_FAILURES = ["DatabaseUnavailable", "DatabaseRefused"] as const;
-
-/** Reports why a block does not come into effect; one that is in effect stays so. */
+/** Reports why a block does not come into effect, or why its owner is not erased; one that is in effect stays so. */
 export async function reportBlockFailure(
   context: PassContext,
   name: string,
@@ -50,13 +50,13 @@ export async function reportBlockFailure(
   const block = context.caches.ownerBlocks.get(name);
   const failure = describeFailure(error, failures);
   if (block === undefined || failure === undefined) return;
-  const { conditions = [] } = block.status ?? {};
-  const effect = findBlockCondition({ conditions }, "Effective");
-  if (effect?.status === "True" && effect.observedGeneration === block.metadata.generation) return;
-  const others = conditions.filter(({ type }) => type !== "Effective");
-  const reason = REASONS_OF_FAILURES.find((known) => known === failure.reason) ?? "ReconcileFailed";
-  const claim = { type: "Effective", status: "False", reason, message: failure.message } as const;
-  await write(context, block, [claim, ...others], new Date(), countsOf(block.status));
+  const { status = {}, metadata } = block;
+  const reason = FAILURES.find((known) => known === failure.reason) ?? "ReconcileFailed";
+  const now = context.clock.now();
+  const view = { now, generation: metadata.generation ?? 0 };
+  const { desired } = parseOwnerBlock(block);
+  const claims = describeBlockFailure(status, desired, { reason, message: failure.message }, view);
+  if (claims !== undefined) await write(context, block, claims, now, countsOf(status));
 }
 
 type Counts = Pick<OwnerBlockStatus, "apiTokens" | "acceptedTokens" | "tokensRevoked">;
@@ -75,13 +75,15 @@ async function write(
   claims: readonly BlockClaim[],
   now: Date,
   counts: Counts,
-): Promise<void> {
+): Promise<OwnerBlock> {
   const { name, uid, generation = 0 } = block.metadata;
   const before = block.status ?? {};
   const conditions = buildConditions(claims, before, generation, now);
   const status: OwnerBlockStatus = { observedGeneration: generation, conditions, ...counts };
-  if (isDeepStrictEqual(before, status)) return;
-  caches.ownerBlocks.upsert(await writeOwnerBlockStatus(transport, block, status));
+  if (isDeepStrictEqual(before, status)) return block;
+  const written = await writeOwnerBlockStatus(transport, block, status);
+  caches.ownerBlocks.upsert(written);
   const subject = { apiVersion: API_VERSION, kind: "OwnerBlock", name, uid };
   for (const note of describeBlockChange(before, status)) events.record(subject, note);
+  return written;
 }

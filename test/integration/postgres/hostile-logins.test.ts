@@ -6,7 +6,10 @@ import { type Database, openDatabase } from "../../../src/postgres/database.ts";
 import { raiseEpoch } from "../../../src/postgres/leader-epoch.ts";
 import { endBlockedTokens, recordBlock } from "../../../src/postgres/owner-blocks.ts";
 import { issueToken, type NewTokenRow, revokeTokens } from "../../../src/postgres/token-writes.ts";
-import { createTestDatabase } from "../../support/database.ts";
+import { createTestDatabase, findRows, verifies } from "../../support/database.ts";
+import { eventually } from "../../support/eventually.ts";
+import { controllerTest } from "../../support/fixtures.ts";
+import { issueToken as issueApiToken } from "../../support/resources.ts";
 import { aNewTokenRow, DUE, insertTokenRows, KEPT } from "../../support/token-rows.ts";
 
 /*
@@ -20,7 +23,6 @@ const LONGEST_MS = 1_000;
 let url: string;
 let db: Database;
 let login: string;
-let loginUrl: string;
 let attacker: pg.Client;
 
 async function setUp(role: string): Promise<void> {
@@ -29,36 +31,44 @@ async function setUp(role: string): Promise<void> {
     { prefix: "live", count: 3, ...KEPT.live },
     { prefix: "expired", count: 3, ...DUE.expired },
   ]);
-  // A month of the audit trail that may be dropped.
-  await runAsSuperuser(
-    url,
-    `create table apitoken.security_events_2001_01 partition of apitoken.security_events
-       for values from ('2001-01-01+00') to ('2001-02-01+00');
-     insert into apitoken.security_events (event, actor, occurred_at) values ('Old', 'test', '2001-01-15+00')`,
-  );
-  login = `login_${randomBytes(6).toString("hex")}`;
-  await runAsSuperuser(url, `create role ${login} login password 'test' in role ${role}`);
-  const address = new URL(url);
-  address.username = login;
-  address.password = "test";
-  loginUrl = address.href;
-  attacker = await connect();
+  await addOldMonth(url);
+  login = await createLogin(url, role);
+  attacker = await connect(url, login);
   db = openDatabase({ url, role: "apitoken_controller", actor: "controller", maxConnections: 4 });
   await db.query({ text: "select" });
 }
 
-async function connect(): Promise<pg.Client> {
-  const client = new pg.Client({ connectionString: loginUrl, statement_timeout: 2_000 });
+/** A month of the audit trail that may be dropped. */
+async function addOldMonth(databaseUrl: string): Promise<void> {
+  await runAsSuperuser(
+    databaseUrl,
+    `create table apitoken.security_events_2001_01 partition of apitoken.security_events
+       for values from ('2001-01-01+00') to ('2001-02-01+00');
+     insert into apitoken.security_events (event, actor, occurred_at) values ('Old', 'test', '2001-01-15+00')`,
+  );
+}
+
+async function createLogin(databaseUrl: string, role: string): Promise<string> {
+  const name = `login_${randomBytes(6).toString("hex")}`;
+  await runAsSuperuser(databaseUrl, `create role ${name} login password 'test' in role ${role}`);
+  return name;
+}
+
+async function connect(databaseUrl: string, user: string): Promise<pg.Client> {
+  const address = new URL(databaseUrl);
+  address.username = user;
+  address.password = "test";
+  const client = new pg.Client({ connectionString: address.href, statement_timeout: 2_000 });
   client.on("error", () => {});
   await client.connect();
   return client;
 }
 
-afterEach(async () => {
+async function tearDown(): Promise<void> {
   await attacker.end();
   await db.close();
   await runAsSuperuser(url, `drop owned by ${login}; drop role ${login}`);
-});
+}
 
 const clusterId = randomUUID();
 let count = 0;
@@ -169,6 +179,7 @@ async function findTables(): Promise<{ name: string; columns: string[] }[]> {
 
 describe.each(["apitoken_verifier", "apitoken_cleanup"])("a login that is only in %s delays no revocation", (role) => {
   beforeEach(() => setUp(role));
+  afterEach(tearDown);
 
   test("with advisory locks", async () => {
     const keys = [
@@ -230,3 +241,41 @@ describe.each(["apitoken_verifier", "apitoken_cleanup"])("a login that is only i
     ]);
   });
 });
+
+/* The functions of the database are not all: the controller must get to them. */
+controllerTest(
+  "a block takes effect while a login of the cleanup keeps old months of the trail locked; the erasure waits, and says so",
+  async ({ cluster, databaseUrl, resources }) => {
+    const token = await issueApiToken(cluster, "held", { owner: "mallory" });
+    await addOldMonth(databaseUrl);
+    const user = await createLogin(databaseUrl, "apitoken_cleanup");
+    const holder = await connect(databaseUrl, user);
+    const untilBlock = (type: "Effective" | "Erased", wanted: object) =>
+      eventually(async () => expect(await resources.getBlockCondition("mallory", type)).toMatchObject(wanted), {
+        timeoutMs: 20_000,
+      });
+    try {
+      await holder.query("begin");
+      await holder.query(CALLS.empty_event_partitions ?? "");
+      await resources.applyBlock("mallory", { owner: "mallory" });
+      await untilBlock("Effective", { status: "True", reason: "Blocked" });
+      expect(await findRows(databaseUrl, "held")).toMatchObject([{ is_live: false }]);
+      expect(await verifies(cluster, databaseUrl, token)).toBe(false);
+
+      await resources.applyBlock("mallory", { owner: "mallory", erase: true });
+      await untilBlock("Erased", {
+        status: "False",
+        reason: "DatabaseUnavailable",
+        message: expect.stringContaining(user),
+      });
+      await untilBlock("Effective", { status: "True", reason: "Blocked" });
+      expect(await findRows(databaseUrl, "held")).toEqual([]);
+    } finally {
+      await holder.query("rollback").catch(() => {});
+      await holder.end();
+    }
+    await untilBlock("Erased", { status: "True", reason: "Erased" });
+    await runAsSuperuser(databaseUrl, `drop owned by ${user}; drop role ${user}`);
+  },
+  60_000,
+);

@@ -5,7 +5,7 @@ import { type Database, openDatabase, type Queryable } from "../../../src/postgr
 import { countEndedInUse } from "../../../src/postgres/ended-tokens.ts";
 import { findRecordedBlocks } from "../../../src/postgres/examination.ts";
 import { findKeyUses } from "../../../src/postgres/keys.ts";
-import { findOwnerTraces } from "../../../src/postgres/owner-blocks.ts";
+import { countOwnerTokens } from "../../../src/postgres/owner-blocks.ts";
 import { countOwnersOver } from "../../../src/postgres/owners.ts";
 import { revokeAllTokens } from "../../../src/postgres/revoke-all.ts";
 import { type PostgresTime, toDate } from "../../../src/postgres/time.ts";
@@ -173,7 +173,7 @@ describe("Postgres inlines the words, and an index finds the rows", () => {
   test.each<[string, (on: Queryable) => Promise<unknown>]>([
     ["reads for a pass", (on) => findResourceTokens(on, CLUSTER, { namespace: "team-7", name: "live-7" }, CLAIM)],
     ["finds ApiTokens with a live token", (on) => findAcceptedResources(on, CLUSTER)],
-    ["counts what an owner has", (on) => findOwnerTraces(on, "user-7", 1)],
+    ["counts what an owner has", (on) => countOwnerTokens(on, "user-7", 1)],
     ["reads the OwnerBlocks of a cluster", (on) => findRecordedBlocks(on, CLUSTER)],
     ["counts owners with many tokens", (on) => countOwnersOver(on, CLUSTER, [10, 50])],
     ["finds the keys in use", (on) => findKeyUses(on, CLUSTER)],

@@ -1,13 +1,17 @@
 import { describe, expect, test } from "vitest";
 import {
   BLOCK_REASONS,
+  type CountedWork,
   type DesiredBlock,
   describeBlock,
   describeBlockChange,
+  describeBlockFailure,
   describeUnreadable,
+  isErased,
   isUnfinished,
+  mustCountEvents,
   mustEraseNow,
-  type ObservedBlockWork,
+  type OwnerBlockStatus,
 } from "../../../src/token/block.ts";
 import { isOwner } from "../../../src/token/owner.ts";
 import { buildConditions } from "../../../src/token/status.ts";
@@ -21,7 +25,8 @@ const aBlock = (overrides: Partial<DesiredBlock> = {}): DesiredBlock => ({
   ...overrides,
 });
 
-const aWork = (overrides: Partial<ObservedBlockWork> = {}): ObservedBlockWork => ({
+const aWork = (overrides: Partial<CountedWork> = {}): CountedWork => ({
+  kind: "counted",
   now: NOW,
   apiTokens: 1,
   acceptedTokens: 0,
@@ -35,10 +40,10 @@ const aWork = (overrides: Partial<ObservedBlockWork> = {}): ObservedBlockWork =>
 const LATER = { effectiveAt: new Date(NOW.getTime() + HOUR_MS) };
 const ERASE = { mustErase: true };
 
-const summarize = (block: Partial<DesiredBlock>, work: Partial<ObservedBlockWork>) =>
+const summarize = (block: Partial<DesiredBlock>, work: Partial<CountedWork>) =>
   describeBlock(aBlock(block), aWork(work)).map(({ type, status, reason }) => `${type} ${status} ${reason}`);
 
-test.each<[string, Partial<DesiredBlock>, Partial<ObservedBlockWork>, string[]]>([
+test.each<[string, Partial<DesiredBlock>, Partial<CountedWork>, string[]]>([
   ["before its time", LATER, { acceptedTokens: 2 }, ["Effective False Pending"]],
   ["before its time, with erase", { ...LATER, ...ERASE }, {}, ["Effective False Pending", "Erased False Pending"]],
   ["with accepted tokens", {}, { acceptedTokens: 2 }, ["Effective False InProgress"]],
@@ -57,6 +62,18 @@ test.each<[string, Partial<DesiredBlock>, Partial<ObservedBlockWork>, string[]]>
   ["with events to erase", ERASE, { namedEvents: 4 }, ["Effective True Blocked", "Erased False InProgress"]],
   ["not recorded as erased", ERASE, {}, ["Effective True Blocked", "Erased False InProgress"]],
   ["that has erased", ERASE, { hasErased: true, apiTokens: 0 }, ["Effective True Blocked", "Erased True Erased"]],
+  [
+    "whose events are not counted",
+    ERASE,
+    { namedEvents: undefined },
+    ["Effective True Blocked", "Erased False InProgress"],
+  ],
+  [
+    "of somebody unknown whose events are not counted",
+    {},
+    { apiTokens: 0, namedEvents: undefined },
+    ["Effective True Blocked"],
+  ],
   [
     "that has erased, after which something names the owner again",
     ERASE,
@@ -85,6 +102,72 @@ test("a message counts what has ended, and names an owner that matches nothing",
   expect(more?.message).toContain("100,000 or more token rows");
 });
 
+test("while tokens are being ended, nothing is known but how many are left", () => {
+  const { now, apiTokens, hasErased } = aWork();
+  const work = { kind: "inProgress", now, apiTokens, hasErased, tokensRevoked: 2_000, left: 3_000 } as const;
+  const [effect, erasure] = describeBlock(aBlock(ERASE), work);
+  expect(effect).toMatchObject({ status: "False", reason: "InProgress" });
+  expect(effect?.message).toContain("Ended 2,000 of 5,000 tokens");
+  expect(erasure).toMatchObject({ status: "False", reason: "Pending" });
+  expect([isUnfinished(aBlock(ERASE), work), mustEraseNow(aBlock(ERASE), work)]).toEqual([true, false]);
+});
+
+test.each<[string, Partial<DesiredBlock>, Partial<CountedWork>, boolean]>([
+  ["of an owner who is known", {}, {}, false],
+  ["of an owner of whom nothing else is known", {}, { apiTokens: 0 }, true],
+  ["before its time", LATER, { apiTokens: 0 }, false],
+  ["with accepted tokens", {}, { apiTokens: 0, acceptedTokens: 1 }, false],
+  ["that is to erase for the first time, which is due in any case", ERASE, { apiTokens: 0 }, false],
+  ["that has erased, with rows again", ERASE, { hasErased: true, tokenRows: 1 }, false],
+  ["that has erased", ERASE, { hasErased: true }, true],
+])("whether events are counted for a block %s", (_, block, work, mustCount) => {
+  expect(mustCountEvents(aBlock(block), aWork(work))).toBe(mustCount);
+});
+
+test.each<[Partial<CountedWork>, boolean]>([
+  [{}, false],
+  [{ hasErased: true }, true],
+  [{ hasErased: true, tokenRows: 1 }, false],
+  [{ hasErased: true, namedEvents: 1 }, false],
+  [{ hasErased: true, namedEvents: undefined }, false],
+])("an owner is erased if the database has recorded it and has nothing of them since: %j", (work, isIt) => {
+  expect(isErased(aWork(work))).toBe(isIt);
+});
+
+describe("a failed pass", () => {
+  const FAILURE = { reason: "DatabaseRefused", message: "rejected" } as const;
+  const statusOf = (block: Partial<DesiredBlock>, work: Partial<CountedWork>) => ({
+    conditions: buildConditions(describeBlock(aBlock(block), aWork(work)), {}, 1, NOW),
+  });
+  const fail = (before: OwnerBlockStatus, block: Partial<DesiredBlock>, generation: number) =>
+    describeBlockFailure(before, aBlock(block), FAILURE, { now: NOW, generation })?.map(
+      ({ type, status, reason }) => `${type} ${status} ${reason}`,
+    );
+
+  test("is the reason why a block is not in effect", () => {
+    expect(fail({}, {}, 1)).toEqual(["Effective False DatabaseRefused"]);
+    expect(fail(statusOf({}, { acceptedTokens: 1 }), {}, 1)).toEqual(["Effective False DatabaseRefused"]);
+    expect(fail(statusOf({}, {}), LATER, 2)).toEqual(["Effective False DatabaseRefused"]);
+  });
+
+  test("is the reason why an owner is not erased, and the block stays in effect", () => {
+    const failed = ["Effective True Blocked", "Erased False DatabaseRefused"];
+    expect(fail(statusOf(ERASE, { tokenRows: 1 }), ERASE, 1)).toEqual(failed);
+    expect(fail(statusOf({}, {}), ERASE, 2)).toEqual(failed);
+  });
+
+  test("of a block that has done everything changes nothing, unless a change of it is not recorded", () => {
+    expect(fail(statusOf({}, {}), {}, 1)).toBeUndefined();
+    expect(fail(statusOf(ERASE, { hasErased: true }), ERASE, 1)).toBeUndefined();
+    expect(fail(statusOf(ERASE, { hasErased: true }), ERASE, 2)).toEqual([
+      "Effective True Blocked",
+      "Erased True Erased",
+    ]);
+    const [effect] = describeBlockFailure(statusOf({}, {}), aBlock(), FAILURE, { now: NOW, generation: 2 }) ?? [];
+    expect(effect?.message).toMatch(/last change\. rejected$/);
+  });
+});
+
 test("a block that cannot be read names whom its record still blocks", () => {
   expect(describeUnreadable("spec.owner: must be a string.", undefined)).toBe("spec.owner: must be a string.");
   expect(describeUnreadable("spec.owner: must be a string.", "mallory")).toMatch(/^spec\.owner: .*owner "mallory"/);
@@ -96,7 +179,7 @@ test("a part of the spec that cannot be read is named, and hides nothing else", 
   expect(effect?.message).toMatch(/none is issued\. Part of the spec is ignored: spec\.erase/);
 });
 
-test.each<[string, Partial<DesiredBlock>, Partial<ObservedBlockWork>, boolean, boolean]>([
+test.each<[string, Partial<DesiredBlock>, Partial<CountedWork>, boolean, boolean]>([
   ["before its time", { ...LATER, ...ERASE }, { acceptedTokens: 1, tokenRows: 1 }, false, false],
   ["with accepted tokens", ERASE, { acceptedTokens: 1, tokenRows: 1 }, true, false],
   ["with rows, to be erased", ERASE, { tokenRows: 1 }, true, true],
@@ -108,7 +191,7 @@ test.each<[string, Partial<DesiredBlock>, Partial<ObservedBlockWork>, boolean, b
 });
 
 describe("from status to status", () => {
-  const claimsOf = (work: Partial<ObservedBlockWork>) => describeBlock(aBlock(), aWork(work));
+  const claimsOf = (work: Partial<CountedWork>) => describeBlock(aBlock(), aWork(work));
   const before = { conditions: buildConditions(claimsOf({ acceptedTokens: 1 }), {}, 1, NOW) };
   const later = new Date(NOW.getTime() + HOUR_MS);
 

@@ -42,8 +42,10 @@ function aBlock(spec: object, row: Partial<ExaminedBlock> | undefined): Partial<
     owner: "mallory",
     reason: "",
     effectiveAt: new Date("2026-06-01T00:00:00Z"),
-    isErased: false,
     acceptedTokens: 0,
+    hasErased: false,
+    tokenRows: 0,
+    namedEvents: 0,
     ...row,
   };
   return { blocks: { resources: [resource], rows: row === undefined ? [] : [recorded] } };
@@ -78,7 +80,17 @@ test.each<[string, Partial<CrossExamination>, string[]]>([
     [],
   ],
   ["to be erased, and not yet so", aBlock({ erase: true }, {}), ["OwnerBlockDiffers"]],
-  ["erased", aBlock({ erase: true }, { isErased: true }), []],
+  ["erased", aBlock({ erase: true }, { hasErased: true }), []],
+  [
+    "erased, of an owner who has a row again",
+    aBlock({ erase: true }, { hasErased: true, tokenRows: 1 }),
+    ["OwnerBlockDiffers"],
+  ],
+  [
+    "erased, of an owner whom an event names again",
+    aBlock({ erase: true }, { hasErased: true, namedEvents: 1 }),
+    ["OwnerBlockDiffers"],
+  ],
   ["that cannot be read", aBlock({ owner: 7 }, {}), ["InvalidOwnerBlock"]],
 ])("a block %s", (_, cross, kinds) => {
   expect(kindsOf(anExamination(cross))).toEqual(kinds);

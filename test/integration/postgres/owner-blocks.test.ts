@@ -1,0 +1,50 @@
+import { randomUUID } from "node:crypto";
+import pg from "pg";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { runAsSuperuser } from "../../../local/postgres-server.ts";
+import { type Database, openDatabase } from "../../../src/postgres/database.ts";
+import { raiseEpoch } from "../../../src/postgres/leader-epoch.ts";
+import { endBlockedTokens, eraseBlockedOwner, findBlock, recordBlock } from "../../../src/postgres/owner-blocks.ts";
+import { issueToken } from "../../../src/postgres/token-writes.ts";
+import { createTestDatabase } from "../../support/database.ts";
+import { aNewTokenRow } from "../../support/token-rows.ts";
+
+const LIMIT = { max: 100, onLimit: "RevokeOldest", scope: "Cluster" } as const;
+
+const PSEUDONYM = `erased-${"0".repeat(32)}`;
+
+let url: string;
+let db: Database;
+
+beforeAll(async () => {
+  url = await createTestDatabase();
+  db = openDatabase({ url, role: "apitoken_controller", actor: "test", maxConnections: 4 });
+});
+afterAll(() => db?.close());
+
+test("an owner is not erased as long as somebody keeps a row locked", async () => {
+  const clusterId = randomUUID();
+  const fence = await raiseEpoch(db, clusterId, "test");
+  const row = aNewTokenRow("locked", { owner: "alice" });
+  await issueToken(db, fence, row, LIMIT);
+  const block = { uid: randomUUID(), name: "alice", owner: "alice", reason: "", effectiveAt: new Date(0) };
+  await recordBlock(db, fence, block);
+  expect(await endBlockedTokens(db, fence, block.uid)).toMatchObject({ ended: 1 });
+  // Events are done with first, so that only the row is left.
+  await runAsSuperuser(url, `update apitoken.security_events set owner = '${PSEUDONYM}' where owner = 'alice'`);
+  const erase = () => eraseBlockedOwner(db, fence, block.uid, PSEUDONYM);
+  const isRecorded = async () => (await findBlock(db, clusterId, "alice"))?.hasErased;
+
+  const holder = new pg.Client(url);
+  await holder.connect();
+  try {
+    await holder.query("begin");
+    await holder.query("select from apitoken.tokens where owner = 'alice' for update");
+    expect([await erase(), await isRecorded()]).toEqual([{ rows: 0, isComplete: false }, false]);
+  } finally {
+    await holder.query("rollback");
+    await holder.end();
+  }
+  expect([await erase(), await isRecorded()]).toEqual([{ rows: 1, isComplete: false }, false]);
+  expect([await erase(), await isRecorded()]).toEqual([{ rows: 0, isComplete: true }, true]);
+});
