@@ -213,9 +213,16 @@ create table apitoken.leader_epoch (
 );
 
 -- Whoever counts, issues or blocks an owner's tokens locks the row that the owner's name hashes to: see lock_owner. A fixed
--- number of rows, so that no name of an owner is kept here and nothing grows.
+-- number of rows, so that no name of an owner is kept here and nothing grows. The seed of the hash is random: otherwise whoever
+-- may choose an owner's name could choose one that waits behind another owner.
 create table apitoken.owner_queues (number integer primary key);
 insert into apitoken.owner_queues select generate_series(0, 4095);
+create table apitoken.owner_seed (
+  only_row boolean primary key default true check (only_row),
+  seed bigint not null
+);
+insert into apitoken.owner_seed (seed)
+select ('x' || left(encode(sha256(uuid_send(gen_random_uuid())), 'hex'), 16))::bit(64)::bigint;
 
 -- The keys that a cluster's rows were made with. check_value is an HMAC of a constant under the key: it reveals when
 -- different bytes are used under a known id.
@@ -233,6 +240,25 @@ create table apitoken.keys (
 create function apitoken.current_actor() returns text
 language sql stable set search_path = pg_catalog, pg_temp
 return coalesce(nullif(left(current_setting('apitoken.actor', true), 253), ''), session_user::text);
+
+-- Whether a change is worth a notification. A server has one queue for all notifications, every login can fill it, and whoever
+-- commits with one then fails. So nothing is notified once it is half full: the controller asks this, too, and then looks unasked.
+create function apitoken.can_notify() returns boolean
+language sql volatile set search_path = pg_catalog, pg_temp
+return pg_notification_queue_usage() < 0.5;
+
+-- How many changes were not notified, so that the controller notices even if the queue is full for a moment only.
+create sequence apitoken.missed_notifications;
+
+create function apitoken.notify_change(change text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if apitoken.can_notify() then
+    perform pg_notify('apitoken_changed', change);
+  else
+    perform nextval('apitoken.missed_notifications');
+  end if;
+end $$;
 
 -- Records every change of a token in the audit trail, in the same transaction and whoever makes it. SECURITY DEFINER, so
 -- that no role needs the right to write events of tokens itself.
@@ -281,7 +307,7 @@ begin
   if is_news and not (tg_op = 'UPDATE' and new.revocation_reason = 'OwnerBlocked' and exists (
     select from apitoken.blocked_owners b where b.owner = new.owner and b.effective_at <= clock_timestamp()
   )) then
-    perform pg_notify('apitoken_changed', jsonb_build_object(
+    perform apitoken.notify_change(jsonb_build_object(
       'tokenId', subject.id, 'clusterId', subject.cluster_id, 'namespace', subject.namespace, 'name', subject.name,
       'owner', subject.owner)::text);
   end if;
@@ -307,10 +333,10 @@ create function apitoken.report_block_change() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if tg_op <> 'INSERT' then
-    perform pg_notify('apitoken_changed', jsonb_build_object('blockedOwner', old.owner)::text);
+    perform apitoken.notify_change(jsonb_build_object('blockedOwner', old.owner)::text);
   end if;
   if tg_op <> 'DELETE' then
-    perform pg_notify('apitoken_changed', jsonb_build_object('blockedOwner', new.owner)::text);
+    perform apitoken.notify_change(jsonb_build_object('blockedOwner', new.owner)::text);
   end if;
   return null;
 end $$;
@@ -353,7 +379,7 @@ create function apitoken.record_truncation() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   insert into apitoken.security_events (event, actor) values ('TokensTruncated', apitoken.current_actor());
-  perform pg_notify('apitoken_changed', 'everything');
+  perform apitoken.notify_change('everything');
   return null;
 end $$;
 
@@ -413,7 +439,8 @@ end $$;
 create function apitoken.lock_owner(locked_owner text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '250ms' as $$
 begin
-  perform from apitoken.owner_queues q where q.number = hashtextextended(locked_owner, 0) & 4095 for update;
+  perform from apitoken.owner_queues q
+  where q.number = (select hashtextextended(locked_owner, s.seed) & 4095 from apitoken.owner_seed s) for update;
 end $$;
 
 -- The owner's other ApiTokens of which a token is accepted, and whether each counts towards the limit.
@@ -870,7 +897,7 @@ begin
     and not exists (select from apitoken.requested_ends e where e.token_id = t.id);
   if token.id is not null then
     insert into apitoken.requested_ends (token_id, reason) values (token.id, why);
-    perform pg_notify('apitoken_changed', jsonb_build_object(
+    perform apitoken.notify_change(jsonb_build_object(
       'tokenId', token.id, 'clusterId', token.cluster_id, 'namespace', token.namespace, 'name', token.name,
       'owner', token.owner)::text);
   end if;
@@ -953,6 +980,8 @@ grant execute on function
 to apitoken_controller, apitoken_cleanup, apitoken_verifier;
 grant execute on function apitoken.current_actor() to apitoken_controller, apitoken_cleanup, apitoken_verifier;
 grant execute on function
+  apitoken.can_notify(),
+  apitoken.notify_change(text),
   apitoken.raise_epoch(uuid, text),
   apitoken.await_writers(uuid),
   apitoken.is_leader(uuid, bigint),
@@ -992,6 +1021,8 @@ grant select, insert, update, delete on apitoken.blocked_owners to apitoken_cont
 grant select, insert on apitoken.keys to apitoken_controller;
 grant select, insert, update on apitoken.leader_epoch to apitoken_controller;
 grant select, update on apitoken.owner_queues to apitoken_controller;
+grant select on apitoken.owner_seed to apitoken_controller;
+grant select, usage on apitoken.missed_notifications to apitoken_controller;
 grant select on apitoken.security_events, apitoken.cleanup_runs to apitoken_controller;
 grant select on apitoken.cleaned_batches, apitoken.cleaned_rows to apitoken_controller, apitoken_cleanup;
 

@@ -134,6 +134,13 @@ function listen(
         log.info("listening for changes in the database");
         leader.inbox?.onDatabaseBack();
       },
+      onQueueFull: (suspects) => {
+        log.warn(
+          { suspects },
+          "the database server's queue of notifications is more than half full: changes are looked for once a second instead. " +
+            "It is emptied once each session that listens has ended its transaction; the suspects have had one open for a second",
+        );
+      },
       onLost: (error) => {
         metrics.isDatabaseAvailable.set(0);
         if (error instanceof SessionLostError) onFatal(error);

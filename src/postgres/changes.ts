@@ -6,6 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import type { Database } from "./database.ts";
 import { createNotificationGate } from "./notification-gate.ts";
+import { watchNotifyQueue } from "./notify-queue.ts";
 import { createProbe, PROBE_CHANNEL } from "./session-probe.ts";
 
 const changeSchema = z.object({
@@ -32,6 +33,8 @@ export interface ChangeHandlers {
   /** Listening has begun; earlier changes may have been missed. */
   readonly onConnected: () => void;
   readonly onLost: (error: unknown) => void;
+  /** No change is notified, and everything is looked at instead; see `QueueWatch.look`. Called once a minute. */
+  readonly onQueueFull: (suspects: readonly string[]) => void;
 }
 
 /** Sent instead of single changes when the whole table was truncated. */
@@ -39,6 +42,8 @@ const EVERYTHING = "everything";
 
 /** How often a silent connection is probed: otherwise a dead peer would go unnoticed for a long time. */
 const HEARTBEAT_MS = 5_000;
+/** The same while the server's queue of notifications is full, and everything is looked at instead. */
+const LOOK_MS = 1_000;
 const RECONNECT_LONGEST_MS = 2_000;
 
 /**
@@ -66,12 +71,18 @@ export async function listenForChanges(db: Database, handlers: ChangeHandlers, s
           else gate.take(payload);
         });
         await connection.query({ text: "listen apitoken_changed" });
-        await probe.requireHearing();
+        const queue = watchNotifyQueue(connection, handlers.onQueueFull);
+        let isNotified = await queue.look();
+        if (isNotified) await probe.requireHearing();
         failures = 0;
         handlers.onConnected();
         while (!signal.aborted) {
-          await Promise.race([connection.ended, pause(HEARTBEAT_MS, signal)]);
-          if (!signal.aborted) await probe.requireSameSession();
+          await Promise.race([connection.ended, pause(isNotified ? HEARTBEAT_MS : LOOK_MS, signal)]);
+          if (signal.aborted) break;
+          await probe.requireSameSession();
+          const wasNotified = isNotified;
+          isNotified = await queue.look();
+          if (!(wasNotified && isNotified)) gate.sweep();
         }
         await connection.query({ text: "unlisten *" });
       });

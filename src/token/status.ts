@@ -23,9 +23,9 @@ export type ConditionClaim = Claim<ConditionType, Reason>;
 /** The last second that RFC 3339 can write; it stands for a row that never expires. */
 const LAST_MS = Date.UTC(9999, 11, 31, 23, 59, 59);
 
-/** RFC 3339 in UTC with whole seconds, as metav1.Time is written. */
+/** RFC 3339 in UTC with whole seconds, as metav1.Time is written. What is before 1970, as only SQL could write it, becomes 1970. */
 export function formatTime(at: Date): string {
-  return new Date(Math.min(at.getTime(), LAST_MS)).toISOString().replace(/\.\d+Z$/, "Z");
+  return new Date(Math.max(Math.min(at.getTime(), LAST_MS), 0)).toISOString().replace(/\.\d+Z$/, "Z");
 }
 
 /** The conditions of any resource's status, each with the time of the last change of its `status` (KEP-1623). */

@@ -160,6 +160,20 @@ describe("the controller", () => {
   });
 });
 
+test("whoever chooses an owner's name cannot choose behind whom it waits", async () => {
+  await logIn("apitoken_controller");
+  const colliding = await find(
+    `select 'eve-' || n as owner from generate_series(1, 100000) n
+     where hashtextextended('eve-' || n, 0) & 4095 = hashtextextended('alice', 0) & 4095 limit 5`,
+  );
+  await session.query("begin");
+  await session.query("select apitoken.lock_owner('alice')");
+  const outcomes = await Promise.allSettled(colliding.map(({ owner }) => issue(String(owner))));
+  await session.query("rollback");
+  // Two of them may meet alice's queue by chance once in many million runs.
+  expect(outcomes.filter(({ status }) => status === "fulfilled").length).toBeGreaterThanOrEqual(4);
+});
+
 test("an erased name is in no event, not even of a token that has passed to another owner", async () => {
   await logIn("apitoken_controller");
   const row = await issue("trent", { requestedBy: "trent" });

@@ -31,6 +31,13 @@ const once = { ...aDesiredToken().rotation, isAutomatic: false };
 const clampedLife = { kind: "duration", durationMs: 721 * HOUR_MS } as const;
 
 describe("a status", () => {
+  test.each([
+    [new Date(-8.64e15), "1970-01-01T00:00:00Z"],
+    [new Date(8.64e15), "9999-12-31T23:59:59Z"],
+  ])("writes a time that only SQL could write as one that the API server takes", (time, text) =>
+    expect(formatTime(time)).toBe(text),
+  );
+
   test("of a live token describes it completely, without anything secret", () => {
     const resource = aResource({ generation: 3 });
     const observed = aConvergedObserved({ resource }, { scopes: ["a:b", "c"], revision: 2 });
