@@ -40,7 +40,7 @@ async function main(): Promise<number> {
     let code = 0;
     if (!options["no-tour"]) code = (await runTour(stage, stop.signal)) ? 0 : 1;
     if (options.exit || stop.signal.aborted) return code;
-    say(farewell(stage));
+    say(farewell(stage, options["no-tour"] !== true));
     const ended = await Promise.race([stopped, stage.controller.ended.then(() => "controller")]);
     if (ended !== undefined) warn(`the controller ended; its log is ${stage.controller.logPath}`);
     return ended === undefined ? code : 1;
@@ -80,12 +80,12 @@ function readOptions() {
   }
 }
 
-function farewell({ stateDir }: Stage): string {
+function farewell({ stateDir }: Stage, wasToured: boolean): string {
+  const again = "\n  kubectl delete apitoken hello          # the tour has revoked it, which is final";
   return `
 Everything keeps running. In another shell:
 
-  source ${stateDir}/env
-  kubectl delete apitoken hello          # the tour has revoked it, which is final
+  source ${stateDir}/env${wasToured ? again : ""}
   kubectl apply -f examples/hello.yaml
   kubectl get apitokens
   kubectl explain apitoken.spec

@@ -65,9 +65,10 @@ export function reportPolicies(
   const unread = all.find(({ policy }) => policy === undefined)?.name;
   const watched = isPartial ? places.length : undefined;
   return new Map(
-    all.map(({ name, problem }) => {
+    all.map(({ name, policy, problem }) => {
       const use = uses.get(name);
-      return [name, use === undefined ? refuse(problem ?? "") : accept(use, watched, unread)];
+      if (policy === undefined || use === undefined) return [name, refuse(problem ?? "")];
+      return [name, accept(use, watched, unread, policy.owners.includes("*"))];
     }),
   );
 }
@@ -91,9 +92,15 @@ function countUses(policies: readonly Policy[], places: readonly Place[]): Map<s
   return new Map(inOrder.map(({ name, use }) => [name, use]));
 }
 
-function accept(use: Use, watched: number | undefined, unread: string | undefined): PolicyReport {
+function accept(
+  use: Use,
+  watched: number | undefined,
+  unread: string | undefined,
+  allowsEveryOwner: boolean,
+): PolicyReport {
   const warning = unread === undefined ? "" : ` Nothing is issued while ApiTokenPolicy "${unread}" cannot be read.`;
-  const message = `${describeUse(use, watched)}${warning}`;
+  const openness = allowsEveryOwner && use.namespaces > 0 ? " It allows every owner." : "";
+  const message = `${describeUse(use, watched)}${openness}${warning}`;
   const { namespaces, apiTokens } = use;
   return { claim: { type: "Accepted", status: "True", reason: "Accepted", message }, namespaces, apiTokens };
 }

@@ -38,7 +38,7 @@ export const apiTokenSpecSchema = z
   .object({
     owner: ownerField().meta({
       description:
-        "Who the token acts for, such as alice or team-a@example.com: 1 to 253 visible ASCII characters. The policy must allow the owner. Required, and cannot be changed: a token is bound to its owner forever.",
+        "Who the token acts for, such as shop/orders: 1 to 253 visible ASCII characters. The policy must allow the owner; the default policy allows the name of the namespace, alone or followed by / and more. Required, and cannot be changed: a token is bound to its owner forever.",
       ...rules(
         {
           rule: "self == oldSelf",
@@ -135,7 +135,10 @@ export const apiTokenSpecSchema = z
   .meta({
     description: "Which token you want, and where to write it.",
     ...rules(
-      { rule: "has(self.owner)", message: "owner is missing: state who the token acts for, such as owner: alice" },
+      {
+        rule: "has(self.owner)",
+        message: "owner is missing: state who the token acts for, such as owner: shop/orders",
+      },
       {
         rule: "!(has(self.duration) && has(self.expiresAt))",
         message: "duration and expiresAt are mutually exclusive: remove one of them",

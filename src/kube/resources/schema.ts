@@ -66,7 +66,7 @@ export function isScope(text: string): boolean {
 /** What the owner of an ApiToken, or of an OwnerBlock, may be called. */
 export const OWNER_RULE: Rule = {
   rule: `self.matches('${OWNER_PATTERN}')`,
-  message: "must consist of visible ASCII characters without spaces, such as alice or team-a@example.com",
+  message: "must consist of visible ASCII characters without spaces, such as shop/orders or team-a@example.com",
 };
 
 /** An owner, by the rule of `OWNER_RULE`, which the schema of the field must carry as well. */

@@ -80,13 +80,16 @@ function findBlock({ desired, observed: { block, now } }: Situation): End | unde
   if (block === undefined || block.effectiveAt > now) return undefined;
   return {
     reason: "OwnerBlocked",
-    message: `Owner "${desired.owner}" is blocked by an OwnerBlock${block.reason ? `: ${block.reason}` : ""}. A new token is issued once the block is lifted.`,
+    message: `Owner "${desired.owner}" is blocked by an OwnerBlock${block.reason ? `: ${block.reason}` : ""}. Once it is lifted, a new token is issued if the policy allows it.`,
   };
 }
 
 function findDenial({ policy }: Pick<Situation, "policy">): End | undefined {
   if (policy.kind !== "denied") return undefined;
-  return { reason: "PolicyDenied", message: `ApiTokenPolicy "${policy.name}" forbids this: ${policy.rule}.` };
+  return {
+    reason: "PolicyDenied",
+    message: `ApiTokenPolicy "${policy.name}" forbids this: ${policy.rule}. Ask for what it allows, or have it changed.`,
+  };
 }
 
 /** A superseded ApiToken never fights back, or two ApiTokens of one owner would end each other's tokens forever. */
@@ -99,7 +102,7 @@ function findExcess(situation: Situation): End | undefined {
     const count = limit === undefined || observed.rivals.newer < limit.max ? "" : ` (limit ${limit.max})`;
     return {
       reason: "Superseded",
-      message: `Superseded by a newer ApiToken of owner "${desired.owner}"${count}. This is final: apply a new ApiToken to get another token.`,
+      message: `Superseded by a newer ApiToken of owner "${desired.owner}"${count}. This is final. Apply a new ApiToken with another owner, or have the limit raised first.`,
     };
   }
   if (limit?.onLimit === "Reject" && observed.rivals.older >= limit.max && accepted.length > 0) {

@@ -53,7 +53,7 @@ describe("a controller of all namespaces", () => {
               type: "Accepted",
               status: "True",
               reason: "Accepted",
-              message: "Selects 1 namespace, and governs 0 ApiTokens.",
+              message: "Selects 1 namespace, and governs 0 ApiTokens. It allows every owner.",
               observedGeneration: 1,
             },
           ],
@@ -90,7 +90,7 @@ describe("a controller of all namespaces", () => {
       await eventually(async () => {
         expect(await statusOf(resources, "labelled")).toMatchObject({ namespaces: 1, apiTokens: 0 });
         expect((await statusOf(resources, "stronger")).conditions?.[0]?.message).toBe(
-          "Selects 1 namespace (in 1 of them another policy takes precedence), and governs 0 ApiTokens.",
+          "Selects 1 namespace (in 1 of them another policy takes precedence), and governs 0 ApiTokens. It allows every owner.",
         );
       }, COUNTED);
       await cluster.kubectl(["label", "namespace", cluster.namespace, "tier-"]);
@@ -251,7 +251,7 @@ describe("controllers of some namespaces", () => {
         for (const name of ["x", "y"]) await untilReady(other, name);
         await untilCounted(2);
         expect((await statusOf(resources, "shared")).conditions?.[0]?.message).toBe(
-          "Selects 1 of the 1 namespace that this controller watches, and governs 2 ApiTokens.",
+          "Selects 1 of the 1 namespace that this controller watches, and governs 2 ApiTokens. It allows every owner.",
         );
         await cluster.delete("here");
         await untilCounted(0);

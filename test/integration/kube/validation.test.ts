@@ -7,7 +7,7 @@ const long = (length: number) => "x".repeat(length);
 
 describe("the API server refuses, naming the field and the remedy", () => {
   test.for<[string, object, string, string]>([
-    ["no owner", {}, "spec", "such as owner: alice"],
+    ["no owner", {}, "spec", "such as owner: shop/orders"],
     ["an empty owner", { owner: "" }, "spec.owner", "at least 1 char"],
     ["an owner with spaces", { owner: "al ice" }, "spec.owner", "without spaces"],
     ["an owner that is too long", { owner: long(254) }, "spec.owner", "253"],

@@ -13,7 +13,7 @@ import { aPolicy, later, NOW } from "../../support/builders.ts";
 
 const aRead = (name: string, overrides: Partial<Policy> = {}): ReadPolicy => ({
   name,
-  policy: { ...aPolicy(), priority: 0, namespaceSelector: {}, owners: ["*"], scopes: ["*"], ...overrides, name },
+  policy: { ...aPolicy(), priority: 0, namespaceSelector: {}, owners: ["team"], scopes: ["*"], ...overrides, name },
 });
 const ONE = { matchLabels: { tier: "one" } };
 const PLACES: readonly Place[] = [
@@ -52,6 +52,12 @@ describe("a policy that can be read is accepted", () => {
       "Selects 3 namespaces (in 2 of them another policy takes precedence), and governs 5 ApiTokens.",
     );
     expect(found.a).toMatchObject({ namespaces: 3, apiTokens: 0 });
+  });
+
+  test("and if it allows every owner, it says so", () => {
+    expect(messageOf(report([aRead("a", { owners: ["team", "*"] })]).a)).toBe(
+      "Selects 3 namespaces, and governs 8 ApiTokens. It allows every owner.",
+    );
   });
 
   test("with numbers written as everywhere else", () => {

@@ -90,7 +90,7 @@ const REASONS: Readonly<Record<Exclude<Reason, EventReason>, Said>> = {
     type: "Revoked",
     is: "True",
     message:
-      'Owner "alice" is blocked by an OwnerBlock: left the company. A new token is issued once the block is lifted.',
+      'Owner "alice" is blocked by an OwnerBlock: left the company. Once it is lifted, a new token is issued if the policy allows it.',
   },
   OwnerLimitExceeded: {
     status: () => statusOf(anObserved({ rivals: { older: 1, newer: 0 } }), {}, REJECTING),
@@ -106,13 +106,14 @@ const REASONS: Readonly<Record<Exclude<Reason, EventReason>, Said>> = {
     is: "False",
     message:
       'Superseded by a newer ApiToken of owner "alice" (limit 1). ' +
-      "This is final: apply a new ApiToken to get another token.",
+      "This is final. Apply a new ApiToken with another owner, or have the limit raised first.",
   },
   PolicyDenied: {
     status: () => statusOf(anObserved(), {}, { kind: "denied", name: "strict", rule: 'scope "a" is not allowed' }),
     type: "Ready",
     is: "False",
-    message: 'ApiTokenPolicy "strict" forbids this: scope "a" is not allowed.',
+    message:
+      'ApiTokenPolicy "strict" forbids this: scope "a" is not allowed. Ask for what it allows, or have it changed.',
   },
   PolicyMissing: {
     status: () => statusOf(aConvergedObserved(), {}, missing),
