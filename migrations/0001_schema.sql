@@ -652,7 +652,7 @@ begin
   where b.cluster_id = block.cluster_id and b.uid = block.uid and (swept.rows > 0 or b.swept_id is not null);
   -- The tokens are not notified one by one, and when the block was recorded, its time may not have come.
   if block.swept_id is null and swept.rows > 0 then
-    perform pg_notify('apitoken_changed', jsonb_build_object('blockedOwner', block.owner)::text);
+    perform apitoken.notify_change(jsonb_build_object('blockedOwner', block.owner)::text);
   end if;
   return swept.rows;
 end $$;

@@ -100,6 +100,9 @@ test("with a full queue of notifications everything is written, and whoever list
   onTestFinished(() => postgres.stop());
   const url = await postgres.createDatabase("tokens");
   await migrate({ url });
+  const notifying =
+    "select proname from pg_proc where pronamespace = 'apitoken'::regnamespace and prosrc ~ 'pg_notify'";
+  expect(await runAsSuperuser(url, notifying)).toEqual([{ proname: "notify_change" }]);
   await runAsSuperuser(url, "create role stranger login password 'test'");
   const db = openDatabase({ url, role: "apitoken_controller", actor: "test", maxConnections: 4 });
   onTestFinished(() => db.close());
