@@ -354,6 +354,11 @@ begin
   if apitoken.is_live(old, moment) then -- none of its ends has passed
     return new;
   end if;
+  if new.id <> old.id or new.hash <> old.hash then -- its own could be given to a new row
+    raise exception 'token % ended at % and cannot be revived: it keeps its id and its hash',
+      old.id, least(old.expires_at, old.revoked_at)
+      using errcode = '23514', table = 'tokens', schema = 'apitoken';
+  end if;
   perform from (values
     (old.expires_at, new.expires_at),
     (old.revoked_at, coalesce(new.revoked_at, 'infinity')),
@@ -372,7 +377,7 @@ begin
           hint = 'Let its ApiToken be issued a new token: set the annotation apitoken.dev/rotate-requested-at.';
 end $$;
 
-create trigger refuse_revival before update of expires_at, revoked_at, grace_seconds on apitoken.tokens
+create trigger refuse_revival before update of id, hash, expires_at, revoked_at, grace_seconds on apitoken.tokens
 for each row execute function apitoken.refuse_revival();
 
 create function apitoken.record_truncation() returns trigger
@@ -773,7 +778,8 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   partition_name text;
 begin
-  if retention < interval '1 month' then
+  -- The times are compared, not the intervals: -1000 months 30030 days is a month to Postgres, but ends in the future.
+  if retention is null or now() - retention > now() - interval '1 month' then
     raise exception 'the retention of the audit trail is %, but must be at least a month', retention using errcode = '22023';
   end if;
   for partition_name in select apitoken.expired_event_partitions(retention) loop
@@ -889,8 +895,8 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   token apitoken.tokens;
 begin
-  if why not in ('RevokedByHolder', 'Leaked') then
-    raise exception '% is not a reason to end a token; use RevokedByHolder or Leaked', why using errcode = '22023';
+  if why is null or why not in ('RevokedByHolder', 'Leaked') then
+    raise exception 'a token is ended for RevokedByHolder or Leaked, and for no other reason' using errcode = '22023';
   end if;
   select * into token from apitoken.tokens t
   where t.id = ended_id and t.hash = stored_hash and apitoken.is_accepted(t, clock_timestamp())

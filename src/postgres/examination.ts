@@ -3,6 +3,7 @@
  */
 import type { Queryable } from "./database.ts";
 import type { OwnerBlockRow } from "./owner-blocks.ts";
+import { type PostgresTime, toDate } from "./time.ts";
 
 /** A cluster's block in the database, and what the database has of its owner in all clusters. */
 export interface ExaminedBlock extends OwnerBlockRow {
@@ -21,7 +22,7 @@ export async function findRecordedBlocks(db: Queryable, clusterId: string): Prom
     name: string;
     owner: string;
     reason: string;
-    effective_at: Date;
+    effective_at: PostgresTime;
     has_erased: boolean;
     accepted: string;
     rows: number;
@@ -40,7 +41,7 @@ export async function findRecordedBlocks(db: Queryable, clusterId: string): Prom
     name: row.name,
     owner: row.owner,
     reason: row.reason,
-    effectiveAt: row.effective_at,
+    effectiveAt: toDate(row.effective_at),
     acceptedTokens: Number(row.accepted),
     hasErased: row.has_erased,
     tokenRows: row.rows,

@@ -5,6 +5,7 @@
 import type { Queryable } from "./database.ts";
 import { FencedError } from "./errors.ts";
 import type { Fence } from "./leader-epoch.ts";
+import { type PostgresTime, toDate } from "./time.ts";
 import { runFenced } from "./token-writes.ts";
 
 /** An OwnerBlock as the database mirrors it. */
@@ -40,7 +41,7 @@ export async function findBlock(db: Queryable, clusterId: string, name: string):
     uid: string;
     owner: string;
     reason: string;
-    effective_at: Date;
+    effective_at: PostgresTime;
     tokens_revoked: string;
     has_erased: boolean;
   }>({
@@ -55,7 +56,7 @@ export async function findBlock(db: Queryable, clusterId: string, name: string):
     name,
     owner: row.owner,
     reason: row.reason,
-    effectiveAt: row.effective_at,
+    effectiveAt: toDate(row.effective_at),
     tokensRevoked: Number(row.tokens_revoked),
     hasErased: row.has_erased,
   };

@@ -83,6 +83,11 @@ test.each([
   ["change the audit trail", "update apitoken.security_events set owner = 'nobody'"],
   ["delete from the audit trail", "delete from apitoken.security_events"],
   ["empty a partition of the audit trail that is not past a month", "select apitoken.empty_event_partitions('1 day')"],
+  [
+    "empty one with a retention whose months and days cancel each other out",
+    "select apitoken.empty_event_partitions('-1000 months 30030 days')",
+  ],
+  ["empty one with no retention", "select apitoken.empty_event_partitions(null)"],
   ["drop a partition of the audit trail", "select apitoken.drop_empty_event_partitions()"],
   ["forget a run", "delete from apitoken.cleanup_runs"],
   ["read what the controller alone writes", "select * from apitoken.leader_epoch"],

@@ -156,6 +156,7 @@ describe("the verifier", () => {
   test.each([
     ["more uses than a call may have", "select apitoken.note_uses(array_fill('x'::text, array[1001]), '{}', '{}')"],
     ["a reason of their own", "select apitoken.end_token('a', '', 'Because')"],
+    ["no reason", "select apitoken.end_token(id, hash, null) from apitoken.tokens"],
     ["a reason of a failure that is none", "select apitoken.record_failure('a', 'it was wrong', null)"],
   ])("cannot pass %s", async (_what, statement) => {
     await expect(session.query(statement)).rejects.toMatchObject({ code: "22023" });

@@ -53,6 +53,8 @@ test.for<[state: keyof typeof STATES, how: string, set: string]>([
   ["spent", "no grace", "grace_seconds = null"],
   ["revokedInGrace", "no revocation", "revoked_at = null"],
   ["revokedInGrace", "a later expiry", "expires_at = now() + interval '1 day'"],
+  ["revoked", "another id, so that its own is free", "id = 'ZZZZZZZZZZZZ'"],
+  ["expired", "another hash, so that its own is free", "hash = '\\x00'"],
 ])("a token that is %s cannot be given %s", async ([state, , set]) => {
   await expect(change(state, set)).rejects.toThrow(/token \w{12} ended at .*.*cannot be revived/);
 });
