@@ -138,7 +138,8 @@ test("a block that takes the name of another one has done nothing yet, and the f
   await untilBlock(resources, "leaver", ERASED);
   expect(await findRows(databaseUrl, "next")).toEqual([]);
   expect(await verifies(cluster, databaseUrl, token)).toBe(false);
-  expect((await resources.getBlock("leaver")).status).toMatchObject({ tokensRevoked: 1 });
+  // None of the former owner's. The pass over the ApiToken may have been faster than the block's.
+  expect((await resources.getBlock("leaver")).status?.tokensRevoked).toBeLessThanOrEqual(1);
 });
 
 test("a block that somebody takes out of the database is recorded again at once", async ({
