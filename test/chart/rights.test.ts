@@ -3,12 +3,14 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type ControlPlane, startControlPlane } from "../../local/control-plane.ts";
 import { applyObjects, type Rendered, renderChart, tools } from "../support/chart/helm.ts";
 import { connectCluster, readToken, type TestCluster } from "../support/cluster.ts";
 import { runCommand } from "../support/commands.ts";
 import { type ControllerProcess, startControllerProcess } from "../support/controller-process.ts";
 import { createTestDatabase, findRows, verifies } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
+import { installResources } from "../support/global-setup.ts";
 import { createClusterResources } from "../support/policies.ts";
 import { untilReady, untilReason } from "../support/resources.ts";
 
@@ -30,6 +32,7 @@ const RESTORED = {
 
 describe.skipIf(tools.helm === undefined).each(["all namespaces", "one namespace"])("with rights in %s", (scope) => {
   const isNamespaced = scope === "one namespace";
+  let controlPlane: ControlPlane;
   let home: TestCluster;
   let tenant: TestCluster;
   let stranger: TestCluster;
@@ -40,13 +43,16 @@ describe.skipIf(tools.helm === undefined).each(["all namespaces", "one namespace
   let controller: ControllerProcess;
 
   beforeAll(async () => {
-    [home, tenant, stranger] = await Promise.all([connectCluster(), connectCluster(), connectCluster()]);
+    controlPlane = await startControlPlane();
+    installResources(controlPlane);
+    const connect = () => connectCluster(controlPlane.kubeconfigPath);
+    [home, tenant, stranger] = await Promise.all([connect(), connect(), connect()]);
     databaseUrl = await createTestDatabase();
     folder = mkdtempSync(join(tmpdir(), "apitoken-rights-"));
     const values = { devPostgres: { enabled: true }, watchNamespaces: isNamespaced ? [tenant.namespace] : [] };
     const objects = await renderChart(values, { namespace: home.namespace, release: RELEASE });
     rights = objects.filter(({ kind }) => RIGHTS.test(kind));
-    expect(await applyObjects(rights)).toMatchObject({ code: 0, stderr: "" });
+    expect(await applyObjects(rights, [], controlPlane.kubeconfigPath)).toMatchObject({ code: 0, stderr: "" });
     // An API server takes a moment to apply a policy. From then on the account cannot create a Secret without the label.
     const as = `--as=system:serviceaccount:${home.namespace}:${ACCOUNT}`;
     const tryIt = () => tenant.kubectl(["create", "secret", "generic", "bare", "--dry-run=server", as]);
@@ -63,9 +69,8 @@ describe.skipIf(tools.helm === undefined).each(["all namespaces", "one namespace
   });
   afterAll(async () => {
     await controller?.dispose();
-    const clusterScoped = rights?.filter(({ metadata }) => metadata.namespace === undefined) ?? [];
-    for (const { kind, metadata } of clusterScoped) await home.kubectl(["delete", kind, metadata.name]);
     await Promise.all([home?.close(), tenant?.close(), stranger?.close()]);
+    await controlPlane?.stop();
     if (folder) rmSync(folder, { recursive: true, force: true });
   });
 

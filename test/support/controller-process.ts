@@ -1,6 +1,7 @@
 /*
  * Some tests must kill a controller, freeze it or send it signals, which needs a real process. Everything else uses
- * controllers.ts, which is faster.
+ * controllers.ts, which is faster. Such a controller also reports on the OwnerBlocks of other tests, from its own database: so
+ * it needs an API server of the file's own.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,4 @@
-import { expect, inject } from "vitest";
+import { expect } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { readWrites } from "../../support/audit-log.ts";
 import { readToken, type TestCluster } from "../../support/cluster.ts";
@@ -6,7 +6,7 @@ import { type ControllerProcess, startControllerProcess } from "../../support/co
 import { isIdle, readMetric } from "../../support/controllers.ts";
 import { findRows, verifies } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
-import { clusterTest as test } from "../../support/fixtures.ts";
+import { ownClusterTest as test } from "../../support/fixtures.ts";
 import { applyMany, untilReady } from "../../support/resources.ts";
 
 let replicas: ControllerProcess[] = [];
@@ -53,7 +53,11 @@ test("one of two replicas leads; a graceful stop hands over within a second", as
   await expectAllWell(cluster, databaseUrl, ["after-handover"]);
 });
 
-test("a leader that is stopped past its lease and comes back writes nothing more", async ({ cluster, databaseUrl }) => {
+test("a leader that is stopped past its lease and comes back writes nothing more", async ({
+  cluster,
+  databaseUrl,
+  controlPlane: { auditLogPath },
+}) => {
   const [first, second] = await startTwo(cluster, databaseUrl, "frozen");
   const names = await applyMany(cluster, "burst", 60);
   await eventually(async () => (await findRows(databaseUrl, "burst-5")).length > 0);
@@ -68,7 +72,6 @@ test("a leader that is stopped past its lease and comes back writes nothing more
   await expectAllWell(cluster, databaseUrl, more);
   await eventually(() => isIdle(second));
 
-  const { auditLogPath } = inject("servers");
   // A call that had passed the guard when the process froze may leave the socket only now. One that changes anything has
   // a version or meets the fence; an Event, which reports what was done before, has neither.
   const isEvent = ({ objectRef }: { objectRef?: { resource?: string } }) => objectRef?.resource === "events";

@@ -20,7 +20,7 @@ import {
 import { isIdle, readMetric } from "../../support/controllers.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
-import { clusterTest as test } from "../../support/fixtures.ts";
+import { ownClusterTest as test } from "../../support/fixtures.ts";
 import { untilReady } from "../../support/resources.ts";
 
 const MIGRATE = fileURLToPath(new URL("../../../src/migrate/main.ts", import.meta.url));

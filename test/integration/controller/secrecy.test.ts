@@ -1,13 +1,13 @@
 import { readFileSync } from "node:fs";
-import { expect, inject } from "vitest";
+import { expect } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { readToken, type TestCluster } from "../../support/cluster.ts";
 import { type ControllerProcess, startControllerProcess } from "../../support/controller-process.ts";
 import { eventually } from "../../support/eventually.ts";
-import { clusterTest } from "../../support/fixtures.ts";
+import { ownClusterTest } from "../../support/fixtures.ts";
 import { issueToken, untilReady, untilReason } from "../../support/resources.ts";
 
-const test = clusterTest.extend("controller", async ({ cluster, databaseUrl }, { onCleanup }) => {
+const test = ownClusterTest.extend("controller", async ({ cluster, databaseUrl }, { onCleanup }) => {
   const settings = { APITOKEN_LOG_LEVEL: "debug" };
   const controller = await startControllerProcess(cluster, databaseUrl, "secrecy", settings);
   onCleanup(() => controller.dispose());
@@ -48,6 +48,7 @@ async function collectTraces(
   cluster: TestCluster,
   databaseUrl: string,
   controller: ControllerProcess,
+  auditLogPath: string,
 ): Promise<Record<string, string>> {
   const get = async (path: string) => JSON.stringify(await cluster.transport.request("GET", path));
   const dump = await runAsSuperuser<{ name: string }>(
@@ -68,7 +69,7 @@ async function collectTraces(
     statements: JSON.stringify(
       await runAsSuperuser(databaseUrl, "select query, application_name from pg_stat_activity"),
     ),
-    "audit log": readFileSync(inject("servers").auditLogPath, "utf8"),
+    "audit log": readFileSync(auditLogPath, "utf8"),
   };
 }
 
@@ -76,10 +77,11 @@ test("no plaintext is anywhere but in its Secret: not in logs, statuses, Events,
   cluster,
   databaseUrl,
   controller,
+  controlPlane: { auditLogPath },
 }) => {
   const tokens = await liveThroughEverything(cluster, databaseUrl);
   expect(new Set(tokens).size).toBe(5);
-  const traces = await collectTraces(cluster, databaseUrl, controller);
+  const traces = await collectTraces(cluster, databaseUrl, controller, auditLogPath);
   for (const [place, text] of Object.entries(traces)) {
     expect(text.length, `${place} is empty`).toBeGreaterThan(10);
     for (const token of tokens) {
