@@ -79,7 +79,7 @@ const UNAVAILABLE = new Set([
 
 /** Whether Postgres has undone the statement because of others at the same time: the same statement may succeed at once. */
 export function isCollision(error: unknown): boolean {
-  return ["40001", "40P01"].includes(sqlState(reportOf(error)) ?? "");
+  return ["40001", "40P01"].includes(reportedState(error) ?? "");
 }
 
 /** The SQLSTATE of an error that Postgres itself reported; undefined for any other, such as a broken connection. */
@@ -90,13 +90,13 @@ export function sqlState(error: unknown): string | undefined {
 
 /** Whether Postgres itself reported the error and keeps the connection. */
 export function isReportedByServer(error: unknown): boolean {
-  const state = sqlState(reportOf(error));
+  const state = reportedState(error);
   return state !== undefined && !/^(08|25P|57P)/.test(state);
 }
 
-/** What Postgres reported, if an error stands for it. */
-function reportOf(error: unknown): unknown {
-  return error instanceof DatabaseUnavailableError ? error.cause : error;
+/** The SQLSTATE of what Postgres reported, also if `classifyError` has put another error around it. */
+export function reportedState(error: unknown): string | undefined {
+  return sqlState(error instanceof DatabaseUnavailableError ? error.cause : error);
 }
 
 /**

@@ -2,10 +2,9 @@
  * What a status reports after a failed pass. A failure that is not the ApiToken's own must neither rewrite thousands of
  * statuses nor claim that a working token is broken; and no failure may leave a status that calls a dead token Ready.
  */
-import type { ApiTokenStatus, Observed, ObservedResource, TokenRow } from "./model.ts";
+import type { ApiTokenStatus, ObservedResource, TokenRow } from "./model.ts";
 import type { Reason } from "./reasons.ts";
-import { buildConditions, type ConditionClaim, findCondition, formatTime } from "./status.ts";
-import { isLive } from "./validity.ts";
+import { buildConditions, type ConditionClaim, findCondition, formatTime, isReady } from "./status.ts";
 
 /** Why a pass over an ApiToken failed, as its status reports it. */
 export interface Failure {
@@ -13,14 +12,9 @@ export interface Failure {
   readonly message: string;
 }
 
-/** The token that is live at `now` and that the wanted Secret was observed to hold. */
-export function findHeldToken({ secret, tokens }: Observed, now: Date): TokenRow | undefined {
-  return secret.state === "ours" ? tokens.find((token) => token.id === secret.holds && isLive(token, now)) : undefined;
-}
-
 /** Whether a status says Ready of a token that, by the same status, has expired. */
 export function isReadyPastExpiry(status: ApiTokenStatus, now: Date): boolean {
-  return isPastExpiry(status, now) && findCondition(status, "Ready")?.status === "True";
+  return isPastExpiry(status, now) && isReady(status);
 }
 
 function isPastExpiry({ expiresAt }: ApiTokenStatus, now: Date): boolean {
@@ -39,20 +33,23 @@ export function statusOfFailure(
   { failures, seen, now }: { failures: number; seen: { held: TokenRow | undefined } | undefined; now: Date },
 ): ApiTokenStatus | undefined {
   const { status, generation, isDeleting } = resource;
-  const wasReady = findCondition(status, "Ready")?.status === "True";
-  const isReady = !isDeleting && (seen ? seen.held !== undefined : wasReady && !isPastExpiry(status, now));
-  if (reason === "DatabaseUnavailable" && isReady && status.observedGeneration === generation) return undefined;
+  const staysReady = !isDeleting && (seen ? seen.held !== undefined : isReady(status) && !isPastExpiry(status, now));
+  if (reason === "DatabaseUnavailable" && staysReady && status.observedGeneration === generation) return undefined;
   const claim: ConditionClaim = {
     type: "Ready",
-    status: isReady ? "True" : "False",
+    status: staysReady ? "True" : "False",
     // The existing token keeps working; what failed is the next one, or a repair.
-    reason: isReady && reason === "SecretRefused" ? "Renewing" : reason,
-    message: isDeleting ? `${message} ${describeHold(reason)}` : isReady ? message : withExpiry(status, message, now),
+    reason: staysReady && reason === "SecretRefused" ? "Renewing" : reason,
+    message: isDeleting
+      ? `${message} ${describeHold(reason)}`
+      : staysReady
+        ? message
+        : withExpiry(status, message, now),
   };
   return {
     ...replaceReady(resource, claim, now),
     // The pass may have failed between the Secret and the status, which then names the expiry of the token before.
-    ...(isReady && seen?.held ? { expiresAt: formatTime(seen.held.expiresAt) } : {}),
+    ...(staysReady && seen?.held ? { expiresAt: formatTime(seen.held.expiresAt) } : {}),
     failedAttempts: roundDown(failures),
   };
 }

@@ -132,6 +132,11 @@ function keepToken({ tokenId, revision, issuedAt, expiresAt, effective }: ApiTok
   };
 }
 
+/** Whether a status says that the Secret holds a token that works. */
+export function isReady(status: ApiTokenStatus = {}): boolean {
+  return findCondition(status, "Ready")?.status === "True";
+}
+
 /** The condition of this type, if the status has one. */
 export function findCondition(status: ApiTokenStatus, type: ConditionType): Condition | undefined {
   return status.conditions?.find((condition) => condition.type === type);

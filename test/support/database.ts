@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import { inject } from "vitest";
 import { runAsSuperuser } from "../../local/postgres-server.ts";
 import { loadKeyring } from "../../src/controller/keyring/secret.ts";
-import { openDatabase } from "../../src/postgres/database.ts";
+import { type DatabaseRole, openDatabase } from "../../src/postgres/database.ts";
 import { createTokenHasher } from "../../src/runtime/token-hash.ts";
 import type { TokenRequest } from "../../src/token/verdict.ts";
 import { type VerifiedToken, verifyToken } from "../../src/verifier/lookup.ts";
@@ -19,6 +19,24 @@ export async function createTestDatabase(): Promise<string> {
   const name = `test_${randomBytes(6).toString("hex")}`;
   await runAsSuperuser(postgresUrl, `create database ${name} template ${TEMPLATE_DATABASE}`);
   return postgresUrl.replace(/\/postgres$/, `/${name}`);
+}
+
+/** A login of the server that a test has created. */
+export interface TestLogin {
+  readonly name: string;
+  /** The database's URL with this login. */
+  readonly url: string;
+}
+
+/** Creates a login with a name of its own, as a member of `role`; without one it has no rights. The test drops it. */
+export async function createLogin(url: string, role?: DatabaseRole): Promise<TestLogin> {
+  const name = `login_${randomBytes(6).toString("hex")}`;
+  const membership = role === undefined ? "" : ` in role ${role}`;
+  await runAsSuperuser(url, `create role ${name} login password 'test'${membership}`);
+  const address = new URL(url);
+  address.username = name;
+  address.password = "test";
+  return { name, url: address.href };
 }
 
 /** A row of apitoken.tokens, with the columns that tests use. */

@@ -16,6 +16,7 @@ import type { Logger } from "../../runtime/log.ts";
 import { keyOf } from "../pass/caches.ts";
 import type { PassContext } from "../pass/context.ts";
 import type { Queue } from "../queue.ts";
+import { enqueueAll } from "./queues.ts";
 
 const HOUSEKEEPING_MS = 3_600_000;
 const HOUSEKEEPING_RETRY_MS = 5_000;
@@ -83,9 +84,9 @@ async function dropPartitions({ context, log }: HousekeepingOptions): Promise<vo
 
 /**
  * Creates the audit trail's partitions ahead of time, because without one nothing could be issued. Then queues what was
- * deleted while no controller watched: it has live rows or a block in the database, but is in no cache. Finally queues
- * all OwnerBlocks and ApiTokens, because the database notifies neither the use of a token nor every change that is made
- * with SQL.
+ * deleted while no controller watched: it has live rows or a block in the database, but is in no cache. Queues all
+ * OwnerBlocks and ApiTokens as well, because the database notifies neither the use of a token nor every change that is
+ * made with SQL.
  */
 async function tidy(options: HousekeepingOptions): Promise<void> {
   const { context, confirmFence, tokens, blocks, namespaces, log } = options;
@@ -99,12 +100,11 @@ async function tidy(options: HousekeepingOptions): Promise<void> {
   for (const name of await findBlockNames(db, clusterId)) {
     if (caches.ownerBlocks.get(name) === undefined) blocks.add(name);
   }
-  for (const { metadata } of caches.ownerBlocks.values()) blocks.add(metadata.name);
+  enqueueAll(caches, { tokens, blocks });
   for (const resource of await findAcceptedResources(db, clusterId)) {
     const isOurs = namespaces.length === 0 || namespaces.includes(resource.namespace);
     if (isOurs && caches.apiTokens.get(keyOf(resource)) === undefined) tokens.add(keyOf(resource));
   }
-  for (const { metadata } of caches.apiTokens.values()) tokens.add(keyOf(metadata));
   await dropPartitions(options);
   // Last, so that whoever keeps partitions from being created does not keep tokens alive as well.
   if ("error" in partitions) throw partitions.error;

@@ -18,7 +18,7 @@ import { APITOKENS_BY_OWNER, BLOCKS_BY_OWNER, type Caches, keyOf } from "../pass
 import { watchExpiries } from "./expiry-watch.ts";
 import { type Housekeeping, keepHouse } from "./housekeeping.ts";
 import { createPolicyReports, type PolicyReports } from "./policy-reports.ts";
-import { countFailure, createQueues, enqueueAll, type Queues } from "./queues.ts";
+import { countFailure, createQueues, enqueueAll, enqueueOwner, type Queues } from "./queues.ts";
 import { createTerm } from "./term.ts";
 
 export interface LeaderOptions {
@@ -147,7 +147,7 @@ function createInbox(
     },
     enqueueOwner(owner) {
       for (const { metadata } of caches.ownerBlocks.byIndex(BLOCKS_BY_OWNER, owner)) blocks.add(metadata.name);
-      for (const { metadata } of caches.apiTokens.byIndex(APITOKENS_BY_OWNER, owner)) tokens.nudge(keyOf(metadata));
+      enqueueOwner(caches, tokens, owner, "nudge");
     },
     reportPolicies: (when) => reports.wake(when),
     enqueueWaiting(owner) {
@@ -156,8 +156,7 @@ function createInbox(
       }
     },
     onManyChanges() {
-      for (const { metadata } of caches.ownerBlocks.values()) blocks.nudge(metadata.name);
-      for (const { metadata } of caches.apiTokens.values()) tokens.nudge(keyOf(metadata));
+      enqueueAll(caches, { tokens, blocks }, "nudge");
       hurried.ask("");
     },
     onDatabaseBack() {

@@ -3,7 +3,7 @@
  * token in one namespace can put an ApiToken over the limit of its own namespace's policy, where nothing has changed.
  */
 import { type ApiToken, readRemainder } from "../../kube/resources/api-token.ts";
-import { findCondition } from "../../token/status.ts";
+import { isReady } from "../../token/status.ts";
 import { APITOKENS_BY_OWNER, type Caches, keyOf } from "../pass/caches.ts";
 import { judgeFromCache } from "../pass/observe-policy.ts";
 
@@ -12,15 +12,13 @@ import { judgeFromCache } from "../pass/observe-policy.ts";
  * cheap and may be wrong; whatever it finds gets a pass, which counts in the database.
  */
 export function findOverLimit(caches: Caches, owner: string): string[] {
-  const ready = caches.apiTokens.byIndex(APITOKENS_BY_OWNER, owner).filter(isReady).sort(byAge);
+  const ready = caches.apiTokens
+    .byIndex(APITOKENS_BY_OWNER, owner)
+    .filter(({ status }) => isReady(status))
+    .sort(byAge);
   return ready
     .filter((resource, older) => isOver(caches, resource, older, ready.length - older - 1))
     .map(({ metadata }) => keyOf(metadata));
-}
-
-/** Whether an ApiToken has a token that works, by its status. */
-export function isReady({ status = {} }: Pick<ApiToken, "status">): boolean {
-  return findCondition(status, "Ready")?.status === "True";
 }
 
 /** The oldest first, in the order of the database. */

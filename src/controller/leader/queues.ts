@@ -3,6 +3,7 @@
  */
 import { OwnerBusyError } from "../../postgres/errors.ts";
 import type { Logger } from "../../runtime/log.ts";
+import { isReady } from "../../token/status.ts";
 import type { ControllerConfig } from "../config.ts";
 import type { ControllerMetrics } from "../metrics/metrics.ts";
 import { APITOKENS_BY_OWNER, type Caches, keyOf, namespaceOf, ownerOf } from "../pass/caches.ts";
@@ -12,7 +13,7 @@ import { reconcile } from "../pass/reconcile.ts";
 import { reconcileBlock } from "../pass/reconcile-block.ts";
 import { createQueue, type Pace, type Queue, type Turn } from "../queue.ts";
 import { isEnd } from "./ends.ts";
-import { findOverLimit, isReady } from "./over-limit.ts";
+import { findOverLimit } from "./over-limit.ts";
 
 /** The queues of one term. */
 export interface Queues {
@@ -41,15 +42,22 @@ const BLOCK_OF_STUCK_OWNER: Pace = { firstMs: 250, longestMs: 1_500 };
 /** One look at an owner covers all tokens that were issued for them in this time. */
 const OWNER_LOOK_MS = 1_000;
 
-/** Blocks come first, so that no token is renewed only to be revoked. */
-export function enqueueAll(caches: Caches, { tokens, blocks }: Pick<Queues, "tokens" | "blocks">): void {
-  for (const { metadata } of caches.ownerBlocks.values()) blocks.add(metadata.name);
-  for (const { metadata } of caches.apiTokens.values()) tokens.add(keyOf(metadata));
+/** How keys are added to a queue: see `Queue`. */
+type How = "add" | "nudge";
+
+/** Requests passes over everything. Blocks come first, so that no token is renewed only to be revoked. */
+export function enqueueAll(
+  caches: Caches,
+  { tokens, blocks }: Pick<Queues, "tokens" | "blocks">,
+  how: How = "add",
+): void {
+  for (const { metadata } of caches.ownerBlocks.values()) blocks[how](metadata.name);
+  for (const { metadata } of caches.apiTokens.values()) tokens[how](keyOf(metadata));
 }
 
 /** Requests passes over the ApiTokens of an owner. */
-export function enqueueOwner(caches: Caches, tokens: Queue, owner: string): void {
-  for (const { metadata } of caches.apiTokens.byIndex(APITOKENS_BY_OWNER, owner)) tokens.add(keyOf(metadata));
+export function enqueueOwner(caches: Caches, tokens: Queue, owner: string, how: How = "add"): void {
+  for (const { metadata } of caches.apiTokens.byIndex(APITOKENS_BY_OWNER, owner)) tokens[how](keyOf(metadata));
 }
 
 /** Creates the queues of a term, whose passes use `context`. They begin to work as soon as keys are added. */
@@ -107,7 +115,7 @@ async function handleToken(
   if (isChanged) log.info({ key }, "reconciled");
   if (requeueAfterMs !== undefined) tokens.addAfter(key, Math.max(requeueAfterMs, 0) + 1);
   if (mustRecheck) tokens.recheck(key);
-  if (after === undefined || !isReady(after) || (before !== undefined && isReady(before))) return;
+  if (after === undefined || !isReady(after.status) || isReady(before?.status)) return;
   const owner = ownerOf(after);
   if (owner !== undefined) owners.addAfter(owner, OWNER_LOOK_MS);
 }

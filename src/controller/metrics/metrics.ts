@@ -5,7 +5,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { ApiTokenStatus } from "../../token/model.ts";
 import { type Action, ISSUE_CAUSES, REVOCATION_REASONS, type RevocationReason } from "../../token/plan/action.ts";
-import { findCondition } from "../../token/status.ts";
+import { findCondition, isReady } from "../../token/status.ts";
 import { type ControllerLevels, registerGauges } from "./gauges.ts";
 
 /** The controller's metrics. Labels have few values: nothing is labelled by resource, owner or token. */
@@ -98,8 +98,7 @@ export function createMetrics(levels: ControllerLevels): ControllerMetrics {
     countRevocations: (reason, tokens) => revocations.inc({ reason }, tokens),
     countTransition(before = {}, after = {}) {
       const isSuperseded = (status: ApiTokenStatus) => findCondition(status, "Revoked")?.reason === "Superseded";
-      const hadToken = findCondition(before, "Ready")?.status === "True";
-      if (hadToken && isSuperseded(after) && !isSuperseded(before)) revocations.inc({ reason: "Superseded" });
+      if (isReady(before) && isSuperseded(after) && !isSuperseded(before)) revocations.inc({ reason: "Superseded" });
     },
   };
 }

@@ -6,7 +6,7 @@ import { readNamespace } from "../../kube/resources/namespace.ts";
 import { type PolicyResource, readPolicySpec } from "../../kube/resources/policy.ts";
 import { listPolicies } from "../../kube/resources/policy-api.ts";
 import type { DesiredToken, PolicyVerdict } from "../../token/model.ts";
-import { judge, type Policy } from "../../token/policy.ts";
+import { judge, type Policy, type PolicySubject } from "../../token/policy.ts";
 import type { ReadPolicy } from "../../token/policy-status.ts";
 import type { Caches } from "./caches.ts";
 import type { ReadContext } from "./context.ts";
@@ -24,22 +24,24 @@ export async function observePolicy(
       ? await Promise.all([listPolicies(context.transport), readNamespace(context.transport, namespace)])
       : // Without its labels, a namespace would seem to be selected by a policy that excludes it.
         [[...policies.values()], namespaces.get(namespace) ?? (await readNamespace(context.transport, namespace))];
-  const readable = resources.map((resource) => readPolicy(resource).policy);
-  // A policy that cannot be parsed might be the one that applies.
-  if (readable.includes(undefined)) return { kind: "missing" };
-  return judge(readable as Policy[], { namespace, namespaceLabels: view.metadata.labels, owner, scopes });
+  return judgeAll(resources, { namespace, namespaceLabels: view.metadata.labels, owner, scopes });
 }
 
-/** The same at a glance, without a call: undefined if it is not fully known what the policies are and whom they select. */
+/** The same at a glance, without a call: undefined if the namespace's labels are not known. */
 export function judgeFromCache(
   { policies, namespaces }: Caches,
   namespace: string,
   { owner, scopes }: Pick<DesiredToken, "owner" | "scopes">,
 ): PolicyVerdict | undefined {
   const namespaceLabels = namespaces.get(namespace)?.metadata.labels;
-  const readable = [...policies.values()].map((resource) => readPolicy(resource).policy);
-  if (namespaceLabels === undefined || readable.includes(undefined)) return undefined;
-  return judge(readable as Policy[], { namespace, namespaceLabels, owner, scopes });
+  if (namespaceLabels === undefined) return undefined;
+  return judgeAll([...policies.values()], { namespace, namespaceLabels, owner, scopes });
+}
+
+function judgeAll(resources: readonly PolicyResource[], subject: PolicySubject): PolicyVerdict {
+  const readable = resources.map((resource) => readPolicy(resource).policy);
+  // A policy that cannot be parsed might be the one that applies.
+  return readable.includes(undefined) ? { kind: "missing" } : judge(readable as Policy[], subject);
 }
 
 const known = new WeakMap<PolicyResource, ReadPolicy>();

@@ -8,10 +8,12 @@ import { writeStatus } from "../../kube/resources/api-token-api.ts";
 import { API_VERSION } from "../../kube/resources/group.ts";
 import { getSecret } from "../../kube/resources/secret-api.ts";
 import { stripControls } from "../../runtime/text.ts";
-import { type Failure, findHeldToken, statusOfExpiry, statusOfFailure } from "../../token/failure.ts";
-import type { ApiTokenStatus } from "../../token/model.ts";
+import { type Failure, statusOfExpiry, statusOfFailure } from "../../token/failure.ts";
+import type { ApiTokenStatus, Observed, TokenRow } from "../../token/model.ts";
 import { describeChange, type Note } from "../../token/notes.ts";
 import type { Plan } from "../../token/plan/action.ts";
+import { findHeld } from "../../token/plan/situation.ts";
+import { isLive } from "../../token/validity.ts";
 import type { PassContext } from "./context.ts";
 import { describeFailure, isSecretConflict } from "./failures.ts";
 import { describeResource, type Snapshot } from "./observe.ts";
@@ -51,7 +53,7 @@ export async function reportFailure(
   if (described === undefined || resource === undefined) return;
   const failure = isSecretConflict(error) ? await explainConflict(context, resource, described) : described;
   const now = context.clock.now();
-  const seen = last && { held: isEnding(last) ? undefined : findHeldToken(last.snapshot.observed, now) };
+  const seen = last && { held: isEnding(last) ? undefined : findLiveHeld(last.snapshot.observed, now) };
   const status = statusOfFailure(describeResource(resource), failure, { failures, seen, now });
   await report(context, resource, status).catch(() => false);
 }
@@ -63,6 +65,12 @@ export async function reportExpiry(
   failure: Failure | undefined,
 ): Promise<boolean> {
   return report(context, resource, statusOfExpiry(describeResource(resource), failure, context.clock.now()));
+}
+
+/** The token that is live by now and that the wanted Secret was observed to hold. */
+function findLiveHeld(observed: Observed, now: Date): TokenRow | undefined {
+  const live = observed.tokens.filter((token) => isLive(token, now));
+  return findHeld(observed, live);
 }
 
 /** Whether the pass was about to end the token in the Secret at once: it may have got that far. */

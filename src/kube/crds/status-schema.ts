@@ -22,18 +22,29 @@ interface ConditionTexts {
   readonly message: string;
 }
 
-const describeCondition = ({ type, reasons, message }: ConditionTexts): Json => ({
-  type: "object",
-  required: ["type", "status", "lastTransitionTime", "reason", "message"],
-  properties: {
-    type: text(type),
-    status: text("True or False. Unknown is never written.", { enum: ["True", "False", "Unknown"] }),
-    reason: text(`Why, in one word: ${reasons.join(", ")}. docs/lifecycle.md has the cause and the remedy of each.`),
-    message: text(message),
-    observedGeneration: count("The metadata.generation that the condition is based on."),
-    lastTransitionTime: time("When the condition's status last changed. A new reason alone does not change it."),
+const describeConditions = (description: string, { type, reasons, message }: ConditionTexts): Json => ({
+  type: "array",
+  description,
+  "x-kubernetes-list-type": "map",
+  "x-kubernetes-list-map-keys": ["type"],
+  items: {
+    type: "object",
+    required: ["type", "status", "lastTransitionTime", "reason", "message"],
+    properties: {
+      type: text(type),
+      status: text("True or False. Unknown is never written.", { enum: ["True", "False", "Unknown"] }),
+      reason: text(`Why, in one word: ${reasons.join(", ")}. docs/lifecycle.md has the cause and the remedy of each.`),
+      message: text(message),
+      observedGeneration: count("The metadata.generation that the condition is based on."),
+      lastTransitionTime: time("When the condition's status last changed. A new reason alone does not change it."),
+    },
   },
 });
+
+/** All reasons of conditions that have their own for each status. */
+const listReasons = (conditions: Readonly<Record<string, Readonly<Record<"True" | "False", readonly string[]>>>>) => [
+  ...new Set(Object.values(conditions).flatMap((reasons) => [...reasons.True, ...reasons.False])),
+];
 
 /** The status of an ApiToken: what `buildStatus` and `statusOfFailure` write. */
 export const API_TOKEN_STATUS: Json = {
@@ -41,19 +52,15 @@ export const API_TOKEN_STATUS: Json = {
   type: "object",
   properties: {
     observedGeneration: count(OBSERVED_GENERATION),
-    conditions: {
-      type: "array",
-      description:
-        "The state of the token. Ready: the Secret holds a token that works. LifetimeClamped: it ends earlier than the spec asks for. ExpiringSoon: it ends soon and will not be renewed automatically. Revoked: it was ended before its expiry.",
-      "x-kubernetes-list-type": "map",
-      "x-kubernetes-list-map-keys": ["type"],
-      items: describeCondition({
+    conditions: describeConditions(
+      "The state of the token. Ready: the Secret holds a token that works. LifetimeClamped: it ends earlier than the spec asks for. ExpiringSoon: it ends soon and will not be renewed automatically. Revoked: it was ended before its expiry.",
+      {
         type: `One of ${CONDITION_TYPES.join(", ")}. Ready exists from the first pass on, the others only while they hold.`,
         reasons: REASONS.filter((reason) => reason !== "SecretDrift"),
         message:
           "What this means for the ApiToken and, if you need to do something, what. Written for people; do not parse it.",
-      }),
-    },
+      },
+    ),
     tokenId: text(
       "Id of the current token or, if there is none anymore, of the last one. It is public: the 12 characters after apt_, which name the token in the database, the audit trail and the Secret's annotation apitoken.dev/token-id.",
     ),
@@ -109,19 +116,15 @@ export const POLICY_STATUS: Json = {
   type: "object",
   properties: {
     observedGeneration: count(OBSERVED_GENERATION),
-    conditions: {
-      type: "array",
-      description:
-        "Accepted: whether the spec can be read. While that of any policy cannot, nothing is issued anywhere.",
-      "x-kubernetes-list-type": "map",
-      "x-kubernetes-list-map-keys": ["type"],
-      items: describeCondition({
+    conditions: describeConditions(
+      "Accepted: whether the spec can be read. While that of any policy cannot, nothing is issued anywhere.",
+      {
         type: `One of ${Object.keys(POLICY_REASONS).join(", ")}.`,
-        reasons: Object.values(POLICY_REASONS).flatMap((reasons) => [...reasons.True, ...reasons.False]),
+        reasons: listReasons(POLICY_REASONS),
         message:
           "How many namespaces the policy selects and how many ApiTokens it governs or, if its spec cannot be read, which field is wrong and what to do. Do not parse it.",
-      }),
-    },
+      },
+    ),
     namespaces: count(
       "How many namespaces the policy selects, whether or not another policy takes precedence there. Absent if the spec cannot be read.",
     ),
@@ -137,19 +140,15 @@ export const OWNER_BLOCK_STATUS: Json = {
   type: "object",
   properties: {
     observedGeneration: count(OBSERVED_GENERATION),
-    conditions: {
-      type: "array",
-      description:
-        "What the block has done. Effective: every token of the owner has ended, and none is issued. Erased: only with spec.erase, or once the owner was erased.",
-      "x-kubernetes-list-type": "map",
-      "x-kubernetes-list-map-keys": ["type"],
-      items: describeCondition({
+    conditions: describeConditions(
+      "What the block has done. Effective: every token of the owner has ended, and none is issued. Erased: only with spec.erase, or once the owner was erased.",
+      {
         type: `One of ${Object.keys(BLOCK_REASONS).join(", ")}.`,
-        reasons: [...new Set(Object.values(BLOCK_REASONS).flatMap((reasons) => [...reasons.True, ...reasons.False]))],
+        reasons: listReasons(BLOCK_REASONS),
         message:
           "What the block does at the moment, how far it has come, or what is wrong with its spec. Do not parse it.",
-      }),
-    },
+      },
+    ),
     apiTokens: count("How many ApiTokens of this cluster have the owner."),
     acceptedTokens: count(
       "How many tokens of the owner were accepted in the last pass, in all clusters that share the database.",

@@ -4,7 +4,7 @@
  */
 import { describeBackend } from "../blockers.ts";
 import type { Queryable } from "../database.ts";
-import { DatabaseUnavailableError, sqlState } from "../errors.ts";
+import { reportedState, sqlState } from "../errors.ts";
 
 export type CleanupOutcome = "succeeded" | "failed" | "refused" | "stopped";
 
@@ -53,8 +53,7 @@ const LOCK_CONFLICTS = new Set([
 
 /** Whether a statement failed because of other sessions' locks. */
 export function isLockConflict(error: unknown): boolean {
-  const cause = error instanceof DatabaseUnavailableError ? error.cause : error;
-  return LOCK_CONFLICTS.has(sqlState(cause) ?? "");
+  return LOCK_CONFLICTS.has(reportedState(error) ?? "");
 }
 
 /** Whether a statement failed because another table's row now refers to a row that it would delete. */

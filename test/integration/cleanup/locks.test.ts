@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
@@ -7,7 +6,7 @@ import { readTableFacts } from "../../../src/postgres/cleanup/catalog.ts";
 import { chooseCutoffs } from "../../../src/postgres/cleanup/counts.ts";
 import { prepareRun, setLockTimeout } from "../../../src/postgres/cleanup/runs.ts";
 import { openDatabase } from "../../../src/postgres/database.ts";
-import { createTestDatabase } from "../../support/database.ts";
+import { createLogin, createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { DUE, KEPT } from "../../support/token-rows.ts";
 import { aTarget } from "../../unit/cleanup/builders.ts";
@@ -104,12 +103,8 @@ test("a table that another session has locked fails the run in time, with the re
 
 test("the lock of a run in the hands of a login that is not a cleanup fails the run and names the session", async () => {
   await other.query("rollback");
-  const name = `stranger_${randomBytes(6).toString("hex")}`;
-  await runAsSuperuser(url, `create role ${name} login password 'test'`);
-  const address = new URL(url);
-  address.username = name;
-  address.password = "test";
-  const stranger = new pg.Client({ connectionString: address.href, application_name: "psql" });
+  const { name, url: strangerUrl } = await createLogin(url);
+  const stranger = new pg.Client({ connectionString: strangerUrl, application_name: "psql" });
   await stranger.connect();
   try {
     await stranger.query("select pg_advisory_lock(hashtextextended('apitoken.cleanup', 0))");

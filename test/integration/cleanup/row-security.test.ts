@@ -1,16 +1,14 @@
-import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
-import { createTestDatabase } from "../../support/database.ts";
+import { createLogin, createTestDatabase, type TestLogin } from "../../support/database.ts";
 import { DUE, KEPT } from "../../support/token-rows.ts";
 import { findNames, insertTokens, runCleanup } from "./program.ts";
 
 /* What the database itself refuses to a login that may do no more than the cleanup, whatever statement it sends. */
 
 let url: string;
-let loginName: string;
-let loginUrl: string;
+let login: TestLogin;
 let session: pg.Client;
 
 beforeEach(async () => {
@@ -21,19 +19,14 @@ beforeEach(async () => {
     { prefix: "expired", count: 3, ...DUE.expired },
     { prefix: "revoked", count: 3, ...DUE.revoked },
   ]);
-  loginName = `cleanup_${randomBytes(6).toString("hex")}`;
-  await runAsSuperuser(url, `create role ${loginName} login password 'test' in role apitoken_cleanup`);
-  const login = new URL(url);
-  login.username = loginName;
-  login.password = "test";
-  loginUrl = login.href;
-  session = new pg.Client({ connectionString: loginUrl });
+  login = await createLogin(url, "apitoken_cleanup");
+  session = new pg.Client({ connectionString: login.url });
   await session.connect();
 });
 
 afterEach(async () => {
   await session.end();
-  await runAsSuperuser(url, `drop role ${loginName}`);
+  await runAsSuperuser(url, `drop role ${login.name}`);
 });
 
 const LIVE = ["live-1", "live-2", "live-3", "superseded-1", "superseded-2", "superseded-3"];
@@ -62,10 +55,10 @@ test("dead rows within their retention stay, too", async () => {
 });
 
 test("even a role that was granted DELETE leaves every live row", async () => {
-  await runAsSuperuser(url, `grant delete on apitoken.tokens to ${loginName}`);
+  await runAsSuperuser(url, `grant delete on apitoken.tokens to ${login.name}`);
   expect((await session.query("delete from apitoken.tokens")).rowCount).toBe(6);
   expect(await findNames(url)).toEqual(LIVE);
-  await runAsSuperuser(url, `revoke delete on apitoken.tokens from ${loginName}`);
+  await runAsSuperuser(url, `revoke delete on apitoken.tokens from ${login.name}`);
 });
 
 test.each([
@@ -98,7 +91,7 @@ test.each([
 });
 
 test("the role's rights are enough for the cleanup", async () => {
-  const { exitCode, report } = await runCleanup(loginUrl, ["-o", "json"]);
+  const { exitCode, report } = await runCleanup(login.url, ["-o", "json"]);
   expect(exitCode).toBe(0);
   expect(report.targets[0]?.deleted).toMatchObject({ expired: 3, revoked: 3 });
   expect(await findNames(url)).toEqual(LIVE);

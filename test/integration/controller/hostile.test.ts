@@ -1,10 +1,9 @@
-import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { describe, expect } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { conditionOf, readToken, type TestCluster } from "../../support/cluster.ts";
 import { isIdle, readMetric } from "../../support/controllers.ts";
-import { findEvents, findRows, verifies } from "../../support/database.ts";
+import { createLogin, findEvents, findRows, verifies } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { controllerTest as test } from "../../support/fixtures.ts";
 import { applyMany, issueToken, untilReady, untilReason } from "../../support/resources.ts";
@@ -83,16 +82,12 @@ describe("what anybody with a login for the database can do", () => {
 
 /** Sends notifications, as many as it can, from a login without any rights. `payload` is SQL. */
 async function startFlood(databaseUrl: string, payload: string): Promise<{ stop(): Promise<number> }> {
-  const name = `flooder_${randomBytes(4).toString("hex")}`;
-  await runAsSuperuser(databaseUrl, `create role ${name} login password 'flood'`);
+  const { name, url } = await createLogin(databaseUrl);
   await runAsSuperuser(
     databaseUrl,
     `grant usage on schema apitoken to ${name}; grant select on apitoken.tokens to ${name}`,
   );
-  const url = new URL(databaseUrl);
-  url.username = name;
-  url.password = "flood";
-  const client = new pg.Client({ connectionString: url.href });
+  const client = new pg.Client({ connectionString: url });
   await client.connect();
   const startedAtMs = performance.now();
   let isStopped = false;

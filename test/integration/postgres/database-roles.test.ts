@@ -1,14 +1,13 @@
-import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
-import { openDatabase } from "../../../src/postgres/database.ts";
+import { type DatabaseRole, openDatabase } from "../../../src/postgres/database.ts";
 import { foldUses } from "../../../src/postgres/inboxes.ts";
 import { findToken } from "../../../src/postgres/tokens.ts";
 import { createTokenHasher } from "../../../src/runtime/token-hash.ts";
 import { createKeyring } from "../../../src/token/keyring.ts";
 import { verifyToken } from "../../../src/verifier/lookup.ts";
-import { createTestDatabase } from "../../support/database.ts";
+import { createLogin, createTestDatabase, type TestLogin } from "../../support/database.ts";
 import { insertTokenRows, KEPT } from "../../support/token-rows.ts";
 
 /*
@@ -17,27 +16,20 @@ import { insertTokenRows, KEPT } from "../../support/token-rows.ts";
  */
 
 let url: string;
-let loginName: string;
+let login: TestLogin;
 let session: pg.Client;
 
-async function logIn(role: string): Promise<string> {
+async function logIn(role: DatabaseRole): Promise<void> {
   url = await createTestDatabase();
   await insertTokenRows(url, [{ prefix: "live", count: 2, ...KEPT.live }]);
-  await runAsSuperuser(url, `create role ${loginName} login password 'test' in role ${role}`);
-  const login = new URL(url);
-  login.username = loginName;
-  login.password = "test";
-  session = new pg.Client({ connectionString: login.href });
+  login = await createLogin(url, role);
+  session = new pg.Client({ connectionString: login.url });
   await session.connect();
-  return login.href;
 }
 
-beforeEach(() => {
-  loginName = `login_${randomBytes(6).toString("hex")}`;
-});
 afterEach(async () => {
   await session.end();
-  await runAsSuperuser(url, `drop role ${loginName}`);
+  await runAsSuperuser(url, `drop role ${login.name}`);
 });
 
 async function expectRefused(statement: string): Promise<void> {
@@ -84,10 +76,7 @@ describe("the verifier", () => {
   });
 
   test("can do what it is for", async () => {
-    const login = new URL(url);
-    login.username = loginName;
-    login.password = "test";
-    const db = openDatabase({ url: login.href, role: "apitoken_verifier", actor: "test", maxConnections: 1 });
+    const db = openDatabase({ url: login.url, role: "apitoken_verifier", actor: "test", maxConnections: 1 });
     try {
       expect(
         await verifyToken({ db, keyring: createKeyring(), hasher: createTokenHasher() }, "no token"),
@@ -150,7 +139,7 @@ describe("the verifier", () => {
       await find(
         "select token_id, reason, database_user, host(address) as address from apitoken.security_events where event = 'VerificationFailed'",
       ),
-    ).toEqual([{ token_id: first, reason: "WrongSecret", database_user: loginName, address: "10.0.0.1" }]);
+    ).toEqual([{ token_id: first, reason: "WrongSecret", database_user: login.name, address: "10.0.0.1" }]);
   });
 
   test.each([

@@ -1,12 +1,12 @@
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
-import { type Database, openDatabase } from "../../../src/postgres/database.ts";
+import { type Database, type DatabaseRole, openDatabase } from "../../../src/postgres/database.ts";
 import { raiseEpoch } from "../../../src/postgres/leader-epoch.ts";
 import { endBlockedTokens, recordBlock } from "../../../src/postgres/owner-blocks.ts";
 import { issueToken, type NewTokenRow, revokeTokens } from "../../../src/postgres/token-writes.ts";
-import { createTestDatabase, findRows, verifies } from "../../support/database.ts";
+import { createLogin, createTestDatabase, findRows, type TestLogin, verifies } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { controllerTest } from "../../support/fixtures.ts";
 import { issueToken as issueApiToken } from "../../support/resources.ts";
@@ -22,10 +22,10 @@ const LONGEST_MS = 1_000;
 
 let url: string;
 let db: Database;
-let login: string;
+let login: TestLogin;
 let attacker: pg.Client;
 
-async function setUp(role: string): Promise<void> {
+async function setUp(role: DatabaseRole): Promise<void> {
   url = await createTestDatabase();
   await insertTokenRows(url, [
     { prefix: "live", count: 3, ...KEPT.live },
@@ -33,7 +33,7 @@ async function setUp(role: string): Promise<void> {
   ]);
   await addOldMonth(url);
   login = await createLogin(url, role);
-  attacker = await connect(url, login);
+  attacker = await connect(login);
   db = openDatabase({ url, role: "apitoken_controller", actor: "controller", maxConnections: 4 });
   await db.query({ text: "select" });
 }
@@ -48,17 +48,8 @@ async function addOldMonth(databaseUrl: string): Promise<void> {
   );
 }
 
-async function createLogin(databaseUrl: string, role: string): Promise<string> {
-  const name = `login_${randomBytes(6).toString("hex")}`;
-  await runAsSuperuser(databaseUrl, `create role ${name} login password 'test' in role ${role}`);
-  return name;
-}
-
-async function connect(databaseUrl: string, user: string): Promise<pg.Client> {
-  const address = new URL(databaseUrl);
-  address.username = user;
-  address.password = "test";
-  const client = new pg.Client({ connectionString: address.href, statement_timeout: 2_000 });
+async function connect(login: TestLogin): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: login.url, statement_timeout: 2_000 });
   client.on("error", () => {});
   await client.connect();
   return client;
@@ -67,7 +58,7 @@ async function connect(databaseUrl: string, user: string): Promise<pg.Client> {
 async function tearDown(): Promise<void> {
   await attacker.end();
   await db.close();
-  await runAsSuperuser(url, `drop owned by ${login}; drop role ${login}`);
+  await runAsSuperuser(url, `drop owned by ${login.name}; drop role ${login.name}`);
 }
 
 const clusterId = randomUUID();
@@ -177,70 +168,75 @@ async function findTables(): Promise<{ name: string; columns: string[] }[]> {
   );
 }
 
-describe.each(["apitoken_verifier", "apitoken_cleanup"])("a login that is only in %s delays no revocation", (role) => {
-  beforeEach(() => setUp(role));
-  afterEach(tearDown);
+describe.each(["apitoken_verifier", "apitoken_cleanup"] as const)(
+  "a login that is only in %s delays no revocation",
+  (role) => {
+    beforeEach(() => setUp(role));
+    afterEach(tearDown);
 
-  test("with advisory locks", async () => {
-    const keys = [
-      `hashtextextended('apitoken.leader ${clusterId}', 0)`,
-      "hashtextextended('apitoken.owner alice', 0)",
-      "hashtextextended('apitoken.create_event_partitions', 0)",
-      "hashtextextended('apitoken.cleanup', 0)",
-    ];
-    const held = await expectHarmless([
-      ...keys.map((key) => `select pg_advisory_lock(${key})`),
-      ...keys.map((key) => `select pg_advisory_xact_lock_shared(${key})`),
-    ]);
-    expect(held).toHaveLength(2 * keys.length);
-  });
+    test("with advisory locks", async () => {
+      const keys = [
+        `hashtextextended('apitoken.leader ${clusterId}', 0)`,
+        "hashtextextended('apitoken.owner alice', 0)",
+        "hashtextextended('apitoken.create_event_partitions', 0)",
+        "hashtextextended('apitoken.cleanup', 0)",
+      ];
+      const held = await expectHarmless([
+        ...keys.map((key) => `select pg_advisory_lock(${key})`),
+        ...keys.map((key) => `select pg_advisory_xact_lock_shared(${key})`),
+      ]);
+      expect(held).toHaveLength(2 * keys.length);
+    });
 
-  test("with locks on tables", async () => {
-    const tables = await findTables();
-    await expectHarmless(tables.flatMap(({ name }) => MODES.map((mode) => `lock table ${name} in ${mode} mode`)));
-  });
+    test("with locks on tables", async () => {
+      const tables = await findTables();
+      await expectHarmless(tables.flatMap(({ name }) => MODES.map((mode) => `lock table ${name} in ${mode} mode`)));
+    });
 
-  test("with statements on rows", async () => {
-    const tables = await findTables();
-    const held = await expectHarmless(
-      tables.flatMap(({ name, columns }) => [
-        `select * from ${name}`,
-        ...["update", "no key update", "share", "key share"].map((strength) => `select * from ${name} for ${strength}`),
-        `delete from ${name}`,
-        `truncate ${name}`,
-        `insert into ${name} default values`,
-        `insert into ${name} select * from ${name}`,
-        ...columns.map((column) => `update ${name} set ${column} = ${column}`),
-      ]),
-    );
-    expect(held.length).toBeGreaterThan(2);
-  });
+    test("with statements on rows", async () => {
+      const tables = await findTables();
+      const held = await expectHarmless(
+        tables.flatMap(({ name, columns }) => [
+          `select * from ${name}`,
+          ...["update", "no key update", "share", "key share"].map(
+            (strength) => `select * from ${name} for ${strength}`,
+          ),
+          `delete from ${name}`,
+          `truncate ${name}`,
+          `insert into ${name} default values`,
+          `insert into ${name} select * from ${name}`,
+          ...columns.map((column) => `update ${name} set ${column} = ${column}`),
+        ]),
+      );
+      expect(held.length).toBeGreaterThan(2);
+    });
 
-  test("with functions", async () => {
-    const functions = await runAsSuperuser<{ name: string }>(
-      url,
-      `select p.proname as name from pg_proc p
+    test("with functions", async () => {
+      const functions = await runAsSuperuser<{ name: string }>(
+        url,
+        `select p.proname as name from pg_proc p
        where p.pronamespace = 'apitoken'::regnamespace and has_function_privilege($1, p.oid, 'execute')`,
-      [login],
-    );
-    const names = new Set(functions.map(({ name }) => name));
-    expect([...names].filter((name) => !(name in CALLS))).toEqual([]);
-    const held = await expectHarmless([...names].map((name) => CALLS[name] ?? ""));
-    expect(held.length).toBe(names.size);
-  });
+        [login.name],
+      );
+      const names = new Set(functions.map(({ name }) => name));
+      expect([...names].filter((name) => !(name in CALLS))).toEqual([]);
+      const held = await expectHarmless([...names].map((name) => CALLS[name] ?? ""));
+      expect(held.length).toBe(names.size);
+    });
 
-  test("with statements that fail only after they have a lock", async () => {
-    await expectHarmless([
-      "create temp table mine (id text references apitoken.tokens (id))",
-      "create trigger mine before update on apitoken.tokens for each row execute function suppress_redundant_updates_trigger()",
-      "comment on table apitoken.tokens is 'mine'",
-      "create index on apitoken.tokens (id)",
-      "analyze apitoken.tokens",
-      "cluster apitoken.tokens",
-      "create temp table mine (like apitoken.tokens including all)",
-    ]);
-  });
-});
+    test("with statements that fail only after they have a lock", async () => {
+      await expectHarmless([
+        "create temp table mine (id text references apitoken.tokens (id))",
+        "create trigger mine before update on apitoken.tokens for each row execute function suppress_redundant_updates_trigger()",
+        "comment on table apitoken.tokens is 'mine'",
+        "create index on apitoken.tokens (id)",
+        "analyze apitoken.tokens",
+        "cluster apitoken.tokens",
+        "create temp table mine (like apitoken.tokens including all)",
+      ]);
+    });
+  },
+);
 
 /* The functions of the database are not all: the controller must get to them. */
 controllerTest(
@@ -249,7 +245,7 @@ controllerTest(
     const token = await issueApiToken(cluster, "held", { owner: "mallory" });
     await addOldMonth(databaseUrl);
     const user = await createLogin(databaseUrl, "apitoken_cleanup");
-    const holder = await connect(databaseUrl, user);
+    const holder = await connect(user);
     const untilBlock = (type: "Effective" | "Erased", wanted: object) =>
       eventually(async () => expect(await resources.getBlockCondition("mallory", type)).toMatchObject(wanted), {
         timeoutMs: 20_000,
@@ -266,7 +262,7 @@ controllerTest(
       await untilBlock("Erased", {
         status: "False",
         reason: "DatabaseUnavailable",
-        message: expect.stringContaining(user),
+        message: expect.stringContaining(user.name),
       });
       await untilBlock("Effective", { status: "True", reason: "Blocked" });
       expect(await findRows(databaseUrl, "held")).toEqual([]);
@@ -275,7 +271,7 @@ controllerTest(
       await holder.end();
     }
     await untilBlock("Erased", { status: "True", reason: "Erased" });
-    await runAsSuperuser(databaseUrl, `drop owned by ${user}; drop role ${user}`);
+    await runAsSuperuser(databaseUrl, `drop owned by ${user.name}; drop role ${user.name}`);
   },
   60_000,
 );

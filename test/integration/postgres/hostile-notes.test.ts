@@ -1,13 +1,13 @@
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
-import { type Database, openDatabase } from "../../../src/postgres/database.ts";
+import { type Database, type DatabaseRole, openDatabase } from "../../../src/postgres/database.ts";
 import { type Fence, raiseEpoch } from "../../../src/postgres/leader-epoch.ts";
 import { eraseBlockedOwner, recordBlock } from "../../../src/postgres/owner-blocks.ts";
 import { issueToken, type NewTokenRow, updateToken } from "../../../src/postgres/token-writes.ts";
 import { FAILURE_REASONS } from "../../../src/token/verdict.ts";
-import { createTestDatabase } from "../../support/database.ts";
+import { createLogin, createTestDatabase, type TestLogin } from "../../support/database.ts";
 import { aNewTokenRow } from "../../support/token-rows.ts";
 
 /*
@@ -20,21 +20,17 @@ const PSEUDONYM = `erased-${"0a".repeat(16)}`;
 let url: string;
 let db: Database;
 let fence: Fence;
-let loginName: string;
+let login: TestLogin;
 let session: pg.Client;
 let id: string;
 
-async function logIn(role: string): Promise<void> {
+async function logIn(role: DatabaseRole): Promise<void> {
   url = await createTestDatabase();
   db = openDatabase({ url, role: "apitoken_controller", actor: "controller", maxConnections: 2 });
   fence = await raiseEpoch(db, randomUUID(), "test");
   id = (await issue("mallory")).id;
-  loginName = `login_${randomBytes(6).toString("hex")}`;
-  await runAsSuperuser(url, `create role ${loginName} login password 'test' in role ${role}`);
-  const login = new URL(url);
-  login.username = loginName;
-  login.password = "test";
-  session = new pg.Client({ connectionString: login.href });
+  login = await createLogin(url, role);
+  session = new pg.Client({ connectionString: login.url });
   await session.connect();
 }
 
@@ -49,7 +45,7 @@ const find = (text: string, values: unknown[] = []) => runAsSuperuser<Record<str
 afterEach(async () => {
   await session.end();
   await db.close();
-  await runAsSuperuser(url, `drop role ${loginName}`);
+  await runAsSuperuser(url, `drop role ${login.name}`);
 });
 
 describe("the verifier", () => {

@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
@@ -6,7 +6,7 @@ import { type Database, type DatabaseOptions, openDatabase } from "../../../src/
 import { DatabaseLockedError, OwnerBusyError } from "../../../src/postgres/errors.ts";
 import { raiseEpoch } from "../../../src/postgres/leader-epoch.ts";
 import { issueToken, revokeTokens } from "../../../src/postgres/token-writes.ts";
-import { createTestDatabase } from "../../support/database.ts";
+import { createLogin, createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { aNewTokenRow } from "../../support/token-rows.ts";
 
@@ -21,13 +21,8 @@ let undo: (() => unknown)[] = [];
 
 beforeEach(async () => {
   url = await createTestDatabase();
-  login = `login_${randomBytes(6).toString("hex")}`;
-  await runAsSuperuser(url, `create role ${login} login password 'test' in role apitoken_controller`);
+  ({ name: login, url: loginUrl } = await createLogin(url, "apitoken_controller"));
   undo.push(() => runAsSuperuser(url, `drop role ${login}`));
-  const address = new URL(url);
-  address.username = login;
-  address.password = "test";
-  loginUrl = address.href;
 });
 afterEach(async () => {
   for (const step of undo.reverse()) await step();
