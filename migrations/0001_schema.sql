@@ -963,14 +963,15 @@ select batch, run, cleaned_at, table_name, reason, actor, row_key
 from apitoken.cleaned_batches, unnest(row_keys) as row_key;
 
 -- When, by which run and why a row was deleted. Faster than the view for a single key, because it does not expand the
--- batches. `since` narrows the search to later months.
+-- batches. A key that may be a secret is recorded as a hash, so that is what is searched for as well. `since` narrows the search to
+-- later months.
 create function apitoken.find_cleaned(key text, in_table text default 'apitoken.tokens', since timestamptz default '-infinity')
 returns table (cleaned_at timestamptz, run bigint, batch bigint, reason text, actor text)
 language sql stable set search_path = pg_catalog, pg_temp
 begin atomic
   select b.cleaned_at, b.run, b.batch, b.reason, b.actor
   from apitoken.cleaned_batches b
-  where b.table_name = in_table and b.cleaned_at >= since and key = any (b.row_keys)
+  where b.table_name = in_table and b.cleaned_at >= since and array[key, 'sha256:' || encode(sha256(convert_to(key, 'UTF8')), 'hex')] && b.row_keys
   order by b.cleaned_at;
 end;
 

@@ -3,9 +3,8 @@
  */
 import { readFileSync } from "node:fs";
 import { LineCounter, parseDocument } from "yaml";
-import { formatTableName } from "../postgres/cleanup/identifiers.ts";
 import { ConfigError } from "../runtime/config.ts";
-import { type ConfigFile, configFileSchema } from "./target-config.ts";
+import { type ConfigFile, configFileSchema } from "./target/config.ts";
 
 const FILE_INVALID = "APITOKEN_E_CONFIG_FILE_INVALID";
 
@@ -40,13 +39,6 @@ export function parseConfigFile(text: string, name: string): ConfigFile {
       result.error.issues.map(({ path, message }) => `${name}: ${formatPath(path)}: ${message}`).join("\n"),
       { faultCode: FILE_INVALID },
     );
-  }
-  const seen = new Set<string>();
-  for (const { table } of result.data.targets) {
-    const shown = formatTableName(table);
-    if (seen.has(shown))
-      throw new ConfigError(`${name}: ${shown} is listed twice; keep one target for it`, { faultCode: FILE_INVALID });
-    seen.add(shown);
   }
   return result.data;
 }

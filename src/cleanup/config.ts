@@ -6,9 +6,9 @@ import type { CleanupAudit } from "../postgres/cleanup/target.ts";
 import { ConfigError, databaseSettings, type LogLevel, readEnvironment, readLogin } from "../runtime/config.ts";
 import { readConfigFile } from "./config-file.ts";
 import { DEFAULT_MAX_FRACTION, type RunOptions } from "./options.ts";
+import type { PressureLimits } from "./run/throttle.ts";
 import { type CleanupSettings, cleanupEnvironment } from "./settings.ts";
-import type { ConfigFile, TargetConfig } from "./target-config.ts";
-import type { PressureLimits } from "./throttle.ts";
+import type { ConfigFile, TargetConfig } from "./target/config.ts";
 
 /** Durations are milliseconds. */
 export interface CleanupConfig {

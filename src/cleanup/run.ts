@@ -5,13 +5,13 @@ import type { CommandContext } from "../runtime/command/declare.ts";
 import { EXIT } from "../runtime/exit-codes.ts";
 import { createLogger, type Logger } from "../runtime/log.ts";
 import { isColoured } from "../runtime/terminal.ts";
-import { runCleanup } from "./cleanup.ts";
 import { type CleanupConfig, readCleanupConfig } from "./config.ts";
 import { openCleanupDatabase } from "./database.ts";
 import type { RunOptions } from "./options.ts";
-import { createLoggedProgress, createTerminalProgress } from "./progress.ts";
-import { publishReport } from "./publish.ts";
-import { countDeleted, formatReport, type RunReport } from "./report.ts";
+import { publishReport } from "./report/publish.ts";
+import { countDeleted, formatReport, type RunReport } from "./report/report.ts";
+import { runCleanup } from "./run/cleanup.ts";
+import { createLoggedProgress, createTerminalProgress } from "./run/progress.ts";
 import { createTerminalLog } from "./terminal-log.ts";
 
 const EXIT_CODES = { succeeded: EXIT.done, failed: EXIT.failed, refused: EXIT.refused, stopped: EXIT.stopped } as const;
@@ -95,8 +95,8 @@ function summarize({ outcome, isDryRun, runId, durationMs, targets, code, messag
       outcome: target.outcome,
       deleted: countDeleted(target),
       batches: target.batches,
-      due: counts.due,
-      sizeBytes: counts.tableBytes + counts.indexBytes,
+      due: counts?.due,
+      sizeBytes: counts && counts.tableBytes + counts.indexBytes,
       vacuum: target.vacuum,
     };
   });

@@ -12,9 +12,9 @@ import { createPaint, formatTable, isColoured, type Paint } from "../runtime/ter
 import { formatCount, stripControls } from "../runtime/text.ts";
 import { readCleanupConfig } from "./config.ts";
 import { openCleanupDatabase } from "./database.ts";
-import { formatDay, formatFigures, formatSize } from "./format.ts";
 import type { StatsOptions } from "./options.ts";
-import { checkTargets, requireTargets } from "./targets.ts";
+import { formatDay, formatFigures, formatSize } from "./report/format.ts";
+import { checkTargets, requireTargets } from "./target/targets.ts";
 
 const TOP_OWNERS = 10;
 const LAST_RUNS = 7;

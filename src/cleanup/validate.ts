@@ -10,18 +10,18 @@ import type { CommandContext } from "../runtime/command/declare.ts";
 import { EXIT } from "../runtime/exit-codes.ts";
 import { createPaint, isColoured, type Style } from "../runtime/terminal.ts";
 import { formatCount, stripControls } from "../runtime/text.ts";
-import type { CheckFinding } from "./check-finding.ts";
 import { readCleanupConfig } from "./config.ts";
 import { openCleanupDatabase } from "./database.ts";
-import { formatRetention } from "./format.ts";
 import type { ValidateOptions } from "./options.ts";
-import { previewPartitions } from "./partitions.ts";
-import { findExcess, findObstruction } from "./safety.ts";
-import type { CheckedTarget } from "./target-check.ts";
-import { checkTargets } from "./targets.ts";
+import { formatRetention } from "./report/format.ts";
+import { previewPartitions } from "./run/partitions.ts";
+import { findExcess, findObstruction } from "./run/safety.ts";
+import type { CheckedTarget } from "./target/check.ts";
+import type { CheckFinding } from "./target/finding.ts";
+import { checkTargets } from "./target/targets.ts";
 
 /** A target, and what a run would do to it now. */
-interface Validated extends Omit<CheckedTarget, "target"> {
+interface Validated extends Pick<CheckedTarget, "name" | "findings"> {
   readonly plan: string | undefined;
 }
 

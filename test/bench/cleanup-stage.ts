@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { type PostgresServer, runAsSuperuser } from "../../local/postgres-server.ts";
-import { countDeleted, type RunReport } from "../../src/cleanup/report.ts";
+import { countDeleted, type RunReport } from "../../src/cleanup/report/report.ts";
 import { migrate } from "../../src/postgres/migrations.ts";
 import { DUE, insertTokenRows, KEPT } from "../support/token-rows.ts";
 import { time } from "./figures.ts";

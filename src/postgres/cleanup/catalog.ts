@@ -3,7 +3,10 @@
  * be cleaned is read in one query, so that all of it is from the same moment.
  */
 import type { Queryable } from "../database.ts";
+import { reportedState } from "../errors.ts";
 import type { TableName } from "./identifiers.ts";
+import { type ReferenceFacts, readReferences } from "./reference-facts.ts";
+import { wholeTree } from "./tree.ts";
 
 export interface ColumnFacts {
   readonly name: string;
@@ -20,15 +23,10 @@ export interface IndexFacts {
   readonly isUnique: boolean;
 }
 
-/** A foreign key of another table, or of this one, that refers to this table. */
-export interface ReferenceFacts {
-  readonly constraint: string;
-  readonly schema: string;
-  readonly table: string;
-  readonly columns: readonly string[];
-  readonly referencedColumns: readonly string[];
-  readonly onDelete: "cascade" | "restrict" | "no action" | "set null" | "set default";
-  readonly mayRead: boolean;
+/** A user-defined trigger that fires for each deleted row. One that fires before can keep the row from being deleted. */
+export interface TriggerFacts {
+  readonly name: string;
+  readonly isBefore: boolean;
 }
 
 /** What the catalog knows about a relation; rights are those of the session's role. */
@@ -37,6 +35,7 @@ export interface TableFacts extends TableName {
   readonly kind: "table" | "partitioned" | "view" | "materialized view" | "foreign table" | "other";
   readonly owner: string;
   readonly isOwner: boolean;
+  readonly isOwnerSuperuser: boolean;
   readonly hasUsage: boolean;
   readonly maySelect: boolean;
   readonly mayDelete: boolean;
@@ -45,14 +44,24 @@ export interface TableFacts extends TableName {
   /** The columns of the primary key, otherwise of a unique index without nulls; empty if there is neither. */
   readonly key: readonly string[];
   readonly indexes: readonly IndexFacts[];
+  /** The foreign keys that refer to it, and to every table that ON DELETE CASCADE reaches from it. */
   readonly references: readonly ReferenceFacts[];
-  /** User-defined row triggers that fire on DELETE. */
-  readonly triggers: readonly string[];
+  readonly triggers: readonly TriggerFacts[];
+  /** Rules for DELETE: Postgres refuses what the batches do as long as there is one. */
+  readonly rules: readonly string[];
   /** The planner's estimate for all partitions together; -1 if it has none. */
   readonly estimatedRows: number;
   readonly partitionedBy: { readonly strategy: string; readonly columns: readonly (string | null)[] } | null;
-  /** The leaf partitions on which this role lacks SELECT, DELETE or UPDATE; quoted names, for SQL. */
+  /** Whether plain tables inherit from it. */
+  readonly hasChildren: boolean;
+  /** The partitions and children on which this role lacks a right; quoted names, for SQL. */
   readonly closedPartitions: readonly string[];
+  /** The partitions and children that are foreign tables; quoted names. */
+  readonly foreignPartitions: readonly string[];
+  /** The table, its partitions and children of which row-level security may hide rows from this role; quoted names, for SQL. */
+  readonly hidden: readonly string[];
+  /** Those that a publication publishes although their deleted rows could not be told apart; quoted names, for SQL. */
+  readonly unidentified: readonly string[];
 }
 
 const KINDS = `case c.relkind when 'r' then 'table' when 'p' then 'partitioned' when 'v' then 'view'
@@ -80,57 +89,95 @@ const KEY = `coalesce((select ${columnNames("c.oid", "i.indkey::smallint[]")}
       where not a.attnotnull))
   order by not i.indisprimary, i.indnkeyatts, i.indexrelid limit 1), '[]')`;
 
-const REFERENCES = `(select coalesce(json_agg(json_build_object('constraint', f.conname, 'schema', fn.nspname,
-    'table', fc.relname, 'columns', ${columnNames("f.conrelid", "f.conkey")},
-    'referencedColumns', ${columnNames("c.oid", "f.confkey")},
-    'onDelete', case f.confdeltype when 'c' then 'cascade' when 'r' then 'restrict' when 'n' then 'set null'
-      when 'd' then 'set default' else 'no action' end,
-    'mayRead', has_schema_privilege(fn.oid, 'USAGE') and has_table_privilege(fc.oid, 'SELECT')) order by f.conname), '[]')
-  from pg_constraint f join pg_class fc on fc.oid = f.conrelid join pg_namespace fn on fn.oid = fc.relnamespace
-  where f.confrelid = c.oid and f.contype = 'f' and f.conparentid = 0)`;
+const TRIGGERS = `(select coalesce(json_agg(distinct jsonb_build_object('name', t.tgname, 'isBefore', t.tgtype & 2 = 2)), '[]')
+  from ${wholeTree("c.oid")} tree join pg_trigger t on t.tgrelid = tree.relid
+  where not t.tgisinternal and t.tgtype & 9 = 9 and t.tgenabled not in ('D', 'R'))`;
 
-const TRIGGERS = `(select coalesce(json_agg(t.tgname order by t.tgname), '[]') from pg_trigger t
-  where t.tgrelid = c.oid and not t.tgisinternal and t.tgtype & 9 = 9 and t.tgenabled <> 'D')`;
+const RULES = `(select coalesce(json_agg(distinct r.rulename), '[]')
+  from ${wholeTree("c.oid")} tree join pg_rewrite r on r.ev_class = tree.relid where r.ev_type = '4' and r.ev_enabled <> 'D')`;
 
 const PARTITIONED_BY = `(select json_build_object(
     'strategy', case p.partstrat when 'r' then 'range' when 'l' then 'list' else 'hash' end,
     'columns', ${columnNames("c.oid", "p.partattrs::smallint[]")})
   from pg_partitioned_table p where p.partrelid = c.oid)`;
 
-/** SQL: the leaf partitions of a partitioned table; none for a plain table. */
+/** SQL: the partitions and children that store rows. */
 const LEAVES = `(select l.oid, l.relkind, format('%I.%I', ln.nspname, l.relname) as name, greatest(l.reltuples, -1) as reltuples
-  from pg_partition_tree(c.oid) tree join pg_class l on l.oid = tree.relid join pg_namespace ln on ln.oid = l.relnamespace
-  where tree.isleaf and tree.relid <> c.oid)`;
+  from ${wholeTree("c.oid")} tree join pg_class l on l.oid = tree.relid join pg_namespace ln on ln.oid = l.relnamespace
+  where tree.relid <> c.oid and l.relkind in ('r', 'f'))`;
+
+/** Row-level security shows the role every row if one policy for all commands says so, and no other takes some away again. */
+const HIDDEN = `(select coalesce(json_agg(format('%I.%I', hn.nspname, h.relname) order by h.oid), '[]')
+  from ${wholeTree("c.oid")} tree join pg_class h on h.oid = tree.relid join pg_namespace hn on hn.oid = h.relnamespace
+  where row_security_active(h.oid) and (
+    exists (select from pg_policy p where p.polrelid = h.oid and not p.polpermissive and ${isPolicyOfRole("p")})
+    or exists (select from unnest(array['r', 'w', 'd']) as command where not exists (
+      select from pg_policy p where p.polrelid = h.oid and p.polpermissive and p.polcmd in ('*', command)
+        and pg_get_expr(p.polqual, p.polrelid) = 'true' and ${isPolicyOfRole("p")}))))`;
+
+/** https://www.postgresql.org/docs/current/logical-replication-publication.html#LOGICAL-REPLICATION-PUBLICATION-REPLICA-IDENTITY */
+const UNIDENTIFIED = `(select coalesce(json_agg(format('%I.%I', un.nspname, u.relname) order by u.oid), '[]')
+  from ${wholeTree("c.oid")} tree join pg_class u on u.oid = tree.relid join pg_namespace un on un.oid = u.relnamespace
+  where u.relkind = 'r' and (u.relreplident = 'n' or u.relreplident = 'd' and not exists (
+      select from pg_index i where i.indrelid = u.oid and i.indisprimary and i.indisvalid))
+    and exists (
+      select from pg_publication_tables pt join pg_publication p on p.pubname = pt.pubname
+        join pg_namespace pn on pn.nspname = pt.schemaname
+        join pg_class pc on pc.relnamespace = pn.oid and pc.relname = pt.tablename
+      where p.pubdelete and (pc.oid = u.oid or pc.oid in (select pg_partition_ancestors(u.oid)))))`;
+
+function isPolicyOfRole(policy: string): string {
+  return `exists (select from unnest(${policy}.polroles) as member where member = 0 or pg_has_role(member, 'MEMBER'))`;
+}
 
 /** Everything that the catalog knows about a table; undefined if there is no such relation. */
 export async function readTableFacts(db: Queryable, name: TableName): Promise<TableFacts | undefined> {
-  const [row] = await db.query<{ facts: TableFacts }>({
+  const [row] = await db.query<{ facts: Omit<TableFacts, "references"> }>({
     text: `select json_build_object(
         'oid', c.oid::text, 'schema', n.nspname, 'table', c.relname, 'kind', ${KINDS},
         'owner', pg_get_userbyid(c.relowner), 'isOwner', pg_has_role(c.relowner, 'USAGE'),
+        'isOwnerSuperuser', (select rolsuper from pg_roles where oid = c.relowner),
         'hasUsage', has_schema_privilege(n.oid, 'USAGE'),
         'maySelect', has_table_privilege(c.oid, 'SELECT'), 'mayDelete', has_table_privilege(c.oid, 'DELETE'),
         'mayUpdate', has_any_column_privilege(c.oid, 'UPDATE'),
-        'columns', ${COLUMNS}, 'key', ${KEY}, 'indexes', ${INDEXES}, 'references', ${REFERENCES},
-        'triggers', ${TRIGGERS}, 'partitionedBy', ${PARTITIONED_BY},
+        'columns', ${COLUMNS}, 'key', ${KEY}, 'indexes', ${INDEXES},
+        'triggers', ${TRIGGERS}, 'rules', ${RULES}, 'partitionedBy', ${PARTITIONED_BY},
+        'hasChildren', c.relkind = 'r' and exists (select from pg_inherits i where i.inhparent = c.oid),
         'estimatedRows', case when c.relkind = 'p'
           then coalesce((select sum(greatest(reltuples, 0)) from ${LEAVES} as leaf), 0) else c.reltuples end,
         'closedPartitions', coalesce((select json_agg(leaf.name order by leaf.name) from ${LEAVES} as leaf
           where leaf.relkind = 'r' and not (has_table_privilege(leaf.oid, 'SELECT')
-            and has_table_privilege(leaf.oid, 'DELETE') and has_any_column_privilege(leaf.oid, 'UPDATE'))), '[]')
+            and has_table_privilege(leaf.oid, 'DELETE') and has_any_column_privilege(leaf.oid, 'UPDATE'))), '[]'),
+        'foreignPartitions', coalesce((select json_agg(leaf.name order by leaf.name) from ${LEAVES} as leaf
+          where leaf.relkind = 'f'), '[]'),
+        'hidden', ${HIDDEN}, 'unidentified', ${UNIDENTIFIED}
       ) as facts
       from pg_class c join pg_namespace n on n.oid = c.relnamespace
       where n.nspname = $1 and c.relname = $2`,
     values: [name.schema, name.table],
   });
-  return row?.facts;
+  return row && { ...row.facts, references: await readReferences(db, row.facts.oid) };
 }
 
-/** Whether Postgres knows a time zone with this name. */
-export async function isTimeZone(db: Queryable, name: string): Promise<boolean> {
-  const [row] = await db.query<{ is_known: boolean }>({
-    text: "select exists (select from pg_timezone_names where name = $1) as is_known",
+/** The time zone with this name as Postgres writes it, in any case of letters; undefined if there is none. */
+export async function findTimeZone(db: Queryable, name: string): Promise<string | undefined> {
+  const [row] = await db.query<{ name: string }>({
+    text: "select name from pg_timezone_names where lower(name) = lower($1) order by name = $1 desc limit 1",
     values: [name],
   });
-  return row?.is_known ?? false;
+  return row?.name;
 }
+
+/** Why Postgres does not take a constant (SQL) as a value of a type; undefined if it does. */
+export async function findConstantFault(db: Queryable, constant: string, type: string): Promise<string | undefined> {
+  try {
+    await db.query({ text: `select cast(${constant} as ${type})` });
+    return undefined;
+  } catch (error) {
+    if (!CONSTANT_FAULTS.test(reportedState(error) ?? "")) throw error;
+    return (error as Error).message;
+  }
+}
+
+/** Data exceptions, and casts that do not exist. https://www.postgresql.org/docs/current/errcodes-appendix.html */
+const CONSTANT_FAULTS = /^22|^42846$|^23514$/;

@@ -4,7 +4,19 @@
  */
 import type { Queryable } from "../database.ts";
 import { quoteLiteral, quoteTable } from "./identifiers.ts";
-import { asMoment, asTimestamp, type CleanupTarget, findObstacles, hasPassed, isDue, isRevoked } from "./target.ts";
+import { cutoffsAt, findConditions } from "./references.ts";
+import {
+  asTimestamp,
+  belongs,
+  type CleanupTarget,
+  hasExpired,
+  hasExpiry,
+  isDue,
+  TARGET_ROW,
+  wasRevoked,
+} from "./target.ts";
+import { passedAt } from "./times.ts";
+import { wholeTree } from "./tree.ts";
 
 /** A row is due if it died before these times. Text, because a Date would lose the microseconds. */
 export interface Cutoffs {
@@ -18,17 +30,19 @@ export interface ByReason {
   readonly revoked: number;
 }
 
-/** The rows of a table by state; a row that is both expired and revoked counts as expired. */
+/** The rows of a target by state; a row that is both expired and revoked counts as expired. */
 export interface RowCounts {
   readonly total: number;
   readonly live: number;
+  /** Of the live ones those that nothing but a revocation ends. */
+  readonly withoutExpiry: number;
   readonly expired: number;
   readonly revoked: number;
   /** Dead and past their retention: a run deletes these. Always exact. */
   readonly due: ByReason;
   /** Past their retention, but kept because other rows refer to them. */
   readonly held: number;
-  /** The time of death of the row that has been dead the longest. */
+  /** The time of death of the row that has been dead the longest and is not held. */
   readonly oldestDeadAt: Date | undefined;
   /** Whether `total` and `live` are the planner's estimate, because the table is too large to count them. */
   readonly isEstimate: boolean;
@@ -81,6 +95,7 @@ interface Health {
 interface LeafRow {
   leaf: string;
   total: string;
+  without_expiry: string;
   expired: string;
   revoked: string;
   due_expired: string;
@@ -125,6 +140,7 @@ export async function countLeaves(
     counts: {
       total,
       live: total - expired - revoked,
+      withoutExpiry: sum((row) => row.without_expiry),
       expired,
       revoked,
       due: { expired: sum((row) => row.due_expired), revoked: sum((row) => row.due_revoked) },
@@ -143,34 +159,36 @@ export async function countLeaves(
 /** Reads the table once. With `isDeadOnly`, for large tables, it reads only the dead rows, which indexes find. */
 function formatCount(target: CleanupTarget, cutoffs: Cutoffs, isDeadOnly: boolean): string {
   const now = asTimestamp(cutoffs.now);
-  const expired = `coalesce(${hasPassed(target.expiresAt, now)}, false)`;
-  const revoked = `coalesce(${isRevoked(target, now) ?? "false"}, false)`;
-  const expiredBefore = asTimestamp(cutoffs.expiredBefore);
-  const revokedBefore = asTimestamp(cutoffs.revokedBefore);
-  const pastExpiry = `coalesce(${hasPassed(target.expiresAt, expiredBefore)}, false)`;
-  const pastRevocation = `coalesce(${isRevoked(target, revokedBefore) ?? "false"}, false)`;
-  const isFree = findObstacles(target).join(" and ") || "true";
-  const died = target.revokedAt === undefined ? "" : `, ${asMoment(target.revokedAt)}`;
-  const leaf = target.isPartitioned ? "tableoid::text" : quoteLiteral(target.oid);
-  return `select ${leaf} as leaf, count(*) as total,
+  const known = (condition: string) => `coalesce(${condition}, false)`;
+  const expired = known(hasExpired(target, now));
+  const revoked = known(wasRevoked(target, now));
+  const pastExpiry = known(hasExpired(target, asTimestamp(cutoffs.expiredBefore)));
+  const pastRevocation = known(wasRevoked(target, asTimestamp(cutoffs.revokedBefore)));
+  const conditions = findConditions(target, cutoffsAt(now));
+  // Worked out once for each row that is due, and not at each place where it is used, which OFFSET 0 prevents.
+  const free = `case when ${pastExpiry} or ${pastRevocation} then ${conditions.join(" and ")} else true end`;
+  const isFree = conditions.length === 0 ? "true" : "reach.is_free";
+  const reach = conditions.length === 0 ? "" : `cross join lateral (select ${free} as is_free offset 0) as reach`;
+  const died = [target.expiresAt, target.revokedAt].flatMap((times) =>
+    times === undefined ? [] : [passedAt(times, now, TARGET_ROW)],
+  );
+  const oldest = died.length === 0 ? "null::timestamptz" : `min(least(${died.join(", ")})) filter (where ${isFree})`;
+  const isDivided = target.isPartitioned || target.hasChildren;
+  return `select ${isDivided ? "tableoid::text" : quoteLiteral(target.oid)} as leaf, count(*) as total,
+                 count(*) filter (where not ${hasExpiry(target)} and not ${revoked}) as without_expiry,
                  count(*) filter (where ${expired}) as expired,
                  count(*) filter (where ${revoked} and not ${expired}) as revoked,
                  count(*) filter (where ${pastExpiry} and ${isFree}) as due_expired,
                  count(*) filter (where ${pastRevocation} and not ${pastExpiry} and ${isFree}) as due_revoked,
                  count(*) filter (where (${pastExpiry} or ${pastRevocation}) and not (${isFree})) as held,
-                 min(least(${asMoment(target.expiresAt)}${died})) filter (where ${expired} or ${revoked}) as oldest_dead_at
-          from ${quoteTable(target)} as target${isDeadOnly ? ` where ${isDue(target, now, now)}` : ""}
-          ${target.isPartitioned ? "group by tableoid" : ""}`;
-}
-
-/** SQL: a relation and all its partitions; pg_partition_tree alone returns nothing for a plain table. */
-function withPartitions(oid: string): string {
-  return `(select ${oid} as relid union select relid::oid from pg_partition_tree(${oid}::regclass))`;
+                 ${oldest} as oldest_dead_at
+          from ${quoteTable(target)} as target ${reach} where ${isDeadOnly ? isDue(target, now, now) : belongs(target)}
+          ${isDivided ? "group by tableoid" : ""}`;
 }
 
 const HEALTH = `
   select coalesce(sum(pg_table_size(c.oid)), 0) as table_bytes, coalesce(sum(pg_indexes_size(c.oid)), 0) as index_bytes,
          coalesce(sum(s.n_dead_tup), 0) as dead_tuples, min(greatest(s.last_vacuum, s.last_autovacuum)) as vacuumed_at,
          json_object_agg(c.oid::text, greatest(c.reltuples, 0)::bigint) filter (where c.relkind <> 'p') as estimated_rows
-  from ${withPartitions("$1::oid")} tree join pg_class c on c.oid = tree.relid
+  from ${wholeTree("$1::oid")} tree join pg_class c on c.oid = tree.relid
     left join pg_stat_user_tables s on s.relid = c.oid`;

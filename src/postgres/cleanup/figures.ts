@@ -68,10 +68,12 @@ export async function readCleanupFigures(db: Queryable): Promise<CleanupFigures>
 interface TargetRow {
   table: string;
   outcome: string;
-  counts: Record<"live" | "expired" | "revoked" | "held" | "tableBytes" | "indexBytes" | "deadTuples", number> & {
-    due: { expired: number; revoked: number };
-    oldestDeadAt?: string;
-  };
+  counts:
+    | (Record<"live" | "expired" | "revoked" | "held" | "tableBytes" | "indexBytes" | "deadTuples", number> & {
+        due: { expired: number; revoked: number };
+        oldestDeadAt?: string;
+      })
+    | null;
   retention: { expiredMs: number; revokedMs: number };
   expired: string;
   revoked: string;
@@ -79,28 +81,46 @@ interface TargetRow {
   cascade: string;
 }
 
-/** For each table its newest run, and the sums over all runs. */
+/** A table that no run could count yet. */
+const NOT_COUNTED: NonNullable<TargetRow["counts"]> = {
+  live: 0,
+  expired: 0,
+  revoked: 0,
+  held: 0,
+  tableBytes: 0,
+  indexBytes: 0,
+  deadTuples: 0,
+  due: { expired: 0, revoked: 0 },
+};
+
+/**
+ * For each table its newest run, the newest counts, and the sums over all runs. Only tables that the newest run has looked at:
+ * the others are no longer configured, and an alert about one of them would never clear.
+ */
 const TARGETS = `
   with looked as (
-    select r.id, t->>'table' as table_name, t as target
+    select r.id, t->>'table' as table_name, t as target,
+           coalesce(nullif(t->'after', 'null'), nullif(t->'before', 'null')) as counts
     from apitoken.cleanup_runs r, jsonb_array_elements(r.targets) as t
-    where r.started_at > now() - interval '400 days'
+    where r.started_at > now() - interval '400 days' and t ? 'retention'
   ), sums as (
-    select table_name, max(id) as newest,
+    select table_name, max(id) as newest, max(id) filter (where counts is not null) as counted,
            sum((target->'deleted'->>'expired')::bigint) as expired,
            sum((target->'deleted'->>'revoked')::bigint) as revoked,
            sum((target->'deleted'->>'cascaded')::bigint) as cascade,
            sum((select coalesce(sum((p->>'rows')::bigint), 0)
                 from jsonb_array_elements(target->'partitions'->'dropped') as p)) as partition
-    from looked where target ? 'retention' group by table_name
+    from looked group by table_name
   )
-  select l.table_name as table, l.target->>'outcome' as outcome, l.target->'retention' as retention,
-         coalesce(nullif(l.target->'after', 'null'), l.target->'before') as counts,
+  select l.table_name as table, l.target->>'outcome' as outcome, l.target->'retention' as retention, c.counts,
          s.expired, s.revoked, s.cascade, s.partition
   from sums s join looked l on l.table_name = s.table_name and l.id = s.newest
+    left join looked c on c.table_name = s.table_name and c.id = s.counted
+  where s.newest = (select max(id) from looked)
   order by 1`;
 
-function toFigures({ table, outcome, counts, retention, ...sums }: TargetRow): TargetFigures {
+function toFigures({ table, outcome, counts: found, retention, ...sums }: TargetRow): TargetFigures {
+  const counts = found ?? NOT_COUNTED;
   return {
     table,
     outcome,
@@ -136,21 +156,11 @@ async function readOwnBacklog(db: Queryable, noted: TargetRow | undefined): Prom
                         (select min(revoked_at) from apitoken.tokens where revoked_at <= now())) as oldest`,
     values: [expiredMs / 1_000, revokedMs / 1_000],
   });
-  const empty = {
-    live: 0,
-    expired: 0,
-    revoked: 0,
-    held: 0,
-    tableBytes: 0,
-    indexBytes: 0,
-    deadTuples: 0,
-    due: { expired: 0, revoked: 0 },
-  };
   const figures = toFigures(
     noted ?? {
       table: OWN_TABLE,
       outcome: "succeeded",
-      counts: empty,
+      counts: null,
       retention: { expiredMs, revokedMs },
       expired: "0",
       revoked: "0",

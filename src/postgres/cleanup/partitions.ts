@@ -5,9 +5,15 @@
 import type { Queryable } from "../database.ts";
 import { sqlState } from "../errors.ts";
 import type { Leaf } from "./batches.ts";
-import { asTimestamp, type CleanupTarget, eventOf, keyAsText, momentAs } from "./target.ts";
+import { formatConstant } from "./condition.ts";
+import { formatTableName, quoteIdentifier } from "./identifiers.ts";
+import { asTimestamp, type CleanupTarget, eventOf, keyAsText, TARGET_ROW } from "./target.ts";
+import { isMeant, latestPassed, type TimeColumn } from "./times.ts";
 
-/** A partition, at any level, that is divided by the target's expiry column alone and whose rows are all due. */
+/**
+ * A partition, at any level, that is divided by the target's expiry column alone and whose rows are all due: no value within its
+ * bounds is a time that has not passed, or one that means "no time".
+ */
 export interface DeadPartition extends Leaf {
   readonly name: string;
   /** Its parent; a quoted name, for SQL. */
@@ -32,6 +38,7 @@ interface PartitionRow {
   sql: string;
   name: string;
   parent_sql: string;
+  lower_bound: string;
   upper_bound: string;
   has_default_sibling: boolean;
   is_detach_pending: boolean;
@@ -54,6 +61,7 @@ const FIND = `
   )
   select c.oid::text as oid, format('%I.%I', n.nspname, c.relname) as sql, n.nspname || '.' || c.relname as name,
          format('%I.%I', pn.nspname, p.relname) as parent_sql,
+         substring(pg_get_expr(c.relpartbound, c.oid) from ' FROM \\(''?([^'']*?)''?\\) TO ') as lower_bound,
          substring(pg_get_expr(c.relpartbound, c.oid) from ' TO \\(''?([^'']*?)''?\\)$') as upper_bound,
          pt.partdefid <> 0 as has_default_sibling, i.inhdetachpending as is_detach_pending,
          exists (select from apitoken.detached_partitions noted where noted.relation = c.oid) as is_noted,
@@ -73,23 +81,35 @@ const FIND = `
       select array_agg(relid::oid) as relations, array_agg(relid::oid::text) filter (where isleaf) as leaves
       from pg_partition_tree(c.oid)) as below
   where pt.partstrat = 'r' and pt.partnatts = 1 and pt.partattrs[0] = a.attnum and c.relkind in ('r', 'p')
-    and pg_get_expr(c.relpartbound, c.oid) ~ ' TO \\((''[^'']*''|[0-9]+)\\)$'
+    and pg_get_expr(c.relpartbound, c.oid) ~ ' FROM \\((''[^'']*''|[0-9]+)\\) TO \\((''[^'']*''|[0-9]+)\\)$'
   order by tree.level, 2`;
 
-/** The partitions whose upper bound is not after the cutoff; of each branch the topmost. */
+/** The expiry of a target by which its partitions can be dropped: one column, and nothing else decides about a row. */
+function findDividingTime({ expiresAt = [], where }: CleanupTarget): TimeColumn | undefined {
+  const [time] = expiresAt;
+  return expiresAt.length === 1 && where.length === 0 && time?.plusSeconds === undefined ? time : undefined;
+}
+
+/** The partitions whose rows are all due by their bounds; of each branch the topmost. */
 export async function findDeadPartitions(
   db: Queryable,
   target: CleanupTarget,
   expiredBefore: string,
 ): Promise<DeadPartition[]> {
-  if (!target.isPartitioned) return [];
-  const partitions = await db.query<PartitionRow>({ text: FIND, values: [target.oid, target.expiresAt.column] });
+  const time = findDividingTime(target);
+  if (!target.isPartitioned || time === undefined) return [];
+  const partitions = await db.query<PartitionRow>({ text: FIND, values: [target.oid, time.column] });
   if (partitions.length === 0) return [];
-  const cutoff = momentAs(target.expiresAt, asTimestamp(expiredBefore));
+  const column = quoteIdentifier(time.column);
+  const never = time.never
+    .map(formatConstant)
+    .map((value) => `not (${value} between bounds.${column} and bounds.upper)`);
   const verdicts = await db.query<{ is_dead: boolean }>({
-    text: `select bound::${target.expiresAt.type} <= ${cutoff} as is_dead
-           from unnest($1::text[]) with ordinality as bounds (bound, place) order by place`,
-    values: [partitions.map(({ upper_bound }) => upper_bound)],
+    text: `select ${[`upper <= ${latestPassed(time, asTimestamp(expiredBefore))}`, isMeant(time, "bounds"), ...never].join(" and ")} as is_dead
+           from (select lower_text::${time.type} as ${column}, upper_text::${time.type} as upper, place
+                 from unnest($1::text[], $2::text[]) with ordinality as texts (lower_text, upper_text, place)) as bounds
+           order by place`,
+    values: [partitions.map(({ lower_bound }) => lower_bound), partitions.map(({ upper_bound }) => upper_bound)],
   });
   const dead = partitions.filter((_, index) => verdicts[index]?.is_dead);
   const parents = new Set(dead.map(({ sql }) => sql));
@@ -115,7 +135,7 @@ export async function notePartition(db: Queryable, target: CleanupTarget, partit
   await db.query({
     text: `insert into apitoken.detached_partitions (relation, partition_name, target) values ($1, $2, $3)
            on conflict (relation) do update set partition_name = $2, target = $3, noted_at = now()`,
-    values: [partition.oid, partition.name, target.name],
+    values: [partition.oid, partition.name, formatTableName(target)],
   });
 }
 
@@ -144,14 +164,14 @@ export async function findDetachedPartitions(
              where c.oid = noted.relation and n.nspname || '.' || c.relname = noted.partition_name
                and (not c.relispartition or exists (
                  select from pg_inherits i where i.inhrelid = c.oid and i.inhdetachpending)))`,
-    values: [target.name],
+    values: [formatTableName(target)],
   });
   return db.query<Leaf & { name: string }>({
     text: `select c.oid::text as oid, format('%I.%I', n.nspname, c.relname) as sql, noted.partition_name as name
            from apitoken.detached_partitions noted join pg_class c on c.oid = noted.relation
              join pg_namespace n on n.oid = c.relnamespace
            where noted.target = $1 and not c.relispartition order by 2`,
-    values: [target.name],
+    values: [formatTableName(target)],
   });
 }
 
@@ -205,13 +225,13 @@ async function recordKeys(
   const [trail] = await session.query<{ rows: string }>({
     text: `with gone as (
              select count(*) as rows, array_agg(${keyAsText(target)}) as row_keys
-             from ${partition.sql} group by tableoid, (ctid::text::point)[0]::bigint / ${BLOCKS_PER_EVENT}
+             from ${partition.sql} as ${TARGET_ROW} group by tableoid, (ctid::text::point)[0]::bigint / ${BLOCKS_PER_EVENT}
            ), trail as materialized (
              select rows, apitoken.record_cleaned($1, 'Expired',
                jsonb_build_object('run', $2::bigint, 'table', $3::text, 'partition', $4::text, 'rows', rows), row_keys)
              from gone)
            select coalesce(sum(rows), 0) as rows from trail`,
-    values: [eventOf(target), runId, target.name, partition.name],
+    values: [eventOf(target), runId, formatTableName(target), partition.name],
   });
   return Number(trail?.rows ?? 0);
 }
@@ -227,7 +247,7 @@ async function recordPartition(
   await session.query({
     text: `select apitoken.record_cleaned('PartitionDropped', 'Expired', jsonb_strip_nulls(jsonb_build_object(
              'run', $1::bigint, 'table', $2::text, 'partition', $3::text, 'rows', $4::bigint, 'counted_at', $5::text)), null)`,
-    values: [runId, target.name, partition.name, rows, counted?.at ?? null],
+    values: [runId, formatTableName(target), partition.name, rows, counted?.at ?? null],
   });
   return rows;
 }

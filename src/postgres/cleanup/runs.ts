@@ -89,3 +89,13 @@ export async function endCleanupRun(
     values: [id, end.outcome, JSON.stringify(end.targets), end.error ?? null],
   });
 }
+
+/** The definitions of targets with which an earlier run has cleaned, whether it completed or was stopped. */
+export async function findUsedDefinitions(session: Queryable): Promise<Set<string>> {
+  const rows = await session.query<{ definition: string }>({
+    text: `select distinct t->>'definition' as definition
+           from apitoken.cleanup_runs r, jsonb_array_elements(r.targets) as t
+           where t->>'outcome' in ('succeeded', 'stopped') and t ? 'definition'`,
+  });
+  return new Set(rows.map(({ definition }) => definition));
+}

@@ -4,7 +4,7 @@
 import type { Queryable } from "../database.ts";
 import { quoteIdentifier, quoteTable } from "./identifiers.ts";
 import type { CleanupTarget } from "./target.ts";
-import { asTimestamp, hasPassed, isRevoked } from "./target.ts";
+import { asTimestamp, belongs, hasExpired, wasRevoked } from "./target.ts";
 
 /** An owner's rows in a target. */
 export interface OwnerCount {
@@ -22,13 +22,11 @@ export async function findTopOwners(
 ): Promise<OwnerCount[]> {
   if (target.owner === undefined) return [];
   const at = asTimestamp(now);
-  const dead = [hasPassed(target.expiresAt, at), isRevoked(target, at) ?? "false"].map(
-    (sql) => `coalesce(${sql}, false)`,
-  );
+  const dead = [hasExpired(target, at), wasRevoked(target, at)].map((sql) => `coalesce(${sql}, false)`);
   const rows = await db.query<{ owner: string | null; total: string; live: string }>({
     text: `select ${quoteIdentifier(target.owner)}::text as owner, count(*) as total,
                   count(*) filter (where not (${dead.join(" or ")})) as live
-           from ${quoteTable(target)} group by 1 order by 2 desc, 1 limit ${Math.floor(limit)}`,
+           from ${quoteTable(target)} as target where ${belongs(target)} group by 1 order by 2 desc, 1 limit ${Math.floor(limit)}`,
   });
   return rows.map(({ owner, total, live }) => ({ owner: owner ?? "-", total: Number(total), live: Number(live) }));
 }

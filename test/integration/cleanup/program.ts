@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
-import type { RunReport } from "../../../src/cleanup/report.ts";
+import type { RunReport } from "../../../src/cleanup/report/report.ts";
 import { insertTokenRows, type TokenRows } from "../../support/token-rows.ts";
 
 export interface FinishedProgram {

@@ -1,10 +1,11 @@
 /*
  * Complete and ordinary objects of the cleanup, of which a test overrides only what it is about.
  */
-import type { RunReport, TargetReport } from "../../../src/cleanup/report.ts";
-import type { TargetConfig } from "../../../src/cleanup/target-config.ts";
+import type { RunReport, TargetReport } from "../../../src/cleanup/report/report.ts";
+import type { TargetConfig, TimeConfig } from "../../../src/cleanup/target/config.ts";
 import type { ColumnFacts, TableFacts } from "../../../src/postgres/cleanup/catalog.ts";
 import type { RowCounts } from "../../../src/postgres/cleanup/counts.ts";
+import type { ReferenceFacts } from "../../../src/postgres/cleanup/reference-facts.ts";
 import type { CleanupTarget } from "../../../src/postgres/cleanup/target.ts";
 
 const DAY_MS = 86_400_000;
@@ -13,6 +14,7 @@ export function aRowCounts(overrides: Partial<RowCounts> = {}): RowCounts {
   return {
     total: 0,
     live: 0,
+    withoutExpiry: 0,
     expired: 0,
     revoked: 0,
     due: { expired: 0, revoked: 0 },
@@ -30,10 +32,13 @@ export function aRowCounts(overrides: Partial<RowCounts> = {}): RowCounts {
 export function aTargetReport(overrides: Partial<TargetReport> = {}): TargetReport {
   return {
     table: "apitoken.tokens",
+    definition: "ab12cd34ef56",
     outcome: "succeeded",
     before: aRowCounts(),
     after: aRowCounts(),
-    deleted: { expired: 0, revoked: 0, cascaded: 0 },
+    cascades: [],
+    deleted: { expired: 0, revoked: 0, cascaded: 0, taken: {} },
+    held: [],
     partitions: { dropped: [], kept: [] },
     batches: 0,
     durationMs: 0,
@@ -60,12 +65,20 @@ export function aRunReport(overrides: Partial<RunReport> = {}): RunReport {
   };
 }
 
+/** A column with a time, as the configuration names it. */
+export function aTime(column: string, plus: Partial<TimeConfig> = {}): TimeConfig {
+  return { column, plusMs: 0, plusSeconds: undefined, ...plus };
+}
+
 /** A target as a team would write it: expiry and revocation by time. */
 export function aTargetConfig(overrides: Partial<TargetConfig> = {}): TargetConfig {
   return {
     table: { schema: "app", table: "refresh_tokens" },
-    expiresAt: "expires_at",
-    revokedAt: "revoked_at",
+    name: "app.refresh_tokens",
+    where: [],
+    expiresAt: [aTime("expires_at")],
+    revokedAt: [aTime("revoked_at")],
+    never: [],
     revoked: undefined,
     timezone: undefined,
     epoch: undefined,
@@ -73,7 +86,11 @@ export function aTargetConfig(overrides: Partial<TargetConfig> = {}): TargetConf
     key: undefined,
     owner: undefined,
     audit: "summary",
+    auditKeys: "hashed",
+    cascade: [],
     maxFraction: undefined,
+    firstRunMaxFraction: 0.5,
+    confirm: [],
     ...overrides,
   };
 }
@@ -91,6 +108,7 @@ export function aTableFacts(overrides: Partial<TableFacts> = {}): TableFacts {
     kind: "table",
     owner: "app_owner",
     isOwner: false,
+    isOwnerSuperuser: false,
     hasUsage: true,
     maySelect: true,
     mayDelete: true,
@@ -109,9 +127,34 @@ export function aTableFacts(overrides: Partial<TableFacts> = {}): TableFacts {
     ],
     references: [],
     triggers: [],
+    rules: [],
     estimatedRows: 1_000,
     partitionedBy: null,
+    hasChildren: false,
     closedPartitions: [],
+    foreignPartitions: [],
+    hidden: [],
+    unidentified: [],
+    ...overrides,
+  };
+}
+
+/** A foreign key of app.uses, with every right and an index. */
+export function aReference(overrides: Partial<ReferenceFacts> = {}): ReferenceFacts {
+  return {
+    constraint: "fk",
+    schema: "app",
+    table: "uses",
+    oid: "200",
+    toOid: "12345",
+    columns: ["t"],
+    referencedColumns: ["id"],
+    onDelete: "no action",
+    onlyIn: null,
+    isRequired: false,
+    isIndexed: true,
+    hasUsage: true,
+    mayRead: true,
     ...overrides,
   };
 }
@@ -123,6 +166,9 @@ export function aTarget(overrides: Partial<CleanupTarget> = {}): CleanupTarget {
     kind: "timestamptz" as const,
     type: "timestamp with time zone",
     timezone: "UTC",
+    plusMs: 0,
+    plusSeconds: undefined,
+    never: [],
   });
   return {
     schema: "app",
@@ -130,16 +176,26 @@ export function aTarget(overrides: Partial<CleanupTarget> = {}): CleanupTarget {
     name: "app.refresh_tokens",
     oid: "12345",
     isPartitioned: false,
-    expiresAt: time("expires_at"),
-    revokedAt: time("revoked_at"),
+    hasChildren: false,
+    where: [],
+    expiresAt: [time("expires_at")],
+    revokedAt: [time("revoked_at")],
     revoked: undefined,
     retention: { expiredMs: 7 * DAY_MS, revokedMs: DAY_MS },
     key: ["id"],
+    hashesKeys: true,
     owner: undefined,
     audit: "summary",
     references: [],
-    indexedTimes: [time("expires_at"), time("revoked_at")],
+    reached: [],
+    silencers: [],
+    indexedTimes: [
+      { time: time("expires_at"), reason: "expired" },
+      { time: time("revoked_at"), reason: "revoked" },
+    ],
     maxFraction: 0.9,
+    firstRunMaxFraction: 0.5,
+    definition: "ab12cd34ef56",
     ...overrides,
   };
 }

@@ -1,0 +1,93 @@
+/*
+ * Checks whether a target can be cleaned as configured, so that a mistake in a column, a type or a right ends a run before it
+ * deletes anything.
+ */
+import type { TableFacts } from "../../postgres/cleanup/catalog.ts";
+import { formatTableName } from "../../postgres/cleanup/identifiers.ts";
+import { type CleanupTarget, isOwnTable } from "../../postgres/cleanup/target.ts";
+import { adviseOn, findIndexedTimes } from "./advice.ts";
+import { type ConstantUse, createColumnReader, mayBeSecret } from "./columns.ts";
+import type { TargetConfig } from "./config.ts";
+import { hashDefinition } from "./definition.ts";
+import type { CheckFinding } from "./finding.ts";
+import { adviseOnReferences, findReferenceFaults } from "./references.ts";
+import { findObstructions } from "./rights.ts";
+
+export interface CheckedTarget {
+  readonly name: string;
+  readonly config: TargetConfig;
+  /** Undefined if there are errors. */
+  readonly target: CleanupTarget | undefined;
+  readonly findings: readonly CheckFinding[];
+  /** What is left to be checked: whether the columns' types take these constants. */
+  readonly constants: readonly ConstantUse[];
+}
+
+/** Checks a target of the configuration against the catalog. `facts` is undefined if the table does not exist. */
+export function checkTarget(
+  config: TargetConfig,
+  facts: TableFacts | undefined,
+  defaultMaxFraction: number,
+): CheckedTarget {
+  const { name } = config;
+  const findings: CheckFinding[] = [];
+  const fail = (message: string) => void findings.push({ level: "error", message });
+  if (facts === undefined) {
+    fail(`there is no table ${formatTableName(config.table)} in this database`);
+    return { name, config, target: undefined, findings, constants: [] };
+  }
+  for (const message of findObstructions(facts)) fail(message);
+
+  const columns = createColumnReader(facts, config, fail);
+  const { graceSeconds } = config;
+  const expiry = columns.readTimes("expiresAt", config.expiresAt);
+  const expiresAt = graceSeconds === undefined ? expiry : expiry?.map((time) => ({ ...time, graceSeconds }));
+  const revokedAt = columns.readTimes("revokedAt", config.revokedAt);
+  columns.readCondition("where", config.where);
+  columns.readCondition("revoked", config.revoked);
+  for (const column of config.key ?? []) columns.find("key", column);
+  if (config.owner !== undefined) columns.find("owner", config.owner);
+  const key = config.key ?? facts.key;
+  for (const message of [...findMissingKey(config, key), ...findReferenceFaults(facts, config)]) fail(message);
+  const { constants } = columns;
+  if (findings.some(({ level }) => level === "error")) return { name, config, target: undefined, findings, constants };
+
+  const target: CleanupTarget = {
+    ...config.table,
+    name,
+    oid: facts.oid,
+    isPartitioned: facts.kind === "partitioned",
+    hasChildren: facts.hasChildren,
+    where: config.where,
+    expiresAt,
+    revokedAt,
+    revoked: config.revoked,
+    retention: config.retention,
+    key,
+    hashesKeys: config.auditKeys === "hashed" && !isOwnTable(config.table) && mayBeSecret(facts, key),
+    owner: config.owner,
+    audit: config.audit,
+    references: facts.references,
+    reached: [],
+    silencers: facts.triggers.filter(({ isBefore }) => isBefore).map(({ name: trigger }) => trigger),
+    indexedTimes: findIndexedTimes({ expiresAt, revokedAt, revoked: config.revoked }, facts),
+    maxFraction: config.maxFraction ?? defaultMaxFraction,
+    firstRunMaxFraction: config.firstRunMaxFraction,
+    definition: hashDefinition(config),
+  };
+  return {
+    name,
+    config,
+    target,
+    findings: [...findings, ...adviseOnReferences(facts), ...adviseOn(target, facts)],
+    constants,
+  };
+}
+
+function findMissingKey({ table, audit }: TargetConfig, key: readonly string[]): string[] {
+  if (key.length > 0 || audit !== "rows") return [];
+  const name = formatTableName(table);
+  return [
+    `audit: "rows" needs a key, and ${name} has no primary key and no unique index without nulls; name columns in key, or choose "summary"`,
+  ];
+}

@@ -1,0 +1,70 @@
+/*
+ * What keeps the cleanup's role from a table's rows: missing rights, and what makes Postgres delete nothing without an error.
+ */
+import type { TableFacts } from "../../postgres/cleanup/catalog.ts";
+import { formatTableName, quoteIdentifier, quoteTable } from "../../postgres/cleanup/identifiers.ts";
+import { isOwnTable } from "../../postgres/cleanup/target.ts";
+
+const ROLE = "apitoken_cleanup";
+
+/** Why the rows cannot be deleted as they are stored. Each message ends with the command that mends it, where there is one. */
+export function findObstructions(facts: TableFacts): string[] {
+  return [...findWrongKind(facts), ...findMissingRights(facts), ...(isOwnTable(facts) ? [] : findSilencers(facts))];
+}
+
+function findWrongKind(facts: TableFacts): string[] {
+  const { kind, foreignPartitions } = facts;
+  const name = formatTableName(facts);
+  if (kind !== "table" && kind !== "partitioned") {
+    const shown = kind === "other" ? "not a table" : `a ${kind}`;
+    return [`${name} is ${shown}, and rows can be deleted from tables only; name the table behind it`];
+  }
+  return foreignPartitions.map(
+    (partition) =>
+      `${partition} is stored on another server; name the partitions that are stored here, each as a target`,
+  );
+}
+
+function findMissingRights(facts: TableFacts): string[] {
+  if (!facts.hasUsage) {
+    return [`the schema is closed to the role: grant usage on schema ${quoteIdentifier(facts.schema)} to ${ROLE}`];
+  }
+  if (isOwnTable(facts)) return [];
+  const missing = [
+    ...(facts.maySelect ? [] : ["select"]),
+    ...(facts.mayDelete ? [] : ["delete"]),
+    // Needed for FOR UPDATE only, since nothing is ever updated: one column is enough.
+    ...(facts.mayUpdate || facts.columns.length === 0
+      ? []
+      : [`update (${quoteIdentifier(facts.key[0] ?? facts.columns[0]?.name ?? "")})`]),
+  ];
+  return [
+    ...(missing.length === 0
+      ? []
+      : [`the role lacks rights: grant ${missing.join(", ")} on ${quoteTable(facts)} to ${ROLE}`]),
+    ...facts.closedPartitions.map(
+      (partition) => `the role lacks rights on a partition: grant select, delete, update on ${partition} to ${ROLE}`,
+    ),
+  ];
+}
+
+/** What makes Postgres delete less than it was told to, or refuse every night what it accepted when it was tried. */
+function findSilencers(facts: TableFacts): string[] {
+  return [
+    ...facts.hidden.map(
+      (table) =>
+        `row-level security hides rows of ${table} from the role, which would neither count nor delete them: ` +
+        `create policy ${ROLE} on ${table} to ${ROLE} using (true)`,
+    ),
+    ...facts.rules.map(
+      (rule) =>
+        `rule ${quoteIdentifier(rule)} changes what DELETE does, and Postgres then refuses the batches: ` +
+        `drop rule ${quoteIdentifier(rule)} on ${quoteTable(facts)}, or use a trigger instead of it`,
+    ),
+    ...facts.unidentified.map(
+      (table) =>
+        `${table} is published for replication and has no replica identity, so Postgres refuses every DELETE: ` +
+        `alter table ${table} replica identity full`,
+    ),
+  ];
+}

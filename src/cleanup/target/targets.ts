@@ -1,0 +1,121 @@
+/*
+ * The tables that a run cleans: the operator's own and those of the configuration file, checked in the same way.
+ */
+import { findConstantFault, findTimeZone, readTableFacts } from "../../postgres/cleanup/catalog.ts";
+import { formatTableName } from "../../postgres/cleanup/identifiers.ts";
+import { findCascaded } from "../../postgres/cleanup/references.ts";
+import type { CleanupTarget } from "../../postgres/cleanup/target.ts";
+import type { Queryable } from "../../postgres/database.ts";
+import { isReportedByServer } from "../../postgres/errors.ts";
+import { ConfigError } from "../../runtime/config.ts";
+import type { CleanupConfig } from "../config.ts";
+import { type CheckedTarget, checkTarget } from "./check.ts";
+import type { TargetConfig } from "./config.ts";
+import type { CheckFinding } from "./finding.ts";
+
+/** The operator's own table, which is always cleaned. */
+export function ownTarget(config: CleanupConfig): TargetConfig {
+  return {
+    table: { schema: "apitoken", table: "tokens" },
+    name: "apitoken.tokens",
+    where: [],
+    expiresAt: [{ column: "expires_at", plusMs: 0, plusSeconds: undefined }],
+    graceSeconds: "grace_seconds",
+    revokedAt: [{ column: "revoked_at", plusMs: 0, plusSeconds: undefined }],
+    revoked: undefined,
+    never: [],
+    timezone: undefined,
+    epoch: undefined,
+    retention: config.retention,
+    key: undefined,
+    owner: "owner",
+    audit: config.audit,
+    auditKeys: "plain",
+    cascade: [],
+    maxFraction: undefined,
+    firstRunMaxFraction: 1,
+    confirm: [],
+  };
+}
+
+/**
+ * Checks every target against the live database, the operator's own first. A target that cannot be checked has an error, like one
+ * that does not fit; only a lost database throws.
+ */
+export async function checkTargets(db: Queryable, config: CleanupConfig): Promise<CheckedTarget[]> {
+  const checked: CheckedTarget[] = [];
+  for (const target of [ownTarget(config), ...config.targets]) {
+    try {
+      checked.push(await checkOne(db, target, config.maxFraction));
+    } catch (error) {
+      if (!isReportedByServer(error)) throw error;
+      const message = `it cannot be checked: ${(error as Error).message}`;
+      checked.push({
+        name: target.name,
+        config: target,
+        target: undefined,
+        findings: [{ level: "error", message }],
+        constants: [],
+      });
+    }
+  }
+  return linkTargets(checked);
+}
+
+/**
+ * Tells each target of the others whose rows its deletions could reach: those that are not due must not go with them. What another
+ * target would keep is unknown as long as that one has errors.
+ */
+function linkTargets(checked: readonly CheckedTarget[]): CheckedTarget[] {
+  const targets = checked.flatMap(({ target }) => (target === undefined ? [] : [target]));
+  const unknown = new Set(
+    checked.filter(({ target }) => target === undefined).map(({ config }) => formatTableName(config.table)),
+  );
+  return checked.map((each) => {
+    const { target } = each;
+    if (target === undefined) return each;
+    const tables = [target, ...findCascaded(target)];
+    const fault = tables.map(formatTableName).find((name) => unknown.has(name));
+    if (fault !== undefined) {
+      const message = `its deletions would reach ${fault}, which is a target with errors: nobody knows which of its rows must stay`;
+      return { ...each, target: undefined, findings: [...each.findings, { level: "error", message }] };
+    }
+    const reached = targets.filter((other) => other !== target && tables.some(({ oid }) => oid === other.oid));
+    return { ...each, target: { ...target, reached } };
+  });
+}
+
+/** The messages of a target's errors; empty if it can be cleaned. */
+export function findErrors({ findings }: Pick<CheckedTarget, "findings">): string[] {
+  return findings.filter(({ level }) => level === "error").map(({ message }) => message);
+}
+
+/** The targets, if none has an error. Throws a ConfigError that names all errors. */
+export function requireTargets(checked: readonly CheckedTarget[]): CleanupTarget[] {
+  const faults = checked.flatMap((each) => findErrors(each).map((message) => `${each.name}: ${message}`));
+  if (faults.length > 0) throw new ConfigError(faults.join("\n"), { faultCode: "APITOKEN_E_TARGET_INVALID" });
+  return checked.flatMap(({ target }) => (target === undefined ? [] : [target]));
+}
+
+async function checkOne(db: Queryable, target: TargetConfig, maxFraction: number): Promise<CheckedTarget> {
+  const zone = target.timezone === undefined ? undefined : await findTimeZone(db, target.timezone);
+  const checked = checkTarget(
+    { ...target, timezone: zone ?? target.timezone },
+    await readTableFacts(db, target.table),
+    maxFraction,
+  );
+  const faults: CheckFinding[] = [];
+  if (zone === undefined && target.timezone !== undefined) {
+    const shown = JSON.stringify(target.timezone);
+    faults.push({
+      level: "error",
+      message: `timezone: Postgres has no time zone ${shown}; pg_timezone_names lists those it has`,
+    });
+  }
+  for (const { field, column, type, constant } of checked.constants) {
+    const fault = await findConstantFault(db, constant, type);
+    if (fault !== undefined)
+      faults.push({ level: "error", message: `${field}: ${column} is of type ${type}: ${fault}` });
+  }
+  return faults.length === 0 ? checked : { ...checked, target: undefined, findings: [...faults, ...checked.findings] };
+}

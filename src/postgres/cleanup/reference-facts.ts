@@ -1,0 +1,82 @@
+/*
+ * The foreign keys that decide what else a deletion takes, and what prevents it. They are followed through all levels, because
+ * Postgres does so, too, and reports nothing.
+ */
+import type { Queryable } from "../database.ts";
+import type { TableName } from "./identifiers.ts";
+import { wholeTree } from "./tree.ts";
+
+/** A foreign key of the table with this name; the columns are its own, in the order of `referencedColumns`. */
+export interface ReferenceFacts extends TableName {
+  readonly constraint: string;
+  /** The referring table. */
+  readonly oid: string;
+  /** The table that it refers to: the target, or one that a cascade reaches. */
+  readonly toOid: string;
+  readonly columns: readonly string[];
+  readonly referencedColumns: readonly string[];
+  readonly onDelete: "cascade" | "restrict" | "no action" | "set null" | "set default";
+  /** The relations whose rows it can refer to, if these are not all that store rows of the table; oids. */
+  readonly onlyIn: readonly string[] | null;
+  /** Whether one of the columns must not be null, so that ON DELETE SET NULL fails. */
+  readonly isRequired: boolean;
+  /** Whether an index begins with the columns; without one, every deletion reads the referring table through. */
+  readonly isIndexed: boolean;
+  readonly hasUsage: boolean;
+  readonly mayRead: boolean;
+}
+
+const columnNames = (relation: string, numbers: string) =>
+  `(select json_agg(a.attname order by n.place) from unnest(${numbers}) with ordinality as n (number, place)
+    join pg_attribute a on a.attrelid = ${relation} and a.attnum = n.number)`;
+
+/** A cascade continues from a table through what refers to it, to the partitioned table that it belongs to, or to its partitions. */
+const READ = `
+  with recursive reached as (
+    select $1::oid as node
+    union
+    select f.conrelid from reached join lateral (
+        select relid from ${wholeTree("reached.node")} tree union select relid from pg_partition_ancestors(reached.node)
+      ) as related on true
+      join pg_constraint f on f.confrelid = related.relid
+    where f.contype = 'f' and f.conparentid = 0 and f.confdeltype = 'c'
+  )
+  select distinct f.oid as id, reached.node::text as "toOid", f.conname as constraint, n.nspname as schema,
+         c.relname as table, c.oid::text as oid,
+         ${columnNames("f.conrelid", "f.conkey")}::text as columns,
+         ${columnNames("f.confrelid", "f.confkey")}::text as "referencedColumns",
+         case f.confdeltype when 'c' then 'cascade' when 'r' then 'restrict' when 'n' then 'set null'
+           when 'd' then 'set default' else 'no action' end as "onDelete",
+         case when exists (select from pg_inherits i where i.inhparent = reached.node) and (
+             f.confrelid <> reached.node or (select relkind from pg_class where oid = f.confrelid) <> 'p')
+           and f.confrelid not in (select relid from pg_partition_ancestors(reached.node) where relid <> reached.node)
+           then array(select coalesce(p.relid, f.confrelid)::oid::text
+                      from (select 1) as one left join pg_partition_tree(f.confrelid) p on p.isleaf) end as "onlyIn",
+         exists (select from unnest(f.conkey) as number join pg_attribute a on a.attrelid = c.oid and a.attnum = number
+                 where a.attnotnull) as "isRequired",
+         exists (select from pg_index i where i.indrelid = c.oid and i.indisvalid and i.indpred is null
+                 and (i.indkey::smallint[])[0:cardinality(f.conkey) - 1] @> f.conkey) as "isIndexed",
+         has_schema_privilege(n.oid, 'USAGE') as "hasUsage", has_table_privilege(c.oid, 'SELECT') as "mayRead"
+  from reached join lateral (
+      select relid from ${wholeTree("reached.node")} tree union select relid from pg_partition_ancestors(reached.node)
+    ) as related on true
+    join pg_constraint f on f.confrelid = related.relid
+    join pg_class c on c.oid = f.conrelid join pg_namespace n on n.oid = c.relnamespace
+  where f.contype = 'f' and f.conparentid = 0
+  order by schema, "table", f.conname`;
+
+type Row = Omit<ReferenceFacts, "columns" | "referencedColumns"> & {
+  id: number;
+  columns: string;
+  referencedColumns: string;
+};
+
+/** The foreign keys that refer to a table, and to every table that ON DELETE CASCADE reaches from it. */
+export async function readReferences(db: Queryable, oid: string): Promise<ReferenceFacts[]> {
+  const rows = await db.query<Row & Record<string, unknown>>({ text: READ, values: [oid] });
+  return rows.map(({ id: _, columns, referencedColumns, ...row }) => ({
+    ...row,
+    columns: JSON.parse(columns) as string[],
+    referencedColumns: JSON.parse(referencedColumns) as string[],
+  }));
+}

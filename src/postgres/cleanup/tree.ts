@@ -1,0 +1,12 @@
+/*
+ * A table's rows may be stored in other relations: its partitions, and tables that inherit from it.
+ */
+
+/** SQL: a relation with all that is below it, partitions and children; those that are being detached are not. */
+export function wholeTree(oid: string): string {
+  return `(with recursive below as (
+      select ${oid} as relid
+      union
+      select i.inhrelid from below join pg_inherits i on i.inhparent = below.relid where not i.inhdetachpending
+    ) select relid from below)`;
+}
