@@ -5,7 +5,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
+import { parseDocument } from "yaml";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
+import { parseConfigFile } from "../../../src/cleanup/config-file.ts";
+import { hashDefinition } from "../../../src/cleanup/target/definition.ts";
 
 /** Writes a configuration file, which is deleted after the test; returns its path. */
 export function writeConfig(text: string): string {
@@ -14,6 +17,14 @@ export function writeConfig(text: string): string {
   const path = join(dir, "cleanup.yaml");
   writeFileSync(path, text);
   return path;
+}
+
+/** The configuration with every target confirmed, for tests about rows that a first run would find odd. */
+export function confirmed(yaml: string): string {
+  const document = parseDocument(yaml);
+  for (const [place, target] of parseConfigFile(yaml, "cleanup.yaml").targets.entries())
+    document.setIn(["targets", place, "confirm"], hashDefinition(target));
+  return document.toString();
 }
 
 /** Runs statements as the superuser, one after the other. */
@@ -27,15 +38,18 @@ export const GRANT_APP = [
   "grant select, delete, update on all tables in schema app to apitoken_cleanup",
 ];
 
-/** Creates a table app.sessions with `dead` rows past their retention, as many within it, and as many live ones. */
+/**
+ * Creates a table app.sessions with `dead` rows past their retention, as many within it, and as many live ones. Like those of real
+ * sessions, no two of their times are the same.
+ */
 export async function createSessions(url: string, dead: number, columns = "id bigint primary key"): Promise<void> {
   await execute(
     url,
     "create schema app",
     `create table app.sessions (${columns}, user_id text, expires_at timestamptz, revoked_at timestamptz)`,
-    `insert into app.sessions select n, 'user-' || n % 7, now() - interval '8 days' from generate_series(1, ${dead}) n`,
-    `insert into app.sessions select n + ${dead}, 'user-' || n % 7, now() - interval '6 days' from generate_series(1, ${dead}) n`,
-    `insert into app.sessions select n + 2 * ${dead}, 'user-' || n % 7, now() + interval '1 hour' from generate_series(1, ${dead}) n`,
+    `insert into app.sessions select n, 'user-' || n % 7, now() - interval '8 days' - n * interval '1 ms' from generate_series(1, ${dead}) n`,
+    `insert into app.sessions select n + ${dead}, 'user-' || n % 7, now() - interval '6 days' - n * interval '1 ms' from generate_series(1, ${dead}) n`,
+    `insert into app.sessions select n + 2 * ${dead}, 'user-' || n % 7, now() + interval '1 hour' + n * interval '1 ms' from generate_series(1, ${dead}) n`,
     "create index on app.sessions (expires_at)",
     ...GRANT_APP,
   );
