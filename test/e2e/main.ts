@@ -33,7 +33,7 @@ import { getJson, kubectl, kubectlWith, need, print, run, runLine, step, until }
 import { applyToken, readTokenIds, requestRotation, upgradeValues, upgradeVersion } from "./upgrade.ts";
 
 const { current, previous, supply, waits, keeps, needsHelp } = readCommandLine();
-const EXAMPLES = fileURLToPath(new URL("../../examples", import.meta.url));
+const EXAMPLES = fileURLToPath(new URL("../../examples/", import.meta.url));
 
 /** Applies an example in the tenant's namespace, for an owner of that namespace instead of the namespace "default". */
 function applyExample(file: string): Promise<string> {

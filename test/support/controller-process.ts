@@ -11,7 +11,7 @@ import { type BackgroundProcess, findFreePorts, startProcess, waitUntilReady } f
 import type { TestCluster } from "./cluster.ts";
 import { controllerSettings } from "./controllers.ts";
 
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 /** A controller that runs in its own process. */
 export interface ControllerProcess {

@@ -65,7 +65,7 @@ const TEST_POLICY = {
 
 /** Installs the CRDs, waits until the API server serves them, and creates the tests' ApiTokenPolicy. */
 export function installResources({ kubectlPath, kubeconfigPath }: ControlPlane): void {
-  const folder = fileURLToPath(new URL("../../crds", import.meta.url));
+  const folder = fileURLToPath(new URL("../../crds/", import.meta.url));
   const kubectl = (args: string[], input = "") =>
     execFileSync(kubectlPath, ["--kubeconfig", kubeconfigPath, ...args], { input });
   kubectl(["apply", "--server-side", "-f", folder]);

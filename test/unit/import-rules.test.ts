@@ -8,7 +8,7 @@ import { dirname, join, matchesGlob, posix } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, expect, test } from "vitest";
 
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const CONFIGURATION = ["biome.json", "import-rules.json", ".gitignore"];
 
 interface Override {

@@ -5,7 +5,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { expect, test } from "vitest";
 
-const root = new URL("../..", import.meta.url);
+const root = new URL("../../", import.meta.url);
 
 /** Folders that hold tests of something outside src, and what that is. */
 const OUTSIDE = new Map([

@@ -9,7 +9,7 @@ import { readProjectFile } from "./docs/tables.ts";
 
 /* What is said to be in an image is what is in its bundles. */
 
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "apitoken-build-"));
 let metafile: Metafile;
 let ofNpm: Sbom;

@@ -8,7 +8,7 @@ import { readOptions } from "../e2e/options.ts";
 
 /* What can be said of the workflows of GitHub Actions without running them. */
 
-const root = new URL("../..", import.meta.url);
+const root = new URL("../../", import.meta.url);
 const read = (path: string) => readFileSync(new URL(path, root), "utf8");
 
 interface Step {

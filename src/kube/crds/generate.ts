@@ -7,7 +7,7 @@ import { stringify } from "yaml";
 import { buildApiReference } from "./api-reference.ts";
 import { buildCrds } from "./crd.ts";
 
-const root = new URL("../../..", import.meta.url);
+const root = new URL("../../../", import.meta.url);
 for (const [file, crd] of Object.entries(buildCrds())) {
   const text = stringify(crd, { lineWidth: 0, aliasDuplicateObjects: false });
   for (const folder of ["crds", "charts/apitoken-operator/files/crds"]) {

@@ -20,7 +20,7 @@ import { applyMany, issueToken, untilReason } from "../../support/resources.ts";
 
 const ALLOWED_MIB = 40;
 
-const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "apitoken-memory-"));
 const bundle = join(folder, "dist");
 

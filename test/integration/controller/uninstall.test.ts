@@ -10,7 +10,7 @@ import { eventually } from "../../support/eventually.ts";
 import { installResources } from "../../support/global-setup.ts";
 import { issueToken, untilReady } from "../../support/resources.ts";
 
-const CRDS = fileURLToPath(new URL("../../../crds", import.meta.url));
+const CRDS = fileURLToPath(new URL("../../../crds/", import.meta.url));
 
 // Its own control plane, because its CRDs are deleted.
 let plane: ControlPlane;

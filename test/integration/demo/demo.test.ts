@@ -9,7 +9,7 @@ import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { type BackgroundProcess, startProcess } from "../../../local/processes.ts";
 import { eventually } from "../../support/eventually.ts";
 
-const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const START_MS = 90_000;
 const run = promisify(execFile);
 

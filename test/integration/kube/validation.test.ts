@@ -106,7 +106,7 @@ describe("the API server takes", () => {
 });
 
 test("every example is accepted unchanged, and every refused one is refused", async ({ cluster }) => {
-  const examples = fileURLToPath(new URL("../../../examples", import.meta.url));
+  const examples = fileURLToPath(new URL("../../../examples/", import.meta.url));
   expect(await cluster.kubectl(["apply", "-f", examples])).toMatchObject({ code: 0 });
   for (const name of ["missing-owner", "two-lifetimes", "bad-scope", "changed-owner"]) {
     expect((await cluster.kubectl(["apply", "-f", `${examples}refused/${name}.yaml`])).code).toBe(1);

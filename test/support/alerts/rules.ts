@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
 
-const ROOT = new URL("../../..", import.meta.url);
+const ROOT = new URL("../../../", import.meta.url);
 
 /** The chart's Prometheus rules. */
 export const RULES_PATH = fileURLToPath(new URL("charts/apitoken-operator/files/alerts.yaml", ROOT));

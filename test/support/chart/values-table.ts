@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { isMap, isPair, isScalar, type Pair, parseDocument, type YAMLMap } from "yaml";
 
 /** The chart's folder. */
-export const CHART = new URL("../../../charts/apitoken-operator", import.meta.url);
+export const CHART = new URL("../../../charts/apitoken-operator/", import.meta.url);
 
 /** The markers around the table in the chart's README. */
 const BEGIN = "<!-- values: written by npm run chart:docs -->\n";

@@ -75,7 +75,7 @@ test("such an error goes to stderr with the help, and the exit code is 2", () =>
 });
 
 test("each file of docs/benchmarks is a run that can be compared with, named after its version", () => {
-  const benchmarks = fileURLToPath(new URL("../../../docs/benchmarks", import.meta.url));
+  const benchmarks = fileURLToPath(new URL("../../../docs/benchmarks/", import.meta.url));
   for (const name of readdirSync(benchmarks).filter((file) => file !== "README.md")) {
     expect(name).toMatch(/^\d+\.\d+\.\d+\.json$/);
     expect(

@@ -5,7 +5,7 @@ import { exportCleanupMetrics } from "../../../src/controller/metrics/cleanup.ts
 import { createMetrics } from "../../../src/controller/metrics/metrics.ts";
 import { readAlerts, readDashboard, readDashboardQueries } from "../../support/alerts/rules.ts";
 
-const DOCS = new URL("../../../docs", import.meta.url);
+const DOCS = new URL("../../../docs/", import.meta.url);
 const RUNBOOKS = readdirSync(new URL("runbooks/", DOCS));
 const readDoc = (path: string) => readFileSync(new URL(path, DOCS), "utf8");
 
@@ -29,7 +29,7 @@ test("the alerts' names are all different", () => {
 });
 
 test("every alert fires in some test on figures of a real failure", () => {
-  const folder = new URL("../../integration/alerts", import.meta.url);
+  const folder = new URL("../../integration/alerts/", import.meta.url);
   const tests = readdirSync(folder).map((file) => readFileSync(new URL(file, folder), "utf8"));
   for (const { alert } of ALERTS) expect(tests.join(""), alert).toContain(`"${alert}"`);
 });

@@ -7,7 +7,7 @@ import { expect, test } from "vitest";
 import { readProjectFile } from "./tables.ts";
 
 const text = readProjectFile("ARCHITECTURE.md");
-const root = new URL("../../..", import.meta.url);
+const root = new URL("../../../", import.meta.url);
 
 const named = [...text.matchAll(/`((?:src|test|docs|charts|migrations|demo|local|crds|examples)\/[\w./-]*)`/g)].map(
   ([, path = ""]) => path,

@@ -5,7 +5,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { readProjectFile, readTable } from "./tables.ts";
 
-const root = new URL("../../..", import.meta.url);
+const root = new URL("../../../", import.meta.url);
 const FILES = readdirSync(new URL("docs/decisions", root)).filter((file) => file !== "README.md");
 const index = readProjectFile("docs/decisions/README.md");
 

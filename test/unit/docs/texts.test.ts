@@ -5,7 +5,7 @@ import { type OwnerBlock, parseOwnerBlock } from "../../../src/kube/resources/ow
 import { type PolicyResource, parsePolicy } from "../../../src/kube/resources/policy.ts";
 import { readProjectFile, readYamlBlocks } from "./tables.ts";
 
-const root = new URL("../../..", import.meta.url);
+const root = new URL("../../../", import.meta.url);
 const TEXTS = [
   ...["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"],
   "examples/refused/README.md",

@@ -52,7 +52,7 @@ test("the log has the code in a field of its own, beside Node's", () => {
   expect(describeError(new Fault(FIELDS))).toMatchObject({ fault: "APITOKEN_E_KEYRING_MISSING" });
 });
 
-const RUNTIME = fileURLToPath(new URL("../../../src/runtime", import.meta.url));
+const RUNTIME = fileURLToPath(new URL("../../../src/runtime/", import.meta.url));
 
 /** A program that ends with an error. */
 function runFaulty(error: string, output: "text" | "json") {

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 
-const RUNTIME = fileURLToPath(new URL("../../../src/runtime", import.meta.url));
+const RUNTIME = fileURLToPath(new URL("../../../src/runtime/", import.meta.url));
 
 /** A program that logs, and then has an error that nothing catches. */
 function runUncaught(statement: string) {
