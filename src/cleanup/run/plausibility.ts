@@ -30,7 +30,7 @@ function describeTimes({ column, times, plausible, example, due, sharing, shared
   return [
     ...(times > 0 && plausible === 0
       ? [
-          `no time in ${column} lies in the years 2000 to 2100 (one is ${example}): the unit in epoch may be wrong, or the column`,
+          `no time in ${column} is within the years 2000 to 2100 (one is ${example}): the unit in epoch may be wrong, or the column`,
         ]
       : []),
     ...(sharing > 1 && sharing > due * MOST_SHARING

@@ -1,6 +1,6 @@
 /*
  * Reads the conditions of the configuration: `kind in ('a', 'b') and deleted_at is null`. They look like SQL and are not: every
- * part is read here, and what Postgres gets is made anew from the parts.
+ * part is read here, and what Postgres gets is written again from the parts.
  */
 import type { Comparison, Condition, Constant } from "../../postgres/cleanup/condition.ts";
 import { IdentifierError, parseColumnName } from "../../postgres/cleanup/identifiers.ts";

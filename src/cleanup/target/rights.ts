@@ -7,7 +7,7 @@ import { isOwnTable } from "../../postgres/cleanup/target.ts";
 
 const ROLE = "apitoken_cleanup";
 
-/** Why the rows cannot be deleted as they are stored. Each message ends with the command that mends it, where there is one. */
+/** Why the rows cannot be deleted as they are stored. Each message ends with the command that repairs it, where there is one. */
 export function findObstructions(facts: TableFacts): string[] {
   return [...findWrongKind(facts), ...findMissingRights(facts), ...(isOwnTable(facts) ? [] : findSilencers(facts))];
 }

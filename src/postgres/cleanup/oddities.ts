@@ -11,7 +11,7 @@ import { isMeant, momentAs, type TimeColumn } from "./times.ts";
 /** What the values of one time column look like. */
 export interface TimeFacts {
   readonly column: string;
-  /** How many rows have a time there, and how many of these lie in the years 2000 to 2100. */
+  /** How many rows have a time there, and how many of these are within the years 2000 to 2100. */
   readonly times: number;
   readonly plausible: number;
   /** One of the times, as text. */

@@ -65,7 +65,7 @@ export function eventOf(target: CleanupTarget): "TokensCleaned" | "RowsCleaned" 
   return isOwnTable(target) ? "TokensCleaned" : "RowsCleaned";
 }
 
-/** The alias of a target's table in every statement, unless a function is told another one. */
+/** The alias of a target's table in every statement, unless a function is given another one. */
 export const TARGET_ROW = "target";
 
 /** SQL: whether the row is one of the target's; may be null, which means that it is not. */

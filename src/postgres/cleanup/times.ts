@@ -117,7 +117,7 @@ export function hasTime(times: TimeSource, row: string): string {
   );
 }
 
-/** Infinity is no time; NaN is greater than infinity. */
+/** Infinity does not count as a time; NaN is greater than infinity. */
 function lastValue(time: TimeColumn): string {
   return time.type === "integer" || time.type === "bigint" ? "9223372036854775807" : "'infinity'";
 }

@@ -10,7 +10,7 @@ test.each([
   ["x = 9007199254740993", '(t."x" in (9007199254740993))'],
   ["note = ' and x = 1'", `(t."note" in (' and x = 1'))`],
   ["日本 != 1", '(t."日本" not in (1))'],
-])("%s is read, and made anew from its parts", (text, sql) => {
+])("%s is read, and written again from its parts", (text, sql) => {
   expect(formatCondition(parseCondition(text), "t")).toBe(sql);
 });
 
