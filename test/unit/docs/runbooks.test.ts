@@ -5,7 +5,7 @@ import { readdirSync } from "node:fs";
 import { expect, test } from "vitest";
 import { codeIn, readProjectFile, readTable } from "./tables.ts";
 
-const SOURCES = readdirSync(new URL("../../../src/cleanup", import.meta.url))
+const SOURCES = readdirSync(new URL("../../../src/cleanup", import.meta.url), { recursive: true, encoding: "utf8" })
   .filter((file) => file.endsWith(".ts"))
   .map((file) => readProjectFile(`src/cleanup/${file}`))
   .join("\n");
