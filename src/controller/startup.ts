@@ -17,7 +17,7 @@ import type { Logger } from "../runtime/log.ts";
 import { VERSION } from "../runtime/version.ts";
 import type { Keyring } from "../token/keyring.ts";
 import type { ControllerConfig, KeyringPlace } from "./config.ts";
-import { loadKeyring } from "./keyring/secret.ts";
+import { KeyringRefusedError, loadKeyring } from "./keyring/secret.ts";
 
 /** The API server and the database. */
 export interface Connections {
@@ -57,7 +57,7 @@ export interface Ground {
 
 /**
  * Finds out which cluster this is and reads (or, the first time, makes) the keyring. Waits for an API server or a
- * database that is not up yet; throws what waiting does not fix.
+ * database that is not up yet, and while a quota or a webhook refuses the keyring; throws what waiting does not fix.
  */
 export async function findGround(
   transport: KubeTransport,
@@ -84,5 +84,5 @@ export async function findGround(
 
 function isPassing(error: unknown): boolean {
   if (error instanceof KubeApiError) return error.code === 429 || error.code >= 500;
-  return error instanceof DatabaseUnavailableError || error instanceof KubeUnreachableError;
+  return [DatabaseUnavailableError, KubeUnreachableError, KeyringRefusedError].some((kind) => error instanceof kind);
 }

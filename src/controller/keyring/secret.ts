@@ -2,10 +2,11 @@
  * The keyring's Secret is the one thing that cannot be recreated: a new keyring would invalidate every token. So this
  * file creates one only while the database has no tokens, never overwrites one, and checks it against the rows.
  */
-import { isCode } from "../../kube/api-error.ts";
+import { isCode, KubeApiError } from "../../kube/api-error.ts";
 import type { Secret } from "../../kube/resources/secret.ts";
 import { createSecret, getSecret } from "../../kube/resources/secret-api.ts";
 import type { KubeTransport } from "../../kube/transport.ts";
+import { Fault } from "../../runtime/fault.ts";
 import { formatKeyring, KeyringError, type KeyringJson, parseKeyring } from "../../runtime/keyring-json.ts";
 import { findMissingKeys, type KeyUse } from "../../token/key-status.ts";
 import { createKeyring, type Keyring } from "../../token/keyring.ts";
@@ -13,6 +14,11 @@ import type { KeyringPlace } from "../config.ts";
 
 /** The key of the Secret's data that holds the keyring. */
 export const KEYRING_KEY = "keyring.json";
+
+/** The API server does not let the keyring's Secret be created: a quota, a webhook or a policy refuses it for now. */
+export class KeyringRefusedError extends Fault {
+  override readonly name = "KeyringRefusedError";
+}
 
 /** A keyring together with the Secret that it was read from. */
 export interface StoredKeyring extends KeyringJson {
@@ -41,8 +47,8 @@ export async function readKeyring(transport: KubeTransport, place: KeyringPlace)
 
 /**
  * Reads the keyring from its Secret, or creates both if the database holds no tokens. If it does hold tokens, a missing
- * keyring has been lost, and a new one would invalidate every token of the cluster. Throws a KeyringError, or the
- * errors of the API server and of `hasTokens`.
+ * keyring has been lost, and a new one would invalidate every token of the cluster. Throws a KeyringError, a
+ * KeyringRefusedError, or the errors of the API server and of `hasTokens`.
  */
 export async function loadKeyring(
   transport: KubeTransport,
@@ -89,8 +95,20 @@ async function createKeyringSecret(
         remedy: "create it, or set APITOKEN_NAMESPACE",
       });
     }
-    throw error;
+    throw error instanceof KubeApiError ? createRefusedError(error, place) : error;
   }
+}
+
+function createRefusedError(refusal: KubeApiError, place: KeyringPlace): KeyringRefusedError {
+  return new KeyringRefusedError(
+    {
+      faultCode: "APITOKEN_E_KEYRING_REFUSED",
+      object: nameSecret(place),
+      problem: `it cannot be created: ${refusal.problem}`,
+      remedy: "make the quota, webhook, policy or right that refuses it allow it",
+    },
+    { cause: refusal },
+  );
 }
 
 /** Throws a KeyringError if rows whose tokens still work were made with keys that the keyring lacks. */

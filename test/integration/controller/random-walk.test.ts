@@ -51,6 +51,7 @@ test.for(seeds)(
 async function wander(walk: Walk, replicas: Replicas): Promise<void> {
   const log: string[] = [];
   try {
+    await replicas.untilIdle(); // so there is a keyring, as in every installation
     for (let step = 1; step <= OPERATION_COUNT; step += 1) {
       log.push(`${step}. ${await operate(walk)}`);
       const disturbance = await replicas.disturb();
