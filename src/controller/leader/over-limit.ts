@@ -5,7 +5,7 @@
 import { type ApiToken, readRemainder } from "../../kube/resources/api-token.ts";
 import { isReady } from "../../token/status.ts";
 import { APITOKENS_BY_OWNER, type Caches, keyOf } from "../pass/caches.ts";
-import { judgeFromCache } from "../pass/observe-policy.ts";
+import { judgeFromCache, readPolicy } from "../pass/observe-policy.ts";
 
 /**
  * The keys of the owner's ApiTokens that are Ready although their own policy allows fewer. By the caches alone, so it is
@@ -14,11 +14,18 @@ import { judgeFromCache } from "../pass/observe-policy.ts";
 export function findOverLimit(caches: Caches, owner: string): string[] {
   const ready = caches.apiTokens
     .byIndex(APITOKENS_BY_OWNER, owner)
-    .filter(({ status }) => isReady(status))
-    .sort(byAge);
+    .filter(({ status }) => isReady(status));
+  if (ready.length <= findLeastLimit(caches)) return [];
+  ready.sort(byAge);
   return ready
     .filter((resource, older) => isOver(caches, resource, older, ready.length - older - 1))
     .map(({ metadata }) => keyOf(metadata));
+}
+
+/** No policy allows fewer than this, so that owners with few ApiTokens need no closer look. */
+function findLeastLimit({ policies }: Caches): number {
+  const limits = [...policies.values()].map((resource) => readPolicy(resource).policy?.owner?.max ?? 0);
+  return Math.min(...limits);
 }
 
 /** The oldest first, in the order of the database. */
