@@ -46,13 +46,20 @@ const PINNED = {
   datestyle: "ISO, MDY",
   intervalstyle: "postgres",
   standard_conforming_strings: "on",
+  bytea_output: "hex",
+  extra_float_digits: "1",
   idle_in_transaction_session_timeout: "60s",
+  idle_session_timeout: "0",
 } as const;
+
+/** Settings that only newer versions of Postgres have. */
+const PINNED_IF_KNOWN = { transaction_timeout: "0" } as const;
 
 /** Prepares a new connection; returns the id of its server process. Throws a SessionLostError, or what Postgres reports. */
 export async function prepareSession(client: pg.ClientBase, options: SessionOptions): Promise<number> {
   const settings: Readonly<Record<string, string>> = {
     ...PINNED,
+    ...PINNED_IF_KNOWN,
     application_name: options.actor,
     "apitoken.actor": options.actor,
     statement_timeout: String(options.statementTimeoutMs),
@@ -60,7 +67,10 @@ export async function prepareSession(client: pg.ClientBase, options: SessionOpti
     ...(options.role === undefined ? {} : { role: options.role }),
   };
   const names = Object.keys(settings);
-  const wanted = await readState(client, "set_config(name, value, false)", names, Object.values(settings));
+  const optional = Object.keys(PINNED_IF_KNOWN).map((name) => `'${name}'`);
+  const set = `case when name in (${optional.join(", ")}) and current_setting(name, true) is null then null
+                    else set_config(name, value, false) end`;
+  const wanted = await readState(client, set, names, Object.values(settings));
   const found = await readState(client, "current_setting(name, true)", names, names);
   if (found.pid !== wanted.pid) {
     throw new SessionLostError(`server process ${wanted.pid} ran one statement, and ${found.pid} the next`);
@@ -75,10 +85,23 @@ export async function prepareSession(client: pg.ClientBase, options: SessionOpti
   if (options.role !== undefined && found.role !== options.role) {
     throw new SessionLostError(`the role was ${options.role}, and in the next statement ${found.role}`);
   }
+  if (found.replication !== "origin") throw createReplicationFault(found.replication);
   return wanted.pid;
 }
 
+/** Foreign keys and triggers are silent then, those that protect the tokens, too; and only a superuser may set it back. */
+function createReplicationFault(setting: string): Fault {
+  return new Fault({
+    faultCode: "APITOKEN_E_DATABASE_REFUSED",
+    object: "DATABASE_URL",
+    problem: `its sessions begin with session_replication_role = ${setting}, with which foreign keys and triggers do nothing`,
+    remedy: "reset it for the login and for the database: alter role … reset session_replication_role",
+  });
+}
+
 interface SessionState {
+  /** The setting session_replication_role. */
+  readonly replication: string;
   readonly pid: number;
   readonly role: string;
   readonly settings: readonly (string | null)[];
@@ -91,11 +114,11 @@ async function readState(
   names: readonly string[],
   values: readonly string[],
 ): Promise<SessionState> {
-  const { rows } = await client.query<{ pid: number; settings: (string | null)[]; role: string }>(
+  const { rows } = await client.query<SessionState>(
     `select pg_backend_pid() as pid,
             array(select ${expression} from unnest($1::text[], $2::text[]) with ordinality as s (name, value, place)
                   order by place) as settings,
-            current_user::text as role`,
+            current_user::text as role, current_setting('session_replication_role') as replication`,
     [names, values],
   );
   const [state] = rows;

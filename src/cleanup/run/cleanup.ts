@@ -142,7 +142,9 @@ async function cleanUp(context: SessionContext, checked: readonly CheckedTarget[
   const pids = [await findPid(session)];
   for (const { planned, report } of plan) {
     if (planned === undefined) {
-      if (report.outcome === "failed") log.error({ table: report.table, code: report.code }, report.message);
+      const { table, outcome, code, message: reason } = report;
+      if (outcome === "failed") log.error({ table, code, reason }, "target cannot be cleaned");
+      else log.warn({ table, code, reason }, "target is not cleaned");
       reports.push(report);
       continue;
     }

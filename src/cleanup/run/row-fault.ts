@@ -7,13 +7,37 @@ import { formatTableName, quoteIdentifier } from "../../postgres/cleanup/identif
 import { isLockConflict } from "../../postgres/cleanup/runs.ts";
 import type { CleanupTarget } from "../../postgres/cleanup/target.ts";
 import { reportedState } from "../../postgres/errors.ts";
+import { Fault } from "../../runtime/fault.ts";
 
-/** Constraints (23), data (22), what functions raise (P0), refusals of triggers (27, 09), and of views' check options (44). */
-const ROW_FAULTS = /^(22|23|P0|27|09|44)/;
+/**
+ * Classes of SQLSTATEs that are about more than single rows: the connection, the session, the statement, rights, resources, the
+ * server. Functions of triggers raise any other, also some of their own invention.
+ * https://www.postgresql.org/docs/current/errcodes-appendix.html
+ */
+const OTHER_FAULTS = /^(08|0A|25|26|28|3D|3F|40|42|53|54|55|57|58|72|F0|HV|XX)/;
 
 /** Whether a batch failed because of some of its rows, so that others of them can be deleted. */
 export function isRowFault(error: unknown): boolean {
-  return ROW_FAULTS.test(reportedState(error) ?? "");
+  const state = reportedState(error);
+  return state !== undefined && !OTHER_FAULTS.test(state);
+}
+
+/** Refusals that Postgres words itself, without a value of a row: of rights, of locks, and of time limits. */
+const HARMLESS_STATES = /^(42501|55P03|40P01|57014|25P03|57P0.)$/;
+
+/**
+ * The error, or another one instead of it if an application's function has worded it: its message may contain what is in the row, and
+ * must get neither into a log nor into a report.
+ */
+export function concealRow(error: unknown): unknown {
+  const { where, routine } = findFields(error);
+  const state = reportedState(error) ?? "";
+  const isRaised = routine === "exec_stmt_raise";
+  if (!isRaised && (where === undefined || HARMLESS_STATES.test(state))) return error;
+  return new Fault({
+    faultCode: "APITOKEN_E_DATABASE_REFUSED",
+    problem: `${describeRefusal(error)}, with a message that is not repeated because it may contain what is in the row`,
+  });
 }
 
 /** Whether a batch ran into statement_timeout. */
@@ -25,13 +49,16 @@ export function isTimeout(error: unknown): boolean {
 export function describeRowFault(error: unknown, target: CleanupTarget): string {
   if (isLockConflict(error)) return "another session has locked it, or a row that would go with it";
   if (isTimeout(error)) return describeTimeout(target);
-  const { constraint, table, schema, where } = findFields(error);
-  const state = reportedState(error);
+  const { constraint, table, schema } = findFields(error);
   if (constraint !== undefined) {
     return `constraint ${quoteIdentifier(constraint)}${table === undefined ? "" : ` of ${formatTableName({ schema: schema ?? "", table })}`} forbids it`;
   }
-  const raised = /function (\S+?)\(/.exec(where ?? "")?.[1];
-  return `${raised === undefined ? "Postgres" : `function ${raised}`} refuses it (SQLSTATE ${state})`;
+  return describeRefusal(error);
+}
+
+function describeRefusal(error: unknown): string {
+  const raised = /function (\S+?)\(/.exec(findFields(error).where ?? "")?.[1];
+  return `${raised === undefined ? "Postgres" : `function ${raised}`} refuses it (SQLSTATE ${reportedState(error)})`;
 }
 
 function describeTimeout({ references }: CleanupTarget): string {
@@ -47,6 +74,7 @@ interface Fields {
   schema?: string | undefined;
   table?: string | undefined;
   where?: string | undefined;
+  routine?: string | undefined;
 }
 
 /** The fields of Postgres' message, which may be behind an error of ours. */

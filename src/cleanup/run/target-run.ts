@@ -22,6 +22,7 @@ import { countDeleted, type HeldReason, type PartitionReport, type TargetReport 
 import { countHeld, joinHeld } from "./held-rows.ts";
 import { dropDeadPartitions } from "./partitions.ts";
 import type { Progress } from "./progress.ts";
+import { concealRow } from "./row-fault.ts";
 import { type SweepResult, sweepLeaf } from "./sweep.ts";
 import type { Throttle } from "./throttle.ts";
 
@@ -124,8 +125,8 @@ export async function runTarget(planned: PlannedTarget, context: TargetContext):
     const vacuum = await vacuumIfNeeded(leaves, done, context);
     return { ...done, after, vacuum, ...(await explainLeftRows(session, planned, after)) };
   } catch (error) {
-    log.error({ err: error, table: target.name }, "cleanup failed");
-    return report({ outcome: "failed", ...explainFailure(error, context.config) });
+    log.error({ err: concealRow(error), table: target.name }, "cleanup failed");
+    return report({ outcome: "failed", ...explainFailure(concealRow(error), context.config) });
   }
 }
 
@@ -142,7 +143,9 @@ function setAside(counts: RowCounts, held: readonly HeldReason[]): RowCounts {
   const rows = Math.min(countHeld(held), countRows(counts.due));
   const expired = Math.max(0, counts.due.expired - rows);
   const revoked = countRows(counts.due) - rows - expired;
-  return { ...counts, held: counts.held + rows, due: { expired, revoked } };
+  // The row that has been dead the longest is one of those that are held, and nothing has looked for the next one.
+  const oldestDeadAt = rows > 0 && expired + revoked === 0 ? undefined : counts.oldestDeadAt;
+  return { ...counts, held: counts.held + rows, due: { expired, revoked }, oldestDeadAt };
 }
 
 /** What a complete run says of due rows that are still there. It has tried to delete them, and nothing has reported why not. */
@@ -225,7 +228,7 @@ async function vacuumIfNeeded(
     }
     return "done";
   } catch (error) {
-    log.warn({ err: error }, "vacuum failed");
+    log.warn({ err: concealRow(error) }, "vacuum failed");
     return "failed; autovacuum will do it";
   }
 }

@@ -3,6 +3,7 @@
  * deletes anything.
  */
 import type { TableFacts } from "../../postgres/cleanup/catalog.ts";
+import { type Constant, formatConstant } from "../../postgres/cleanup/condition.ts";
 import { formatTableName } from "../../postgres/cleanup/identifiers.ts";
 import { type CleanupTarget, isOwnTable } from "../../postgres/cleanup/target.ts";
 import { adviseOn, findIndexedTimes } from "./advice.ts";
@@ -79,9 +80,19 @@ export function checkTarget(
     name,
     config,
     target,
-    findings: [...findings, ...adviseOnReferences(facts), ...adviseOn(target, facts)],
+    findings: [
+      ...findings,
+      ...columns.unusedNever.map(describeUnused),
+      ...adviseOnReferences(facts),
+      ...adviseOn(target, facts),
+    ],
     constants,
   };
+}
+
+function describeUnused(value: Constant): CheckFinding {
+  const message = `never: no time column of this target can be ${formatConstant(value)}, so the value does nothing`;
+  return { level: "warning", message };
 }
 
 function findMissingKey({ table, audit }: TargetConfig, key: readonly string[]): string[] {

@@ -35,6 +35,8 @@ export interface ColumnReader {
   readCondition(field: string, condition: Condition | undefined): void;
   /** The constants of everything that has been read. */
   readonly constants: readonly ConstantUse[];
+  /** The values of `never` that no time column which has been read can have. */
+  readonly unusedNever: readonly Constant[];
 }
 
 /** `fail` is called with a message for each fault. */
@@ -45,6 +47,7 @@ export function createColumnReader(
 ): ColumnReader {
   const columns = new Map(facts.columns.map((column) => [column.name, column]));
   const constants: ConstantUse[] = [];
+  const usedNever = new Set<Constant>();
   const noteConstants = (field: string, { name, type }: ColumnFacts, values: readonly Constant[]) => {
     for (const value of values) constants.push({ field, column: name, type, constant: formatConstant(value) });
   };
@@ -64,8 +67,12 @@ export function createColumnReader(
     const read = found && readTimeColumn(found, config);
     if (typeof read === "string") fail(`${field}: ${read}`);
     if (found === undefined || read === undefined || typeof read === "string") return undefined;
-    noteConstants("never", found, config.never);
-    return { ...read, plusMs: time.plusMs, plusSeconds: time.plusSeconds, never: config.never };
+    const added = config.never.filter((value) => isAddedTo(found, value));
+    for (const value of added) usedNever.add(value);
+    // A number is compared with any other, however large; a text has to be a value of the column's type.
+    const never = NUMBERS.has(found.type) ? added.map(({ text }) => ({ type: "number" as const, text })) : added;
+    if (never === added) noteConstants("never", found, never);
+    return { ...read, plusMs: time.plusMs, plusSeconds: time.plusSeconds, never };
   };
 
   return {
@@ -87,7 +94,16 @@ export function createColumnReader(
       }
     },
     constants,
+    get unusedNever() {
+      return config.never.filter((value) => !usedNever.has(value));
+    },
   };
+}
+
+/** Whether a value of `never` is meant for a column: one list is for columns with numbers and for columns with times. */
+function isAddedTo({ type }: ColumnFacts, value: Constant): boolean {
+  const isNumber = value.type === "number" || /^-?\d+(\.\d+)?$/.test(value.text);
+  return NUMBERS.has(type) ? isNumber : value.type === "text";
 }
 
 /** Names in another case are the usual mistake: unquoted, "expiresAt" is expiresat, and YAML takes one pair of quotes for itself. */

@@ -109,6 +109,10 @@ const times = z.union([timeSchema.transform((time) => [time]), z.array(timeSchem
 
 const never = z
   .union([z.string(), z.number()], { error: 'must be a number or a text, such as 253402300799 or "9999-12-31"' })
+  .refine(
+    (value) => typeof value === "string" || Math.abs(value) <= Number.MAX_SAFE_INTEGER,
+    "has a number of which digits would be lost; write it in quotes",
+  )
   .transform((value): Constant => ({ type: typeof value === "number" ? "number" : "text", text: String(value) }));
 
 const fraction = z.number("must be a number from 0 to 1").min(0, "must be from 0 to 1").max(1, "must be from 0 to 1");

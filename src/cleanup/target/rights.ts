@@ -26,10 +26,10 @@ function findWrongKind(facts: TableFacts): string[] {
 }
 
 function findMissingRights(facts: TableFacts): string[] {
-  if (!facts.hasUsage) {
-    return [`the schema is closed to the role: grant usage on schema ${quoteIdentifier(facts.schema)} to ${ROLE}`];
-  }
-  if (isOwnTable(facts)) return [];
+  const closed = [...(facts.hasUsage ? [] : [quoteIdentifier(facts.schema)]), ...facts.closedSchemas].map(
+    (schema) => `the schema is closed to the role: grant usage on schema ${schema} to ${ROLE}`,
+  );
+  if (isOwnTable(facts)) return closed;
   const missing = [
     ...(facts.maySelect ? [] : ["select"]),
     ...(facts.mayDelete ? [] : ["delete"]),
@@ -39,6 +39,7 @@ function findMissingRights(facts: TableFacts): string[] {
       : [`update (${quoteIdentifier(facts.key[0] ?? facts.columns[0]?.name ?? "")})`]),
   ];
   return [
+    ...closed,
     ...(missing.length === 0
       ? []
       : [`the role lacks rights: grant ${missing.join(", ")} on ${quoteTable(facts)} to ${ROLE}`]),
@@ -56,10 +57,14 @@ function findSilencers(facts: TableFacts): string[] {
         `row-level security hides rows of ${table} from the role, which would neither count nor delete them: ` +
         `create policy ${ROLE} on ${table} to ${ROLE} using (true)`,
     ),
+    ...facts.restricted.map(
+      ({ name, table, command }) =>
+        `restrictive policy ${quoteIdentifier(name)} of ${table} may hide rows from the role: ${command}`,
+    ),
     ...facts.rules.map(
-      (rule) =>
-        `rule ${quoteIdentifier(rule)} changes what DELETE does, and Postgres then refuses the batches: ` +
-        `drop rule ${quoteIdentifier(rule)} on ${quoteTable(facts)}, or use a trigger instead of it`,
+      ({ name, table }) =>
+        `rule ${quoteIdentifier(name)} of ${table} changes what DELETE does, and Postgres then refuses the batches; use a trigger ` +
+        `instead of it: alter table ${table} disable rule ${quoteIdentifier(name)}`,
     ),
     ...facts.unidentified.map(
       (table) =>

@@ -5,6 +5,7 @@
 import type { Queryable } from "../database.ts";
 import { reportedState } from "../errors.ts";
 import type { TableName } from "./identifiers.ts";
+import { HIDDEN, RESTRICTED, type RestrictivePolicy, RULES, type RuleFacts, UNIDENTIFIED } from "./obstacles.ts";
 import { type ReferenceFacts, readReferences } from "./reference-facts.ts";
 import { wholeTree } from "./tree.ts";
 
@@ -48,7 +49,7 @@ export interface TableFacts extends TableName {
   readonly references: readonly ReferenceFacts[];
   readonly triggers: readonly TriggerFacts[];
   /** Rules for DELETE: Postgres refuses what the batches do as long as there is one. */
-  readonly rules: readonly string[];
+  readonly rules: readonly RuleFacts[];
   /** The planner's estimate for all partitions together; -1 if it has none. */
   readonly estimatedRows: number;
   readonly partitionedBy: { readonly strategy: string; readonly columns: readonly (string | null)[] } | null;
@@ -56,10 +57,14 @@ export interface TableFacts extends TableName {
   readonly hasChildren: boolean;
   /** The partitions and children on which this role lacks a right; quoted names, for SQL. */
   readonly closedPartitions: readonly string[];
+  /** The schemas of partitions and children that are closed to this role; quoted names, for SQL. */
+  readonly closedSchemas: readonly string[];
   /** The partitions and children that are foreign tables; quoted names. */
   readonly foreignPartitions: readonly string[];
   /** The table, its partitions and children of which row-level security may hide rows from this role; quoted names, for SQL. */
   readonly hidden: readonly string[];
+  /** Restrictive policies that may hide rows from this role. */
+  readonly restricted: readonly RestrictivePolicy[];
   /** Those that a publication publishes although their deleted rows could not be told apart; quoted names, for SQL. */
   readonly unidentified: readonly string[];
 }
@@ -93,42 +98,15 @@ const TRIGGERS = `(select coalesce(json_agg(distinct jsonb_build_object('name', 
   from ${wholeTree("c.oid")} tree join pg_trigger t on t.tgrelid = tree.relid
   where not t.tgisinternal and t.tgtype & 9 = 9 and t.tgenabled not in ('D', 'R'))`;
 
-const RULES = `(select coalesce(json_agg(distinct r.rulename), '[]')
-  from ${wholeTree("c.oid")} tree join pg_rewrite r on r.ev_class = tree.relid where r.ev_type = '4' and r.ev_enabled <> 'D')`;
-
 const PARTITIONED_BY = `(select json_build_object(
     'strategy', case p.partstrat when 'r' then 'range' when 'l' then 'list' else 'hash' end,
     'columns', ${columnNames("c.oid", "p.partattrs::smallint[]")})
   from pg_partitioned_table p where p.partrelid = c.oid)`;
 
 /** SQL: the partitions and children that store rows. */
-const LEAVES = `(select l.oid, l.relkind, format('%I.%I', ln.nspname, l.relname) as name, greatest(l.reltuples, -1) as reltuples
+const LEAVES = `(select l.oid, l.relkind, ln.oid as schema, format('%I.%I', ln.nspname, l.relname) as name, greatest(l.reltuples, -1) as reltuples
   from ${wholeTree("c.oid")} tree join pg_class l on l.oid = tree.relid join pg_namespace ln on ln.oid = l.relnamespace
   where tree.relid <> c.oid and l.relkind in ('r', 'f'))`;
-
-/** Row-level security shows the role every row if one policy for all commands says so, and no other takes some away again. */
-const HIDDEN = `(select coalesce(json_agg(format('%I.%I', hn.nspname, h.relname) order by h.oid), '[]')
-  from ${wholeTree("c.oid")} tree join pg_class h on h.oid = tree.relid join pg_namespace hn on hn.oid = h.relnamespace
-  where row_security_active(h.oid) and (
-    exists (select from pg_policy p where p.polrelid = h.oid and not p.polpermissive and ${isPolicyOfRole("p")})
-    or exists (select from unnest(array['r', 'w', 'd']) as command where not exists (
-      select from pg_policy p where p.polrelid = h.oid and p.polpermissive and p.polcmd in ('*', command)
-        and pg_get_expr(p.polqual, p.polrelid) = 'true' and ${isPolicyOfRole("p")}))))`;
-
-/** https://www.postgresql.org/docs/current/logical-replication-publication.html#LOGICAL-REPLICATION-PUBLICATION-REPLICA-IDENTITY */
-const UNIDENTIFIED = `(select coalesce(json_agg(format('%I.%I', un.nspname, u.relname) order by u.oid), '[]')
-  from ${wholeTree("c.oid")} tree join pg_class u on u.oid = tree.relid join pg_namespace un on un.oid = u.relnamespace
-  where u.relkind = 'r' and (u.relreplident = 'n' or u.relreplident = 'd' and not exists (
-      select from pg_index i where i.indrelid = u.oid and i.indisprimary and i.indisvalid))
-    and exists (
-      select from pg_publication_tables pt join pg_publication p on p.pubname = pt.pubname
-        join pg_namespace pn on pn.nspname = pt.schemaname
-        join pg_class pc on pc.relnamespace = pn.oid and pc.relname = pt.tablename
-      where p.pubdelete and (pc.oid = u.oid or pc.oid in (select pg_partition_ancestors(u.oid)))))`;
-
-function isPolicyOfRole(policy: string): string {
-  return `exists (select from unnest(${policy}.polroles) as member where member = 0 or pg_has_role(member, 'MEMBER'))`;
-}
 
 /** Everything that the catalog knows about a table; undefined if there is no such relation. */
 export async function readTableFacts(db: Queryable, name: TableName): Promise<TableFacts | undefined> {
@@ -148,9 +126,12 @@ export async function readTableFacts(db: Queryable, name: TableName): Promise<Ta
         'closedPartitions', coalesce((select json_agg(leaf.name order by leaf.name) from ${LEAVES} as leaf
           where leaf.relkind = 'r' and not (has_table_privilege(leaf.oid, 'SELECT')
             and has_table_privilege(leaf.oid, 'DELETE') and has_any_column_privilege(leaf.oid, 'UPDATE'))), '[]'),
+        'closedSchemas', coalesce((select json_agg(distinct quote_ident(ln.nspname))
+          from ${LEAVES} as leaf join pg_namespace ln on ln.oid = leaf.schema
+          where ln.oid <> n.oid and not has_schema_privilege(ln.oid, 'USAGE')), '[]'),
         'foreignPartitions', coalesce((select json_agg(leaf.name order by leaf.name) from ${LEAVES} as leaf
           where leaf.relkind = 'f'), '[]'),
-        'hidden', ${HIDDEN}, 'unidentified', ${UNIDENTIFIED}
+        'hidden', ${HIDDEN}, 'restricted', ${RESTRICTED}, 'unidentified', ${UNIDENTIFIED}
       ) as facts
       from pg_class c join pg_namespace n on n.oid = c.relnamespace
       where n.nspname = $1 and c.relname = $2`,
@@ -171,7 +152,7 @@ export async function findTimeZone(db: Queryable, name: string): Promise<string 
 /** Why Postgres does not take a constant (SQL) as a value of a type; undefined if it does. */
 export async function findConstantFault(db: Queryable, constant: string, type: string): Promise<string | undefined> {
   try {
-    await db.query({ text: `select cast(${constant} as ${type})` });
+    await db.query({ text: `select cast(${constant} as ${type}), null::${type} in (${constant})` });
     return undefined;
   } catch (error) {
     if (!CONSTANT_FAULTS.test(reportedState(error) ?? "")) throw error;
@@ -179,5 +160,5 @@ export async function findConstantFault(db: Queryable, constant: string, type: s
   }
 }
 
-/** Data exceptions, and casts that do not exist. https://www.postgresql.org/docs/current/errcodes-appendix.html */
-const CONSTANT_FAULTS = /^22|^42846$|^23514$/;
+/** Data exceptions, and casts and operators that do not exist. https://www.postgresql.org/docs/current/errcodes-appendix.html */
+const CONSTANT_FAULTS = /^22|^42846$|^42883$|^42804$|^23514$/;

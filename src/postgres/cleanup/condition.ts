@@ -44,15 +44,35 @@ export function areDisjoint(left: Condition, right: Condition): boolean {
 function excludes(one: Comparison, other: Comparison): boolean {
   if (one.operator === "is null") return other.operator !== "is null";
   if (other.operator === "is null") return true;
-  if (one.operator === "in" && other.operator === "in")
-    return !one.values.some((value) => isAmong(value, other.values));
-  if (one.operator === "in" && other.operator === "not in")
-    return one.values.every((value) => isAmong(value, other.values));
+  if (one.operator === "in" && other.operator === "in") {
+    return !one.values.some((value) => other.values.some((another) => mayBeEqual(value, another)));
+  }
+  if (one.operator === "in" && other.operator === "not in") {
+    return one.values.every((value) => other.values.some((another) => isEqual(value, another)));
+  }
   if (one.operator === "not in" && other.operator === "in") return excludes(other, one);
   return false;
 }
 
-/** By what the constant means: 1 and 1.0 are one number, and '1' may be a number's text. */
-function isAmong(value: Constant, others: readonly Constant[]): boolean {
-  return others.some(({ text }) => text === value.text || (text !== "" && Number(text) === Number(value.text)));
+/** Whether two constants are the same value in a column of any type. */
+function isEqual(one: Constant, other: Constant): boolean {
+  return one.type === other.type && simplify(one) === simplify(other);
+}
+
+function simplify({ type, text }: Constant): string {
+  return type === "number"
+    ? text
+        .replace(/^(-?)0+(?=\d)/, "$1")
+        .replace(/(\.\d*?)0+$/, "$1")
+        .replace(/\.$/, "")
+    : text;
+}
+
+/** Whether a column's type could take two constants for one value: 'A' and 'a', '1' and 1.0, a UUID with hyphens and without. */
+function mayBeEqual(one: Constant, other: Constant): boolean {
+  return flatten(one) === flatten(other) || (one.text !== "" && Number(one.text) === Number(other.text));
+}
+
+function flatten({ text }: Constant): string {
+  return text.toLowerCase().replace(/[^\p{L}\p{N}]/gu, "");
 }

@@ -6,7 +6,7 @@ import type { Queryable } from "../database.ts";
 import type { Cutoffs, RowCounts } from "./counts.ts";
 import { quoteIdentifier, quoteTable } from "./identifiers.ts";
 import { asTimestamp, belongs, type CleanupTarget, hasExpired, TARGET_ROW, wasRevoked } from "./target.ts";
-import { isMeant, momentAs, type TimeColumn } from "./times.ts";
+import { decides, isTime, momentAs, type TimeColumn } from "./times.ts";
 
 /** What the values of one time column look like. */
 export interface TimeFacts {
@@ -34,9 +34,9 @@ export async function readTimeFacts(
 ): Promise<TimeFacts[]> {
   const facts: TimeFacts[] = [];
   const columns = [
-    ...(target.expiresAt ?? []).map((time) => ({ time, due: hasExpired(target, asTimestamp(cutoffs.expiredBefore)) })),
-    ...(target.revokedAt ?? []).map((time) => ({ time, due: wasRevoked(target, asTimestamp(cutoffs.revokedBefore)) })),
-  ];
+    { times: target.expiresAt ?? [], due: hasExpired(target, asTimestamp(cutoffs.expiredBefore)) },
+    { times: target.revokedAt ?? [], due: wasRevoked(target, asTimestamp(cutoffs.revokedBefore)) },
+  ].flatMap(({ times, due }) => times.map((time) => ({ time, due: `${decides(times, time, TARGET_ROW)} and ${due}` })));
   const percent = Math.max(0.001, Math.min(100, (100 * SAMPLE_BYTES) / Math.max(1, tableBytes)));
   for (const { time, due } of columns) facts.push(await readColumn(db, target, time, due, percent));
   return facts;
@@ -63,7 +63,7 @@ async function readColumn(
   const sample = percent < 100 ? ` tablesample system (${percent})` : "";
   const [row] = await db.query<ColumnRow>({
     text: `with looked as (
-             select ${column} as value, coalesce(${isMeant(time, TARGET_ROW)}, false) as is_time,
+             select ${column} as value, coalesce(${isTime(time, TARGET_ROW)}, false) as is_time,
                     coalesce(${due}, false) as is_due,
                     ${column} >= ${century[0]} and ${column} < ${century[1]} as is_plausible
              from ${quoteTable(target)} as target${sample} where ${belongs(target)} and ${column} is not null

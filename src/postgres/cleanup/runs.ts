@@ -90,12 +90,17 @@ export async function endCleanupRun(
   });
 }
 
-/** The definitions of targets with which an earlier run has cleaned, whether it completed or was stopped. */
+/**
+ * The definitions of targets with which an earlier run has deleted rows. A run that had nothing to delete has proved nothing: the
+ * table may have been empty.
+ */
 export async function findUsedDefinitions(session: Queryable): Promise<Set<string>> {
   const rows = await session.query<{ definition: string }>({
     text: `select distinct t->>'definition' as definition
            from apitoken.cleanup_runs r, jsonb_array_elements(r.targets) as t
-           where t->>'outcome' in ('succeeded', 'stopped') and t ? 'definition'`,
+           where t ? 'definition' and (
+             (t->'deleted'->>'expired')::bigint + (t->'deleted'->>'revoked')::bigint > 0
+             or jsonb_array_length(t->'partitions'->'dropped') > 0)`,
   });
   return new Set(rows.map(({ definition }) => definition));
 }

@@ -112,9 +112,22 @@ export function hasPassed(times: TimeSource, moment: string, row: string): strin
 
 /** SQL: whether the row has a time at all, passed or not; never null. */
 export function hasTime(times: TimeSource, row: string): string {
-  return ofFirst(times, row, "false", (time) =>
-    [isMeant(time, row), `${nameOf(time, row)} < ${lastValue(time)}`].join(" and "),
-  );
+  return ofFirst(times, row, "false", (time) => isTime(time, row));
+}
+
+/** SQL: whether the column has a time that will pass one day; null if it is null. */
+export function isTime(time: TimeColumn, row: string): string {
+  const { plusSeconds } = time;
+  return [
+    isMeant(time, row),
+    `${nameOf(time, row)} < ${lastValue(time)}`,
+    ...(plusSeconds === undefined ? [] : [`${row}.${quoteIdentifier(plusSeconds)} <= ${MOST_SECONDS}`]),
+  ].join(" and ");
+}
+
+/** SQL: whether it is this of the columns whose value is the row's time, whatever that value means; never null. */
+export function decides(times: TimeSource, time: TimeColumn, row: string): string {
+  return ofFirst(times, row, "false", (each) => String(each === time));
 }
 
 /** Infinity does not count as a time; NaN is greater than infinity. */

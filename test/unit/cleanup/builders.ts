@@ -132,8 +132,10 @@ export function aTableFacts(overrides: Partial<TableFacts> = {}): TableFacts {
     partitionedBy: null,
     hasChildren: false,
     closedPartitions: [],
+    closedSchemas: [],
     foreignPartitions: [],
     hidden: [],
+    restricted: [],
     unidentified: [],
     ...overrides,
   };

@@ -48,7 +48,24 @@ test.each<[string, Parameters<typeof check>[0], Partial<TableFacts>, string]>([
     { hidden: ['"app"."t"'] },
     'create policy apitoken_cleanup on "app"."t" to apitoken_cleanup using (true)',
   ],
-  ["a rule", {}, { rules: ["soft"] }, 'drop rule "soft" on "app"."refresh_tokens"'],
+  [
+    "a rule",
+    {},
+    { rules: [{ name: "soft", table: "app.part" }] },
+    'rule "soft" of app.part changes what DELETE does, and Postgres then refuses the batches; use a trigger instead of it: alter table app.part disable rule "soft"',
+  ],
+  [
+    "a restrictive policy",
+    {},
+    { restricted: [{ name: "own", table: "app.t", command: "alter policy own on app.t using (true)" }] },
+    'restrictive policy "own" of app.t may hide rows from the role: alter policy own on app.t using (true)',
+  ],
+  [
+    "a partition in a closed schema",
+    {},
+    { closedSchemas: ["archive"] },
+    "grant usage on schema archive to apitoken_cleanup",
+  ],
   ["no replica identity", {}, { unidentified: ['"app"."t"'] }, 'alter table "app"."t" replica identity full'],
   [
     "a partition on another server",
