@@ -12,9 +12,7 @@ import { judgeFromCache, readPolicy } from "../pass/observe-policy.ts";
  * cheap and may be wrong; whatever it finds gets a pass, which counts in the database.
  */
 export function findOverLimit(caches: Caches, owner: string): string[] {
-  const ready = caches.apiTokens
-    .byIndex(APITOKENS_BY_OWNER, owner)
-    .filter(({ status }) => isReady(status));
+  const ready = caches.apiTokens.byIndex(APITOKENS_BY_OWNER, owner).filter(({ status }) => isReady(status));
   if (ready.length <= findLeastLimit(caches)) return [];
   ready.sort(byAge);
   return ready
