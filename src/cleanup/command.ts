@@ -3,7 +3,14 @@
  */
 import { type CommandContext, defineCommand } from "../runtime/command/declare.ts";
 import { databaseEnvironment } from "../runtime/config.ts";
-import { DEMO_OPTIONS, RUN_OPTIONS, type RunOptions, STATS_OPTIONS, VALIDATE_OPTIONS } from "./options.ts";
+import {
+  DEMO_OPTIONS,
+  PRESETS_OPTIONS,
+  RUN_OPTIONS,
+  type RunOptions,
+  STATS_OPTIONS,
+  VALIDATE_OPTIONS,
+} from "./options.ts";
 import { cleanupEnvironment } from "./settings.ts";
 
 const SEE_SETTINGS = 'The settings are those of the program: see "cleanup --help".';
@@ -52,6 +59,17 @@ const statsCommand = defineCommand({
   run: async (context) => (await import("./stats.ts")).runStats(context),
 });
 
+const presetsCommand = defineCommand({
+  name: "presets",
+  summary: "list the ready targets for well-known systems",
+  description: `Lists the systems whose tables "preset: NAME" in the configuration file describes. With NAME it prints the
+    targets that the preset expands to, ready to be copied. Needs no database.`,
+  argument: { name: "NAME", help: "the preset to print", isOptional: true },
+  options: PRESETS_OPTIONS,
+  examples: ["cleanup presets", "cleanup presets keycloak"],
+  run: async (context) => (await import("./presets.ts")).runPresets(context),
+});
+
 const demoTableCommand = defineCommand({
   name: "demo-table",
   summary: "create and fill a table for trials",
@@ -73,7 +91,7 @@ export const cleanupCommand = defineCommand({
     table that a configuration file names. Live rows are never touched.
 
     The database login must be a member of the role apitoken_cleanup.`,
-  commands: [runCommand, validateCommand, statsCommand, demoTableCommand],
+  commands: [runCommand, validateCommand, statsCommand, presetsCommand, demoTableCommand],
   settings: cleanupEnvironment,
   examples: ["DATABASE_URL=postgres://cleanup:secret@db/tokens cleanup --dry-run"],
 });

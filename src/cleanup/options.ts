@@ -72,6 +72,9 @@ export const DEMO_OPTIONS = {
   partitioned: { help: "partition the table by month" },
 } as const satisfies OptionDeclarations;
 
+export const PRESETS_OPTIONS = { output: OUTPUT_OPTION, color: COLOR_OPTION } as const satisfies OptionDeclarations;
+
+export type PresetsOptions = OptionValues<typeof PRESETS_OPTIONS>;
 export type StatsOptions = OptionValues<typeof STATS_OPTIONS>;
 export type ValidateOptions = OptionValues<typeof VALIDATE_OPTIONS>;
 export type RunOptions = OptionValues<typeof RUN_OPTIONS>;

@@ -16,6 +16,7 @@ const OUTSIDE = new Map([
   ["unit/local", "local"],
   ["unit/local/setup", "local/setup"],
   ["integration/alerts", "charts/apitoken-operator/files/alerts.yaml"],
+  ["integration/cleanup/systems", "src/cleanup/target/presets"],
   ["integration/demo", "demo"],
 ]);
 

@@ -15,6 +15,7 @@ import {
 import type { CleanupAudit } from "../../postgres/cleanup/target.ts";
 import { oneOf, retentionSetting } from "../../runtime/config.ts";
 import { parseCondition } from "./condition.ts";
+import { expandPreset, isPreset } from "./presets.ts";
 
 /** A column with a time and what is added to it, as the configuration names them. */
 export interface TimeConfig {
@@ -180,27 +181,57 @@ export const targetSchema = z
 
 /** The file's schema. Unknown keys are refused, because a misspelt `retention` must not mean the default. */
 export const configFileSchema = z.strictObject({
-  targets: z.array(targetSchema, "must be a list of tables").default([]).superRefine(refuseOverlaps),
+  targets: z.array(z.unknown(), "must be a list of tables").default([]).transform(readTargets),
   /** Settings by the names of their environment variables, which take precedence. */
   settings: z.record(z.string(), z.union([z.string(), z.number().transform(String)])).default({}),
 });
 
 export type ConfigFile = z.infer<typeof configFileSchema>;
 
+/** A target, and its place in the file's list: a preset is one item of the list and several targets. */
+interface ReadTarget {
+  readonly place: number;
+  readonly target: TargetConfig;
+}
+
+function readTargets(items: readonly unknown[], context: z.RefinementCtx): TargetConfig[] {
+  const faults = new Set<string>();
+  const fail = (path: PropertyKey[], message: string) => {
+    // Each target that a preset expands to has the same fault in what the team has written beside it.
+    const fault = JSON.stringify([path, message]);
+    if (!faults.has(fault)) context.addIssue({ code: "custom", path, message });
+    faults.add(fault);
+  };
+  const read: ReadTarget[] = [];
+  for (const [place, item] of items.entries()) {
+    const expanded = isPreset(item) ? expandPreset(item) : { targets: [item], faults: [] };
+    for (const { path, message } of expanded.faults) fail([place, ...path], message);
+    for (const target of expanded.targets) {
+      const result = targetSchema.safeParse(target);
+      if (result.success) read.push({ place, target: result.data });
+      for (const { path, message } of result.error?.issues ?? []) fail([place, ...path], message);
+    }
+  }
+  if (faults.size === 0) refuseOverlaps(read, fail);
+  return read.map(({ target }) => target);
+}
+
 /** A row that two targets claim would be deleted by the shorter retention, which nobody has meant. */
-function refuseOverlaps(targets: readonly TargetConfig[], context: z.RefinementCtx): void {
-  for (const [place, target] of targets.entries()) {
-    const add = (field: string, message: string) => context.addIssue({ code: "custom", path: [place, field], message });
-    for (const earlier of targets.slice(0, place)) {
+function refuseOverlaps(targets: readonly ReadTarget[], fail: (path: PropertyKey[], message: string) => void): void {
+  for (const [index, { place, target }] of targets.entries()) {
+    for (const { target: earlier } of targets.slice(0, index)) {
       const isSameTable = formatTableName(earlier.table) === formatTableName(target.table);
       if (isSameTable && !areDisjoint(earlier.where, target.where)) {
-        add(
-          "where",
+        fail(
+          [place, "where"],
           `${formatTableName(target.table)} is listed twice, and a row could belong to both; keep one target, or let where ` +
             "demand different values of one column",
         );
       } else if (earlier.name === target.name) {
-        add("name", `${JSON.stringify(target.name)} is the name of another target; give each a name of its own`);
+        fail(
+          [place, "name"],
+          `${JSON.stringify(target.name)} is the name of another target; give each a name of its own`,
+        );
       }
     }
   }

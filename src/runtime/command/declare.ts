@@ -48,7 +48,7 @@ export type OptionValues<Declarations extends OptionDeclarations> = {
 /** What a command works with. */
 export interface CommandContext<Options = Readonly<Record<string, unknown>>> {
   readonly options: Options;
-  /** The argument; empty if the command declares none. */
+  /** The argument; empty if the command declares none, or if it is not given. */
   readonly argument: string;
   readonly environment: NodeJS.ProcessEnv;
   /** Aborted by SIGTERM and SIGINT. */
@@ -63,8 +63,8 @@ export interface Command {
   /** Whole sentences; blank lines separate paragraphs. */
   readonly description: string;
   readonly options?: OptionDeclarations;
-  /** The one argument, which must be given. */
-  readonly argument?: { readonly name: string; readonly help: string };
+  /** The one argument, which must be given unless it is optional. */
+  readonly argument?: { readonly name: string; readonly help: string; readonly isOptional?: boolean };
   readonly commands?: readonly Command[];
   /** The environment variables that the command reads, each with a description; or where they are described. */
   readonly settings?: z.ZodObject | string;

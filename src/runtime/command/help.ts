@@ -39,8 +39,9 @@ export function formatHelp(path: readonly string[], command: Command, width: num
 }
 
 function formatUsage(program: string, { run, commands, argument }: Command): string[] {
+  const named = argument?.isOptional ? `[${argument.name}]` : argument?.name;
   const forms = [
-    ...(run === undefined ? [] : [`${program}${argument === undefined ? "" : ` ${argument.name}`} [options]`]),
+    ...(run === undefined ? [] : [`${program}${named === undefined ? "" : ` ${named}`} [options]`]),
     ...(commands === undefined ? [] : [`${program} COMMAND [options]`]),
   ];
   return forms.map((form, index) => `${index === 0 ? "Usage:" : "      "} ${form}`);

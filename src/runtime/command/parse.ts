@@ -117,8 +117,11 @@ function findWordFaults(command: Command, path: readonly string[], rest: readonl
   const [word] = rest;
   if (names.length > 0 && word !== undefined) return [usageFault.unknownCommand(word, findNear(word, names), names)];
   if (command.run === undefined) return [usageFault.missingCommand(names)];
-  if (command.argument !== undefined && word === undefined) return [usageFault.missingArgument(command.argument.name)];
-  const unexpected = rest[command.argument === undefined ? 0 : 1];
+  const { argument } = command;
+  if (argument !== undefined && !argument.isOptional && word === undefined) {
+    return [usageFault.missingArgument(argument.name)];
+  }
+  const unexpected = rest[argument === undefined ? 0 : 1];
   if (unexpected === undefined) return [];
   return [usageFault.unexpectedArgument(unexpected, path.length === 1 ? path.join() : path.slice(1).join(" "))];
 }
