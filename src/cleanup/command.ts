@@ -20,8 +20,10 @@ const RUN = {
   options: RUN_OPTIONS,
   exitCodes: {
     done: "done, or another run is in progress",
-    refused: "refused by the safety cap (--max-fraction)",
-    stopped: "stopped with work left, by --max-duration, --max-rows or a signal",
+    failed: "failed, or could not clean one of the tables; the others are cleaned",
+    refused:
+      "a table was refused by the safety cap (--max-fraction) or as odd before its first run; the others are cleaned",
+    stopped: "stopped with work left, by --max-duration, --max-rows, a signal or locked rows",
   },
   run: async (context: CommandContext<RunOptions>) => (await import("./run.ts")).runCleanupCommand(context),
 } as const;

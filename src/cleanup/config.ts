@@ -31,7 +31,7 @@ export interface CleanupConfig {
   /** The tables that the configuration file names; the operator's own is not among them. */
   readonly targets: readonly TargetConfig[];
   readonly isDryRun: boolean;
-  /** No larger part of a table of more than a thousand rows is deleted. */
+  /** No larger part of a table of 20 rows or more is deleted. */
   readonly maxFraction: number;
   /** Ends the run after this long. */
   readonly maxDurationMs: number | undefined;

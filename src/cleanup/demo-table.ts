@@ -9,7 +9,8 @@ import type { CommandContext } from "../runtime/command/declare.ts";
 import { ConfigError, databaseEnvironment, readEnvironment, readLogin } from "../runtime/config.ts";
 import { EXIT } from "../runtime/exit-codes.ts";
 import { formatCount } from "../runtime/text.ts";
-import type { DemoOptions } from "./options.ts";
+import { DEFAULT_MAX_FRACTION, type DemoOptions } from "./options.ts";
+import { DEFAULT_FIRST_RUN_MAX_FRACTION } from "./target/config.ts";
 
 /** `cleanup demo-table`; returns its exit code. The login itself creates the table: the role apitoken_cleanup must not. */
 export async function runDemoTable({ argument, options, environment }: CommandContext<DemoOptions>): Promise<number> {
@@ -43,7 +44,15 @@ targets:
     expiresAt: expires_at
     revokedAt: revoked_at
     owner: user_id
-`;
+${allow(table)}`;
+}
+
+/** What the configuration has to say so that the first run may delete so many rows. */
+function allow({ deadShare }: DemoTable): string {
+  return [
+    ...(deadShare > DEFAULT_FIRST_RUN_MAX_FRACTION ? [`    firstRunMaxFraction: ${deadShare}\n`] : []),
+    ...(deadShare > Number(DEFAULT_MAX_FRACTION) ? [`    maxFraction: ${deadShare}\n`] : []),
+  ].join("");
 }
 
 function parseName(name: string): ReturnType<typeof parseTableName> {

@@ -25,7 +25,7 @@ export const VALIDATE_OPTIONS = {
     schema: fractionSetting("0.9"),
     valueName: "FRACTION",
     default: DEFAULT_MAX_FRACTION,
-    help: "refuse a run, before anything is deleted, that would delete a larger part of a table of more than 1,000 rows",
+    help: "refuse a table, before anything is deleted from it, that would delete a larger part of a table of 20 rows or more",
   },
 } as const satisfies OptionDeclarations;
 

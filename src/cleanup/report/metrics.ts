@@ -27,14 +27,12 @@ export function createRunMetrics(report: RunReport, endedAt: Date, lastSuccessAt
     outcomes.set({ outcome }, report.outcome === outcome ? 1 : 0);
   }
 
-  const refused = gauge("refused", "1 if the last run would have deleted more of the table than the cap allows.", [
-    "table",
-  ]);
+  const refused = gauge("refused", "1 if the last run refused to clean the table.", ["table"]);
   const failed = gauge("target_failed", "1 if the last run failed on the table.", ["table"]);
   const deleted = gauge("last_run_deleted_rows", "Rows that the last run deleted.", ["table", "reason"]);
   const rows = gauge("rows", "Rows at the end of the last run; live rows may be an estimate.", ["table", "state"]);
   const backlog = gauge("backlog_rows", "Rows past their retention.", ["table"]);
-  const held = gauge("held_rows", "Rows past their retention that rows of other tables refer to.", ["table"]);
+  const held = gauge("held_rows", "Rows past their retention that cannot be deleted.", ["table"]);
   const oldest = gauge("oldest_dead_timestamp_seconds", "When the row that has been dead the longest died.", ["table"]);
   const retention = gauge("retention_seconds", "How long a dead row is kept, by cause of death: expired or revoked.", [
     "table",

@@ -14,6 +14,7 @@ import {
   notePartition,
   type PartitionCount,
 } from "../../postgres/cleanup/partitions.ts";
+import type { ReferenceFacts } from "../../postgres/cleanup/reference-facts.ts";
 import { isLockConflict } from "../../postgres/cleanup/runs.ts";
 import type { CleanupTarget } from "../../postgres/cleanup/target.ts";
 import type { Queryable } from "../../postgres/database.ts";
@@ -24,11 +25,16 @@ import type { PartitionReport } from "../report/report.ts";
 export function findHindrance(partition: DeadPartition, target: Pick<CleanupTarget, "references">): string | undefined {
   if (!partition.isOwned) return "the role is not a member of its owner";
   if (partition.isDetachPending) return partition.isNoted ? undefined : "somebody else is detaching it";
-  if (target.references.length > 0) return "other tables refer to it";
+  if (target.references.some((reference) => canReferTo(reference, partition))) return "other tables refer to it";
   if (partition.hasDependents) return "views, functions or other tables depend on it";
   if (partition.hasDeleteTriggers) return "a trigger must run for each deleted row";
   if (partition.hasDefaultSibling) return "Postgres cannot detach concurrently next to a default partition";
   return undefined;
+}
+
+/** A foreign key to one partition does not keep the others. */
+function canReferTo({ onlyIn }: Pick<ReferenceFacts, "onlyIn">, { oid, leaves }: DeadPartition): boolean {
+  return onlyIn === null || onlyIn.some((relation) => relation === oid || leaves.includes(relation));
 }
 
 export interface PartitionOptions {

@@ -48,7 +48,8 @@ async function planTarget(
   checked: CheckedTarget,
   { config, used }: PlanContext,
 ): Promise<PlanStep> {
-  const { target } = checked;
+  const { target, failure } = checked;
+  if (failure !== undefined) return skip(checked, { outcome: "failed", ...explainFailure(failure, config) });
   if (target === undefined) {
     const message = findErrors(checked).join("; ");
     return skip(checked, { outcome: "failed", code: "APITOKEN_E_TARGET_INVALID", message });

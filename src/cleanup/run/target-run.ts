@@ -3,13 +3,7 @@
  * table's report, so that it does not keep the run from the other tables.
  */
 import { addDeleted, findLeaves, type Leaf, NOTHING_DELETED } from "../../postgres/cleanup/batches.ts";
-import {
-  type Cutoffs,
-  countRows,
-  countTarget,
-  type LeafCounts,
-  type RowCounts,
-} from "../../postgres/cleanup/counts.ts";
+import { type Cutoffs, countRows, type LeafCounts, type RowCounts } from "../../postgres/cleanup/counts.ts";
 import { countLockable } from "../../postgres/cleanup/held.ts";
 import { isLockConflict } from "../../postgres/cleanup/runs.ts";
 import type { CleanupTarget } from "../../postgres/cleanup/target.ts";
@@ -18,10 +12,11 @@ import type { Queryable } from "../../postgres/database.ts";
 import { Fault, type FaultCode, findFaultCode } from "../../runtime/fault.ts";
 import type { Logger } from "../../runtime/log.ts";
 import type { CleanupConfig } from "../config.ts";
-import { countDeleted, type HeldReason, type PartitionReport, type TargetReport } from "../report/report.ts";
-import { countHeld, joinHeld } from "./held-rows.ts";
+import { countDeleted, type PartitionReport, type TargetReport } from "../report/report.ts";
+import { joinHeld } from "./held-rows.ts";
 import { dropDeadPartitions } from "./partitions.ts";
 import type { Progress } from "./progress.ts";
+import { countAgain } from "./recount.ts";
 import { concealRow } from "./row-fault.ts";
 import { type SweepResult, sweepLeaf } from "./sweep.ts";
 import type { Throttle } from "./throttle.ts";
@@ -109,7 +104,7 @@ export async function runTarget(planned: PlannedTarget, context: TargetContext):
       swept = joinSweeps(swept, result);
       if (swept.end === "failed") throw swept.error;
       if (swept.end === "stopped") break;
-      after = setAside(await countTarget(session, target, cutoffs), swept.held);
+      after = await countAgain(session, planned, swept.held);
       if (countRows(after.due) === 0 || countRows(result.deleted) === 0) break;
     }
     const done = report({});
@@ -121,7 +116,7 @@ export async function runTarget(planned: PlannedTarget, context: TargetContext):
         message: `Stopped with about ${left} rows of ${target.name} left; the next run continues with them.`,
       };
     }
-    after ??= await countTarget(session, target, cutoffs);
+    after ??= await countAgain(session, planned, swept.held);
     const vacuum = await vacuumIfNeeded(leaves, done, context);
     return { ...done, after, vacuum, ...(await explainLeftRows(session, planned, after)) };
   } catch (error) {
@@ -136,16 +131,6 @@ const MOST_PASSES = 1_000;
 /** What the passes so far have done. Rows that the last one has left are those that are held. */
 function joinSweeps(before: SweepResult, last: SweepResult): SweepResult {
   return { ...last, deleted: addDeleted(before.deleted, last.deleted), batches: before.batches + last.batches };
-}
-
-/** Counts the rows that a sweep could not delete among those that are held. */
-function setAside(counts: RowCounts, held: readonly HeldReason[]): RowCounts {
-  const rows = Math.min(countHeld(held), countRows(counts.due));
-  const expired = Math.max(0, counts.due.expired - rows);
-  const revoked = countRows(counts.due) - rows - expired;
-  // The row that has been dead the longest is one of those that are held, and nothing has looked for the next one.
-  const oldestDeadAt = rows > 0 && expired + revoked === 0 ? undefined : counts.oldestDeadAt;
-  return { ...counts, held: counts.held + rows, due: { expired, revoked }, oldestDeadAt };
 }
 
 /** What a complete run says of due rows that are still there. It has tried to delete them, and nothing has reported why not. */

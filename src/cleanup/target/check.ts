@@ -20,6 +20,8 @@ export interface CheckedTarget {
   /** Undefined if there are errors. */
   readonly target: CleanupTarget | undefined;
   readonly findings: readonly CheckFinding[];
+  /** What kept it from being checked at all; undefined if it was. */
+  readonly failure?: unknown;
   /** What is left to be checked: whether the columns' types take these constants. */
   readonly constants: readonly ConstantUse[];
 }

@@ -120,6 +120,9 @@ const fraction = z.number("must be a number from 0 to 1").min(0, "must be from 0
 
 const DAY_MS = 86_400_000;
 
+/** The share of the rows that the first run of a definition may delete, unless the target says another. */
+export const DEFAULT_FIRST_RUN_MAX_FRACTION = 0.5;
+
 /** One target of the file, with the defaults of what it leaves out. */
 export const targetSchema = z
   .strictObject({
@@ -141,7 +144,7 @@ export const targetSchema = z
     auditKeys: oneOf(["hashed", "plain"]).default("hashed"),
     cascade: z.array(table, "must be a list of tables").default([]),
     maxFraction: fraction.optional(),
-    firstRunMaxFraction: fraction.default(0.5),
+    firstRunMaxFraction: fraction.default(DEFAULT_FIRST_RUN_MAX_FRACTION),
     confirm: z.union([text.transform((hash) => [hash]), z.array(text)]).default([]),
   })
   .superRefine((target, context) => {

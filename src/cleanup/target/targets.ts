@@ -55,6 +55,7 @@ export async function checkTargets(db: Queryable, config: CleanupConfig): Promis
         config: target,
         target: undefined,
         findings: [{ level: "error", message }],
+        failure: error,
         constants: [],
       });
     }

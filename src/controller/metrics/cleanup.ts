@@ -51,9 +51,7 @@ function createGauges(registry: Registry, refresh: () => Promise<void>) {
   const lastSuccess = gauge("last_success_timestamp_seconds", "When the last run that succeeded ended.");
   const duration = gauge("last_run_duration_seconds", "How long the last run took.");
   const outcome = gauge("last_run_outcome", "1 for the outcome of the last run.", ["outcome"]);
-  const refused = gauge("refused", "1 if the last run would have deleted more of the table than the cap allows.", [
-    "table",
-  ]);
+  const refused = gauge("refused", "1 if the last run refused to clean the table.", ["table"]);
   const failed = gauge("target_failed", "1 if the last run failed on the table.", ["table"]);
   const deleted = gauge("deleted_rows", "Rows deleted by all recorded runs.", ["table", "reason"]);
   const rows = gauge("rows", "Rows as of the last run; live rows may be an estimate.", ["table", "state"]);
@@ -62,7 +60,7 @@ function createGauges(registry: Registry, refresh: () => Promise<void>) {
     "Rows past their retention: now for tokens, as of the last run for other tables.",
     ["table"],
   );
-  const held = gauge("held_rows", "Rows past their retention that rows of other tables refer to.", ["table"]);
+  const held = gauge("held_rows", "Rows past their retention that cannot be deleted.", ["table"]);
   const oldest = gauge("oldest_dead_timestamp_seconds", "When the row that has been dead the longest died.", ["table"]);
   const retention = gauge("retention_seconds", "How long a dead row is kept, by cause of death: expired or revoked.", [
     "table",

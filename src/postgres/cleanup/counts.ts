@@ -169,12 +169,9 @@ function formatCount(target: CleanupTarget, cutoffs: Cutoffs, isDeadOnly: boolea
   const free = `case when ${pastExpiry} or ${pastRevocation} then ${conditions.join(" and ")} else true end`;
   const isFree = conditions.length === 0 ? "true" : "reach.is_free";
   const reach = conditions.length === 0 ? "" : `cross join lateral (select ${free} as is_free offset 0) as reach`;
-  const died = [target.expiresAt, target.revokedAt].flatMap((times) =>
-    times === undefined ? [] : [passedAt(times, now, TARGET_ROW)],
-  );
-  const oldest = died.length === 0 ? "null::timestamptz" : `min(least(${died.join(", ")})) filter (where ${isFree})`;
+  const oldest = `min(${formatDeath(target, now)}) filter (where ${isFree})`;
   const isDivided = target.isPartitioned || target.hasChildren;
-  return `select ${isDivided ? "tableoid::text" : quoteLiteral(target.oid)} as leaf, count(*) as total,
+  return `select ${isDivided ? "target.tableoid::text" : quoteLiteral(target.oid)} as leaf, count(*) as total,
                  count(*) filter (where not ${hasExpiry(target)} and not ${revoked}) as without_expiry,
                  count(*) filter (where ${expired}) as expired,
                  count(*) filter (where ${revoked} and not ${expired}) as revoked,
@@ -183,7 +180,30 @@ function formatCount(target: CleanupTarget, cutoffs: Cutoffs, isDeadOnly: boolea
                  count(*) filter (where (${pastExpiry} or ${pastRevocation}) and not (${isFree})) as held,
                  ${oldest} as oldest_dead_at
           from ${quoteTable(target)} as target ${reach} where ${isDeadOnly ? isDue(target, now, now) : belongs(target)}
-          ${isDivided ? "group by tableoid" : ""}`;
+          ${isDivided ? "group by target.tableoid" : ""}`;
+}
+
+/** SQL: when the row died, as far as that has happened by a moment; null if it has not, or if nothing says when. */
+function formatDeath({ expiresAt, revokedAt }: CleanupTarget, moment: string): string {
+  const died = [expiresAt, revokedAt].flatMap((times) =>
+    times === undefined ? [] : [passedAt(times, moment, TARGET_ROW)],
+  );
+  return died.length === 0 ? "null::timestamptz" : `least(${died.join(", ")})`;
+}
+
+/** When the row died that has been dead the longest of those that are still within their retention. */
+export async function findOldestWaiting(
+  db: Queryable,
+  target: CleanupTarget,
+  { now, expiredBefore, revokedBefore }: Cutoffs,
+): Promise<Date | undefined> {
+  const moment = asTimestamp(now);
+  const due = isDue(target, asTimestamp(expiredBefore), asTimestamp(revokedBefore));
+  const [row] = await db.query<{ oldest: Date | null }>({
+    text: `select min(${formatDeath(target, moment)}) as oldest from ${quoteTable(target)} as target
+           where ${isDue(target, moment, moment)} and (${due}) is not true`,
+  });
+  return row?.oldest ?? undefined;
 }
 
 const HEALTH = `

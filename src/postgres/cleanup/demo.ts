@@ -6,7 +6,7 @@ import { quoteIdentifier, quoteTable, type TableName } from "./identifiers.ts";
 
 export interface DemoTable extends TableName {
   readonly rows: number;
-  /** From 0 to 1; half of the dead rows expired 30 days ago, half were revoked then. */
+  /** From 0 to 1; half of the dead rows expired 30 to 40 days ago, half were revoked then. */
   readonly deadShare: number;
   /** Partitioned by month of expires_at instead of one plain table. */
   readonly isPartitioned: boolean;
@@ -15,7 +15,10 @@ export interface DemoTable extends TableName {
 const COLUMNS = `id uuid not null, user_id text not null, expires_at timestamptz not null, revoked_at timestamptz,
   created_at timestamptz not null default now()`;
 
-/** Creates and fills a table, with its dead rows scattered. Throws if a table with this name exists. */
+/**
+ * Creates and fills a table, with its dead rows scattered, and never more of them than asked for. As in real tables, no two times
+ * are the same. Throws if a table with this name exists.
+ */
 export async function createDemoTable(session: Queryable, demo: DemoTable): Promise<void> {
   const table = quoteTable(demo);
   await session.query({ text: `create schema if not exists ${quoteIdentifier(demo.schema)}` });
@@ -26,9 +29,11 @@ export async function createDemoTable(session: Queryable, demo: DemoTable): Prom
   await session.query({
     text: `insert into ${table} (id, user_id, expires_at, revoked_at)
            select md5(number::text)::uuid, 'user-' || number % 10000,
-                  now() + case when is_dead and number % 2 = 0 then interval '-30 days' else interval '10 days' end,
-                  case when is_dead and number % 2 = 1 then now() - interval '30 days' end
-           from (select number, (number * 7919) % 1000 < $2::numeric * 1000 as is_dead from generate_series(1, $1::bigint) as number) as numbers
+                  case when is_dead and dead % 2 = 0 then now() - interval '30 days' - spread else now() + interval '10 days' + spread end,
+                  case when is_dead and dead % 2 = 1 then now() - interval '30 days' - spread end
+           from (select number, floor(number * $2::numeric)::bigint as dead, number::float8 / $1::bigint * interval '10 days' as spread,
+                        floor(number * $2::numeric) > floor((number - 1) * $2::numeric) as is_dead
+                 from generate_series(1, $1::bigint) as number) as numbers
            order by md5(number::text)`,
     values: [demo.rows, demo.deadShare],
   });

@@ -6,7 +6,7 @@ import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type Moment, startStatementProxy } from "../../support/statement-proxy.ts";
 import { runCleanup, startCleanup } from "./program.ts";
-import { execute, findAll, GRANT_APP, writeConfig } from "./team-table.ts";
+import { confirmed, execute, findAll, GRANT_APP, writeConfig } from "./team-table.ts";
 
 /*
  * A team's table has no row-level security as the tokens have, so only the program protects its live rows. A trigger
@@ -142,7 +142,9 @@ test("with any pod clock, session defaults, concurrent writes and kills, each de
       const proxy = await startStatementProxy(url, "delete from only");
       const { setting, time } = SHAPES[shape];
       const config = writeConfig(
-        `targets: [{ table: app.sessions, expiresAt: expires_at, revokedAt: revoked_at, ${setting} audit: rows, retention: { expired: 30m, revoked: 20m } }]`,
+        confirmed(
+          `targets: [{ table: app.sessions, expiresAt: expires_at, revokedAt: revoked_at, ${setting} audit: rows, auditKeys: plain, retention: { expired: 30m, revoked: 20m } }]`,
+        ),
       );
       const args = ["-o", "json", "--config", config];
       const env = {

@@ -89,7 +89,7 @@ test("during any concurrent writes, no row that is live or within its retention 
             return names;
           }),
         );
-        expect((await program).exitCode).toBe(0);
+        expect([0, 4]).toContain((await program).exitCode); // 4 if some rows were locked to its end
         await Promise.all(clients.map((client) => client.end()));
         expect((await runCleanup(url)).exitCode).toBe(0); // for rows that were locked
 

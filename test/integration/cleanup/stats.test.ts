@@ -53,7 +53,7 @@ test("stats shows the table, the owners with the most rows and the limits, and g
   expect(await findAll(url, "select count(*) from apitoken.cleanup_runs")).toEqual(["1"]);
 });
 
-test("impossible times, and infinite ones, do no harm", async () => {
+test("impossible times, and infinite ones, mean that there is none", async () => {
   await execute(
     url,
     "create schema app",
@@ -74,8 +74,8 @@ test("impossible times, and infinite ones, do no harm", async () => {
     expect({ command, exitCode, stderr: stderr.includes("error") }).toEqual({ command, exitCode: 0, stderr: false });
     if (command[0] === "stats") expect(stdout).toMatch(/oldest dead +2001-01-01/);
   }
-  expect(await findAll(url, "select id from app.never")).toEqual(["1", "5"]);
-  expect(await findAll(url, "select id from app.numbers")).toEqual(["1"]);
+  expect(await findAll(url, "select id from app.never")).toEqual(["1", "3", "4", "5"]);
+  expect(await findAll(url, "select id from app.numbers")).toEqual(["1", "3"]);
 });
 
 test("demo-table creates a table with the requested share of dead rows, ready to be cleaned", async () => {
@@ -91,6 +91,9 @@ test("demo-table creates a table with the requested share of dead rows, ready to
     due: { expired: 2_500, revoked: 2_500 },
   });
   expect(await findAll(url, "select count(*) from app.demo")).toEqual(["15000"]);
+  expect(await findAll(url, "select count(distinct coalesce(revoked_at, expires_at)) from app.demo")).toEqual([
+    "15000",
+  ]);
   const warnings = await runCleanup(url, ["validate", "--config", writeConfig(DEMO)]);
   expect(warnings.stdout).not.toContain("warning:");
 
@@ -98,6 +101,17 @@ test("demo-table creates a table with the requested share of dead rows, ready to
   expect(again.exitCode).toBe(2);
   expect(again.stderr).toContain("app.demo exists already; name another");
 });
+
+test.each(["0.7", "1"])(
+  "the configuration of a table with a share of %s dead rows says that so many may go",
+  async (dead) => {
+    const made = await runCleanup(url, ["demo-table", "app.demo", "--rows", "300", "--dead", dead]);
+    const printed = made.stdout.slice(made.stdout.indexOf("targets:"));
+    const { exitCode, report } = await runCleanup(url, ["-o", "json", "--config", writeConfig(printed)]);
+    expect(exitCode, report.message).toBe(0);
+    expect(await findAll(url, "select count(*) from app.demo")).toEqual([String(300 - 300 * Number(dead))]);
+  },
+);
 
 test("demo-table --partitioned creates months, and dead ones are dropped whole if the role is a member of their owner", async () => {
   await createAppOwner(url);

@@ -65,6 +65,13 @@ export function expectFiring(past: History, alerts: readonly string[]): Promise<
   });
 }
 
+/** Expects an alert to fire at the end of a history for exactly these tables. */
+export function expectTables(past: History, alert: string, tables: readonly string[]): Promise<void> {
+  const exp_samples = tables.map((table) => ({ labels: `{table="${table}"}`, value: 1 }));
+  const expr = `group by (table) (ALERTS{alertname="${alert}",alertstate="firing"})`;
+  return test(past, { promql_expr_test: [{ expr, eval_time: `${lengthOf(past)}m`, exp_samples }] });
+}
+
 /** Expects an alert to fire once at the end of a history, with these labels next to its own and with these texts. */
 export function expectSaid(
   past: History,
