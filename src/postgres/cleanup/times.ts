@@ -50,7 +50,10 @@ export function isMeant(time: TimeColumn, row: string): string {
 }
 
 /** SQL: a moment (SQL of type timestamptz) in the column's representation. */
-export function momentAs({ kind, timezone }: Pick<TimeColumn, "kind" | "timezone">, moment: string): string {
+export function momentAs(
+  { kind, type, timezone }: Pick<TimeColumn, "kind" | "type" | "timezone">,
+  moment: string,
+): string {
   switch (kind) {
     case "timestamptz":
       return moment;
@@ -59,8 +62,14 @@ export function momentAs({ kind, timezone }: Pick<TimeColumn, "kind" | "timezone
     case "date":
       return `(${moment} at time zone ${quoteLiteral(timezone)})::date`;
     default:
-      return `floor(extract(epoch from ${moment}) * ${UNITS[kind]})::bigint`;
+      return epochAs(type, `extract(epoch from ${moment}) * ${UNITS[kind]}`);
   }
+}
+
+/** Only whole numbers are rounded down: others may have fractions. The result has the column's type, or an index would not serve. */
+function epochAs(type: string, epoch: string): string {
+  if (type === "numeric") return `(${epoch})`;
+  return type === "double precision" ? `(${epoch})::double precision` : `floor(${epoch})::bigint`;
 }
 
 /** SQL: the latest value of the column with which the time has passed at a moment, without seconds of another column. */
