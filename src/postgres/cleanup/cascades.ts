@@ -5,7 +5,7 @@ import type { Queryable } from "../database.ts";
 import type { Cutoffs } from "./counts.ts";
 import { formatDue } from "./due.ts";
 import { formatTableName, quoteIdentifier, quoteTable } from "./identifiers.ts";
-import type { ReferenceFacts } from "./reference-facts.ts";
+import { quoteReferring, type ReferenceFacts } from "./reference-facts.ts";
 import { findCascaded, matches } from "./references.ts";
 import type { CleanupTarget } from "./target.ts";
 import { wholeTree } from "./tree.ts";
@@ -90,7 +90,7 @@ function formatTable(target: CleanupTarget, table: ReferenceFacts, nameOf: (oid:
     cascades.filter(({ toOid }) => toOid === table.oid).flatMap(({ referencedColumns }) => referencedColumns),
   );
   const shown = [...columns].map((column) => `member.${quoteIdentifier(column)}`);
-  const select = `select ${["member.tableoid", "member.ctid as place", ...shown].join(", ")} from ${quoteTable(table)} as member`;
+  const select = `select ${["member.tableoid", "member.ctid as place", ...shown].join(", ")} from ${quoteReferring(table)} as member`;
   const from = cascades.filter(({ oid, toOid }) => oid === table.oid && toOid !== oid);
   const isTaken = from
     .map(

@@ -6,7 +6,8 @@ import type { Queryable } from "../database.ts";
 import { type BatchOptions, type BatchResult, deleteBatch, type Leaf } from "./batches.ts";
 import { findCascadeColumns, formatCascadeCount } from "./cascades.ts";
 import { formatDueRows, rangeValues } from "./due.ts";
-import { quoteIdentifier, quoteTable } from "./identifiers.ts";
+import { quoteIdentifier } from "./identifiers.ts";
+import { quoteReferring } from "./reference-facts.ts";
 import { findGuardedTables, matches, selfCascades } from "./references.ts";
 import type { CleanupTarget } from "./target.ts";
 
@@ -93,7 +94,7 @@ async function lockReached(
       text: `with recursive taken as (
                select ${["target.tableoid", ...columns].join(", ")} from only ${leaf.sql} as target where target.ctid = any ($1::tid[])
              ), ${count.parts}
-             select 1 from ${quoteTable(table)} as reached
+             select 1 from ${quoteReferring(table)} as reached
              where (reached.tableoid, reached.ctid) in (select tableoid, place from ${count.nameOf(table.oid)}) for update`,
       values: [places],
     });

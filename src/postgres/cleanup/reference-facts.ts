@@ -3,7 +3,7 @@
  * Postgres does so, too, and reports nothing.
  */
 import type { Queryable } from "../database.ts";
-import type { TableName } from "./identifiers.ts";
+import { quoteTable, type TableName } from "./identifiers.ts";
 import { wholeTree } from "./tree.ts";
 
 /** A foreign key of the table with this name; the columns are its own, in the order of `referencedColumns`. */
@@ -11,6 +11,8 @@ export interface ReferenceFacts extends TableName {
   readonly constraint: string;
   /** The referring table. */
   readonly oid: string;
+  /** Whether its partitions have the foreign key, too; a table that inherits has not. */
+  readonly isPartitioned: boolean;
   /** The table that it refers to: the target, or one that a cascade reaches. */
   readonly toOid: string;
   readonly columns: readonly string[];
@@ -43,6 +45,7 @@ const READ = `
   )
   select distinct f.oid as id, reached.node::text as "toOid", f.conname as constraint, n.nspname as schema,
          c.relname as table, c.oid::text as oid,
+         c.relkind = 'p' as "isPartitioned",
          ${columnNames("f.conrelid", "f.conkey")}::text as columns,
          ${columnNames("f.confrelid", "f.confkey")}::text as "referencedColumns",
          case f.confdeltype when 'c' then 'cascade' when 'r' then 'restrict' when 'n' then 'set null'
@@ -64,6 +67,11 @@ const READ = `
     join pg_class c on c.oid = f.conrelid join pg_namespace n on n.oid = c.relnamespace
   where f.contype = 'f' and f.conparentid = 0
   order by schema, "table", f.conname`;
+
+/** SQL: the rows that have the foreign key. */
+export function quoteReferring(reference: ReferenceFacts): string {
+  return `${reference.isPartitioned ? "" : "only "}${quoteTable(reference)}`;
+}
 
 type Row = Omit<ReferenceFacts, "columns" | "referencedColumns"> & {
   id: number;

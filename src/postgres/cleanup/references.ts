@@ -3,8 +3,8 @@
  * deleted, everything that it would take is looked at: rows that something else refers to would make the deletion fail, and rows
  * that are not due themselves must not be taken.
  */
-import { quoteIdentifier, quoteLiteral, quoteTable } from "./identifiers.ts";
-import type { ReferenceFacts } from "./reference-facts.ts";
+import { quoteIdentifier, quoteLiteral } from "./identifiers.ts";
+import { quoteReferring, type ReferenceFacts } from "./reference-facts.ts";
 import { belongs, type CleanupTarget, isDue, TARGET_ROW } from "./target.ts";
 
 /** SQL of type timestamptz: the time since which a row of a target must have been dead to be due. */
@@ -109,7 +109,7 @@ export function findConditions(target: CleanupTarget, cutoffOf: CutoffOf): strin
       .filter((reference) => reference.toOid === oid)
       .flatMap((reference) => {
         const other = `r${++depth}`;
-        const from = `select from ${quoteTable(reference)} as ${other} where ${matches(reference, other, row)}`;
+        const from = `select from ${quoteReferring(reference)} as ${other} where ${matches(reference, other, row)}`;
         if (isBlocking(reference)) {
           const isAnother = isSelf(reference)
             ? ` and (${other}.tableoid, ${other}.ctid) <> (${row}.tableoid, ${row}.ctid)`
@@ -153,7 +153,7 @@ function noneBelow(
   if (first === undefined) return "true";
   const columns = [...new Set(cascades.flatMap(({ referencedColumns }) => referencedColumns))];
   const shown = [...columns.map((column) => `${other}.${quoteIdentifier(column)}`), `${other}.tableoid`];
-  const select = `select ${shown.join(", ")}, (${conditions.join(" and ")}) as meets from ${quoteTable(first)} as ${other}`;
+  const select = `select ${shown.join(", ")}, (${conditions.join(" and ")}) as meets from ${quoteReferring(first)} as ${other}`;
   const refersTo = (upper: string) => cascades.map((cascade) => `(${matches(cascade, other, upper)})`).join(" or ");
   const below = `below_${other}`;
   return `not exists (

@@ -154,6 +154,7 @@ export function aReference(overrides: Partial<ReferenceFacts> = {}): ReferenceFa
     onDelete: "no action",
     onlyIn: null,
     isRequired: false,
+    isPartitioned: false,
     isIndexed: true,
     hasUsage: true,
     mayRead: true,
