@@ -79,7 +79,7 @@ async function countRows(client: pg.Client, table: string, condition: string): P
   return Number(rows[0]?.count);
 }
 
-describe.concurrent("of a real system", () => {
+describe.concurrent("of a real system", { timeout: 180_000 }, () => {
   test.each(systems)(
     "$name $version: just what it considers dead, and has for long enough, is deleted",
     async (system) => {

@@ -29,7 +29,7 @@ insert into public.session (session_id, data, expiry)
 select case when n = 40 then null else md5('session' || n) end, case when n % 9 = 0 then null else ''::bytea end,
   case
     when n <= 14 then (now() at time zone 'UTC') - interval '8 days' - n * interval '5 hours'
-    when n <= 20 then (now() at time zone 'UTC') - interval '1 hour' - n * interval '1 minute'
+    when n <= 20 then (now() at time zone 'UTC') - interval '6 days 22 hours' - n * interval '1 minute'
     when n <= 24 then null
     else (now() at time zone 'UTC') + n * interval '7 hours'
   end

@@ -14,17 +14,17 @@
  */
 import type { RealSystem } from "./system.ts";
 
-/** 1-10 expired long ago; 11-14 consumed, 15-18 revoked long ago; 19-24 each of it an hour ago; the others alive. */
+/** 1-10 expired long ago; 11-14 consumed, 15-18 revoked long ago; 19-24 each of it later; the others alive. */
 const expiry = `now() + case
     when i <= 10 then -(interval '7 days 1 hour' + i * interval '90 minutes')
-    when i between 19 and 20 then -(interval '1 hour' + i * interval '1 minute')
+    when i between 19 and 20 then -(interval '6 days 22 hours' + i * interval '1 minute')
     else i * interval '10 minutes' end`;
 const consumed = `case
     when i between 11 and 14 then now() - interval '7 days 1 hour' - i * interval '80 minutes'
-    when i between 21 and 22 then now() - interval '1 hour' - i * interval '1 minute' end`;
+    when i between 21 and 22 then now() - interval '6 days 22 hours' - i * interval '1 minute' end`;
 const revoked = `case
     when i between 15 and 18 then now() - interval '7 days 1 hour' - i * interval '70 minutes'
-    when i between 23 and 24 then now() - interval '1 hour' - i * interval '1 minute' end`;
+    when i between 23 and 24 then now() - interval '6 days 22 hours' - i * interval '1 minute' end`;
 
 const dead = (column: string): { dead: string; due: string } => ({
   dead: `(${column} < now() or consumed is not null or revoked is not null)`,

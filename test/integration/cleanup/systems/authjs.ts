@@ -46,7 +46,7 @@ insert into public.sessions ("userId", expires, "sessionToken")
 select 1 + n % 5,
   now() + case
     when n <= 14 then -interval '8 days' - n * interval '5 hours'
-    when n <= 20 then -interval '1 hour' - n * interval '1 minute'
+    when n <= 20 then -interval '6 days 22 hours' - n * interval '1 minute'
     else n * interval '7 hours'
   end,
   md5('session' || n)
@@ -55,7 +55,7 @@ insert into public.verification_token (identifier, expires, token)
 select 'user' || n % 5 || '@example.org',
   now() + case
     when n <= 14 then -interval '8 days' - n * interval '5 hours'
-    when n <= 20 then -interval '1 hour' - n * interval '1 minute'
+    when n <= 20 then -interval '6 days 22 hours' - n * interval '1 minute'
     else n * interval '30 minutes'
   end,
   md5('token' || n)

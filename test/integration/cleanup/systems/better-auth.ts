@@ -57,7 +57,7 @@ insert into public."session" ("id", "expiresAt", "token", "updatedAt", "ipAddres
 select 'session' || n,
   now() + case
     when n <= 14 then -interval '8 days' - n * interval '5 hours'
-    when n <= 20 then -interval '1 hour' - n * interval '1 minute'
+    when n <= 20 then -interval '6 days 22 hours' - n * interval '1 minute'
     else n * interval '4 hours'
   end,
   md5('token' || n), now() - interval '1 day', case when n % 3 = 0 then null else '' end, null, 'user' || (1 + n % 5)
@@ -66,7 +66,7 @@ insert into public."verification" ("id", "identifier", "value", "expiresAt")
 select 'verification' || n, 'user' || n % 5 || '@example.org', md5('value' || n),
   now() + case
     when n <= 14 then -interval '8 days' - n * interval '5 hours'
-    when n <= 20 then -interval '1 hour' - n * interval '1 minute'
+    when n <= 20 then -interval '6 days 22 hours' - n * interval '1 minute'
     else n * interval '10 minutes'
   end
 from generate_series(1, 40) n;

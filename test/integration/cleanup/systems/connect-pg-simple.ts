@@ -29,7 +29,7 @@ insert into public."session" (sid, sess, expire)
 select md5('session' || n), '{"cookie":{}}',
   (now() at time zone 'UTC') + case
     when n <= 14 then -interval '8 days' - n * interval '5 hours'
-    when n <= 20 then -interval '1 hour' - n * interval '1 minute'
+    when n <= 20 then -interval '6 days 22 hours' - n * interval '1 minute'
     else n * interval '30 minutes'
   end
 from generate_series(1, 40) n;

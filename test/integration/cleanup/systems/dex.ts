@@ -11,10 +11,10 @@
  */
 import type { RealSystem } from "./system.ts";
 
-/** 1-16 long past, 17-19 past for an hour, the others ahead. */
+/** 1-16 long past, 17-19 past, but not for long enough, the others ahead. */
 const expiry = `now() + case
     when i <= 16 then -(interval '7 days 1 hour' + i * interval '90 minutes')
-    when i <= 19 then -(interval '1 hour' + i * interval '1 minute')
+    when i <= 19 then -(interval '6 days 22 hours' + i * interval '1 minute')
     else i * interval '10 minutes' end`;
 
 const json = "convert_to('[]', 'UTF8')";

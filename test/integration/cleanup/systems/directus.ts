@@ -71,7 +71,7 @@ select ('00000000-0000-4000-9000-' || lpad(n::text, 12, '0'))::uuid, 'share ' ||
   now() - interval '60 days', case when n % 3 = 0 then now() - interval '50 days' end,
   case
     when n <= 12 then now() - interval '8 days' - n * interval '5 hours'
-    when n <= 18 then now() - interval '1 hour' - n * interval '1 minute'
+    when n <= 18 then now() - interval '6 days 22 hours' - n * interval '1 minute'
     when n <= 26 then null
     else now() + n * interval '7 hours'
   end,
@@ -83,7 +83,7 @@ select md5('session' || n),
   case when n between 31 and 34 then null else ('00000000-0000-4000-8000-' || lpad((1 + n % 5)::text, 12, '0'))::uuid end,
   case
     when n <= 12 then now() - interval '8 days' - n * interval '5 hours'
-    when n <= 18 then now() - interval '1 hour' - n * interval '1 minute'
+    when n <= 18 then now() - interval '6 days 22 hours' - n * interval '1 minute'
     else now() + n * interval '4 hours'
   end,
   case when n % 5 = 0 then null else '192.0.2.1' end, 'agent',

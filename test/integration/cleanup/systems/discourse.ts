@@ -68,7 +68,7 @@ select 1 + n % 5, md5('token' || n), md5('previous' || n), case when n % 4 = 0 t
   '192.0.2.1',
   (now() at time zone 'UTC') - case
     when n <= 14 then interval '68 days' + n * interval '5 hours'
-    when n <= 20 then interval '60 days 1 hour' + n * interval '1 minute'
+    when n <= 20 then interval '66 days 22 hours' + n * interval '1 minute'
     else n * interval '20 hours'
   end,
   (now() at time zone 'UTC') - interval '100 days', (now() at time zone 'UTC') - interval '100 days',
@@ -83,7 +83,7 @@ select case when n % 5 = 0 then null else n % 7 end, 1,
   case when n % 3 = 0 then null else (now() at time zone 'UTC') - n * interval '1 day' end,
   case
     when n <= 14 then (now() at time zone 'UTC') - interval '8 days' - n * interval '5 hours'
-    when n <= 20 then (now() at time zone 'UTC') - interval '1 hour' - n * interval '1 minute'
+    when n <= 20 then (now() at time zone 'UTC') - interval '6 days 22 hours' - n * interval '1 minute'
   end,
   'key ' || n, md5('key' || n), left(md5('key' || n), 4)
 from generate_series(1, 40) n;

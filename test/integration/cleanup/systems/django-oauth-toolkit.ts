@@ -108,7 +108,7 @@ insert into public.oauth2_provider_idtoken (id, jti, expires, scope, created, up
 select n, md5('jti' || n)::uuid,
   case
     when n <= 14 then now() - interval '8 days' - n * interval '5 hours'
-    when n <= 20 then now() - interval '1 hour' - n * interval '1 minute'
+    when n <= 20 then now() - interval '6 days 22 hours' - n * interval '1 minute'
     else now() + n * interval '1 hour'
   end,
   'openid', now() - interval '30 days', now() - interval '30 days', 1 + n % 3, 1 + n % 5
@@ -119,7 +119,7 @@ insert into public.oauth2_provider_accesstoken
 select n, 'access' || n,
   case
     when n <= 18 then now() - interval '8 days' - n * interval '5 hours'
-    when n <= 24 then now() - interval '1 hour' - n * interval '1 minute'
+    when n <= 24 then now() - interval '6 days 22 hours' - n * interval '1 minute'
     else now() + n * interval '1 hour'
   end,
   'read', case when n % 10 = 0 then null else 1 + n % 3 end, case when n % 10 = 0 then null else 1 + n % 5 end,
@@ -135,7 +135,7 @@ select n, 'refresh' || n,
   1 + n % 3, 1 + n % 5, now() - interval '30 days', now() - interval '30 days',
   case
     when n <= 13 then now() - interval '8 days' - n * interval '5 hours'
-    when n <= 18 then now() - interval '1 hour' - n * interval '1 minute'
+    when n <= 18 then now() - interval '6 days 22 hours' - n * interval '1 minute'
   end,
   case when n % 2 = 0 then md5('family' || n)::uuid end
 from generate_series(1, 40) n;
@@ -148,7 +148,7 @@ insert into public.oauth2_provider_grant
 select 'code' || n,
   case
     when n <= 14 then now() - interval '8 days' - n * interval '5 hours'
-    when n <= 20 then now() - interval '1 hour' - n * interval '1 minute'
+    when n <= 20 then now() - interval '6 days 22 hours' - n * interval '1 minute'
     else now() + n * interval '1 hour'
   end,
   'https://example.org/callback', 'read', 1 + n % 3, 1 + n % 5, now() - interval '30 days', now() - interval '30 days',

@@ -29,7 +29,7 @@ insert into public.django_session (session_key, session_data, expire_date)
 select 'key' || lpad(n::text, 29, '0'), 'data',
   case
     when n <= 12 then now() - interval '8 days' - n * interval '5 hours'
-    when n <= 18 then now() - interval '1 hour' - n * interval '1 minute'
+    when n <= 18 then now() - interval '6 days 22 hours' - n * interval '1 minute'
     else now() + n * interval '7 hours'
   end
 from generate_series(1, 40) n;

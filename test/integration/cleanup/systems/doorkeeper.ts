@@ -84,14 +84,14 @@ select case when n % 10 = 0 then null else n % 7 end, 1 + n % 3, 'token' || n,
   (now() at time zone 'UTC') - case
     when n <= 10 then interval '9 days' + n * interval '5 hours'
     when n <= 20 then interval '30 days' + n * interval '5 hours'
-    when n <= 26 then interval '3 hours' + n * interval '1 minute'
+    when n <= 26 then interval '7 days' + n * interval '1 minute'
     when n <= 30 then interval '2 hours'
     when n <= 40 then interval '40 days' + n * interval '5 hours'
     else n * interval '1 minute'
   end,
   case
     when n between 11 and 20 then (now() at time zone 'UTC') - interval '8 days' - n * interval '5 hours'
-    when n between 27 and 30 then (now() at time zone 'UTC') - interval '1 hour' - n * interval '1 minute'
+    when n between 27 and 30 then (now() at time zone 'UTC') - interval '6 days 22 hours' - n * interval '1 minute'
     when n between 41 and 44 then (now() at time zone 'UTC') + n * interval '1 hour'
   end
 from generate_series(1, 64) n;
@@ -104,7 +104,7 @@ from generate_series(1, 40) n,
   lateral (
     select (now() at time zone 'UTC') - case
       when n <= 16 then interval '8 days' + n * interval '5 hours'
-      when n <= 26 then interval '1 hour' + n * interval '1 minute'
+      when n <= 26 then interval '6 days 22 hours' + n * interval '1 minute'
       else n * interval '1 minute'
     end as created_at
   ) g;

@@ -15,10 +15,10 @@ import type { RealSystem } from "./system.ts";
 
 const now = "extract(epoch from now())::bigint";
 
-/** 1-16 long past, 17-19 past for an hour, the others ahead. */
+/** 1-16 long past, 17-19 past, but not for long enough, the others ahead. */
 const time = `${now} + case
     when i <= 16 then -(604800 + 3600 + i * 5400)
-    when i <= 19 then -(3600 + i * 60)
+    when i <= 19 then -(597600 + i * 60)
     else i * 600 end`;
 
 export const gitea: RealSystem = {

@@ -151,7 +151,7 @@ select n, 1 + n % 5, 'token ' || n,
   (now() at time zone 'UTC') - interval '200 days',
   (now() at time zone 'UTC') - case
     when n between 9 and 14 then interval '8 days' + n * interval '5 hours'
-    when n between 17 and 20 then interval '1 hour' + n * interval '1 minute'
+    when n between 17 and 20 then interval '6 days 22 hours' + n * interval '1 minute'
     else interval '60 days' + n * interval '5 hours'
   end,
   'digest' || n, case when n in (41, 42) then n - 32 end, 1
@@ -167,12 +167,12 @@ select case when n % 10 = 0 then null else 1 + n % 5 end, 1 + n % 3, 'token' || 
   case when n between 11 and 16 or n between 23 and 32 or (n >= 33 and n % 2 = 0) then 'refresh' || n end, 7200,
   case
     when n between 11 and 16 then (now() at time zone 'UTC') - interval '8 days' - n * interval '5 hours'
-    when n between 23 and 26 then (now() at time zone 'UTC') - interval '1 hour' - n * interval '1 minute'
+    when n between 23 and 26 then (now() at time zone 'UTC') - interval '6 days 22 hours' - n * interval '1 minute'
   end,
   (now() at time zone 'UTC') - case
     when n <= 10 then interval '9 days' + n * interval '5 hours'
     when n <= 16 or n between 27 and 32 then interval '30 days' + n * interval '5 hours'
-    when n <= 26 then interval '3 hours' + n * interval '1 minute'
+    when n <= 26 then interval '7 days' + n * interval '1 minute'
     else n * interval '1 minute'
   end,
   'api', 1
@@ -186,7 +186,7 @@ from generate_series(1, 40) n,
   lateral (
     select (now() at time zone 'UTC') - case
       when n <= 14 then interval '8 days' + n * interval '5 hours'
-      when n <= 26 then interval '1 hour' + n * interval '1 minute'
+      when n <= 26 then interval '6 days 22 hours' + n * interval '1 minute'
       else n * interval '1 minute'
     end as created_at
   ) g;

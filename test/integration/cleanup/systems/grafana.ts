@@ -70,31 +70,31 @@ create index "IDX_api_key_org_id" on api_key (org_id);`,
     owner: service_account_id
 `,
   rows: `
--- 1-12 idle for long, 13-20 too old though in use, 21-26 revoked long ago, 27-30 idle for an hour too long,
--- 31-34 an hour too old, 35-38 revoked an hour ago, 39-70 alive (some with 0 instead of null)
+-- 1-12 idle for long, 13-20 too old though in use, 21-26 revoked long ago, 27-30 not for long enough,
+-- 31-34 not for long enough, 35-38 revoked later, 39-70 alive (some with 0 instead of null)
 insert into user_auth_token (user_id, auth_token, prev_auth_token, user_agent, client_ip, auth_token_seen, seen_at,
   rotated_at, created_at, updated_at, revoked_at)
 select i % 7, md5('token ' || i), md5('previous ' || i), 'Firefox', '10.0.0.1', i % 2 = 0,
   case when i % 3 > 0 then ${now}::int - i end,
   ${now}::int - case
     when i <= 12 then 604800 + 604800 + 3600 + i * 5400
-    when i between 27 and 30 then 604800 + 3600 + i * 60
+    when i between 27 and 30 then 604800 + 597600 + i * 60
     else i * 60 end,
   ${now}::int - case
     when i between 13 and 20 then 2592000 + 604800 + 3600 + i * 5400
-    when i between 31 and 34 then 2592000 + 3600 + i * 60
+    when i between 31 and 34 then 2592000 + 597600 + i * 60
     else 1296000 + i * 60 end,
   ${now}::int,
   case when i between 21 and 26 then ${now}::int - 604800 - 3600 - i * 5400
-    when i between 35 and 38 then ${now}::int - 3600 - i * 60
+    when i between 35 and 38 then ${now}::int - 597600 - i * 60
     when i > 66 then 0 end
 from generate_series(1, 70) i;
--- 1-12 expired long ago, 13-15 an hour ago, 16-20 revoked, 21-32 alive, 33-40 never expire
+-- 1-12 expired long ago, 13-15 not long enough ago, 16-20 revoked, 21-32 alive, 33-40 never expire
 insert into api_key (org_id, name, key, role, created, updated, expires, service_account_id, is_revoked)
 select 1, 'key-' || i, md5('key ' || i), 'Viewer', now() - interval '90 days', now() - interval '90 days',
   case
     when i <= 12 then ${now} - 604800 - 3600 - i * 5400
-    when i <= 15 then ${now} - 3600 - i * 60
+    when i <= 15 then ${now} - 597600 - i * 60
     when i <= 32 then ${now} + i * 3600 end,
   case when i % 2 = 0 then i % 7 end,
   case when i between 16 and 20 then true when i % 10 = 3 then null else false end

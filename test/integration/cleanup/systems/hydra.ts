@@ -47,7 +47,7 @@ create table public.hydra_oauth2_${name} (
 create index hydra_oauth2_${name}_challenge_id_idx on public.hydra_oauth2_${name} (challenge_id);
 create index hydra_oauth2_${name}_client_id_idx on public.hydra_oauth2_${name} (client_id, nid);`;
 
-/** Forty rows: 1-16 long expired, 17-19 for an hour, 20-32 alive, 33-40 without an expiry; each third is inactive. */
+/** Forty rows: 1-16 long expired, 17-19 not for long enough, 20-32 alive, 33-40 without an expiry; each third is inactive. */
 const requestRows = (name: string): string => `
 insert into public.hydra_oauth2_${name} (signature, request_id, requested_at, client_id, scope, granted_scope, form_data,
   session_data, subject, active, challenge_id, nid, expires_at)
@@ -56,7 +56,7 @@ select '${name}-' || i, md5('${name} request ' || i)::uuid::text, ${utc} - inter
   case when i % 4 = 0 then 'consent-' || i end, ${network},
   ${utc} + case
     when i <= 16 then -(interval '7 days 1 hour' + i * interval '90 minutes')
-    when i <= 19 then -(interval '1 hour' + i * interval '1 minute')
+    when i <= 19 then -(interval '6 days 22 hours' + i * interval '1 minute')
     when i <= 32 then i * interval '10 minutes' end
 from generate_series(1, 40) i;`;
 
@@ -163,7 +163,7 @@ ${requestRows("pkce")}
 insert into public.hydra_oauth2_jti_blacklist (signature, expires_at, nid)
 select md5('jti ' || i), ${utc} + case
   when i <= 16 then -(interval '7 days 1 hour' + i * interval '90 minutes')
-  when i <= 19 then -(interval '1 hour' + i * interval '1 minute')
+  when i <= 19 then -(interval '6 days 22 hours' + i * interval '1 minute')
   else i * interval '10 minutes' end, ${network}
 from generate_series(1, 40) i;`,
   tables: {

@@ -12,10 +12,10 @@
  */
 import type { RealSystem } from "./system.ts";
 
-/** 1-16 long past, 17-19 past for an hour, the others ahead. */
+/** 1-16 long past, 17-19 past, but not for long enough, the others ahead. */
 const time = `now() + case
     when i <= 16 then -(interval '7 days 1 hour' + i * interval '90 minutes')
-    when i <= 19 then -(interval '1 hour' + i * interval '1 minute')
+    when i <= 19 then -(interval '6 days 22 hours' + i * interval '1 minute')
     else i * interval '10 minutes' end`;
 
 export const identityServer: RealSystem = {
@@ -87,14 +87,14 @@ create unique index "IX_PushedAuthorizationRequests_ReferenceValueHash"
   - preset: identityserver
 `,
   rows: `
--- 1-16 expired long ago, 17-19 an hour ago, 20-25 consumed long ago, 26-28 an hour ago, 29-52 alive, 53-60 never expire
+-- 1-16 expired long ago, 17-19 not long enough ago, 20-25 consumed long ago, 26-28 later, 29-52 alive, 53-60 never expire
 insert into "PersistedGrants" ("Key", "Type", "SubjectId", "SessionId", "ClientId", "CreationTime", "Expiration",
   "ConsumedTime", "Data")
 select case when i < 59 then md5('grant ' || i) end, case when i % 2 = 0 then 'refresh_token' else 'user_consent' end,
   case when i % 5 > 0 then 'subject-' || i % 7 end, case when i % 3 > 0 then 'session-' || i % 7 end, 'web',
   now() - interval '40 days', case when i <= 52 then ${time} end,
   case when i between 20 and 25 then now() - interval '7 days 1 hour' - i * interval '100 minutes'
-    when i between 26 and 28 then now() - interval '1 hour' - i * interval '1 minute' end,
+    when i between 26 and 28 then now() - interval '6 days 22 hours' - i * interval '1 minute' end,
   '{}'
 from generate_series(1, 60) i;
 insert into "DeviceCodes" ("UserCode", "DeviceCode", "SubjectId", "ClientId", "CreationTime", "Expiration", "Data")

@@ -29,7 +29,7 @@ const deadSessions = (more: number): string =>
 const clientSessionsOf = (sessions: string): string => `(user_session_id, offline_flag) in (
     select user_session_id, offline_flag from public.offline_user_session where ${sessions})`;
 
-/** Forty sessions of one kind: 1-16 long dead, 17-19 dead for an hour, 20-40 alive. */
+/** Forty sessions of one kind: 1-16 long dead, 17-19 dead, but not for long enough, 20-40 alive. */
 const sessions = (flag: string, idle: number): string => `
 insert into public.offline_user_session
   (user_session_id, user_id, realm_id, created_on, offline_flag, data, last_session_refresh, broker_session_id, version)
@@ -37,7 +37,7 @@ select md5('session ${flag} ' || i)::uuid::text, md5('user ' || i % 7)::uuid::te
   extract(epoch from now())::int - 31536000, '${flag}', '{"ipAddress":"10.0.0.1"}',
   extract(epoch from now())::int - case
     when i <= 16 then ${idle} + 604800 + 3600 + i * 5400
-    when i <= 19 then ${idle} + 3600 + i * 60
+    when i <= 19 then ${idle} + 597600 + i * 60
     else i * 30 end,
   case when i % 3 = 0 then 'broker-' || i end, case when i % 5 = 0 then null else 0 end
 from generate_series(1, 40) i;`;
@@ -92,7 +92,7 @@ from public.offline_user_session;
 insert into public.revoked_token (id, expire)
 select 'token-' || i, extract(epoch from now())::bigint + case
   when i <= 16 then -(604800 + 3600 + i * 5400)
-  when i <= 19 then -(3600 + i * 60)
+  when i <= 19 then -(597600 + i * 60)
   else i * 600 end
 from generate_series(1, 40) i;`,
   tables: {

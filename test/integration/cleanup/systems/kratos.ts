@@ -17,10 +17,10 @@ import type { RealSystem } from "./system.ts";
 const utc = "(now() at time zone 'utc')";
 const network = "'11111111-1111-1111-1111-111111111111'::uuid";
 
-/** 1-16 long expired, 17-19 for an hour, the others alive. */
+/** 1-16 long expired, 17-19 not for long enough, the others alive. */
 const expiry = `${utc} + case
     when i <= 16 then -(interval '7 days 1 hour' + i * interval '90 minutes')
-    when i <= 19 then -(interval '1 hour' + i * interval '1 minute')
+    when i <= 19 then -(interval '6 days 22 hours' + i * interval '1 minute')
     else i * interval '10 minutes' end`;
 
 const expired = { dead: `expires_at <= ${utc}`, due: `expires_at <= ${utc} - interval '7 days'` };

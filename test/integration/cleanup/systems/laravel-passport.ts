@@ -56,7 +56,7 @@ select md5('access' || n), case when n % 10 = 0 then null else n % 7 end, 1 + n 
   case
     when n <= 10 then (now() at time zone 'UTC') - interval '9 days' - n * interval '5 hours'
     when n between 15 and 16 or n between 23 and 28 then null
-    when n between 17 and 22 then (now() at time zone 'UTC') - interval '1 hour' - n * interval '1 minute'
+    when n between 17 and 22 then (now() at time zone 'UTC') - interval '6 days 22 hours' - n * interval '1 minute'
     else (now() at time zone 'UTC') + n * interval '7 hours'
   end
 from generate_series(1, 44) n;
@@ -66,7 +66,7 @@ select md5('refresh' || n), md5('access' || n), n between 11 and 16,
   case
     when n <= 10 then (now() at time zone 'UTC') - interval '9 days' - n * interval '5 hours'
     when n between 15 and 16 or n between 23 and 28 then null
-    when n between 17 and 22 then (now() at time zone 'UTC') - interval '1 hour' - n * interval '1 minute'
+    when n between 17 and 22 then (now() at time zone 'UTC') - interval '6 days 22 hours' - n * interval '1 minute'
     else (now() at time zone 'UTC') + n * interval '7 hours'
   end
 from generate_series(1, 44) n;
@@ -76,7 +76,7 @@ select md5('code' || n), n % 7, 1 + n % 3, null, n between 11 and 16,
   case
     when n <= 10 then (now() at time zone 'UTC') - interval '9 days' - n * interval '5 hours'
     when n between 15 and 16 or n between 23 and 28 then null
-    when n between 17 and 22 then (now() at time zone 'UTC') - interval '1 hour' - n * interval '1 minute'
+    when n between 17 and 22 then (now() at time zone 'UTC') - interval '6 days 22 hours' - n * interval '1 minute'
     else (now() at time zone 'UTC') + n * interval '7 hours'
   end
 from generate_series(1, 44) n;

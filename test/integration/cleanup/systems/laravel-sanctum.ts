@@ -40,7 +40,7 @@ select 'App\\Models\\User', 1 + n % 5, 'token ' || n, md5('a' || n) || md5('b' |
   case when n % 3 = 0 then null else (now() at time zone 'UTC') - n * interval '1 hour' end,
   case
     when n <= 14 then (now() at time zone 'UTC') - interval '8 days' - n * interval '5 hours'
-    when n <= 20 then (now() at time zone 'UTC') - interval '1 hour' - n * interval '1 minute'
+    when n <= 20 then (now() at time zone 'UTC') - interval '22 hours' - n * interval '1 minute'
     when n <= 28 then null
     else (now() at time zone 'UTC') + n * interval '7 hours'
   end,

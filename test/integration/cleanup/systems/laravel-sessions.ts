@@ -28,14 +28,14 @@ create index sessions_last_activity_index on public.sessions (last_activity);
   config: `targets:
   - preset: laravel-sessions
 `,
-  // 1-14: last request long ago; 15-20: three hours ago, so expired for an hour; the others: within the last 100 minutes.
+  // 1-14: last request long ago; 15-20: expired, but not for long enough; the others: within the last 100 minutes.
   rows: `
 insert into public.sessions (id, user_id, ip_address, user_agent, payload, last_activity)
 select md5('session' || n), case when n % 3 = 0 then null else n % 7 end, '192.0.2.' || n,
   case when n % 5 = 0 then null else 'agent' end, 'payload',
   extract(epoch from now())::integer - case
     when n <= 14 then 8 * 86400 + n * 18000
-    when n <= 20 then 3 * 3600 + n * 60
+    when n <= 20 then 7 * 86400 + n * 60
     else n * 90
   end
 from generate_series(1, 40) n;

@@ -44,7 +44,7 @@ from generate_series(1, 40) n,
   lateral (
     select (extract(epoch from now()) * 1000)::bigint + case
       when n <= 14 then -8 * 86400000::bigint - n * 18000000::bigint
-      when n <= 20 then -3600000::bigint - n * 60000
+      when n <= 20 then -597600000::bigint - n * 60000
       when n <= 26 then n * 36000000::bigint
       else 14 * 86400000::bigint + n * 1800000::bigint
     end as idle_expires

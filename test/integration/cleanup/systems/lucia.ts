@@ -31,7 +31,7 @@ insert into public.user_session (id, expires_at, user_id)
 select md5('session' || n),
   now() + case
     when n <= 14 then -interval '8 days' - n * interval '5 hours'
-    when n <= 20 then -interval '1 hour' - n * interval '1 minute'
+    when n <= 20 then -interval '6 days 22 hours' - n * interval '1 minute'
     else n * interval '7 hours'
   end,
   'user' || (1 + n % 5)

@@ -112,12 +112,12 @@ insert into public.oauth_access_tokens
 select n, 'token' || n, case when n between 13 and 16 or n between 21 and 28 then 7200 end,
   case
     when n <= 12 then (now() at time zone 'UTC') - interval '8 days' - n * interval '5 hours'
-    when n between 17 and 20 then (now() at time zone 'UTC') - interval '1 hour' - n * interval '1 minute'
+    when n between 17 and 20 then (now() at time zone 'UTC') - interval '6 days 22 hours' - n * interval '1 minute'
     when n >= 49 then (now() at time zone 'UTC') + n * interval '1 hour'
   end,
   (now() at time zone 'UTC') - case
     when n between 13 and 16 then interval '9 days' + n * interval '5 hours'
-    when n between 21 and 24 then interval '3 hours' + n * interval '1 minute'
+    when n between 21 and 24 then interval '7 days' + n * interval '1 minute'
     when n between 25 and 28 then n * interval '1 minute'
     else interval '100 days' + n * interval '5 hours'
   end,
@@ -141,7 +141,7 @@ from generate_series(1, 40) n,
   lateral (
     select (now() at time zone 'UTC') - case
       when n <= 14 then interval '8 days' + n * interval '5 hours'
-      when n <= 26 then interval '1 hour' + n * interval '1 minute'
+      when n <= 26 then interval '6 days 22 hours' + n * interval '1 minute'
       else n * interval '1 minute'
     end as created_at
   ) g;

@@ -24,10 +24,10 @@ import type { RealSystem } from "./system.ts";
 const now = "(extract(epoch from now()) * 1000)::bigint";
 const week = 604800000;
 
-/** 1-16 long past, 17-19 past for an hour, the others ahead. */
+/** 1-16 long past, 17-19 past, but not for long enough, the others ahead. */
 const time = `${now} + case
     when i <= 16 then -(${week} + 3600000 + i * 5400000::bigint)
-    when i <= 19 then -(3600000 + i * 60000::bigint)
+    when i <= 19 then -(597600000 + i * 60000::bigint)
     else i * 600000::bigint end`;
 
 export const mattermost: RealSystem = {

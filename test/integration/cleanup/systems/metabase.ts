@@ -37,7 +37,7 @@ insert into public.core_session (id, user_id, created_at, anti_csrf_token, key_h
 select left(md5('session' || n), 12), 1 + n % 5,
   now() - case
     when n <= 14 then interval '22 days' + n * interval '5 hours'
-    when n <= 20 then interval '14 days 1 hour' + n * interval '1 minute'
+    when n <= 20 then interval '20 days 22 hours' + n * interval '1 minute'
     else n * interval '7 hours'
   end,
   case when n % 8 = 0 then md5('csrf' || n) end, md5('a' || n) || md5('b' || n) || md5('c' || n) || md5('d' || n)

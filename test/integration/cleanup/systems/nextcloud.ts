@@ -57,7 +57,7 @@ select 'user' || n % 5, 'user' || n % 5, case when n % 3 = 0 then null else 'sec
   kind.type, kind.remember,
   extract(epoch from now())::integer - case
     when i.k <= 8 then kind.life + 8 * 86400 + n * 18000
-    when i.k <= 11 then kind.life + 3600 + n * 60
+    when i.k <= 11 then kind.life + 597600 + n * 60
     else n * 60
   end,
   extract(epoch from now())::integer - 400 * 86400,

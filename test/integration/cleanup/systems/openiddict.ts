@@ -70,7 +70,7 @@ insert into "OpenIddictApplications" select 'app-' || i, 'client-' || i from gen
 insert into "OpenIddictAuthorizations" ("Id", "ApplicationId", "CreationDate", "Status", "Subject", "Type")
 select 'authorization-' || i, 'app-' || i % 3, now() - interval '60 days', 'valid', 'subject-' || i, 'permanent'
 from generate_series(0, 6) i;
--- 1-16 expired long ago, 17-19 an hour ago, 20-25 redeemed, rejected or revoked and old, 26-31 the same but young,
+-- 1-16 expired long ago, 17-19 not long enough ago, 20-25 redeemed, rejected or revoked and old, 26-31 the same but young,
 -- 32-50 valid, 51-56 valid or inactive without an expiry, 57-60 without any time
 insert into "OpenIddictTokens" ("Id", "ApplicationId", "AuthorizationId", "CreationDate", "ExpirationDate",
   "RedemptionDate", "ReferenceId", "Status", "Subject", "Type")
@@ -78,10 +78,10 @@ select 'token-' || i, 'app-' || i % 3, case when i % 4 > 0 then 'authorization-'
   case when i < 57 then now() - case
     when i <= 19 then interval '28 days 1 hour' + i * interval '90 minutes'
     when i <= 25 then interval '14 days 2 hours' + i * interval '90 minutes'
-    else interval '1 hour' + i * interval '1 minute' end end,
+    else interval '13 days 22 hours' + i * interval '1 minute' end end,
   case
     when i <= 16 then now() - interval '14 days 1 hour' - i * interval '90 minutes'
-    when i <= 19 then now() - interval '1 hour' - i * interval '1 minute'
+    when i <= 19 then now() - interval '13 days 22 hours' - i * interval '1 minute'
     when i <= 50 then now() + i * interval '10 minutes' end,
   case when i between 20 and 31 and i % 3 = 0 then now() - interval '1 minute' end,
   case when i % 2 = 0 then md5('reference ' || i) end,

@@ -73,7 +73,7 @@ select md5('authorization ' || i)::uuid::text, 'client-' || i % 3, 'user-' || i 
 from (
   select i, ${utc} + case
     when i % 10 in (1, 4, 7) then -(interval '7 days 1 hour' + i * interval '90 minutes')
-    when i % 10 = 2 then -(interval '1 hour' + i * interval '1 minute')
+    when i % 10 = 2 then -(interval '6 days 22 hours' + i * interval '1 minute')
     else interval '2 hours' + i * interval '1 minute' end as ends
   from generate_series(1, 100) i
 ) as drawn;

@@ -52,7 +52,7 @@ select md5('primary ' || i)::uuid::text, md5('session ' || i)::uuid::text, ${now
 from (
   select i, ${now} + case
     when i <= 25 then -(604800000 + 3600000 + i * 5400000::bigint)
-    when i <= 29 then -(3600000 + i * 60000::bigint)
+    when i <= 29 then -(597600000 + i * 60000::bigint)
     else i * 30000::bigint end as expiry
   from generate_series(1, 60) i
 ) as drawn;

@@ -15,10 +15,10 @@
  */
 import type { RealSystem } from "./system.ts";
 
-/** 1-16 long before `age` ago, 17-19 an hour before it, the others later. */
+/** 1-16 long before `age` ago, 17-19 a little less before it, the others later. */
 const created = (age: string): string => `now() - case
     when i <= 16 then interval '${age}' + interval '7 days 1 hour' + i * interval '90 minutes'
-    when i <= 19 then interval '${age}' + interval '1 hour' + i * interval '1 minute'
+    when i <= 19 then interval '${age}' + interval '6 days 22 hours' + i * interval '1 minute'
     else i * interval '10 minutes' end`;
 
 const dayOld = {
@@ -165,12 +165,12 @@ create index saml_relay_states_sso_provider_id_idx on auth.saml_relay_states (ss
 `,
   rows: `
 insert into auth.users select md5('user ' || i)::uuid, 'user' || i || '@example.com', now() from generate_series(0, 6) i;
--- sessions: 1-16 over for days, 17-19 for an hour, 20-30 with an end ahead, 31-40 without an end
+-- sessions: 1-16 over for days, 17-19 not for long enough, 20-30 with an end ahead, 31-40 without an end
 insert into auth.sessions (id, user_id, created_at, updated_at, aal, not_after, refreshed_at, ip)
 select md5('session ' || i)::uuid, md5('user ' || i % 7)::uuid, now() - interval '40 days', now(), 'aal1',
   now() + case
     when i <= 16 then -(interval '7 days 1 hour' + i * interval '90 minutes')
-    when i <= 19 then -(interval '1 hour' + i * interval '1 minute')
+    when i <= 19 then -(interval '2 days 22 hours' + i * interval '1 minute')
     when i <= 30 then i * interval '1 hour' end,
   case when i % 2 = 0 then now() at time zone 'utc' end, '10.0.0.1'
 from generate_series(1, 40) i;
@@ -181,14 +181,14 @@ insert into auth.refresh_tokens (token, user_id, revoked, created_at, updated_at
 select 'over-' || i, md5('user ' || i % 7)::uuid::text, true, now() - interval '40 days',
   now() - (interval '6 days' + i * interval '90 minutes'), md5('session ' || i)::uuid
 from generate_series(1, 16) i;
--- the live token of each other session, its predecessor revoked an hour ago, and an older one of a few of them
+-- the live token of each other session, its predecessor revoked less than a day ago, and an older one of a few of them
 insert into auth.refresh_tokens (token, user_id, revoked, created_at, updated_at, parent, session_id)
 select 'live-' || i, md5('user ' || i % 7)::uuid::text, false, now(), now() - interval '20 days', 'last-' || i,
   md5('session ' || i)::uuid
 from generate_series(17, 40) i
 union all
 select 'last-' || i, md5('user ' || i % 7)::uuid::text, true, now() - interval '2 hours',
-  now() - interval '1 hour' - i * interval '1 minute', null, md5('session ' || i)::uuid
+  now() - interval '22 hours' - i * interval '1 minute', null, md5('session ' || i)::uuid
 from generate_series(17, 40) i
 union all
 select 'older-' || i, md5('user ' || i % 7)::uuid::text, true, now() - interval '20 days',

@@ -31,7 +31,7 @@ from generate_series(1, 40) n,
   lateral (
     select extract(epoch from now())::integer + case
       when n <= 14 then -8 * 86400 - n * 18000
-      when n <= 20 then -3600 - n * 60
+      when n <= 20 then -597600 - n * 60
       else 3600 + n * 60
     end as lifetime
   ) s;

@@ -19,10 +19,10 @@ import type { RealSystem } from "./system.ts";
 const now = "(extract(epoch from now()) * 1000)::bigint";
 const week = 604800000;
 
-/** 1-16 long past, 17-19 past for an hour, the others ahead. */
+/** 1-16 long past, 17-19 past, but not for long enough, the others ahead. */
 const time = (column: string): string => `${now} + case
     when ${column} <= 16 then -(${week} + 3600000 + ${column} * 5400000::bigint)
-    when ${column} <= 19 then -(3600000 + ${column} * 60000::bigint)
+    when ${column} <= 19 then -(597600000 + ${column} * 60000::bigint)
     else ${column} * 600000::bigint end`;
 
 export const synapse: RealSystem = {
@@ -106,7 +106,7 @@ select 'syl_' || i, '@user' || i % 7 || ':example.org', ends, case when i betwee
 from (
   select i, ${now} + case
     when i <= 16 then -(${week} + 3600000 + i * 5400000::bigint)
-    when i <= 22 then -(3600000 + i * 60000::bigint)
+    when i <= 22 then -(597600000 + i * 60000::bigint)
     else 7200000 + i * 60000::bigint end as ends
   from generate_series(1, 34) i
 ) as drawn;

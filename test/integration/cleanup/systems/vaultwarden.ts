@@ -89,7 +89,7 @@ from generate_series(1, 40) n,
   lateral (
     select (now() at time zone 'UTC') + case
       when n <= 14 then -interval '8 days' - n * interval '5 hours'
-      when n <= 20 then -interval '1 hour' - n * interval '1 minute'
+      when n <= 20 then -interval '6 days 22 hours' - n * interval '1 minute'
       else n * interval '90 seconds'
     end as creation_date
   ) r;
@@ -110,7 +110,7 @@ from generate_series(1, 40) n,
   lateral (
     select (now() at time zone 'UTC') + case
       when n <= 14 then -interval '8 days' - n * interval '5 hours'
-      when n <= 20 then -interval '1 hour' - n * interval '1 minute'
+      when n <= 20 then -interval '6 days 22 hours' - n * interval '1 minute'
       else n * interval '90 seconds'
     end as created_at
   ) a;
