@@ -212,7 +212,7 @@ describe("a partition whose bounds include a value that means no time is not dro
   });
 });
 
-test("a value of never that no column can have is a warning, and one that is no value of the type an error", async () => {
+test("a value of never that no column can have is a warning, and one that the type cannot have an error", async () => {
   await execute(url, "create table app.t (id integer primary key, x timestamptz)", ...GRANT_APP);
   const validate = (never: string) =>
     runCleanup(url, [

@@ -198,7 +198,7 @@ test("microseconds are compared exactly", async () => {
   expect(await left()).toEqual(["1", "2"]);
 });
 
-test("an idle time of a hundred years is no fault", async () => {
+test("an idle time of a hundred years is accepted", async () => {
   await clean("x timestamptz", [ago("2 days"), ago("110 years")], {
     expiresAt: { column: "x", plus: "36500d" },
     retention: { expired: "0s" },
