@@ -4,7 +4,7 @@ import { type PostgresServer, runAsSuperuser, startPostgres } from "../../../loc
 import { migrate } from "../../../src/postgres/migrations.ts";
 import { DUE, KEPT } from "../../support/token-rows.ts";
 import { findCleaned, findNames, insertTokens, runCleanup } from "../cleanup/program.ts";
-import { createAppOwner, execute, findAll, writeConfig } from "../cleanup/team-table.ts";
+import { confirmed, createAppOwner, execute, findAll, writeConfig } from "../cleanup/team-table.ts";
 
 /** Where Debian and its derivatives install each version of Postgres. */
 const FOLDER = "/usr/lib/postgresql";
@@ -49,7 +49,8 @@ test.each(installed)("on Postgres %s migrations and cleanup work as on any other
       "insert into app.sessions select n, now() + interval '1 day' from generate_series(61, 90) n",
     ].map((sql) => `set role app_owner; ${sql}`),
   );
-  const config = ["--config", writeConfig("targets: [{ table: app.sessions, expiresAt: expires_at, audit: rows }]")];
+  const yaml = "targets: [{ table: app.sessions, expiresAt: expires_at, audit: rows }]";
+  const config = ["--config", writeConfig(confirmed(yaml))];
 
   expect((await runCleanup(url, ["validate", ...config])).exitCode).toBe(0);
   const dry = await runCleanup(url, ["--dry-run", "-o", "json", ...config]);
