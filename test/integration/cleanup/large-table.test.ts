@@ -24,10 +24,11 @@ test("the few dead rows of a large table are found through indexes: it is neithe
   );
   expect(await isTrue(url, "pg_relation_size('app.wide') > 2 ^ 30")).toBe(true);
   const scans = () => findAll(url, "select seq_scan + seq_tup_read from pg_stat_user_tables where relname = 'wide'");
+  const [unseen] = await scans();
   const first = await runCleanup(url, ["--dry-run", "--config", writeConfig(YAML)]);
   expect(first.exitCode, first.stdout).toBe(0);
   const before = await scans();
-  expect(Number(before[0])).toBeLessThan(ROWS); // before a first run, a sample for each of the two times
+  expect(Number(before[0]) - Number(unseen)).toBeLessThan(ROWS); // before a first run, a sample for each of the two times
   const config = writeConfig(confirmed(YAML));
   const { exitCode, report } = await runCleanup(url, ["-o", "json", "--config", config]);
   expect(exitCode).toBe(0);
