@@ -46,6 +46,39 @@ describe.skipIf(tools.helm === undefined)("the programs read", () => {
     expect(ours.filter((variable) => !known.includes(variable))).toEqual([]);
   });
 
+  test("targets of the cleanup in every form that its configuration file knows", async () => {
+    const values = parse(readValueSet("production"));
+    const targets = [
+      {
+        preset: "grafana",
+        schema: "grafana",
+        with: { idle: "14d" },
+        retention: { expired: "1d" },
+        confirm: "1a2b3c4d5e6f",
+      },
+      {
+        table: "app.sessions",
+        name: "sessions",
+        where: "kind = 1",
+        expiresAt: ["ends", { column: "created", plus: "30d" }, { column: "created", plusSeconds: "life" }],
+        revokedAt: { column: "updated", plus: "1h" },
+        revoked: "state = 'off'",
+        never: [253402300799, "9999-12-31"],
+        timezone: "UTC",
+        epoch: "microseconds",
+        auditKeys: "plain",
+        cascade: ["app.devices"],
+        firstRunMaxFraction: 0.8,
+        confirm: ["1a2b3c4d5e6f"],
+      },
+      { table: "app.keys", revoked: "active = false" },
+    ];
+    const objects = await renderChart({ ...values, cleanup: { ...values.cleanup, targets } });
+    const configMap = findObject(objects, "ConfigMap", "tokens-apitoken-operator-cleanup");
+    const read = (text: string) => parseConfigFile(text, "config.yaml").targets;
+    expect(read(configMap.data["config.yaml"])).toEqual(read(JSON.stringify({ targets })));
+  });
+
   test("the cleanup's targets and limits", async () => {
     const values = parse(readValueSet("production"));
     const objects = await renderChart({

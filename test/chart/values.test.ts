@@ -78,6 +78,7 @@ describe.skipIf(tools.helm === undefined)("a value is refused, with its name, th
       /retentions/,
     ],
     ["a target without a table", "cleanup.targets", [{ expiresAt: "e" }], /table/],
+    ["a time without a column", "cleanup.targets", [{ table: "a.b", expiresAt: { plus: "7d" } }], /column/],
     ["an admission rule without a rule", "admission.rules", [{ name: "a" }], /admission[./]rules/],
     ["no TLS mode of ours", "database.sslMode", "prefer", /database[./]sslMode/],
     ["no digest", "image.controller.digest", "latest", /controller[./]digest/],

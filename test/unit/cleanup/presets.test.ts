@@ -1,8 +1,22 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { cleanupCommand } from "../../../src/cleanup/command.ts";
 import { parseConfigFile } from "../../../src/cleanup/config-file.ts";
 import { PRESETS } from "../../../src/cleanup/target/presets.ts";
+import { findCall } from "../../../src/runtime/command/parse.ts";
+
+test.each([
+  [["presets"], { kind: "run", argument: "" }],
+  [["presets", "keycloak"], { kind: "run", argument: "keycloak" }],
+  [["presets", "keycloak", "now"], { kind: "faults", faults: ['unexpected argument "now" after presets'] }],
+])("the name is optional: %j", (args, call) => {
+  expect(findCall(cleanupCommand, args)).toMatchObject(call);
+});
+
+test("the help shows that the name is optional", () => {
+  expect(listPresets("--help").stdout).toContain("Usage: cleanup presets [NAME] [options]");
+});
 
 /** `cleanup presets` without any setting: it needs no database. */
 function listPresets(...args: readonly string[]) {
