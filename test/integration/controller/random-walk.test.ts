@@ -9,7 +9,7 @@ import { createMemory } from "../../support/random-walk/memory.ts";
 import { operate } from "../../support/random-walk/operations.ts";
 import { createRandom } from "../../support/random-walk/random.ts";
 import { remember } from "../../support/random-walk/remember.ts";
-import { type Replicas, startReplicas } from "../../support/random-walk/replicas.ts";
+import { PATIENCE_MS, type Replicas, startReplicas } from "../../support/random-walk/replicas.ts";
 import { expectSafety } from "../../support/random-walk/safety.ts";
 import { readScene } from "../../support/random-walk/scene.ts";
 import { expectSettled } from "../../support/random-walk/settled.ts";
@@ -26,7 +26,7 @@ const seeds =
 // Its own API server, because blocks, policies and webhooks are cluster-scoped.
 test.for(seeds)(
   "after any operations, once the controllers have done what they can, all promises hold (WALK_SEED=%i)",
-  { timeout: 300_000 },
+  { timeout: 900_000 },
   async (seed, { controlPlane }) => {
     const cluster = await connectCluster(controlPlane.kubeconfigPath);
     const resources = createClusterResources(cluster);
@@ -75,7 +75,7 @@ async function lookAround(walk: Walk, replicas: Replicas): Promise<void> {
         await remember(walk);
         await expectSafety(await readScene(walk));
       },
-      { timeoutMs: 20_000, intervalMs: 50 },
+      { timeoutMs: PATIENCE_MS, intervalMs: 50 },
     );
     for (const clear of obstacles.values()) await clear();
     obstacles.clear();

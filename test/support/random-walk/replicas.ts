@@ -13,6 +13,9 @@ import { listTokens, type Walk } from "./world.ts";
 /** A controller that should crash does so at one of its first writes. */
 const LATEST_CRASH = 40;
 
+/** Much longer than the controllers take on an idle machine: what a walk looks for is wrong however long one waits. */
+export const PATIENCE_MS = 60_000;
+
 /** Short, because the next leader has to wait for the lease of one that has crashed. */
 const LEASE = {
   APITOKEN_LEASE_DURATION: "2s",
@@ -65,7 +68,7 @@ export async function startReplicas(walk: Walk): Promise<Replicas> {
         await heal();
         expect(await isIdle((await findLeader()).controller)).toBe(true);
       },
-      { timeoutMs: 20_000 },
+      { timeoutMs: PATIENCE_MS },
     );
 
   const disturb = async (): Promise<string | undefined> => {
@@ -90,7 +93,7 @@ export async function startReplicas(walk: Walk): Promise<Replicas> {
         if (replicas[1 - index]?.tap.isDead) await replace(1 - index, false);
         expect(await readMetric((replicas[1 - index] as Replica).controller, "apitoken_leading")).toBe(1);
       },
-      { timeoutMs: 20_000 },
+      { timeoutMs: PATIENCE_MS },
     );
     return `${name} is frozen`;
   };
@@ -105,13 +108,13 @@ export async function startReplicas(walk: Walk): Promise<Replicas> {
         const [tokens, passes, writes] = [(await listTokens(walk)).length, await countPasses(), countWrites()];
         await db.query({ text: "select pg_notify('apitoken_changed', 'everything')" });
         await eventually(async () => expect(await countPasses()).toBeGreaterThanOrEqual(passes + tokens), {
-          timeoutMs: 5_000,
+          timeoutMs: PATIENCE_MS / 4,
         });
         await untilIdle();
         expect(countWrites().slice(writes.length)).toEqual([]);
         await check();
       },
-      { timeoutMs: 30_000, intervalMs: 50 },
+      { timeoutMs: PATIENCE_MS, intervalMs: 50 },
     );
 
   return {
