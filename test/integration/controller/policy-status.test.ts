@@ -9,15 +9,18 @@ import { eventually } from "../../support/eventually.ts";
 import { createWriteTap, type WriteTap } from "../../support/faults.ts";
 import { ownClusterTest as test } from "../../support/fixtures.ts";
 import type { ClusterResources } from "../../support/policies.ts";
-import { issueToken, untilReady } from "../../support/resources.ts";
+import { issueToken } from "../../support/resources.ts";
 
 /* The status of ApiTokenPolicies, on an API server of its own: elsewhere other tests add namespaces and ApiTokens. */
 
 const ALL = { APITOKEN_WATCH_NAMESPACES: "" };
 const CRD = "apitokenpolicies.apitoken.dev";
 
-/** The longest time until a number is right: the controller counts every ten seconds. */
-const COUNTED = { timeoutMs: 20_000, intervalMs: 200 };
+/** The controller counts every ten seconds, and writes a policy no more often: so a number is right after twenty at most. */
+const COUNTED = { timeoutMs: 40_000, intervalMs: 200 };
+
+/** For a test that waits for several counts. */
+const SEVERAL_COUNTS = { timeout: 180_000 };
 
 const statusOf = async (resources: ClusterResources, name: string): Promise<PolicyStatus> =>
   (await resources.getPolicy(name)).status ?? {};
@@ -35,7 +38,7 @@ async function withController(
   await run(tap, controller).finally(() => controller.stop());
 }
 
-describe("a controller of all namespaces", () => {
+describe("a controller of all namespaces", SEVERAL_COUNTS, () => {
   test("says how many namespaces a policy selects and how many ApiTokens it governs", async ({
     cluster,
     databaseUrl,
@@ -224,7 +227,7 @@ describe("a controller of all namespaces", () => {
   });
 });
 
-describe("controllers of some namespaces", () => {
+describe("controllers of some namespaces", SEVERAL_COUNTS, () => {
   test("count those alone, say so, and do not answer to each other's reports", async ({
     cluster,
     databaseUrl,
@@ -235,33 +238,41 @@ describe("controllers of some namespaces", () => {
     const values = [cluster.namespace, other.namespace];
     const matchExpressions = [{ key: "kubernetes.io/metadata.name", operator: "In", values }];
     await resources.applyPolicy("shared", { namespaceSelector: { matchLabels: {}, matchExpressions } });
-    const untilCounted = (apiTokens: number) =>
-      eventually(
-        async () => expect(await statusOf(resources, "shared")).toMatchObject({ namespaces: 1, apiTokens }),
-        COUNTED,
-      );
+    await resources.applyPolicy("zone", { priority: -1, namespaceSelector: { matchLabels: { zone: "set" } } });
+    await cluster.apply("here", { owner: "here" });
+    for (const name of ["x", "y"]) await other.apply(name, { owner: `${name}-there` });
     const watch = ({ namespace }: TestCluster) => ({
       APITOKEN_WATCH_NAMESPACES: namespace,
       APITOKEN_LEASE_NAME: `lease-${namespace}`,
     });
-    await withController(cluster, databaseUrl, watch(cluster), (here) =>
-      withController(cluster, elsewhere, watch(other), async (there) => {
-        await issueToken(cluster, "here");
-        for (const name of ["x", "y"]) await other.apply(name, { owner: `${name}-there` });
-        for (const name of ["x", "y"]) await untilReady(other, name);
-        await untilCounted(2);
-        expect((await statusOf(resources, "shared")).conditions?.[0]?.message).toBe(
-          "Selects 1 of the 1 namespace that this controller watches, and governs 2 ApiTokens. It allows every owner.",
-        );
+    const untilGoverned = (apiTokens: string) => {
+      const message = `Selects 1 of the 1 namespace that this controller watches, and governs ${apiTokens}. It allows every owner.`;
+      return eventually(
+        async () =>
+          expect(await statusOf(resources, "shared")).toMatchObject({ namespaces: 1, conditions: [{ message }] }),
+        COUNTED,
+      );
+    };
+    const writesTo = (name: string, tap: WriteTap) => policyWrites(tap).filter((write) => write.includes(`-${name}/`));
+
+    await withController(cluster, databaseUrl, watch(cluster), async (here) => {
+      await untilGoverned("1 ApiToken");
+      await eventually(async () => expect((await statusOf(resources, "zone")).namespaces).toBe(0));
+      await withController(cluster, elsewhere, watch(other), async (there) => {
+        await untilGoverned("2 ApiTokens");
+        // Each writes the other policy at its next count, so by then each has looked at what the other has written.
+        const before = [here, there].map((tap) => writesTo("zone", tap).length);
         await cluster.delete("here");
-        await untilCounted(0);
-        await other.delete("x");
-        await untilCounted(1);
-        // At its start, and after each change of its own: never because the other has written.
-        expect(policyWrites(here).length).toBeLessThanOrEqual(3);
-        expect(policyWrites(there).length).toBeLessThanOrEqual(4);
-      }),
-    );
+        for (const name of values) await cluster.kubectl(["label", "namespace", name, "zone=set"]);
+        await untilGoverned("0 ApiTokens");
+        await eventually(
+          () =>
+            expect([here, there].map((tap) => writesTo("zone", tap).length)).toEqual(before.map((count) => count + 1)),
+          COUNTED,
+        );
+        expect([here, there].map((tap) => writesTo("shared", tap).length)).toEqual([2, 1]);
+      });
+    });
     await other.close();
   });
 });
