@@ -58,6 +58,18 @@ interface Sighting {
 
 const RELEASE_TRIES = 3;
 
+/** All replicas should have the same lease duration. While it is being changed, the holder may have a longer one. */
+const LONGEST_FACTOR = 10;
+
+/**
+ * After how long without a change a lease has expired. What its holder wrote counts, but not without limit: anybody
+ * with the right to write it could otherwise keep all replicas from leading for decades.
+ */
+export function durationMsOf({ spec }: Lease, ownMs: number): number {
+  const writtenMs = (spec?.leaseDurationSeconds ?? 0) * 1_000 || ownMs;
+  return Math.min(writtenMs, ownMs * LONGEST_FACTOR);
+}
+
 /** The path of a namespace's Leases. */
 export function leasesPath(namespace: string): string {
   return `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`;
@@ -82,7 +94,7 @@ export function createCandidate(options: LeaseOptions): Candidate {
   const isTaken = (lease: Lease | undefined): boolean => {
     if (lease !== undefined && !isOthers(lease)) other = undefined;
     else if (lease !== undefined && other?.version !== lease.metadata.resourceVersion) {
-      const durationMs = (lease.spec?.leaseDurationSeconds ?? 0) * 1_000 || leaseDurationMs;
+      const durationMs = durationMsOf(lease, leaseDurationMs);
       other = { version: lease.metadata.resourceVersion, atMs: performance.now(), durationMs };
     }
     return other !== undefined && performance.now() < other.atMs + other.durationMs;

@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { undefinedIfMissing } from "./api-error.ts";
-import { type Lease, leasesPath } from "./lease-candidate.ts";
+import { durationMsOf, type Lease, type LeaseOptions, leasesPath } from "./lease-candidate.ts";
 import type { KubeTransport } from "./transport.ts";
 
 /** Who leads, as far as an observer can tell. */
@@ -17,7 +17,6 @@ export type LeaseView =
   | { readonly state: "expired"; readonly holder: string; readonly renewedAt: Date | undefined };
 
 const POLL_MS = 250;
-const DEFAULT_DURATION_SECONDS = 15;
 
 /**
  * Looks at a Lease. If it seems to have expired by the time in it, watches it for its whole duration: only a Lease that
@@ -25,33 +24,31 @@ const DEFAULT_DURATION_SECONDS = 15;
  */
 export async function viewLease(
   transport: KubeTransport,
-  { namespace, name }: { readonly namespace: string; readonly name: string },
+  { namespace, name, leaseDurationMs }: Pick<LeaseOptions, "namespace" | "name" | "leaseDurationMs">,
   signal: AbortSignal,
 ): Promise<LeaseView> {
   const first = await read(transport, namespace, name);
-  const view = describe(first);
-  if (view.state !== "expired") return view;
-  const endsAtMs = performance.now() + durationMs(first);
+  const view = describe(first, leaseDurationMs);
+  if (first === undefined || view.state !== "expired") return view;
+  const endsAtMs = performance.now() + durationMsOf(first, leaseDurationMs);
   while (performance.now() < endsAtMs) {
     await delay(POLL_MS, undefined, { signal });
     const next = await read(transport, namespace, name);
-    if (next?.metadata.resourceVersion === first?.metadata.resourceVersion) continue;
-    return next?.spec?.holderIdentity ? { state: "held", holder: next.spec.holderIdentity } : describe(next);
+    if (next?.metadata.resourceVersion === first.metadata.resourceVersion) continue;
+    return next?.spec?.holderIdentity
+      ? { state: "held", holder: next.spec.holderIdentity }
+      : describe(next, leaseDurationMs);
   }
   return view;
 }
 
-function describe(lease: Lease | undefined): LeaseView {
+function describe(lease: Lease | undefined, ownMs: number): LeaseView {
   if (lease === undefined) return { state: "absent" };
   const { holderIdentity, renewTime } = lease.spec ?? {};
   if (!holderIdentity) return { state: "free" };
   const renewedAt = renewTime ? new Date(renewTime) : undefined;
-  const isFresh = renewedAt !== undefined && Date.now() < renewedAt.getTime() + durationMs(lease);
+  const isFresh = renewedAt !== undefined && Date.now() < renewedAt.getTime() + durationMsOf(lease, ownMs);
   return isFresh ? { state: "held", holder: holderIdentity } : { state: "expired", holder: holderIdentity, renewedAt };
-}
-
-function durationMs(lease: Lease | undefined): number {
-  return (lease?.spec?.leaseDurationSeconds ?? DEFAULT_DURATION_SECONDS) * 1_000;
 }
 
 async function read(transport: KubeTransport, namespace: string, name: string): Promise<Lease | undefined> {

@@ -26,9 +26,9 @@ export interface LeaderElectionOptions extends LeaseOptions {
 
 /**
  * Leader election on a Lease (coordination.k8s.io/v1) by client-go's rules: a lease has expired if it has not changed
- * for its duration, by the observer's own monotonic clock; the times written in it are ignored. After a lost term the
- * process is a candidate again. A lease does not fence writes, so what a leader writes must also carry its epoch.
- * Resolves after the signal; never rejects.
+ * for its duration (at most ten times our own), by the observer's own monotonic clock; the times written in it are
+ * ignored. After a lost term the process is a candidate again. A lease does not fence writes, so what a leader writes
+ * must also carry its epoch. Resolves after the signal; never rejects.
  */
 export async function runLeaderElection(options: LeaderElectionOptions): Promise<void> {
   const { signal, retryPeriodMs, log, identity } = options;
