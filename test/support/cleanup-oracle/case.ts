@@ -86,7 +86,15 @@ export interface Table {
 /** One case. `number` names its schemas: c1 for the cleanup, o1 for the oracle. */
 export interface Case {
   readonly number: number;
+  /** Whether the targets of the tables that refer to others come first. */
+  readonly isReversed: boolean;
   readonly tables: readonly Table[];
+}
+
+/** All targets in the order in which they are cleaned. */
+export function listTargets({ tables, isReversed }: Case): { readonly table: Table; readonly target: Target }[] {
+  const targets = tables.flatMap((table) => table.targets.map((target) => ({ table, target })));
+  return isReversed ? targets.reverse() : targets;
 }
 
 /** The columns of a table's primary key. */

@@ -30,7 +30,7 @@ export function generateCase(seed: number, number: number, now: Moment): Case {
   const tables: Table[] = [];
   const count = 1 + random.below(4);
   for (let place = 0; place < count; place += 1) tables.push(generateTable(random, `t${place}`, tables, now));
-  return { number, tables };
+  return { number, tables, isReversed: random.chance(50) };
 }
 
 function generateTable(random: Random, name: string, earlier: readonly Table[], now: Moment): Table {
@@ -56,11 +56,8 @@ function generateTable(random: Random, name: string, earlier: readonly Table[], 
   const storage = generateStorage(random, { ...base, targets }, now);
   const parents = earlier.filter(({ storage: { kind } }) => kind !== "partitioned");
   const parent = parents.length > 0 && random.chance(80) ? referTo(random, random.pick(parents).name) : undefined;
-  const isLonely = parent === undefined || parent.action !== "cascade";
   const self =
-    storage.kind === "plain" && random.chance(35) && isLonely
-      ? { ...referTo(random, name), isRequired: false }
-      : undefined;
+    storage.kind === "plain" && random.chance(35) ? { ...referTo(random, name), isRequired: false } : undefined;
   const table: Table = { ...base, targets, storage, parent, self, rows: [] };
   return {
     ...table,

@@ -7,6 +7,7 @@ import {
   DURATIONS,
   findReached,
   keyColumns,
+  listTargets,
   type Table,
   type Target,
   type Test,
@@ -45,9 +46,10 @@ export async function createOracle(ask: Ask, now: Moment): Promise<void> {
 }
 
 /** Judges each target of a case, before anything is deleted, then deletes on the copy what may go, target after target. */
-export async function judge(ask: Ask, { number, tables }: Case, now: Moment): Promise<Verdict[]> {
+export async function judge(ask: Ask, trial: Case, now: Moment): Promise<Verdict[]> {
+  const { number, tables } = trial;
   const schema = `o${number}`;
-  const each = tables.flatMap((table) => table.targets.map((target) => ({ table, target })));
+  const each = listTargets(trial);
   for (const { table, target } of each) await ask(formatVerdicts(table, target, schema, now));
   for (const table of tables) await ask(formatKept(table, schema));
   const call = async (name: string, table: Table, target: Target) => {

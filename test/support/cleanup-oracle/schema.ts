@@ -1,7 +1,16 @@
 /*
  * The tables of a case as SQL, and the configuration that the cleanup gets for them.
  */
-import { type Case, findReached, keyColumns, type Reference, type Table, type Target, type Test } from "./case.ts";
+import {
+  type Case,
+  findReached,
+  keyColumns,
+  listTargets,
+  type Reference,
+  type Table,
+  type Target,
+  type Test,
+} from "./case.ts";
 
 const KEY_TYPES = {
   bigint: { id: "bigint" },
@@ -102,8 +111,8 @@ const formatWhere = (tests: readonly Test[]) =>
     .join(" and ");
 
 /** The targets of a case as the configuration file has them. */
-export function formatTargets({ number, tables }: Case): Record<string, unknown>[] {
-  return tables.flatMap((table) => table.targets.map((target) => formatTarget(target, table, tables, `c${number}`)));
+export function formatTargets(trial: Case): Record<string, unknown>[] {
+  return listTargets(trial).map(({ table, target }) => formatTarget(target, table, trial.tables, `c${trial.number}`));
 }
 
 function formatTarget(target: Target, table: Table, tables: readonly Table[], schema: string): Record<string, unknown> {
