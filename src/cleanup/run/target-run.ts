@@ -26,6 +26,8 @@ const VACUUM_FROM_ROWS = 10_000;
 
 const NOTHING_SWEPT: SweepResult = { deleted: NOTHING_DELETED, batches: 0, held: [], end: "complete" };
 
+const NO_ROWS: LeafCounts = { total: 0, due: 0, held: 0 };
+
 /** What a run knows about a target before anything is deleted anywhere. */
 export interface PlannedTarget {
   readonly target: CleanupTarget;
@@ -96,7 +98,10 @@ export async function runTarget(planned: PlannedTarget, context: TargetContext):
     const { leaves: counted } = planned;
     partitions = await dropDeadPartitions(session, target, { runId, cutoffs, leaves: counted, maxRows, stop, log });
     // A leaf that did not exist when the others were counted has no row that was due by then.
-    const leaves = (await findLeaves(session, target)).filter(({ oid }) => (counted.get(oid)?.due ?? 0) > 0);
+    const isPastRetention = ({ due, held }: LeafCounts) => due + held > 0;
+    const leaves = (await findLeaves(session, target)).filter(({ oid }) =>
+      isPastRetention(counted.get(oid) ?? NO_ROWS),
+    );
     let after: RowCounts | undefined;
     for (let pass = 1; leaves.length > 0 && pass <= MOST_PASSES; pass += 1) {
       const leftRows = maxRows === undefined ? undefined : maxRows - countDeleted(report({}));
@@ -164,7 +169,7 @@ async function sweepLeaves(
   context: TargetContext,
 ): Promise<SweepResult> {
   const { session, config, stop, throttle, runId } = context;
-  const expectedOf = ({ oid }: Leaf) => counts.get(oid) ?? { total: 0, due: 0 };
+  const expectedOf = ({ oid }: Leaf) => counts.get(oid) ?? NO_ROWS;
   const rowsDue = leaves.reduce((sum, leaf) => sum + expectedOf(leaf).due, 0);
   const progress = context.createProgress(target.name, rowsDue);
   let sum = NOTHING_SWEPT;

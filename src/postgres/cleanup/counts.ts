@@ -59,6 +59,8 @@ export interface LeafCounts {
   readonly total: number;
   /** The rows that a run deletes. Always exact. */
   readonly due: number;
+  /** The rows that it would delete if nothing kept them: what keeps them may be gone when it comes to them. */
+  readonly held: number;
 }
 
 /** The number of rows, whatever the reason. */
@@ -134,6 +136,7 @@ export async function countLeaves(
     {
       total: Math.max(Number(row.total), isEstimate ? (estimates[row.leaf] ?? 0) : 0),
       due: Number(row.due_expired) + Number(row.due_revoked),
+      held: Number(row.held),
     },
   ]);
   return {

@@ -50,6 +50,25 @@ test.each(["restrict", "no action"])(
   },
 );
 
+test("rows that nothing refers to any more, because another target has been cleaned before, go in the same run", async () => {
+  await execute(
+    url,
+    "create table app.logins (id bigint primary key, expires_at timestamptz, session bigint references app.sessions)",
+    "insert into app.logins select n, now() - n * interval '1 minute' - interval '9 days', n from generate_series(1, 100) n",
+    ...GRANT_APP,
+  );
+  const yaml = `targets: [
+    { table: app.logins, expiresAt: expires_at, firstRunMaxFraction: 1, maxFraction: 1 },
+    { table: app.sessions, expiresAt: expires_at }]`;
+  const { exitCode, report } = await runCleanup(url, ["-o", "json", "--config", writeConfig(yaml)]);
+  expect(report.targets.map(({ before, deleted }) => [before?.held, deleted.expired])).toEqual([
+    [0, 0],
+    [0, 100],
+    [100, 100],
+  ]);
+  expect(exitCode, report.message).toBe(0);
+});
+
 test("ON DELETE SET NULL sets null", async () => {
   await execute(
     url,
