@@ -5,10 +5,12 @@ import { type CommandContext, defineCommand } from "../runtime/command/declare.t
 import { databaseEnvironment } from "../runtime/config.ts";
 import {
   DEMO_OPTIONS,
+  EXPLAIN_OPTIONS,
   PRESETS_OPTIONS,
   RUN_OPTIONS,
   type RunOptions,
   STATS_OPTIONS,
+  SUGGEST_OPTIONS,
   VALIDATE_OPTIONS,
 } from "./options.ts";
 import { cleanupEnvironment } from "./settings.ts";
@@ -42,12 +44,58 @@ const runCommand = defineCommand({
 const validateCommand = defineCommand({
   name: "validate",
   summary: "check the configuration against the database",
-  description: `Checks the configuration against the database, and reports what a run would do now. Writes nothing.`,
+  description: `Checks the configuration against the database, and reports what a run would do now. Writes nothing.
+
+    For each table it shows how many rows are live, dead and due, three of those that would go first, and what is
+    wrong, with the command that repairs it. Look the three rows up in your application: they should be dead there, too.
+
+    Before the first run of a table, whatever looks odd is an error. If it is right, add the line "confirm: ..." that
+    is printed below it to the configuration.`,
   options: VALIDATE_OPTIONS,
   settings: SEE_SETTINGS,
-  examples: ["cleanup validate --config tables.yaml"],
-  exitCodes: { done: "a run would start", failed: "failed, or the server's state keeps runs from starting" },
+  examples: ["cleanup validate --config tables.yaml", "cleanup validate --config tables.yaml --output json"],
+  exitCodes: {
+    done: "a run would start, and clean every table",
+    failed: "failed, or the server's state keeps runs from starting",
+    badUsage: "a table has an error: a run would not clean it",
+  },
   run: async (context) => (await import("./validate.ts")).runValidate(context),
+});
+
+const explainCommand = defineCommand({
+  name: "explain",
+  summary: "say of one row what it is, by which rule, and when it goes",
+  description: `Says of one row whether it is live, expired, revoked, due or held, by which columns and values of the
+    configuration's rule, and when a run would delete it. If there is no such row, it says what the audit trail knows.
+    Writes nothing.
+
+    Of the row it shows only the columns that the rule names. The key itself is asked for, not its hash: the trail of
+    a table whose keys may be secrets is searched for the hash.`,
+  options: EXPLAIN_OPTIONS,
+  settings: SEE_SETTINGS,
+  examples: [
+    "cleanup explain --config tables.yaml --table app.sessions --key 4711",
+    "cleanup explain --table apitoken.tokens --key Ab3dEf6hIj9k",
+  ],
+  exitCodes: { done: "explained", failed: "failed, or neither table nor audit trail knows the key" },
+  run: async (context) => (await import("./explain.ts")).runExplain(context),
+});
+
+const suggestCommand = defineCommand({
+  name: "suggest",
+  summary: "propose targets for tables that look like tokens or sessions",
+  description: `Looks at the catalog, and prints a configuration file with targets for tables that look like tokens or
+    sessions by their names, with the reasons as comments. What is not ready, because a right is missing or a guess is
+    unsafe, is commented out. Writes and deletes nothing, and ends after about a minute.
+
+    It sees the tables that the role apitoken_cleanup or the login may read. Of a table with numbers as times it looks
+    at up to 1,000 rows to find the unit.
+
+    Look at each line with CHECK before you use it, and then run "cleanup validate".`,
+  options: SUGGEST_OPTIONS,
+  settings: SEE_SETTINGS,
+  examples: ["cleanup suggest > tables.yaml", "cleanup validate --config tables.yaml"],
+  run: async (context) => (await import("./suggest.ts")).runSuggest(context),
 });
 
 const statsCommand = defineCommand({
@@ -93,7 +141,15 @@ export const cleanupCommand = defineCommand({
     table that a configuration file names. Live rows are never touched.
 
     The database login must be a member of the role apitoken_cleanup.`,
-  commands: [runCommand, validateCommand, statsCommand, presetsCommand, demoTableCommand],
+  commands: [
+    runCommand,
+    suggestCommand,
+    presetsCommand,
+    validateCommand,
+    explainCommand,
+    statsCommand,
+    demoTableCommand,
+  ],
   settings: cleanupEnvironment,
   examples: ["DATABASE_URL=postgres://cleanup:secret@db/tokens cleanup --dry-run"],
 });

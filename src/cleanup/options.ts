@@ -29,6 +29,22 @@ export const VALIDATE_OPTIONS = {
   },
 } as const satisfies OptionDeclarations;
 
+export const EXPLAIN_OPTIONS = {
+  ...STATS_OPTIONS,
+  table: {
+    schema: z.string(),
+    valueName: "TABLE",
+    help: "the table, as schema.table, or the name of a target of the configuration",
+  },
+  key: {
+    schema: z.string(),
+    valueName: "KEY",
+    help: "the row's key, as it is in the table; a key of several columns is a JSON array, such as '[4711, \"web\"]'",
+  },
+} as const satisfies OptionDeclarations;
+
+export const SUGGEST_OPTIONS = { output: OUTPUT_OPTION } as const satisfies OptionDeclarations;
+
 export const RUN_OPTIONS = {
   ...VALIDATE_OPTIONS,
   "dry-run": { help: "count what a run would delete, and write nothing" },
@@ -77,5 +93,7 @@ export const PRESETS_OPTIONS = { output: OUTPUT_OPTION, color: COLOR_OPTION } as
 export type PresetsOptions = OptionValues<typeof PRESETS_OPTIONS>;
 export type StatsOptions = OptionValues<typeof STATS_OPTIONS>;
 export type ValidateOptions = OptionValues<typeof VALIDATE_OPTIONS>;
+export type ExplainOptions = OptionValues<typeof EXPLAIN_OPTIONS>;
+export type SuggestOptions = OptionValues<typeof SUGGEST_OPTIONS>;
 export type RunOptions = OptionValues<typeof RUN_OPTIONS>;
 export type DemoOptions = OptionValues<typeof DEMO_OPTIONS>;

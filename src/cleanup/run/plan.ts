@@ -9,6 +9,7 @@ import { findUsedDefinitions } from "../../postgres/cleanup/runs.ts";
 import { type CleanupTarget, isOwnTable } from "../../postgres/cleanup/target.ts";
 import type { Queryable } from "../../postgres/database.ts";
 import { isReportedByServer } from "../../postgres/errors.ts";
+import type { Fault } from "../../runtime/fault.ts";
 import type { CleanupConfig } from "../config.ts";
 import type { TargetReport } from "../report/report.ts";
 import type { CheckedTarget } from "../target/check.ts";
@@ -55,7 +56,7 @@ async function planTarget(
     return skip(checked, { outcome: "failed", code: "APITOKEN_E_TARGET_INVALID", message });
   }
   try {
-    const planned = await count(session, target);
+    const planned = await measureTarget(session, target);
     const isKnown = used.has(target.definition) || checked.config.confirm.includes(target.definition);
     const oddities = isKnown ? [] : await readOddities(session, planned);
     return judge(planned, oddities);
@@ -65,7 +66,8 @@ async function planTarget(
   }
 }
 
-async function count(session: Queryable, target: CleanupTarget): Promise<PlannedTarget> {
+/** Counts what is due of a target, and what would go with it. */
+export async function measureTarget(session: Queryable, target: CleanupTarget): Promise<PlannedTarget> {
   const cutoffs = await chooseCutoffs(session, target.retention);
   const { counts, leaves } = await countLeaves(session, target, cutoffs);
   const cascades = await countCascades(session, target, cutoffs);
@@ -78,12 +80,17 @@ export async function readOddities(session: Queryable, { target, before, cutoffs
   return findOddities(before, await readTimeFacts(session, target, cutoffs, before), target.firstRunMaxFraction);
 }
 
+/** Why the cap forbids a run to clean the target; undefined if it does not. */
+export function findCapFault({ target, before, cascades }: PlannedTarget): Fault | undefined {
+  return (
+    findExcess(target.name, before, target.maxFraction) ?? findCascadeExcess(target.name, cascades, target.maxFraction)
+  );
+}
+
 function judge(planned: PlannedTarget, oddities: readonly string[]): PlanStep {
   const { target, before, cascades } = planned;
   const refusal =
-    findExcess(target.name, before, target.maxFraction) ??
-    findCascadeExcess(target.name, cascades, target.maxFraction) ??
-    (oddities.length === 0 ? undefined : createOddity(oddities, target.definition));
+    findCapFault(planned) ?? (oddities.length === 0 ? undefined : createOddity(oddities, target.definition));
   if (refusal === undefined) return { planned, report: untouched(target, { before, cascades }) };
   const { faultCode: code, message } = refusal;
   return { planned: undefined, report: untouched(target, { before, cascades, outcome: "refused", code, message }) };

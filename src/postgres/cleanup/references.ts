@@ -95,16 +95,29 @@ function isDueByAny(target: CleanupTarget, cutoffOf: CutoffOf, row: string): str
   return `(${due.join(" or ")})`;
 }
 
+/** A condition, and the foreign key that it is about. */
+export interface NamedCondition {
+  readonly reference: ReferenceFacts;
+  readonly sql: string;
+}
+
 /**
  * SQL: conditions that are all true for a row of the target that can be deleted, with all that goes with it. Empty if nothing refers
  * to the target.
  */
 export function findConditions(target: CleanupTarget, cutoffOf: CutoffOf): string[] {
+  return findNamedConditions(target, cutoffOf).map(({ sql }) => sql);
+}
+
+/** The same, each with the foreign key to the target because of which a row for which it is not true has to stay. */
+export function findNamedConditions(target: CleanupTarget, cutoffOf: CutoffOf): NamedCondition[] {
   let depth = 0;
   const { references } = target;
 
+  const flat = (oid: string, row: string): string[] => named(oid, row).map(({ sql }) => sql);
+
   /** Of a row of a table, without what refers to it from the same table by a cascade. */
-  const flat = (oid: string, row: string): string[] =>
+  const named = (oid: string, row: string): NamedCondition[] =>
     references
       .filter((reference) => reference.toOid === oid)
       .flatMap((reference) => {
@@ -114,11 +127,13 @@ export function findConditions(target: CleanupTarget, cutoffOf: CutoffOf): strin
           const isAnother = isSelf(reference)
             ? ` and (${other}.tableoid, ${other}.ctid) <> (${row}.tableoid, ${row}.ctid)`
             : "";
-          return [`not exists (${from}${isAnother})`];
+          return [{ reference, sql: `not exists (${from}${isAnother})` }];
         }
         if (reference.onDelete !== "cascade" || isSelf(reference)) return [];
         const conditions = ofNode(reference.oid, other, isKept(target.reached, reference.oid, cutoffOf, other));
-        return conditions.length === 0 ? [] : [`not exists (${from} and not (${conditions.join(" and ")}))`];
+        return conditions.length === 0
+          ? []
+          : [{ reference, sql: `not exists (${from} and not (${conditions.join(" and ")}))` }];
       });
 
   const ofNode = (oid: string, row: string, kept: string | undefined): string[] => {
@@ -132,14 +147,13 @@ export function findConditions(target: CleanupTarget, cutoffOf: CutoffOf): strin
     return [...own, noneBelow(cascades, row, other, [...ok, ...flat(oid, other)])];
   };
 
-  const own = flat(target.oid, TARGET_ROW);
+  const own = named(target.oid, TARGET_ROW);
   const cascades = selfCascades(references, target.oid);
-  if (cascades.length === 0) return own;
+  const [reference] = cascades;
+  if (reference === undefined) return own;
   const other = `r${++depth}`;
-  return [
-    ...own,
-    noneBelow(cascades, TARGET_ROW, other, [isDueByAny(target, cutoffOf, other), ...flat(target.oid, other)]),
-  ];
+  const below = [isDueByAny(target, cutoffOf, other), ...flat(target.oid, other)];
+  return [...own, { reference, sql: noneBelow(cascades, TARGET_ROW, other, below) }];
 }
 
 /** SQL: whether every row that refers to `row` from the same table, at any level, meets the conditions, which are about `other`. */

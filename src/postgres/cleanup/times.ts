@@ -112,6 +112,11 @@ function ofFirst(times: TimeSource, row: string, otherwise: string, of: (time: T
   return `case ${cases.join(" ")} else ${otherwise} end`;
 }
 
+/** SQL: the place, from 0, of the first column that is not null, which decides; null if all are null. */
+export function placeOfDeciding(times: TimeSource, row: string): string {
+  return ofFirst(times, row, "null::integer", (time) => String(times.indexOf(time)));
+}
+
 /** SQL: whether the row's time has passed at a moment; null or false if it has none. An index serves a single column. */
 export function hasPassed(times: TimeSource, moment: string, row: string): string {
   const [only] = times;

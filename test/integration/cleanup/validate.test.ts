@@ -1,8 +1,10 @@
+import { createHash } from "node:crypto";
+import pg from "pg";
 import { beforeEach, expect, test } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { runCleanup } from "./program.ts";
-import { createSessions, execute, writeConfig } from "./team-table.ts";
+import { createSessions, execute, GRANT_APP, writeConfig } from "./team-table.ts";
 
 let url: string;
 
@@ -17,7 +19,17 @@ const validate = (yaml: string, ...args: string[]) =>
 test("a valid configuration shows what a run would do, with which index, and nothing is written", async () => {
   const { exitCode, stdout } = await validate("targets: [{ table: app.sessions, expiresAt: expires_at }]");
   expect(exitCode).toBe(0);
-  expect(stdout).toContain("app.sessions\n  would delete 100 of 300 rows: expired for 7d; audit summary; key id\n");
+  const [from, to] = [stdout.indexOf("app.sessions\n"), stdout.indexOf("  would go first")];
+  expect(stdout.slice(from, to)).toBe(`app.sessions
+                               rows           due     due after
+  live                          100
+    without an expiry             0
+  expired                       200           100            7d
+  revoked                         0                          7d
+  total                         300           100
+  held                            0
+  audit summary; key id
+`);
   expect(stdout).toContain('note: dead rows by "expires_at" are found with index sessions_expires_at_idx');
   expect(stdout).not.toContain("error:");
   expect(stdout).not.toContain("warning:");
@@ -38,12 +50,156 @@ test("a missing index is a warning with a command that fixes it", async () => {
   expect((await validate(yaml)).stdout).not.toContain("warning:");
 });
 
-test("what a run would be refused for is reported in advance", async () => {
-  await execute(url, "insert into app.sessions select n, 'x', '2001-01-01' from generate_series(1001, 9000) n");
-  const { exitCode, stdout } = await validate("targets: [{ table: app.sessions, expiresAt: expires_at }]");
+test("three rows are shown that would go first, with their keys as in the trail, why and since when", async () => {
+  await execute(
+    url,
+    "create table app.tokens (token text primary key, expires_at timestamptz, revoked_at timestamptz)",
+    `insert into app.tokens values ('secret-1', '2024-02-01 10:00:00.5Z', null), ('secret-2', '2031-01-01Z', '2024-01-01Z'),
+       ('secret-3', '2024-03-01Z', null), ('secret-4', '2024-04-01Z', null), ('live', 'infinity', null)`,
+    ...GRANT_APP,
+  );
+  const target = "table: app.tokens, expiresAt: expires_at, revokedAt: revoked_at, firstRunMaxFraction: 1";
+  const sha = (text: string) => `sha256:${createHash("sha256").update(text).digest("hex")}`;
+  const hidden = await validate(`targets: [{ ${target} }]`);
+  const lines = hidden.stdout.split("\n").map((line) => line.trim().replaceAll(/ {2,}/g, " | "));
+  const start = lines.lastIndexOf("would go first | is | since");
+  expect(lines.slice(start + 1, start + 5)).toEqual([
+    `${sha("secret-2")} | revoked | 2024-01-01 00:00:00 UTC`,
+    `${sha("secret-1")} | expired | 2024-02-01 10:00:00 UTC`,
+    `${sha("secret-3")} | expired | 2024-03-01 00:00:00 UTC`,
+    expect.stringMatching(/^warning: /),
+  ]);
+  expect(hidden.stdout).not.toContain("secret");
+  const plain = await validate(`targets: [{ ${target}, auditKeys: plain }]`, "-o", "json");
+  expect(JSON.parse(plain.stdout).targets[1]).toMatchObject({
+    table: "app.tokens",
+    counts: { total: 5, live: 1, withoutExpiry: 1, expired: 3, revoked: 1, due: { expired: 3, revoked: 1 }, held: 0 },
+    samples: [
+      { key: "secret-2", reason: "revoked", diedAt: "2024-01-01 00:00:00+00" },
+      { key: "secret-1", reason: "expired", diedAt: "2024-02-01 10:00:00+00" },
+      { key: "secret-3", reason: "expired", diedAt: "2024-03-01 00:00:00+00" },
+    ],
+  });
+});
+
+test("the rows that go by ON DELETE CASCADE are counted by table, and held rows too", async () => {
+  await execute(
+    url,
+    "create table app.devices (id bigint primary key, session bigint references app.sessions on delete cascade)",
+    "create table app.usage (session bigint references app.sessions)",
+    "insert into app.devices select n, n from generate_series(1, 300) n",
+    "insert into app.usage select n from generate_series(1, 10) n",
+    ...GRANT_APP,
+  );
+  const yaml = "targets: [{ table: app.sessions, expiresAt: expires_at, cascade: [app.devices] }]";
+  const { exitCode, stdout } = await validate(yaml);
   expect(exitCode).toBe(0);
-  expect(stdout).toContain("would delete 8,100 of 8,300 rows");
-  expect(stdout).toContain("REFUSED BY THE CAP");
+  expect(stdout).toMatch(/^ {2}held +10$/m);
+  expect(stdout).toMatch(/^ {2}with them: app\.devices +300 +90$/m);
+  const json = JSON.parse((await validate(yaml, "-o", "json")).stdout);
+  expect(json.targets[1]).toMatchObject({
+    cascades: [{ table: "app.devices", rows: 90, total: 300 }],
+    counts: { held: 10 },
+  });
+});
+
+test("what is odd is an error, with a line to copy; once that is in the configuration, it is a note", async () => {
+  await execute(url, "insert into app.sessions select n, 'x', '2001-01-01' from generate_series(1001, 1040) n");
+  const yaml = (confirm: string) => `targets:\n  - table: app.sessions\n    expiresAt: expires_at\n${confirm}`;
+  const odd = await validate(yaml(""));
+  expect(odd.exitCode).toBe(2);
+  expect(odd.stdout).toContain(
+    "error: this looks odd, and a first run would be refused: 40 of 140 rows that are due have the same",
+  );
+  const [line] = /^ {4}confirm: [0-9a-f]{12}$/m.exec(odd.stdout) ?? [];
+  const json = JSON.parse((await validate(yaml(""), "-o", "json")).stdout).targets[1];
+  expect(`    confirm: ${json.confirm}`).toBe(line);
+  expect(json).toMatchObject({ definition: json.confirm, isConfirmed: false });
+
+  const sure = await validate(yaml(`${line}\n`));
+  expect(sure.exitCode).toBe(0);
+  expect(sure.stdout).toContain("note: odd, and confirmed: 40 of 140 rows");
+  expect(sure.stdout).not.toContain("add this line");
+  expect((await runCleanup(url, ["--config", writeConfig(yaml(`${line}\n`))])).exitCode).toBe(0);
+});
+
+test("a definition with which a run has cleaned is not odd any more", async () => {
+  const yaml = "targets: [{ table: app.sessions, expiresAt: expires_at }]";
+  expect((await runCleanup(url, ["--config", writeConfig(yaml)])).exitCode).toBe(0);
+  await execute(url, "insert into app.sessions select n, 'x', '2001-01-01' from generate_series(1001, 1040) n");
+  expect((await validate(yaml)).exitCode).toBe(0);
+});
+
+test("what the cap would refuse is an error", async () => {
+  await execute(
+    url,
+    "insert into app.sessions select n, 'x', timestamptz '2001-01-01' + n * interval '1 hour' from generate_series(1001, 9000) n",
+  );
+  const yaml = "targets: [{ table: app.sessions, expiresAt: expires_at, firstRunMaxFraction: 1 }]";
+  const { exitCode, stdout } = await validate(yaml);
+  expect(exitCode).toBe(2);
+  expect(stdout).toContain("error: a run would be refused by the cap: 8100 of 8300 rows of app.sessions (97.5 %)");
+  expect((await validate(yaml, "--max-fraction", "0.98")).exitCode).toBe(0);
+  const json = await validate(yaml, "-o", "json");
+  expect(JSON.parse(json.stdout).targets[1]).toMatchObject({
+    maxFraction: 0.9,
+    cap: expect.stringContaining("97.5 %"),
+  });
+});
+
+test("a partition that would be dropped is named", async () => {
+  await createAppOwnedParts();
+  const { stdout } = await validate(
+    "targets: [{ table: own.parts, expiresAt: at, firstRunMaxFraction: 1, maxFraction: 1 }]",
+  );
+  expect(stdout).toContain("  partition to drop: own.old\n");
+});
+
+async function createAppOwnedParts(): Promise<void> {
+  await execute(
+    url,
+    "create schema own authorization apitoken_cleanup",
+    "create table own.parts (at timestamptz) partition by range (at)",
+    "create table own.old partition of own.parts for values from ('2001-01-01') to ('2002-01-01')",
+    "alter table own.parts owner to apitoken_cleanup",
+    "alter table own.old owner to apitoken_cleanup",
+    "insert into own.parts select timestamptz '2001-06-01' + n * interval '1 hour' from generate_series(1, 20) n",
+  );
+}
+
+test("a table that cannot be counted is an error of its own, and the others are shown", async () => {
+  await execute(
+    url,
+    "create type app.state as enum ('old')",
+    "create table app.labels (id bigint primary key, expires_at timestamptz, state app.state)",
+    "create table app.locked (id bigint primary key, expires_at timestamptz)",
+    ...GRANT_APP,
+  );
+  const holder = new pg.Client(url);
+  await holder.connect();
+  try {
+    await holder.query("begin; lock table app.locked in access exclusive mode");
+    const { exitCode, stdout } = await runCleanup(
+      url,
+      [
+        "validate",
+        "--config",
+        writeConfig(
+          `targets: [{ table: app.locked, expiresAt: expires_at }, { table: app.sessions, expiresAt: expires_at },
+             { table: app.labels, expiresAt: expires_at, where: "state = 'new'" }]`,
+        ),
+      ],
+      { APITOKEN_CLEANUP_LOCK_TIMEOUT: "100ms" },
+    );
+    expect(exitCode).toBe(2);
+    expect(stdout).toMatch(/^app\.locked\n {2}error: it cannot be counted: Another session holds a lock/m);
+    expect(stdout).toMatch(
+      /^app\.labels\n {2}error: where: state is of type app\.state: invalid input value for enum/m,
+    );
+    expect(stdout).toMatch(/^app\.sessions\n(.*\n){3} {2}expired +200 +100 +7d$/m);
+  } finally {
+    await holder.end();
+  }
 });
 
 const TABLES = [
@@ -133,22 +289,27 @@ test.each([
     "table: app.sessions, expiresAt: expires_at",
     'grant select on "app"."owned" to apitoken_cleanup',
   ],
-])("%s is an error that names it, with exit code 2; no run starts", async (_fault, target, message) => {
+])("%s is an error that names it, with exit code 2", async (_fault, target, message) => {
   await execute(url, ...TABLES);
-  const yaml = `targets: [{ ${target} }]`;
-  const { exitCode, stdout } = await validate(yaml);
+  const { exitCode, stdout } = await validate(`targets: [{ ${target} }]`);
   expect(exitCode).toBe(2);
   expect(stdout).toMatch(/^ {2}error: /m);
   expect(stdout).toContain(message);
+});
+
+test("a target with an error is so in JSON too, and a run fails for it alone", async () => {
+  const yaml =
+    "targets: [{ table: app.missing, expiresAt: e }, { table: app.sessions, expiresAt: expires_at, audit: none }]";
+  const message = "there is no table app.missing in this database";
   const json = await validate(yaml, "-o", "json");
   expect(json.exitCode).toBe(2);
-  expect(JSON.parse(json.stdout).targets[1].findings).toContainEqual({
-    level: "error",
-    message: expect.stringContaining(message),
-  });
+  const [, missing, sessions] = JSON.parse(json.stdout).targets;
+  expect(missing).toMatchObject({ name: "app.missing", findings: [{ level: "error", message }] });
+  expect(missing).not.toHaveProperty("counts");
+  expect(sessions).toMatchObject({ name: "app.sessions", audit: "none", key: ["id"], counts: { total: 300 } });
   const run = await runCleanup(url, ["--config", writeConfig(yaml)]);
-  expect(run.exitCode).toBe(2);
-  expect(run.stderr).toContain(message);
+  expect(run.exitCode).toBe(1);
+  expect(run.stdout).toContain(message);
 });
 
 test("every grant that it asks for is enough", async () => {
