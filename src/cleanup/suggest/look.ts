@@ -20,6 +20,8 @@ import {
   type RawTarget,
 } from "./propose.ts";
 
+import { listPresetTables, recogniseSystems } from "./systems.ts";
+
 export interface LookContext {
   /** In the role; everything is checked here. */
   readonly session: Queryable;
@@ -34,8 +36,11 @@ export interface LookContext {
 
 /** Proposes targets for what the catalog has. */
 export async function lookAround(context: LookContext): Promise<Suggestions> {
-  const candidates = await findCandidates(context.session);
-  const promising = candidates.filter(isPromising);
+  const candidates = await findCandidates(context.session, listPresetTables());
+  const systems = recogniseSystems(candidates);
+  const known = new Set(systems.flatMap(({ tables }) => tables));
+  const others = candidates.filter((table) => !known.has(formatTableName(table)));
+  const promising = others.filter(isPromising);
   const proposals: Proposal[] = [];
   for (const table of promising) {
     context.stop.throwIfAborted();
@@ -44,14 +49,16 @@ export async function lookAround(context: LookContext): Promise<Suggestions> {
     proposals.push(await lookAt(context, table));
   }
   const suggestions: Suggestion[] = [];
-  const tables = new Set(proposals.filter(({ doubts }) => doubts.length === 0).map(({ table }) => table));
+  for (const system of systems) suggestions.push(await checkSystem(context, system));
+  const ready = proposals.filter(({ doubts }) => doubts.length === 0).map(({ table }) => table);
+  const tables = new Set([...known, ...ready]);
   for (const proposal of proposals) {
     context.stop.throwIfAborted();
     suggestions.push(await check(context, proposal, tables));
   }
   return {
     suggestions,
-    others: candidates
+    others: others
       .filter((table) => !isPromising(table))
       .flatMap((table) => {
         const column = findExpiryColumn(table);
@@ -64,6 +71,14 @@ export async function lookAround(context: LookContext): Promise<Suggestions> {
 async function lookAt({ session, asLogin }: LookContext, table: CandidateTable): Promise<Proposal> {
   const columns = findTellingColumns(table).map(({ name }) => name);
   return propose(table, await sampleValues(table.mayRead ? session : asLogin, table, columns), Date.now());
+}
+
+/** Adds what the database has against the targets of a preset. */
+async function checkSystem({ session, config }: LookContext, system: Suggestion): Promise<Suggestion> {
+  const { targets } = configFileSchema.parse({ targets: [system.target] });
+  const names = new Set(targets.map(({ name }) => name));
+  const checked = (await checkTargets(session, { ...config, targets })).filter(({ name }) => names.has(name));
+  return { ...system, doubts: [...new Set(checked.flatMap(findErrors))] };
 }
 
 /** Adds what the database has against a proposal, and the cascades that it would need. */

@@ -21,8 +21,11 @@ const NAMES =
 /** A catalog of more candidates than this is not looked at completely. */
 export const MOST_CANDIDATES = 2_000;
 
-/** The tables that the role or the login may read and that have such a column; neither partitions nor those of extensions. */
-export function findCandidates(db: Queryable): Promise<CandidateTable[]> {
+/**
+ * The tables that the role or the login may read and that have such a column or one of the names; neither partitions nor those of
+ * extensions.
+ */
+export function findCandidates(db: Queryable, names: readonly string[]): Promise<CandidateTable[]> {
   return db.query<CandidateTable & Record<string, unknown>>({
     text: `select n.nspname as schema, c.relname as table,
                   has_schema_privilege(n.oid, 'USAGE') and has_table_privilege(c.oid, 'SELECT') as "mayRead",
@@ -35,11 +38,12 @@ export function findCandidates(db: Queryable): Promise<CandidateTable[]> {
              and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'apitoken')
              and not exists (select from pg_inherits i where i.inhrelid = c.oid)
              and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
-             and exists (select from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attname ~* $1)
+             and (c.relname = any ($2) or exists (
+               select from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attname ~* $1))
              and (has_schema_privilege(n.oid, 'USAGE') and has_table_privilege(c.oid, 'SELECT')
                or has_schema_privilege(session_user, n.oid, 'USAGE') and has_table_privilege(session_user, c.oid, 'SELECT'))
            order by 1, 2 limit ${MOST_CANDIDATES}`,
-    values: [NAMES],
+    values: [NAMES, names],
   });
 }
 

@@ -41,6 +41,11 @@ const TABLES = [
   "create table app.token_types (id bigint primary key, expires_in integer)",
   "create table app.parts_session (id bigint, expires_at timestamptz) partition by range (expires_at)",
   "create table app.parts_session_1 partition of app.parts_session for values from ('2026-01-01') to ('2099-01-01')",
+  // A well-known system, in a schema of its own.
+  'create schema "Site"',
+  'create table "Site".django_session (session_key varchar(40) primary key, session_data text, expire_date timestamptz not null)',
+  'grant usage on schema "Site" to apitoken_cleanup',
+  'grant select, update, delete on "Site".django_session to apitoken_cleanup',
   "create schema hidden",
   "create table hidden.sessions (id bigint primary key, expires_at timestamptz)",
   "grant usage on schema app to apitoken_cleanup",
@@ -75,6 +80,7 @@ test("what it prints is YAML that validate accepts as it is, and nothing is writ
   expect(printed.stderr).toBe("");
   const { targets } = parse(printed.stdout);
   expect(targets).toEqual([
+    { preset: "django-sessions", schema: '"Site"' },
     { table: "app.access_tokens", expiresAt: "expires", revokedAt: "revoked_at", epoch: "milliseconds" },
     { table: "app.device_sessions", expiresAt: "expires_at", cascade: ["app.device_tokens"] },
     { table: "app.device_tokens", expiresAt: "expires_at" },
@@ -92,6 +98,13 @@ test("what it prints is YAML that validate accepts as it is, and nothing is writ
   ];
   expect(runs).toBe(0);
   expect(printed.stdout).not.toContain("the secret");
+});
+
+test("the tables of a well-known system get its preset", () => {
+  expect(find('"Site".django_session')).toMatchObject({
+    reasons: [expect.stringContaining("these tables and columns are those of Django")],
+    doubts: [],
+  });
 });
 
 test("each proposal has its reasons, and what has to be checked", () => {
