@@ -136,7 +136,8 @@ export async function requireOwnSession(first: pg.ClientBase, second: pg.Client)
   try {
     const before = await readPid(first);
     await second.connect();
-    await second.query("begin");
+    // A login may have a limit that ends the transaction while nothing happens in it.
+    await second.query("begin; set local idle_in_transaction_session_timeout = 0");
     const other = await readPid(second);
     if (other === before) throw new SessionLostError(`server process ${before} serves two connections at once`);
     const after = await readPid(first);

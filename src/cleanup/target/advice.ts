@@ -78,8 +78,8 @@ function adviseOnPartitions(target: CleanupTarget, facts: TableFacts): CheckFind
   if (!isPlain) return [{ level: "note", message: `more than one column decides about its rows: ${emptied}` }];
   if (!facts.isOwner) {
     const remedy = facts.isOwnerSuperuser
-      ? `it belongs to the superuser ${facts.owner}, of whom no role should be a member; let a role of its own have it: ` +
-        `alter table ${quoteTable(target)} owner to …, then grant that role to apitoken_cleanup`
+      ? `it belongs to the superuser ${facts.owner}, of whom no role should be a member: give it and its partitions to a role of ` +
+        "their own, and grant that role to apitoken_cleanup"
       : `grant ${quoteIdentifier(facts.owner)} to apitoken_cleanup`;
     return [{ level: "warning", message: `the role is not a member of the owner, so ${emptied}; ${remedy}` }];
   }
