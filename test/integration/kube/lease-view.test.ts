@@ -9,7 +9,7 @@ test.for([
   ["of a second", 1, "expired"],
   ["of a minute, which is more than ten times the observer's own", 60, "expired"],
   ["of 68 years, which somebody wrote", 2 ** 31 - 1, "expired"],
-] as const)("a lease that nobody renews is no leader: %s", async ([, seconds, state], { cluster }) => {
+] as const)("a lease that nobody renews is not a leader: %s", async ([, seconds, state], { cluster }) => {
   const { transport, namespace } = cluster;
   const path = `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`;
   const name = `lease-${seconds}`;

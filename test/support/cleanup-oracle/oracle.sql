@@ -40,7 +40,7 @@ declare
   spell text;
 begin
   if value is null or adds and seconds is null then return null; end if;
-  -- More than three thousand years are no time either; Infinity and NaN are more than any number.
+  -- More than three thousand years do not count as times either; Infinity and NaN are more than any number.
   if adds and (seconds <= 0 or seconds > 100000000000) then return '{}'; end if;
   if type in ('integer', 'bigint', 'numeric', 'double precision') then
     number := value::numeric;
