@@ -14,7 +14,7 @@ import { countRows } from "../../postgres/cleanup/counts.ts";
 import type { Range } from "../../postgres/cleanup/due.ts";
 import { deleteGuarded } from "../../postgres/cleanup/guard.ts";
 import { findKey, listDue } from "../../postgres/cleanup/held.ts";
-import { isGuarded } from "../../postgres/cleanup/references.ts";
+import { findLinks, isGuarded } from "../../postgres/cleanup/references.ts";
 import { isLockConflict, setLockTimeout } from "../../postgres/cleanup/runs.ts";
 import type { CleanupTarget } from "../../postgres/cleanup/target.ts";
 import type { Queryable } from "../../postgres/database.ts";
@@ -55,17 +55,27 @@ export function createDeleter(session: Queryable, target: CleanupTarget, leaf: L
   const { runId, cutoffs, lockTimeoutMs, stop } = options;
   const deleteRows = isGuarded(target) ? deleteGuarded : deleteBatch;
   const held = createHeldRows();
+  const isLinked = findLinks(target).length > 0;
+  /** A batch then waits for locks on rows of other tables, too. */
+  const reachesOthers = target.references.length > 0;
   let onLockedRow: BatchOptions["onLockedRow"] | undefined;
   let carefulBatches = 0;
   /** After a time-out: how many rows at once. */
   let mostRows = Number.POSITIVE_INFINITY;
   let deletedRows = 0;
+  /** In a range of times: where the last list has ended, and the rows that it and the lists before it had from there on. */
+  let triedAt: string | undefined;
+  let tried: readonly string[] = [];
+
+  /** Whoever waits for a row's lock waits for a moment only: it belongs to somebody. */
+  const waitFor = async (next: BatchOptions["onLockedRow"] | undefined) => {
+    if (next === onLockedRow) return;
+    await setLockTimeout(session, next === "wait" ? Math.min(ROW_LOCK_WAIT_MS, lockTimeoutMs) : lockTimeoutMs);
+    onLockedRow = next;
+  };
 
   const run = async (range: Range, maxRows: number | undefined, next: BatchOptions["onLockedRow"]) => {
-    if (next !== onLockedRow) {
-      await setLockTimeout(session, next === "wait" ? Math.min(ROW_LOCK_WAIT_MS, lockTimeoutMs) : lockTimeoutMs);
-      onLockedRow = next;
-    }
+    await waitFor(next);
     const result = await deleteRows(session, target, leaf, { runId, cutoffs, range, onLockedRow: next, maxRows });
     deletedRows += countRows(result);
     return result;
@@ -112,6 +122,7 @@ export function createDeleter(session: Queryable, target: CleanupTarget, leaf: L
 
   const requireHope = (cause: unknown) => {
     if (held.count < (deletedRows === 0 ? HOPELESS_ROWS : MOST_HELD)) return;
+    if (isLockConflict(cause)) throw cause;
     // Without the cause, whose message may contain what is in the row.
     throw new Fault({
       faultCode: "APITOKEN_E_ROWS_HELD",
@@ -122,12 +133,19 @@ export function createDeleter(session: Queryable, target: CleanupTarget, leaf: L
 
   /** Row by row where needed: the rows are listed first, so that none is met twice. */
   const deleteListed = async (range: Range, maxRows: number | undefined): Promise<BatchResult> => {
-    const { places, last } = await listDue(session, target, leaf, { range, cutoffs, maxRows, except: held.places });
+    await waitFor("skip");
+    const from = "reason" in range ? range.from : undefined;
+    if (from === undefined || from !== triedAt) tried = [];
+    const except = [...held.places, ...tried];
+    const { places, last } = await listDue(session, target, leaf, { range, cutoffs, maxRows, except });
+    triedAt = last;
+    // Those with the latest time are listed again, if anything has kept them without an error.
+    tried = last === from ? [...tried, ...places] : [...places];
     let deleted = NOTHING_DELETED;
-    for (let from = 0; from < places.length && !stop.aborted; ) {
-      const part = places.slice(from, from + mostRows);
+    for (let next = 0; next < places.length && !stop.aborted; ) {
+      const part = places.slice(next, next + mostRows);
       deleted = addDeleted(deleted, await tryRows(part));
-      from += part.length;
+      next += part.length;
     }
     return { ...deleted, last };
   };
@@ -135,12 +153,13 @@ export function createDeleter(session: Queryable, target: CleanupTarget, leaf: L
   return {
     held,
     async delete(range, maxRows) {
-      if (!Number.isFinite(mostRows) && (held.count === 0 || !("reason" in range))) {
+      const isSimple = !("reason" in range) || (held.count === 0 && !isLinked);
+      if (!Number.isFinite(mostRows) && isSimple) {
         try {
           return await runCarefully(range, maxRows);
         } catch (error) {
           if (isTimeout(error)) mostRows = FIRST_ROWS_AFTER_TIMEOUT;
-          else if (!isRowFault(error) && !(isGuarded(target) && isLockConflict(error))) throw error;
+          else if (!isRowFault(error) && !(reachesOthers && isLockConflict(error))) throw error;
         }
       }
       return deleteListed(range, maxRows);

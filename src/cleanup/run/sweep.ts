@@ -77,6 +77,7 @@ export async function sweepLeaf(
     await setLockTimeout(session, options.lockTimeoutMs); // the batches have changed it
     return { deleted, batches, held: deleter.held.reasons, end: isComplete ? "complete" : "stopped" };
   } catch (error) {
+    await setLockTimeout(session, options.lockTimeoutMs).catch(() => {}); // a lost session has nothing to set
     return { deleted, batches, held: deleter.held.reasons, end: "failed", error };
   }
 }

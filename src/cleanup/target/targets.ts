@@ -3,7 +3,7 @@
  */
 import { findConstantFault, findTimeZone, readTableFacts } from "../../postgres/cleanup/catalog.ts";
 import { formatTableName } from "../../postgres/cleanup/identifiers.ts";
-import { findCascaded } from "../../postgres/cleanup/references.ts";
+import { findCascaded, hasRowsOf } from "../../postgres/cleanup/references.ts";
 import type { CleanupTarget } from "../../postgres/cleanup/target.ts";
 import type { Queryable } from "../../postgres/database.ts";
 import { isReportedByServer } from "../../postgres/errors.ts";
@@ -75,13 +75,16 @@ function linkTargets(checked: readonly CheckedTarget[]): CheckedTarget[] {
   return checked.map((each) => {
     const { target } = each;
     if (target === undefined) return each;
-    const tables = [target, ...findCascaded(target)];
-    const fault = tables.map(formatTableName).find((name) => unknown.has(name));
+    const cascaded = findCascaded(target);
+    const names = [target, ...cascaded.flatMap((table) => [table, ...table.relatives])].map(formatTableName);
+    const fault = names.find((name) => unknown.has(name));
     if (fault !== undefined) {
       const message = `its deletions would reach ${fault}, which is a target with errors: nobody knows which of its rows must stay`;
       return { ...each, target: undefined, findings: [...each.findings, { level: "error", message }] };
     }
-    const reached = targets.filter((other) => other !== target && tables.some(({ oid }) => oid === other.oid));
+    const reached = targets.filter(
+      (other) => other !== target && (other.oid === target.oid || cascaded.some((table) => hasRowsOf(table, other))),
+    );
     return { ...each, target: { ...target, reached } };
   });
 }

@@ -5,8 +5,9 @@
 import type { Queryable } from "../database.ts";
 import { findCascadeColumns, formatCascadeCount } from "./cascades.ts";
 import type { ByReason, Cutoffs } from "./counts.ts";
-import { formatDue, formatDueRows, type Range, rangeValues } from "./due.ts";
+import { formatDueAlone, formatDueRows, type Range, rangeValues } from "./due.ts";
 import { formatTableName, quoteIdentifier, quoteLiteral } from "./identifiers.ts";
+import { cutoffsAt, findLinks, hasExpiredByAny } from "./references.ts";
 import { asTimestamp, type CleanupTarget, eventOf, hasExpired, isOwnTable, keyAsText } from "./target.ts";
 import { wholeTree } from "./tree.ts";
 
@@ -139,14 +140,18 @@ function formatDeletion(target: CleanupTarget, leaf: Leaf, options: Omit<BatchOp
   const expiredBefore = asTimestamp(cutoffs.expiredBefore);
   const isWaiting = onLockedRow === "wait" && maxRows === undefined;
   const time = "time" in range ? range.time : undefined;
-  const select = `select target.ctid from only ${leaf.sql} as target where ${formatDueRows(target, options)}`;
+  const select = `select target.ctid from only ${leaf.sql} as target where ${formatDueRows(target, leaf.sql, options)}`;
   const where = isWaiting
-    ? formatDueRows(target, options)
-    : `target.ctid = any(array(${select} for update skip locked)) and ${formatDue(target, cutoffs)}`;
+    ? formatDueRows(target, leaf.sql, options)
+    : `target.ctid = any(array(${select} for update skip locked)) and ${formatDueAlone(target, cutoffs)}`;
   const cascades = formatCascadeCount(target, "taken");
   const columns = findCascadeColumns(target).map((column) => quoteIdentifier(column));
+  const expired =
+    findLinks(target).length > 0
+      ? hasExpiredByAny(target, cutoffsAt(asTimestamp(cutoffs.now)))
+      : `coalesce(${hasExpired(target, expiredBefore)}, false)`;
   const returned = [
-    `coalesce(${hasExpired(target, expiredBefore)}, false) as has_expired`,
+    `${expired} as has_expired`,
     ...(target.audit === "rows" ? [`${keyAsText(target)} as row_key`] : []),
     ...(time === undefined ? [] : [`target.${quoteIdentifier(time.column)} as died`]),
     ...(cascades === undefined ? [] : ["target.tableoid as relation"]),

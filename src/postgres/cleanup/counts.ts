@@ -3,6 +3,7 @@
  * before and after it, so they must be cheap even for tables of many gigabytes.
  */
 import type { Queryable } from "../database.ts";
+import { formatStuck } from "./families.ts";
 import { quoteLiteral, quoteTable } from "./identifiers.ts";
 import { cutoffsAt, findConditions } from "./references.ts";
 import {
@@ -167,11 +168,18 @@ function formatCount(target: CleanupTarget, cutoffs: Cutoffs, isDeadOnly: boolea
   const revoked = known(wasRevoked(target, now));
   const pastExpiry = known(hasExpired(target, asTimestamp(cutoffs.expiredBefore)));
   const pastRevocation = known(wasRevoked(target, asTimestamp(cutoffs.revokedBefore)));
-  const conditions = findConditions(target, cutoffsAt(now));
+  const cutoffOf = cutoffsAt(now);
+  const conditions = findConditions(target, cutoffOf);
   // Worked out once for each row that is due, and not at each place where it is used, which OFFSET 0 prevents.
   const free = `case when ${pastExpiry} or ${pastRevocation} then ${conditions.join(" and ")} else true end`;
-  const isFree = conditions.length === 0 ? "true" : "reach.is_free";
-  const reach = conditions.length === 0 ? "" : `cross join lateral (select ${free} as is_free offset 0) as reach`;
+  const stuck = formatStuck(target, cutoffOf);
+  const isFree = stuck !== undefined ? "stuck.place is null" : conditions.length === 0 ? "true" : "reach.is_free";
+  const reach =
+    stuck !== undefined
+      ? `left join ${stuck} as stuck on stuck.tableoid = target.tableoid and stuck.place = target.ctid`
+      : conditions.length === 0
+        ? ""
+        : `cross join lateral (select ${free} as is_free offset 0) as reach`;
   const oldest = `min(${formatDeath(target, now)}) filter (where ${isFree})`;
   const isDivided = target.isPartitioned || target.hasChildren;
   return `select ${isDivided ? "target.tableoid::text" : quoteLiteral(target.oid)} as leaf, count(*) as total,

@@ -5,81 +5,91 @@
 import type { Queryable } from "../database.ts";
 import { type BatchOptions, type BatchResult, deleteBatch, type Leaf } from "./batches.ts";
 import { findCascadeColumns, formatCascadeCount } from "./cascades.ts";
+import { countRows } from "./counts.ts";
 import { formatDueRows, rangeValues } from "./due.ts";
+import { isDivided } from "./families.ts";
 import { quoteIdentifier } from "./identifiers.ts";
 import { quoteReferring } from "./reference-facts.ts";
-import { findGuardedTables, matches, selfCascades } from "./references.ts";
+import { findGuardedTables, findLinks, matches } from "./references.ts";
 import type { CleanupTarget } from "./target.ts";
 
-/** Like `deleteBatch`, in three statements of one transaction. Rows below a row of the same table go in the same batch. */
+/** Like `deleteBatch`, in several statements of one transaction. Rows below a row of the same table go in the same batch. */
 export async function deleteGuarded(
   session: Queryable,
   target: CleanupTarget,
   leaf: Leaf,
   options: BatchOptions,
 ): Promise<BatchResult> {
-  await session.query({ text: "begin" });
+  // Each statement has to see what others have committed while it waited for their locks.
+  await session.query({ text: "begin isolation level read committed" });
   try {
-    const places = await lockDue(session, target, leaf, options);
-    const below = places.length === 0 ? [] : await lockBelow(session, target, leaf, places);
-    await lockReached(session, target, leaf, [...places, ...below]);
-    const time = "time" in options.range ? options.range.time : undefined;
-    const range = { places: [...places, ...below], time };
+    const { places, last } = await lockDue(session, target, leaf, options);
+    await lockBelow(session, target, leaf, places);
+    await lockReached(session, target, leaf, places);
     const result = await deleteBatch(session, target, leaf, {
       ...options,
-      range,
+      range: { places },
       onLockedRow: "wait",
       maxRows: undefined,
     });
     await session.query({ text: "commit" });
-    return result;
+    return { ...result, last: countRows(result) > 0 ? last : undefined };
   } catch (error) {
     await session.query({ text: "rollback" }).catch(() => {}); // the first error is the cause
     throw error;
   }
 }
 
-/** The places of the rows of a range that are due, locked. */
+/** Locks the rows of a range that are due. Returns their places, and the latest of their times if the range is one of times. */
 async function lockDue(
   session: Queryable,
   target: CleanupTarget,
   leaf: Leaf,
   options: BatchOptions,
-): Promise<string[]> {
-  const skips = options.onLockedRow === "skip" || options.maxRows !== undefined ? " skip locked" : "";
-  const rows = await session.query<{ place: string }>({
-    text: `select target.ctid::text as place from only ${leaf.sql} as target
-           where $1::text is null and ${formatDueRows(target, options)} for update${skips}`,
-    values: [null, ...rangeValues(options.range)],
+): Promise<{ places: string[]; last: string | undefined }> {
+  const { range, onLockedRow, maxRows } = options;
+  const time = "time" in range ? `target.${quoteIdentifier(range.time.column)}::text` : "null::text";
+  const skips = onLockedRow === "skip" || maxRows !== undefined ? " skip locked" : "";
+  const rows = await session.query<{ place: string; died: string | null }>({
+    text: `select target.ctid::text as place, ${time} as died from only ${leaf.sql} as target
+           where $1::text is null and ${formatDueRows(target, leaf.sql, options)} for update${skips}`,
+    values: [null, ...rangeValues(range)],
   });
-  return rows.map(({ place }) => place);
+  return { places: rows.map(({ place }) => place), last: rows.at(-1)?.died ?? undefined };
 }
 
-/** The places of the rows of the leaf that refer to these rows, at any level, locked. They are due, too. */
-async function lockBelow(
-  session: Queryable,
-  target: CleanupTarget,
-  leaf: Leaf,
-  places: readonly string[],
-): Promise<string[]> {
-  const cascades = selfCascades(target.references, target.oid);
-  if (cascades.length === 0 || target.isPartitioned || target.hasChildren) return [];
-  const columns = [...new Set(cascades.flatMap(({ referencedColumns }) => referencedColumns))].map(quoteIdentifier);
+/**
+ * Locks the rows of the leaf that refer to these rows, at any level, and adds their places. Looks again until there are no more,
+ * because a row may get a new one below it until it is locked.
+ */
+async function lockBelow(session: Queryable, target: CleanupTarget, leaf: Leaf, places: string[]): Promise<void> {
+  const links = findLinks(target);
+  if (links.length === 0 || isDivided(target)) return;
+  const columns = [...new Set(links.flatMap(({ referencedColumns }) => referencedColumns))].map(quoteIdentifier);
   const select = `select ${[...columns.map((column) => `member.${column}`), "member.tableoid", "member.ctid as place"].join(", ")}
                   from only ${leaf.sql} as member`;
-  const refersTo = cascades.map((cascade) => `(${matches(cascade, "member", "below")})`).join(" or ");
-  const rows = await session.query<{ place: string }>({
-    text: `with recursive below as (
-             ${select} where member.ctid = any ($1::tid[]) union ${select} join below on ${refersTo}
-           )
-           select target.ctid::text as place from only ${leaf.sql} as target
-           where target.ctid = any (array(select place from below)) and target.ctid <> all ($1::tid[]) for update`,
-    values: [places],
-  });
-  return rows.map(({ place }) => place);
+  const refersTo = links.map((link) => `(${matches(link, "member", "below")})`).join(" or ");
+  while (places.length > 0) {
+    const below = await session.query<{ place: string }>({
+      text: `with recursive below as (
+               ${select} where member.ctid = any ($1::tid[]) union ${select} join below on ${refersTo}
+             )
+             select place::text from below except select unnest($1::tid[])::text`,
+      values: [places],
+    });
+    if (below.length === 0) return;
+    const locked = await session.query<{ place: string }>({
+      text: `select target.ctid::text as place from only ${leaf.sql} as target where target.ctid = any ($1::tid[]) for update`,
+      values: [below.map(({ place }) => place)],
+    });
+    places.push(...locked.map(({ place }) => place));
+  }
 }
 
-/** Locks the rows of other targets that the deletion of these rows would take. */
+/**
+ * Locks the rows of other targets that the deletion of these rows would take. A row that changes while its lock is waited for is
+ * another version in another place, so it looks again until all are locked.
+ */
 async function lockReached(
   session: Queryable,
   target: CleanupTarget,
@@ -89,14 +99,25 @@ async function lockReached(
   const count = formatCascadeCount(target, "taken");
   if (count === undefined || places.length === 0) return;
   const columns = findCascadeColumns(target).map((column) => `target.${quoteIdentifier(column)}`);
+  const parts = `with recursive taken as (
+      select ${["target.tableoid", ...columns].join(", ")} from only ${leaf.sql} as target where target.ctid = any ($1::tid[])
+    ), ${count.parts}`;
   for (const table of findGuardedTables(target)) {
-    await session.query({
-      text: `with recursive taken as (
-               select ${["target.tableoid", ...columns].join(", ")} from only ${leaf.sql} as target where target.ctid = any ($1::tid[])
-             ), ${count.parts}
-             select 1 from ${quoteReferring(table)} as reached
-             where (reached.tableoid, reached.ctid) in (select tableoid, place from ${count.nameOf(table.oid)}) for update`,
-      values: [places],
-    });
+    const taken = count.nameOf(table.oid);
+    const name = (row: string, place: string) => `${row}.tableoid || ' ' || ${row}.${place}`;
+    const known = new Set<string>();
+    for (let isComplete = false; !isComplete; ) {
+      const locked = await session.query<{ name: string }>({
+        text: `${parts} select ${name("reached", "ctid")} as name from ${quoteReferring(table)} as reached
+               where (reached.tableoid, reached.ctid) in (select tableoid, place from ${taken}) for update`,
+        values: [places],
+      });
+      for (const row of locked) known.add(row.name);
+      const all = await session.query<{ name: string }>({
+        text: `${parts} select ${name(taken, "place")} as name from ${taken}`,
+        values: [places],
+      });
+      isComplete = all.every((row) => known.has(row.name));
+    }
   }
 }

@@ -19,7 +19,7 @@ export async function listDue(
   const died = time === undefined ? "null::text" : `target.${quoteIdentifier(time.column)}::text`;
   const rows = await session.query<{ place: string; died: string | null }>({
     text: `select target.ctid::text as place, ${died} as died from only ${leaf.sql} as target
-           where target.ctid <> all ($1::tid[]) and ${formatDueRows(target, options)}`,
+           where target.ctid <> all ($1::tid[]) and ${formatDueRows(target, leaf.sql, options)}`,
     values: [options.except, ...rangeValues(options.range)],
   });
   return { places: rows.map(({ place }) => place), last: rows.at(-1)?.died ?? undefined };

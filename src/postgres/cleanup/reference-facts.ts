@@ -4,7 +4,13 @@
  */
 import type { Queryable } from "../database.ts";
 import { quoteTable, type TableName } from "./identifiers.ts";
-import { wholeTree } from "./tree.ts";
+import { ancestors, wholeTree } from "./tree.ts";
+
+/** Another table that has rows of the same kind: one that the referring table is a partition or child of, or one of its own. */
+export interface Relative extends TableName {
+  readonly oid: string;
+  readonly isBelow: boolean;
+}
 
 /** A foreign key of the table with this name; the columns are its own, in the order of `referencedColumns`. */
 export interface ReferenceFacts extends TableName {
@@ -20,6 +26,8 @@ export interface ReferenceFacts extends TableName {
   readonly onDelete: "cascade" | "restrict" | "no action" | "set null" | "set default";
   /** The relations whose rows it can refer to, if these are not all that store rows of the table; oids. */
   readonly onlyIn: readonly string[] | null;
+  /** The tables above and below the referring one: its rows are theirs, and some of its rows may be theirs. */
+  readonly relatives: readonly Relative[];
   /** Whether one of the columns must not be null, so that ON DELETE SET NULL fails. */
   readonly isRequired: boolean;
   /** Whether an index begins with the columns; without one, every deletion reads the referring table through. */
@@ -55,6 +63,12 @@ const READ = `
            and f.confrelid not in (select relid from pg_partition_ancestors(reached.node) where relid <> reached.node)
            then array(select coalesce(p.relid, f.confrelid)::oid::text
                       from (select 1) as one left join pg_partition_tree(f.confrelid) p on p.isleaf) end as "onlyIn",
+         (select coalesce(json_agg(json_build_object('oid', r.oid::text, 'schema', rn.nspname, 'table', r.relname,
+              'isBelow', kin.is_below) order by r.oid), '[]')
+          from (select relid, true as is_below from ${wholeTree("c.oid")} tree
+                union all select relid, false from ${ancestors("c.oid")} tree) as kin
+            join pg_class r on r.oid = kin.relid join pg_namespace rn on rn.oid = r.relnamespace
+          where r.oid <> c.oid)::text as relatives,
          exists (select from unnest(f.conkey) as number join pg_attribute a on a.attrelid = c.oid and a.attnum = number
                  where a.attnotnull) as "isRequired",
          exists (select from pg_index i where i.indrelid = c.oid and i.indisvalid and i.indpred is null
@@ -73,18 +87,20 @@ export function quoteReferring(reference: ReferenceFacts): string {
   return `${reference.isPartitioned ? "" : "only "}${quoteTable(reference)}`;
 }
 
-type Row = Omit<ReferenceFacts, "columns" | "referencedColumns"> & {
+type Row = Omit<ReferenceFacts, "columns" | "referencedColumns" | "relatives"> & {
   id: number;
   columns: string;
   referencedColumns: string;
+  relatives: string;
 };
 
 /** The foreign keys that refer to a table, and to every table that ON DELETE CASCADE reaches from it. */
 export async function readReferences(db: Queryable, oid: string): Promise<ReferenceFacts[]> {
   const rows = await db.query<Row & Record<string, unknown>>({ text: READ, values: [oid] });
-  return rows.map(({ id: _, columns, referencedColumns, ...row }) => ({
+  return rows.map(({ id: _, columns, referencedColumns, relatives, ...row }) => ({
     ...row,
     columns: JSON.parse(columns) as string[],
     referencedColumns: JSON.parse(referencedColumns) as string[],
+    relatives: JSON.parse(relatives) as Relative[],
   }));
 }

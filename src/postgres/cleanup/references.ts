@@ -3,9 +3,10 @@
  * deleted, everything that it would take is looked at: rows that something else refers to would make the deletion fail, and rows
  * that are not due themselves must not be taken.
  */
-import { quoteIdentifier, quoteLiteral } from "./identifiers.ts";
+import { quoteIdentifier, quoteLiteral, quoteTable } from "./identifiers.ts";
 import { quoteReferring, type ReferenceFacts } from "./reference-facts.ts";
-import { belongs, type CleanupTarget, isDue, TARGET_ROW } from "./target.ts";
+import { belongs, type CleanupTarget, hasExpired, isDue, TARGET_ROW } from "./target.ts";
+import { wholeTree } from "./tree.ts";
 
 /** SQL of type timestamptz: the time since which a row of a target must have been dead to be due. */
 export type CutoffOf = (target: CleanupTarget, reason: "expiredMs" | "revokedMs") => string;
@@ -76,84 +77,137 @@ export function matches(reference: ReferenceFacts, referring: string, referenced
   return [...columns, ...within].join(" and ");
 }
 
+/** Whether rows of a table that a cascade reaches may be those of a target. */
+export function hasRowsOf({ oid, relatives }: ReferenceFacts, target: Pick<CleanupTarget, "oid">): boolean {
+  return oid === target.oid || relatives.some((relative) => relative.oid === target.oid);
+}
+
 /** SQL: whether a row must not be taken by a cascade: it belongs to a target and is not due. Undefined if it is of no target. */
-function isKept(targets: readonly CleanupTarget[], oid: string, cutoffOf: CutoffOf, row: string): string | undefined {
+function isKept(
+  targets: readonly CleanupTarget[],
+  table: ReferenceFacts,
+  cutoffOf: CutoffOf,
+  row: string,
+): string | undefined {
   const kept = targets
-    .filter((target) => target.oid === oid)
+    .filter((target) => hasRowsOf(table, target))
     .map((target) => {
+      const isPart = table.relatives.some(({ oid, isBelow }) => isBelow && oid === target.oid);
+      const within = isPart
+        ? `${row}.tableoid in (select relid from ${wholeTree(`${quoteLiteral(target.oid)}::oid`)} as tree) and `
+        : "";
       const due = isDue(target, cutoffOf(target, "expiredMs"), cutoffOf(target, "revokedMs"), row);
-      return `coalesce(${belongs(target, row)}, false) and not coalesce(${due}, false)`;
+      return `${within}coalesce(${belongs(target, row)}, false) and not coalesce(${due}, false)`;
     });
   return kept.length === 0 ? undefined : `(${kept.join(" or ")})`;
 }
 
-/** SQL: whether a row of the target's own table is due, by whichever of its targets; a row of none is not. */
-function isDueByAny(target: CleanupTarget, cutoffOf: CutoffOf, row: string): string {
-  const due = [target, ...target.reached.filter(({ oid }) => oid === target.oid)].map(
+/** SQL: whether a row of the target's own table is due, by whichever of its targets; a row of none is not. Never null. */
+export function isDueByAny(target: CleanupTarget, cutoffOf: CutoffOf, row: string): string {
+  const due = ofTable(target).map(
     (each) => `coalesce(${isDue(each, cutoffOf(each, "expiredMs"), cutoffOf(each, "revokedMs"), row)}, false)`,
   );
   return `(${due.join(" or ")})`;
 }
 
-/** A condition, and the foreign key that it is about. */
+/** A condition, and the foreign key to the target because of which a row for which it is not true has to stay. */
 export interface NamedCondition {
   readonly reference: ReferenceFacts;
   readonly sql: string;
 }
 
-/**
- * SQL: conditions that are all true for a row of the target that can be deleted, with all that goes with it. Empty if nothing refers
- * to the target.
- */
-export function findConditions(target: CleanupTarget, cutoffOf: CutoffOf): string[] {
-  return findNamedConditions(target, cutoffOf).map(({ sql }) => sql);
+/** SQL: whether a row of the target's own table had expired by the cutoff of whichever target it belongs to. Never null. */
+export function hasExpiredByAny(target: CleanupTarget, cutoffOf: CutoffOf, row = TARGET_ROW): string {
+  const expired = ofTable(target).map(
+    (each) => `coalesce(${belongs(each, row)} and ${hasExpired(each, cutoffOf(each, "expiredMs"), row)}, false)`,
+  );
+  return `(${expired.join(" or ")})`;
 }
 
-/** The same, each with the foreign key to the target because of which a row for which it is not true has to stay. */
-export function findNamedConditions(target: CleanupTarget, cutoffOf: CutoffOf): NamedCondition[] {
+/** The target and the others of the same table. */
+function ofTable(target: CleanupTarget): CleanupTarget[] {
+  return [target, ...target.reached.filter(({ oid }) => oid === target.oid)];
+}
+
+/**
+ * The foreign keys by which rows of the target refer to each other and so go together: in one statement, Postgres deletes rows that
+ * refer to each other whatever ON DELETE says.
+ */
+export function findLinks({ oid, references }: Pick<CleanupTarget, "oid" | "references">): ReferenceFacts[] {
+  return references.filter(
+    (reference) =>
+      reference.toOid === oid && isSelf(reference) && (reference.onDelete === "cascade" || isBlocking(reference)),
+  );
+}
+
+/**
+ * SQL: conditions that are all true for a row of the target that can be deleted with all that goes with it, as far as other tables
+ * decide about it; for the rest there are families. Empty if no other table decides.
+ */
+export function findConditions(target: CleanupTarget, cutoffOf: CutoffOf, root = TARGET_ROW): string[] {
+  return findNamedConditions(target, cutoffOf, root).map(({ sql }) => sql);
+}
+
+/** The same, each with its foreign key. */
+export function findNamedConditions(target: CleanupTarget, cutoffOf: CutoffOf, root = TARGET_ROW): NamedCondition[] {
   let depth = 0;
   const { references } = target;
+  const cascadesFrom = (oid: string) =>
+    references.filter((reference) => reference.oid === oid && reference.onDelete === "cascade" && !isSelf(reference));
+
+  /** Whether a row goes with the root, too; undefined if its table is reached by no cascade. */
+  const goes = (oid: string, row: string): string | undefined => {
+    const ways = cascadesFrom(oid).map((reference) => {
+      if (reference.toOid === target.oid) return matches(reference, row, root);
+      const upper = `r${++depth}`;
+      const ofUpper = goes(reference.toOid, upper) ?? "false";
+      const from = `${quoteTable(nameOf(reference.toOid))} as ${upper}`;
+      return `exists (select from ${from} where ${matches(reference, row, upper)} and ${ofUpper})`;
+    });
+    return ways.length === 0 ? undefined : `(${ways.join(" or ")})`;
+  };
+  const nameOf = (oid: string) => references.find((reference) => reference.oid === oid) ?? target;
 
   const flat = (oid: string, row: string): string[] => named(oid, row).map(({ sql }) => sql);
 
   /** Of a row of a table, without what refers to it from the same table by a cascade. */
   const named = (oid: string, row: string): NamedCondition[] =>
     references
-      .filter((reference) => reference.toOid === oid)
+      .filter((reference) => reference.toOid === oid && !(oid === target.oid && isSelf(reference)))
       .flatMap((reference) => {
         const other = `r${++depth}`;
         const from = `select from ${quoteReferring(reference)} as ${other} where ${matches(reference, other, row)}`;
         if (isBlocking(reference)) {
-          const isAnother = isSelf(reference)
-            ? ` and (${other}.tableoid, ${other}.ctid) <> (${row}.tableoid, ${row}.ctid)`
-            : "";
-          return [{ reference, sql: `not exists (${from}${isAnother})` }];
+          const isAnother = isSelf(reference) ? ` and ${areDifferent(other, row)}` : "";
+          const going = goes(reference.oid, other);
+          const isLeft = going === undefined ? "" : ` and not ${going}`;
+          return [{ reference, sql: `not exists (${from}${isAnother}${isLeft})` }];
         }
         if (reference.onDelete !== "cascade" || isSelf(reference)) return [];
-        const conditions = ofNode(reference.oid, other, isKept(target.reached, reference.oid, cutoffOf, other));
+        const conditions = ofNode(reference, other);
         return conditions.length === 0
           ? []
           : [{ reference, sql: `not exists (${from} and not (${conditions.join(" and ")}))` }];
       });
 
-  const ofNode = (oid: string, row: string, kept: string | undefined): string[] => {
-    const own = [...(kept === undefined ? [] : [`not ${kept}`]), ...flat(oid, row)];
-    const cascades = own.length === 0 ? [] : selfCascades(references, oid);
+  const ofNode = (table: ReferenceFacts, row: string): string[] => {
+    const ownOf = (alias: string) => {
+      const kept = isKept(target.reached, table, cutoffOf, alias);
+      return [...(kept === undefined ? [] : [`not ${kept}`]), ...flat(table.oid, alias)];
+    };
+    const own = ownOf(row);
+    const cascades = own.length === 0 ? [] : selfCascades(references, table.oid);
     if (cascades.length === 0) return own;
     const other = `r${++depth}`;
-    const ok = [isKept(target.reached, oid, cutoffOf, other)].flatMap((sql) =>
-      sql === undefined ? [] : [`not ${sql}`],
-    );
-    return [...own, noneBelow(cascades, row, other, [...ok, ...flat(oid, other)])];
+    return [...own, noneBelow(cascades, row, other, ownOf(other))];
   };
 
-  const own = named(target.oid, TARGET_ROW);
-  const cascades = selfCascades(references, target.oid);
-  const [reference] = cascades;
-  if (reference === undefined) return own;
-  const other = `r${++depth}`;
-  const below = [isDueByAny(target, cutoffOf, other), ...flat(target.oid, other)];
-  return [...own, { reference, sql: noneBelow(cascades, TARGET_ROW, other, below) }];
+  return named(target.oid, root);
+}
+
+/** SQL: whether two aliases of one table name different rows. */
+export function areDifferent(one: string, other: string): string {
+  return `(${one}.tableoid, ${one}.ctid) <> (${other}.tableoid, ${other}.ctid)`;
 }
 
 /** SQL: whether every row that refers to `row` from the same table, at any level, meets the conditions, which are about `other`. */
@@ -172,7 +226,7 @@ function noneBelow(
   const below = `below_${other}`;
   return `not exists (
     with recursive ${below} as (
-      ${select} where ${refersTo(row)} and (${other}.tableoid, ${other}.ctid) <> (${row}.tableoid, ${row}.ctid)
+      ${select} where ${refersTo(row)} and ${areDifferent(other, row)}
       union
       ${select} join ${below} on ${refersTo(below)}
     ) select from ${below} where meets is not true)`;
@@ -180,10 +234,10 @@ function noneBelow(
 
 /** Whether a deletion could take rows that must stay if they changed at the same moment: then they are locked before they are judged. */
 export function isGuarded(target: CleanupTarget): boolean {
-  return selfCascades(target.references, target.oid).length > 0 || findGuardedTables(target).length > 0;
+  return findLinks(target).length > 0 || findGuardedTables(target).length > 0;
 }
 
 /** The tables that a cascade reaches and of which rows may have to stay. */
 export function findGuardedTables(target: CleanupTarget): ReferenceFacts[] {
-  return findCascaded(target).filter(({ oid }) => target.reached.some((other) => other.oid === oid));
+  return findCascaded(target).filter((table) => target.reached.some((other) => hasRowsOf(table, other)));
 }

@@ -5,9 +5,10 @@ import type { Queryable } from "../database.ts";
 import { reportedState } from "../errors.ts";
 import type { Comparison } from "./condition.ts";
 import type { Cutoffs } from "./counts.ts";
+import { findHolders } from "./families.ts";
 import { formatTableName, quoteIdentifier, quoteTable } from "./identifiers.ts";
 import type { ReferenceFacts } from "./reference-facts.ts";
-import { cutoffsAt, findNamedConditions } from "./references.ts";
+import { cutoffsAt } from "./references.ts";
 import { asTimestamp, belongs, type CleanupTarget, hasExpired, hasExpiry, TARGET_ROW, wasRevoked } from "./target.ts";
 import { passedAt, placeOfDeciding, type TimeColumn, type TimeSource } from "./times.ts";
 
@@ -99,7 +100,7 @@ export async function readRow(
   { parts }: RowKey,
   cutoffs: Cutoffs,
 ): Promise<RowFacts | undefined> {
-  const holders = findNamedConditions(target, cutoffsAt(asTimestamp(cutoffs.now)));
+  const holders = findHolders(target, cutoffsAt(asTimestamp(cutoffs.now)));
   const isMember = `coalesce(${belongs(target)}, false)`;
   const due = [
     known(hasExpired(target, asTimestamp(cutoffs.expiredBefore))),

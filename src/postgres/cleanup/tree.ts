@@ -10,3 +10,10 @@ export function wholeTree(oid: string): string {
       select i.inhrelid from below join pg_inherits i on i.inhparent = below.relid where not i.inhdetachpending
     ) select relid from below)`;
 }
+
+/** SQL: a relation with all that it is a partition or a child of. */
+export function ancestors(oid: string): string {
+  return `(with recursive above as (
+      select ${oid} as relid union select i.inhparent from above join pg_inherits i on i.inhrelid = above.relid
+    ) select relid from above)`;
+}

@@ -153,6 +153,7 @@ export function aReference(overrides: Partial<ReferenceFacts> = {}): ReferenceFa
     referencedColumns: ["id"],
     onDelete: "no action",
     onlyIn: null,
+    relatives: [],
     isRequired: false,
     isPartitioned: false,
     isIndexed: true,
