@@ -36,8 +36,8 @@ export function comparePreview(report: RunReport, each: Case, verdicts: readonly
     if (before === undefined) return [`${target.name}: no preview: ${said?.message}`];
     const name = `preview of ${target.name}`;
     const due = {
-      expired: countReason(verdict, preview.free, "expired"),
-      revoked: countReason(verdict, preview.free, "revoked"),
+      expired: countReason(verdict, preview.gone, "expired"),
+      revoked: countReason(verdict, preview.gone, "revoked"),
     };
     return [
       ...differ(`${name}, rows`, before.total, rows.length),

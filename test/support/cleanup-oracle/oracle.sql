@@ -99,15 +99,13 @@ begin
   return counts;
 end $$;
 
--- Tries to delete one row, alone. Returns whether it and all that goes with it may go; `is_trial` takes everything back.
-create function oracle.may_go(in_schema text, of_table text, reached text[], row_number integer, is_trial boolean) returns boolean
+-- Tries to delete one row, alone. Returns whether it and all that goes with it may go.
+create function oracle.may_go(in_schema text, of_table text, reached text[], row_number integer) returns boolean
 language plpgsql as $$ begin
   execute format('delete from %I.%I where n = %s', in_schema, of_table, row_number);
   if oracle.has_lost(in_schema, of_table, reached) then raise exception using errcode = 'OR001'; end if;
-  if is_trial then raise exception using errcode = 'OR002'; end if;
   return true;
 exception
-  when sqlstate 'OR002' then return true;
   when sqlstate 'OR001' or foreign_key_violation or restrict_violation or not_null_violation then return false;
 end $$;
 
@@ -119,26 +117,6 @@ begin
     where v.schema_name = %L and v.table_name = %L and v.target = %L and v.reason is not null',
     in_schema, of_table, in_schema, of_table, of_target) into due;
   return due;
-end $$;
-
--- What a dry run should say of a target: the rows that would go at once, those that would stay, and what would go with them.
-create function oracle.preview(in_schema text, of_table text, of_target text, reached text[]) returns jsonb
-language plpgsql as $$
-declare
-  due integer[] := oracle.find_due(in_schema, of_table, of_target);
-  free integer[];
-  before jsonb := oracle.count_rows(in_schema, reached);
-  after jsonb;
-begin
-  select coalesce(array_agg(n), '{}') into free from unnest(due) n where oracle.may_go(in_schema, of_table, reached, n, true);
-  begin
-    execute format('delete from %I.%I where n = any (%L)', in_schema, of_table, free);
-    after := oracle.count_rows(in_schema, reached);
-    raise exception using errcode = 'OR002';
-  exception when sqlstate 'OR002' then null;
-  end;
-  return jsonb_build_object('free', free, 'held', cardinality(due) - cardinality(free),
-    'taken', (select coalesce(jsonb_object_agg(key, value::integer - (after->>key)::integer), '{}') from jsonb_each_text(before)));
 end $$;
 
 -- Rows of no target that have gone with others before are no loss any more.
@@ -165,7 +143,7 @@ begin
   call oracle.forget_lost(in_schema, reached || of_table);
   loop
     foreach each in array left_rows loop
-      perform oracle.may_go(in_schema, of_table, reached, each, false);
+      perform oracle.may_go(in_schema, of_table, reached, each);
     end loop;
     still := oracle.find_due(in_schema, of_table, of_target);
     exit when still = left_rows;
@@ -175,4 +153,14 @@ begin
   return jsonb_build_object('gone', (select coalesce(array_agg(n), '{}') from unnest(due) n where n <> all (still)),
     'held', cardinality(still),
     'taken', (select coalesce(jsonb_object_agg(key, value::integer - (after->>key)::integer), '{}') from jsonb_each_text(before)));
+end $$;
+
+-- What a dry run should say of a target: the same, of the tables as they are before any target is cleaned. Changes nothing.
+create function oracle.preview(in_schema text, of_table text, of_target text, reached text[]) returns jsonb language plpgsql as $$
+declare
+  said jsonb;
+begin
+  said := oracle.clean(in_schema, of_table, of_target, reached);
+  raise exception using errcode = 'OR002';
+exception when sqlstate 'OR002' then return said;
 end $$;

@@ -20,10 +20,17 @@ export interface Verdict {
   readonly table: Table;
   readonly target: Target;
   readonly rows: readonly VerdictRow[];
-  /** Before anything is deleted: the rows that can go at once, how many cannot, and what would go with them, by table. */
-  readonly preview: { readonly free: readonly number[]; readonly held: number; readonly taken: Record<string, number> };
-  /** After this target has been cleaned: its rows that are gone, how many have stayed although due, and what has gone with them. */
-  readonly end: { readonly gone: readonly number[]; readonly held: number; readonly taken: Record<string, number> };
+  /** What a run would do to this target if it were the only one. */
+  readonly preview: Outcome;
+  /** What the run does to it, after the targets before it. */
+  readonly end: Outcome;
+}
+
+/** The rows that go, how many stay although they are due, and how many of other tables go with them, by table. */
+export interface Outcome {
+  readonly gone: readonly number[];
+  readonly held: number;
+  readonly taken: Readonly<Record<string, number>>;
 }
 
 /** What a target says of one row. `key` is what the audit trail should have. */
@@ -66,8 +73,8 @@ export async function judge(ask: Ask, trial: Case, now: Moment): Promise<Verdict
       `select n, reason, has_expired, is_revoked, has_expiry, key from oracle.verdicts
        where schema_name = '${schema}' and table_name = '${table.name}' and target = '${target.name}' order by n`,
     );
-    const preview = previews[place] as Verdict["preview"];
-    verdicts.push({ table, target, rows, preview, end: (await call("clean", table, target)) as Verdict["end"] });
+    const preview = previews[place] as Outcome;
+    verdicts.push({ table, target, rows, preview, end: (await call("clean", table, target)) as Outcome });
   }
   return verdicts;
 }
