@@ -2,7 +2,7 @@
  * Compares what the cleanup has done and said with what the oracle says. A difference is a sentence for people.
  */
 import type { RunReport, TargetReport } from "../../../src/cleanup/report/report.ts";
-import type { Case } from "./case.ts";
+import { type Case, findReached } from "./case.ts";
 import type { Ask, Verdict } from "./oracle.ts";
 
 /** Notes a difference between two values. */
@@ -27,6 +27,17 @@ const findReport = (report: RunReport, { number }: Case, { target }: Verdict): T
 const withSchema = ({ number }: Case, taken: Readonly<Record<string, number>>) =>
   sorted(Object.fromEntries(Object.entries(taken).map(([table, rows]) => [`c${number}.${table}`, rows])));
 
+/**
+ * Whether rows that go may release others of the same target: rows of a table that goes with them keep one another. A dry run counts
+ * the released ones as held.
+ */
+function isChained({ tables }: Case, { table }: Verdict): boolean {
+  const reached = findReached(tables, table.name);
+  return tables.some(
+    ({ name, self }) => reached.includes(name) && (self?.action === "restrict" || self?.action === "no action"),
+  );
+}
+
 /** What a dry run says of the rows before anything is deleted. */
 export function comparePreview(report: RunReport, each: Case, verdicts: readonly Verdict[]): string[] {
   return verdicts.flatMap((verdict) => {
@@ -48,13 +59,20 @@ export function comparePreview(report: RunReport, each: Case, verdicts: readonly
         before.withoutExpiry,
         rows.filter((row) => !row.has_expiry && !row.is_revoked).length,
       ),
-      ...differ(`${name}, due`, before.due, due),
-      ...differ(`${name}, held`, before.held, preview.held),
-      ...differ(
-        `${name}, cascades`,
-        sorted(Object.fromEntries(said?.cascades.map(({ table, rows: taken }) => [table, taken]) ?? [])),
-        withSchema(each, preview.taken),
-      ),
+      ...(isChained(each, verdict)
+        ? differ(
+            `${name}, due or held`,
+            before.due.expired + before.due.revoked + before.held,
+            preview.gone.length + preview.held,
+          )
+        : differ(`${name}, due and held`, [before.due, before.held], [due, preview.held])),
+      ...(isChained(each, verdict)
+        ? []
+        : differ(
+            `${name}, cascades`,
+            sorted(Object.fromEntries(said?.cascades.map(({ table, rows: taken }) => [table, taken]) ?? [])),
+            withSchema(each, preview.taken),
+          )),
     ];
   });
 }
@@ -68,8 +86,14 @@ export function compareReport(report: RunReport, each: Case, verdicts: readonly 
     const dropped = said.partitions.dropped.reduce((sum, { rows }) => sum + rows, 0);
     return [
       ...differ(`${target.name}, outcome`, [said.outcome, said.message], ["succeeded", undefined]),
-      ...differ(`${target.name}, rows gone`, said.deleted.expired + said.deleted.revoked + dropped, end.gone.length),
-      ...differ(`${target.name}, revoked rows gone`, said.deleted.revoked, countReason(verdict, end.gone, "revoked")),
+      ...differ(
+        `${target.name}, rows gone`,
+        said.deleted.expired + said.deleted.revoked + dropped,
+        end.gone.length + end.relatives,
+      ),
+      ...(end.relatives > 0
+        ? []
+        : differ(`${target.name}, revoked rows gone`, said.deleted.revoked, countReason(verdict, end.gone, "revoked"))),
       ...differ(`${target.name}, held`, [said.after?.held, said.after?.due], [end.held, { expired: 0, revoked: 0 }]),
       ...differ(`${target.name}, gone by cascade`, sorted(said.deleted.taken), withSchema(each, end.taken)),
     ];
@@ -106,6 +130,7 @@ export async function compareTrail(
     const gone = own.flatMap(({ rows, end, target }) =>
       rows.filter(({ n }) => end.gone.includes(n)).map((row) => ({ ...row, audit: target.audit })),
     );
+    const relatives = own.reduce((sum, { end }) => sum + end.relatives, 0);
     const [said] = await ask<{ keys: string[]; rows: number }>(
       `select coalesce(array_agg(key order by key) filter (where key is not null), '{}') as keys,
               (select coalesce(sum(rows), 0)::integer from apitoken.cleaned_batches where table_name = 'c${number}.${name}') as rows
@@ -114,8 +139,9 @@ export async function compareTrail(
     const keys = gone
       .filter(({ audit }) => audit === "rows")
       .map(({ reason, key }) => `${reason === "expired" ? "Expired" : "Revoked"} ${key}`);
-    differences.push(...differ(`trail of ${name}, keys`, said?.keys, keys.sort()));
-    differences.push(...differ(`trail of ${name}, rows`, said?.rows, gone.length));
+    // Rows that go with those of another target are recorded as that one says.
+    if (relatives === 0) differences.push(...differ(`trail of ${name}, keys`, said?.keys, keys.sort()));
+    differences.push(...differ(`trail of ${name}, rows`, said?.rows, gone.length + relatives));
   }
   return differences;
 }

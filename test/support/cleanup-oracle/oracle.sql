@@ -137,6 +137,8 @@ declare
   left_rows integer[] := due;
   still integer[];
   before jsonb := oracle.count_rows(in_schema, reached);
+  before_here integer := oracle.count_rows(in_schema, array[of_table])->>of_table;
+  gone integer[];
   after jsonb;
   each integer;
 begin
@@ -150,8 +152,9 @@ begin
     left_rows := still;
   end loop;
   after := oracle.count_rows(in_schema, reached);
-  return jsonb_build_object('gone', (select coalesce(array_agg(n), '{}') from unnest(due) n where n <> all (still)),
-    'held', cardinality(still),
+  select coalesce(array_agg(n), '{}') into gone from unnest(due) n where n <> all (still);
+  return jsonb_build_object('gone', gone, 'held', cardinality(still), 'relatives',
+    before_here - (oracle.count_rows(in_schema, array[of_table])->>of_table)::integer - cardinality(gone),
     'taken', (select coalesce(jsonb_object_agg(key, value::integer - (after->>key)::integer), '{}') from jsonb_each_text(before)));
 end $$;
 

@@ -29,6 +29,8 @@ export interface Verdict {
 /** The rows that go, how many stay although they are due, and how many of other tables go with them, by table. */
 export interface Outcome {
   readonly gone: readonly number[];
+  /** Due rows of another target of the table that go with them, because they refer to them. */
+  readonly relatives: number;
   readonly held: number;
   readonly taken: Readonly<Record<string, number>>;
 }
