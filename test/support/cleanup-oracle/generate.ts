@@ -58,8 +58,7 @@ function generateTable(random: Random, name: string, earlier: readonly Table[], 
   const targets = storage.kind === "partitioned" && random.chance(70) ? any.slice(0, 1).map(simplify) : any;
   const parents = earlier.filter(({ storage: { kind } }) => kind !== "partitioned");
   const parent = parents.length > 0 && random.chance(80) ? referTo(random, random.pick(parents).name) : undefined;
-  const self =
-    storage.kind === "plain" && random.chance(35) ? { ...referTo(random, name), isRequired: false } : undefined;
+  const self = storage.kind === "plain" && random.chance(35) ? referToSelf(random, name, targets.length) : undefined;
   const table: Table = { ...base, targets, storage, parent, self, rows: [] };
   return {
     ...table,
@@ -79,6 +78,13 @@ function simplify(target: Target): Target {
 function referTo(random: Random, to: string): Reference {
   const action = random.pick(["cascade", "cascade", "no action", "restrict", "set null"] as const);
   return { to, action, isRequired: random.chance(40) };
+}
+
+/** The oracle deletes one row at a time, and so cannot know that rows of two targets keep only one another. */
+function referToSelf(random: Random, to: string, targets: number): Reference {
+  const { action } = referTo(random, to);
+  const isBlocking = action === "restrict" || action === "no action";
+  return { to, action: targets > 1 && isBlocking ? "set null" : action, isRequired: false };
 }
 
 function generateStorage(random: Random, table: Pick<Table, "times" | "unit" | "zone">, now: Moment): Storage {
