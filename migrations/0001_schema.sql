@@ -398,17 +398,21 @@ execute function apitoken.record_token_change();
 
 -- Starts a new epoch of a cluster's leadership. From the commit on, writes of older epochs are refused; await_writers then
 -- waits for those that were in progress. Epochs are unique even after a restore from a backup: an epoch is at least the
--- current time in milliseconds.
-create function apitoken.raise_epoch(cluster uuid, new_holder text) returns bigint
+-- current time in milliseconds. After not_after, nothing is done: until then the caller certainly leads, and later it could end
+-- the epoch of the next leader, which would not get another one.
+create function apitoken.raise_epoch(cluster uuid, new_holder text, not_after timestamptz) returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   raised bigint := extract(epoch from clock_timestamp()) * 1000;
 begin
-  insert into apitoken.leader_epoch as current (cluster_id, epoch, holder) values (cluster, raised, new_holder)
+  -- The time is compared once the row is locked: whoever had to wait for it may be late.
+  insert into apitoken.leader_epoch as current (cluster_id, epoch, holder)
+  select cluster, raised, new_holder where clock_timestamp() <= not_after
   on conflict (cluster_id) do update
   set epoch = greatest(current.epoch + 1, excluded.epoch), holder = new_holder, acquired_at = clock_timestamp()
+  where clock_timestamp() <= not_after
   returning current.epoch into raised;
-  return raised;
+  return raised; -- null if nothing was written
 end $$;
 
 -- Returns when every write of an epoch that was over before this transaction began has ended. Only few are left to wait for,
@@ -989,7 +993,7 @@ grant execute on function apitoken.current_actor() to apitoken_controller, apito
 grant execute on function
   apitoken.can_notify(),
   apitoken.notify_change(text),
-  apitoken.raise_epoch(uuid, text),
+  apitoken.raise_epoch(uuid, text, timestamptz),
   apitoken.await_writers(uuid),
   apitoken.is_leader(uuid, bigint),
   apitoken.lock_owner(text),

@@ -14,6 +14,8 @@ export interface LeaseTerm {
    * Whether the lease is certainly ours now, by the monotonic clock. Also false if the process was stopped too long.
    */
   isHeld(): boolean;
+  /** How much longer it certainly is if it is not renewed; 0 or less if it may have expired. */
+  heldForMs(): number;
 }
 
 export interface LeaderElectionOptions extends LeaseOptions {
@@ -67,7 +69,11 @@ function reportOnce({ log }: LeaderElectionOptions, candidate: Candidate): TryTo
 async function serveTerm(options: LeaderElectionOptions, candidate: Candidate, tryToHold: TryToHold): Promise<void> {
   const { log, onTerm } = options;
   const over = new AbortController();
-  const term: LeaseTerm = { signal: over.signal, isHeld: () => !over.signal.aborted && candidate.isHeld() };
+  const term: LeaseTerm = {
+    signal: over.signal,
+    isHeld: () => !over.signal.aborted && candidate.isHeld(),
+    heldForMs: () => (over.signal.aborted ? 0 : candidate.heldUntilMs() - performance.now()),
+  };
   const lead = async () => {
     try {
       await onTerm(term);

@@ -49,6 +49,15 @@ export class FencedError extends Fault {
   }
 }
 
+/** A controller was about to begin an epoch when its Lease may have expired. Nothing was written. */
+export class LateEpochError extends Fault {
+  override readonly name = "LateEpochError";
+
+  constructor() {
+    super({ faultCode: "APITOKEN_E_NOT_LEADING", problem: "no epoch was begun: the lease may have expired" });
+  }
+}
+
 /** The owner was blocked or reached its limit after the pass had observed it. Nothing was written: observe again. */
 export class IssueRefusedError extends Error {
   override readonly name = "IssueRefusedError";

@@ -3,6 +3,7 @@
  * checks.
  */
 import type { Queryable } from "./database.ts";
+import { LateEpochError } from "./errors.ts";
 
 /** A leader's right to write: the epoch that it began in its cluster. A bigint, as text. */
 export interface Fence {
@@ -12,14 +13,24 @@ export interface Fence {
 
 /**
  * Begins a new epoch of a cluster's leadership. Waits for the writes in progress of the old epoch; later ones are refused. Two
- * transactions: writers see the new epoch, and stop, only once the first has committed.
+ * transactions: writers see the new epoch, and stop, only once the first has committed. `heldForMs` says how much longer the
+ * caller certainly leads: the database begins no epoch after that, since it would end that of the next leader for good. Then
+ * throws a LateEpochError.
  */
-export async function raiseEpoch(db: Queryable, clusterId: string, holder: string): Promise<Fence> {
-  const [row] = await db.query<{ epoch: string }>({
-    text: "select apitoken.raise_epoch($1, $2) as epoch",
-    values: [clusterId, holder],
+export async function raiseEpoch(
+  db: Queryable,
+  clusterId: string,
+  holder: string,
+  heldForMs: () => number = () => Number.POSITIVE_INFINITY,
+): Promise<Fence> {
+  // By the database's clock, so a statement that arrives late is late there. The time left is read after the answer: it
+  // then ends no later by the database's clock than by ours.
+  const [clock] = await db.query<{ ms: string }>({ text: "select extract(epoch from clock_timestamp()) * 1000 as ms" });
+  const [row] = await db.query<{ epoch: string | null }>({
+    text: "select apitoken.raise_epoch($1, $2, to_timestamp($3::float8 / 1000)) as epoch",
+    values: [clusterId, holder, Number(clock?.ms) + heldForMs()],
   });
-  if (row === undefined) throw new Error("the database did not return the new epoch");
+  if (!row?.epoch) throw new LateEpochError();
   await db.query({ text: "select apitoken.await_writers($1)", values: [clusterId] });
   return { clusterId, epoch: row.epoch };
 }

@@ -50,7 +50,7 @@ export function createTerm(options: TermOptions, lease: LeaseTerm): Term {
   // Begun once per term, as soon as the database is available.
   const getFence = async () => {
     if (!lease.isHeld()) throw new NotLeadingError("the lease may have expired");
-    fence ??= startEpoch(options).catch((error: unknown) => {
+    fence ??= startEpoch(options, lease).catch((error: unknown) => {
       fence = undefined;
       throw error;
     });
@@ -94,7 +94,7 @@ export function createTerm(options: TermOptions, lease: LeaseTerm): Term {
 }
 
 /** Begins an epoch after checking that this program can work with the schema, and the keyring with the rows. */
-async function startEpoch(options: TermOptions): Promise<Fence> {
+async function startEpoch(options: TermOptions, lease: LeaseTerm): Promise<Fence> {
   const { db, clusterId, identity, onFatal, onEpoch } = options;
   try {
     await requireSchema(db);
@@ -104,7 +104,7 @@ async function startEpoch(options: TermOptions): Promise<Fence> {
     if (isLasting) onFatal(error);
     throw error;
   }
-  const fence = await raiseEpoch(db, clusterId, identity);
+  const fence = await raiseEpoch(db, clusterId, identity, lease.heldForMs);
   onEpoch?.(fence);
   return fence;
 }

@@ -8,6 +8,7 @@ import {
   DatabaseUnavailableError,
   FencedError,
   IssueRefusedError,
+  LateEpochError,
   sqlState,
 } from "../../postgres/errors.ts";
 import { Fault } from "../../runtime/fault.ts";
@@ -34,7 +35,7 @@ export class UnsettledError extends Error {
 export function classifyFailure(error: unknown): string {
   if (error instanceof DatabaseLockedError) return "database_locked";
   if (error instanceof DatabaseUnavailableError) return "database_unavailable";
-  if (error instanceof NotLeadingError) return "not_leading";
+  if (error instanceof NotLeadingError || error instanceof LateEpochError) return "not_leading";
   // If this replica does hold its lease, another controller of the same cluster leads by a different Lease.
   if (error instanceof FencedError) return "fenced";
   if (error instanceof StaleViewError || error instanceof IssueRefusedError) return "conflict";
@@ -57,7 +58,7 @@ const REPORTED_FROM = 3;
  * if another replica leads, because then only that one writes statuses.
  */
 export function describeFailure(error: unknown, failures: number): Failure | undefined {
-  if (error instanceof NotLeadingError || error instanceof FencedError) return undefined;
+  if ([NotLeadingError, LateEpochError, FencedError].some((kind) => error instanceof kind)) return undefined;
   if (error instanceof DatabaseLockedError) return failures < REPORTED_FROM ? undefined : describeLock(error);
   if (error instanceof DatabaseUnavailableError) return DATABASE_UNAVAILABLE;
   if (failures < REPORTED_FROM) return undefined;

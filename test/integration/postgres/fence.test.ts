@@ -1,17 +1,21 @@
 import { randomUUID } from "node:crypto";
+import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { type Database, openDatabase } from "../../../src/postgres/database.ts";
-import { FencedError } from "../../../src/postgres/errors.ts";
+import { FencedError, LateEpochError } from "../../../src/postgres/errors.ts";
 import { type Fence, raiseEpoch } from "../../../src/postgres/leader-epoch.ts";
 import { endBlockedTokens, eraseBlockedOwner, liftBlock, recordBlock } from "../../../src/postgres/owner-blocks.ts";
 import { issueToken, replaceToken, revokeTokens, updateToken } from "../../../src/postgres/token-writes.ts";
 import { createTestDatabase, findRows } from "../../support/database.ts";
+import { eventually } from "../../support/eventually.ts";
 import { aNewTokenRow as aRow } from "../../support/token-rows.ts";
 
 const LIMIT = { max: 100, onLimit: "RevokeOldest", scope: "Cluster" } as const;
 
 const BLOCK = randomUUID();
+
+const login = (url: string) => ({ url, role: "apitoken_controller", actor: "test", maxConnections: 20 }) as const;
 
 const clusterId = randomUUID();
 let databaseUrl: string;
@@ -25,7 +29,7 @@ describe.each(["read committed", "repeatable read", "serializable"])(
       databaseUrl = await createTestDatabase();
       const name = new URL(databaseUrl).pathname.slice(1);
       await runAsSuperuser(databaseUrl, `alter database ${name} set default_transaction_isolation = '${isolation}'`);
-      db = openDatabase({ url: databaseUrl, role: "apitoken_controller", actor: "test", maxConnections: 20 });
+      db = openDatabase(login(databaseUrl));
     });
     afterAll(() => db?.close());
 
@@ -49,6 +53,35 @@ describe.each(["read committed", "repeatable read", "serializable"])(
       ];
       for (const write of writes) await expect(write(old)).rejects.toBeInstanceOf(FencedError);
       expect(await findRows(databaseUrl, "fenced")).toEqual(before);
+    });
+
+    test("a controller that may no longer lead begins no epoch, and ends none", async () => {
+      const current = await raiseEpoch(db, clusterId, "leads");
+      await expect(raiseEpoch(db, clusterId, "led", () => 0)).rejects.toBeInstanceOf(LateEpochError);
+      await expect(raiseEpoch(db, randomUUID(), "led", () => 0)).rejects.toBeInstanceOf(LateEpochError);
+      await issueToken(db, current, aRow("undisturbed"), LIMIT);
+      const next = await raiseEpoch(db, clusterId, "leads next", () => 5_000);
+      expect(BigInt(next.epoch)).toBeGreaterThan(BigInt(current.epoch));
+    });
+
+    test("a controller that may no longer lead when it gets the lock on the epoch's row begins no epoch", async () => {
+      const current = await raiseEpoch(db, clusterId, "leads");
+      const locker = new pg.Client({ connectionString: databaseUrl });
+      await locker.connect();
+      await locker.query("begin");
+      await locker.query("select from apitoken.leader_epoch where cluster_id = $1 for update", [clusterId]);
+      const [heldMs, startedAtMs] = [100, performance.now()];
+      const patient = openDatabase({ ...login(databaseUrl), lockTimeoutMs: 30_000 });
+      const late = raiseEpoch(patient, clusterId, "waits", () => heldMs).catch((error: unknown) => error);
+      await eventually(async () => {
+        const waiting = "select from pg_stat_activity where wait_event_type = 'Lock' and query like '%raise_epoch%'";
+        expect(await runAsSuperuser(databaseUrl, waiting)).toHaveLength(1);
+      });
+      await eventually(() => performance.now() > startedAtMs + 2 * heldMs);
+      await locker.query("commit");
+      expect(await late).toBeInstanceOf(LateEpochError);
+      await Promise.all([locker.end(), patient.close()]);
+      await issueToken(db, current, aRow("not ended"), LIMIT);
     });
 
     test("while epochs are raised under load, no write lands after the epoch that ended it", async () => {

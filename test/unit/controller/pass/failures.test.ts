@@ -2,7 +2,12 @@ import { expect, test } from "vitest";
 import { describeFailure, NotLeadingError, UnsettledError } from "../../../../src/controller/pass/failures.ts";
 import { StaleViewError } from "../../../../src/controller/pass/secret-writes.ts";
 import { KubeApiError, KubeUnreachableError } from "../../../../src/kube/api-error.ts";
-import { DatabaseUnavailableError, FencedError, IssueRefusedError } from "../../../../src/postgres/errors.ts";
+import {
+  DatabaseUnavailableError,
+  FencedError,
+  IssueRefusedError,
+  LateEpochError,
+} from "../../../../src/postgres/errors.ts";
 import { createToken } from "../../../../src/token/token-string.ts";
 
 const secret = { method: "PATCH", path: "/api/v1/namespaces/a/secrets/b" };
@@ -48,7 +53,7 @@ test("an outage of the database is reported at once", () => {
   expect(describeFailure(new DatabaseUnavailableError("57P01"), 1)?.reason).toBe("DatabaseUnavailable");
 });
 
-test.each([new NotLeadingError("no"), new FencedError("a", "1")])(
+test.each([new NotLeadingError("no"), new FencedError("a", "1"), new LateEpochError()])(
   "%s is never reported: somebody else leads",
   (error) => {
     expect(describeFailure(error, 100)).toBeUndefined();
