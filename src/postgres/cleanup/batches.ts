@@ -6,8 +6,9 @@ import type { Queryable } from "../database.ts";
 import { findCascadeColumns, formatCascadeCount } from "./cascades.ts";
 import type { ByReason, Cutoffs } from "./counts.ts";
 import { formatDueAlone, formatDueRows, type Range, rangeValues } from "./due.ts";
+import { hasExpiredByAny } from "./families.ts";
 import { formatTableName, quoteIdentifier, quoteLiteral } from "./identifiers.ts";
-import { cutoffsAt, findLinks, hasExpiredByAny } from "./references.ts";
+import { cutoffsAt, findLinks } from "./references.ts";
 import { asTimestamp, type CleanupTarget, eventOf, hasExpired, isOwnTable, keyAsText } from "./target.ts";
 import { wholeTree } from "./tree.ts";
 

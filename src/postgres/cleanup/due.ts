@@ -2,9 +2,9 @@
  * Which rows of a leaf a batch is about: those that are due, in a range of blocks, of times, or of single rows.
  */
 import type { Cutoffs } from "./counts.ts";
-import { formatStuck, formatStuckAmong, isLast, isNotAmong } from "./families.ts";
+import { formatStuck, formatStuckAmong, isDueInFamily, isLast, isNotAmong } from "./families.ts";
 import { quoteIdentifier, quoteLiteral } from "./identifiers.ts";
-import { cutoffsAt, findConditions, findLinks, isDueByAny } from "./references.ts";
+import { cutoffsAt, findConditions, findLinks } from "./references.ts";
 import { asTimestamp, type CleanupTarget, hasExpired, type IndexedTime, isDue, wasRevoked } from "./target.ts";
 import { latestPassed } from "./times.ts";
 
@@ -80,9 +80,9 @@ function formatPlaces(target: CleanupTarget, leafSql: string, range: BlockRange 
   if (findLinks(target).length === 0) return [within("target"), formatDueAlone(target, cutoffs)];
   // Rows of another target of the table go with those that they refer to, so a list may have them, too.
   const due = isList
-    ? [isDueByAny(target, cutoffOf, "target"), ...findConditions(target, cutoffOf)].join(" and ")
+    ? [isDueInFamily(target, cutoffOf, "target"), ...findConditions(target, cutoffOf)].join(" and ")
     : formatDueAlone(target, cutoffs);
-  const start = `${within("member")} and ${isDueByAny(target, cutoffOf, "member")}`;
+  const start = `${within("member")} and ${isDueInFamily(target, cutoffOf, "member")}`;
   const stuck = formatStuckAmong(target, cutoffOf, leafSql, start);
   return [within("target"), due, ...(stuck === undefined ? [] : [isNotAmong(stuck)])];
 }

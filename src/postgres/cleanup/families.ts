@@ -9,15 +9,39 @@ import {
   findConditions,
   findLinks,
   findNamedConditions,
-  isDueByAny,
   matches,
   type NamedCondition,
 } from "./references.ts";
-import { type CleanupTarget, TARGET_ROW } from "./target.ts";
+import { belongs, type CleanupTarget, hasExpired, isDue, TARGET_ROW } from "./target.ts";
+
+/**
+ * SQL: whether a row of the target's own table may go with one that it refers to. A cascade may take a row that is due by another
+ * target of the table; otherwise each target deletes its own. Never null.
+ */
+export function isDueInFamily(target: CleanupTarget, cutoffOf: CutoffOf, row: string): string {
+  const isTaken = findLinks(target).every(({ onDelete }) => onDelete === "cascade");
+  const due = (isTaken ? ofTable(target) : [target]).map(
+    (each) => `coalesce(${isDue(each, cutoffOf(each, "expiredMs"), cutoffOf(each, "revokedMs"), row)}, false)`,
+  );
+  return `(${due.join(" or ")})`;
+}
+
+/** SQL: whether a row of the target's own table had expired by the cutoff of whichever target it belongs to. Never null. */
+export function hasExpiredByAny(target: CleanupTarget, cutoffOf: CutoffOf, row = TARGET_ROW): string {
+  const expired = ofTable(target).map(
+    (each) => `coalesce(${belongs(each, row)} and ${hasExpired(each, cutoffOf(each, "expiredMs"), row)}, false)`,
+  );
+  return `(${expired.join(" or ")})`;
+}
+
+/** The target and the others of the same table. */
+function ofTable(target: CleanupTarget): CleanupTarget[] {
+  return [target, ...target.reached.filter(({ oid }) => oid === target.oid)];
+}
 
 /** SQL: whether a row is due and no other table keeps it; never null. */
 function isFree(target: CleanupTarget, cutoffOf: CutoffOf, row: string): string {
-  return `(${[isDueByAny(target, cutoffOf, row), ...findConditions(target, cutoffOf, row)].join(" and ")})`;
+  return `(${[isDueInFamily(target, cutoffOf, row), ...findConditions(target, cutoffOf, row)].join(" and ")})`;
 }
 
 /** SQL: what a query has to know of a row to follow the links from it, in both directions. */
@@ -49,7 +73,7 @@ export function formatStuck(target: CleanupTarget, cutoffOf: CutoffOf): string |
       where ${refersTo(target, "lower", "member")} and not ${isFree(target, cutoffOf, "lower")})`;
   const free = findConditions(target, cutoffOf, "member");
   const kept = free.length === 0 ? [] : [`not (${free.join(" and ")})`];
-  const due = (row: string) => isDueByAny(target, cutoffOf, row);
+  const due = (row: string) => isDueInFamily(target, cutoffOf, row);
   return `(with recursive stuck as (
       select ${columnsOf(target, "member")} from ${table} as member
       where ${due("member")} and (${[...kept, isAbove].join(" or ")})

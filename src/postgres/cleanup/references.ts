@@ -5,7 +5,7 @@
  */
 import { quoteIdentifier, quoteLiteral, quoteTable } from "./identifiers.ts";
 import { quoteReferring, type ReferenceFacts } from "./reference-facts.ts";
-import { belongs, type CleanupTarget, hasExpired, isDue, TARGET_ROW } from "./target.ts";
+import { belongs, type CleanupTarget, isDue, TARGET_ROW } from "./target.ts";
 import { wholeTree } from "./tree.ts";
 
 /** SQL of type timestamptz: the time since which a row of a target must have been dead to be due. */
@@ -102,31 +102,10 @@ function isKept(
   return kept.length === 0 ? undefined : `(${kept.join(" or ")})`;
 }
 
-/** SQL: whether a row of the target's own table is due, by whichever of its targets; a row of none is not. Never null. */
-export function isDueByAny(target: CleanupTarget, cutoffOf: CutoffOf, row: string): string {
-  const due = ofTable(target).map(
-    (each) => `coalesce(${isDue(each, cutoffOf(each, "expiredMs"), cutoffOf(each, "revokedMs"), row)}, false)`,
-  );
-  return `(${due.join(" or ")})`;
-}
-
 /** A condition, and the foreign key to the target because of which a row for which it is not true has to stay. */
 export interface NamedCondition {
   readonly reference: ReferenceFacts;
   readonly sql: string;
-}
-
-/** SQL: whether a row of the target's own table had expired by the cutoff of whichever target it belongs to. Never null. */
-export function hasExpiredByAny(target: CleanupTarget, cutoffOf: CutoffOf, row = TARGET_ROW): string {
-  const expired = ofTable(target).map(
-    (each) => `coalesce(${belongs(each, row)} and ${hasExpired(each, cutoffOf(each, "expiredMs"), row)}, false)`,
-  );
-  return `(${expired.join(" or ")})`;
-}
-
-/** The target and the others of the same table. */
-function ofTable(target: CleanupTarget): CleanupTarget[] {
-  return [target, ...target.reached.filter(({ oid }) => oid === target.oid)];
 }
 
 /**
@@ -146,6 +125,12 @@ export function findLinks({ oid, references }: Pick<CleanupTarget, "oid" | "refe
  */
 export function findConditions(target: CleanupTarget, cutoffOf: CutoffOf, root = TARGET_ROW): string[] {
   return findNamedConditions(target, cutoffOf, root).map(({ sql }) => sql);
+}
+
+/** By which foreign key of a row, and from which row, a cascade has come. */
+interface Way {
+  readonly reference: ReferenceFacts;
+  readonly upper: string;
 }
 
 /** The same, each with its foreign key. */
@@ -168,10 +153,10 @@ export function findNamedConditions(target: CleanupTarget, cutoffOf: CutoffOf, r
   };
   const nameOf = (oid: string) => references.find((reference) => reference.oid === oid) ?? target;
 
-  const flat = (oid: string, row: string): string[] => named(oid, row).map(({ sql }) => sql);
+  const flat = (oid: string, row: string, via?: Way): string[] => named(oid, row, via).map(({ sql }) => sql);
 
   /** Of a row of a table, without what refers to it from the same table by a cascade. */
-  const named = (oid: string, row: string): NamedCondition[] =>
+  const named = (oid: string, row: string, via?: Way): NamedCondition[] =>
     references
       .filter((reference) => reference.toOid === oid && !(oid === target.oid && isSelf(reference)))
       .flatMap((reference) => {
@@ -179,23 +164,25 @@ export function findNamedConditions(target: CleanupTarget, cutoffOf: CutoffOf, r
         const from = `select from ${quoteReferring(reference)} as ${other} where ${matches(reference, other, row)}`;
         if (isBlocking(reference)) {
           const isAnother = isSelf(reference) ? ` and ${areDifferent(other, row)}` : "";
-          const going = goes(reference.oid, other);
-          const isLeft = going === undefined ? "" : ` and not ${going}`;
+          // RESTRICT is checked at once, so the other row must go in the same statement, by the same foreign key.
+          const together = via && isSelf(reference) ? matches(via.reference, other, via.upper) : undefined;
+          const going = reference.onDelete === "restrict" ? together : goes(reference.oid, other);
+          const isLeft = going === undefined ? "" : ` and not (${going})`;
           return [{ reference, sql: `not exists (${from}${isAnother}${isLeft})` }];
         }
         if (reference.onDelete !== "cascade" || isSelf(reference)) return [];
-        const conditions = ofNode(reference, other);
+        const conditions = ofNode(reference, other, row);
         return conditions.length === 0
           ? []
           : [{ reference, sql: `not exists (${from} and not (${conditions.join(" and ")}))` }];
       });
 
-  const ofNode = (table: ReferenceFacts, row: string): string[] => {
-    const ownOf = (alias: string) => {
+  const ofNode = (table: ReferenceFacts, row: string, upper: string): string[] => {
+    const ownOf = (alias: string, via?: Way) => {
       const kept = isKept(target.reached, table, cutoffOf, alias);
-      return [...(kept === undefined ? [] : [`not ${kept}`]), ...flat(table.oid, alias)];
+      return [...(kept === undefined ? [] : [`not ${kept}`]), ...flat(table.oid, alias, via)];
     };
-    const own = ownOf(row);
+    const own = ownOf(row, { reference: table, upper });
     const cascades = own.length === 0 ? [] : selfCascades(references, table.oid);
     if (cascades.length === 0) return own;
     const other = `r${++depth}`;
