@@ -66,7 +66,8 @@ export async function startReplicas(walk: Walk): Promise<Replicas> {
     eventually(
       async () => {
         await heal();
-        expect(await isIdle((await findLeader()).controller)).toBe(true);
+        const leader = await findLeader();
+        expect(await isIdle(leader.controller), await describeWork(leader)).toBe(true);
       },
       { timeoutMs: PATIENCE_MS },
     );
@@ -123,6 +124,15 @@ export async function startReplicas(walk: Walk): Promise<Replicas> {
     untilQuiet,
     stop: async () => void (await Promise.all(replicas.map(stopReplica))),
   };
+}
+
+/** What a leader is busy with, to explain why it does not come to rest. */
+async function describeWork({ controller, tap }: Replica): Promise<string> {
+  const [depth, busy] = await Promise.all(
+    ["apitoken_queue_depth", "apitoken_queue_busy"].map((name) => readMetric(controller, name)),
+  );
+  const writes = tap.writes.slice(-20).join("\n");
+  return `${controller.identity} is idle (${depth} wait, ${busy} are handled; of ${tap.writes.length} writes the last:\n${writes})`;
 }
 
 async function startReplica(
