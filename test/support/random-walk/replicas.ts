@@ -16,11 +16,14 @@ const LATEST_CRASH = 40;
 /** Much longer than the controllers take on an idle machine: what a walk looks for is wrong however long one waits. */
 export const PATIENCE_MS = 60_000;
 
-/** Short, because the next leader has to wait for the lease of one that has crashed. */
+/**
+ * Short, because the next leader has to wait for the lease of one that has crashed; but a renewal may take two retry periods, so
+ * that a busy machine does not end every term, after which all that failed is tried again.
+ */
 const LEASE = {
-  APITOKEN_LEASE_DURATION: "2s",
-  APITOKEN_LEASE_RENEW_DEADLINE: "1500ms",
-  APITOKEN_LEASE_RETRY_PERIOD: "100ms",
+  APITOKEN_LEASE_DURATION: "3s",
+  APITOKEN_LEASE_RENEW_DEADLINE: "2500ms",
+  APITOKEN_LEASE_RETRY_PERIOD: "500ms",
 };
 
 interface Replica {
