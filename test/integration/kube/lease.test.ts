@@ -9,6 +9,7 @@ import { createLogger } from "../../../src/runtime/log.ts";
 import type { TestCluster } from "../../support/cluster.ts";
 import { eventually } from "../../support/eventually.ts";
 import { clusterTest as test } from "../../support/fixtures.ts";
+import { noteHolders } from "./note-holders.ts";
 import { startTcpProxy } from "./tcp-proxy.ts";
 
 const TIMES = { leaseDurationMs: 2_000, renewDeadlineMs: 1_500, retryPeriodMs: 150 };
@@ -43,14 +44,9 @@ test.afterEach(async () => {
 function stand(
   cluster: TestCluster,
   identity: string,
-  options: {
-    transport?: KubeTransport;
-    namespace?: string;
-    lead?: (term: LeaseTerm) => Promise<void>;
-    times?: typeof TIMES;
-  } = {},
+  options: { transport?: KubeTransport; namespace?: string; lead?: (term: LeaseTerm) => Promise<void> } = {},
 ): Candidate {
-  const { transport = cluster.transport, namespace = cluster.namespace, lead = untilOver, times = TIMES } = options;
+  const { transport = cluster.transport, namespace = cluster.namespace, lead = untilOver } = options;
   const stopping = new AbortController();
   const terms: LeaseTerm[] = [];
   const finished = runLeaderElection({
@@ -58,7 +54,7 @@ function stand(
     namespace,
     name,
     identity,
-    ...times,
+    ...TIMES,
     signal: stopping.signal,
     log: createLogger("test", "error"),
     onTerm: (term) => {
@@ -184,58 +180,6 @@ test("a lease keeps labels that others set, and is not lost by them", async ({ c
   expect(a.isHeld()).toBe(true);
   expect((await readLease(cluster)).metadata).toMatchObject({ labels: { touched: "9" } });
 });
-
-/** Writes a lease that nobody renews. */
-async function writeLease(cluster: TestCluster, leaseDurationSeconds: number): Promise<void> {
-  const body = {
-    metadata: { name, namespace: cluster.namespace },
-    spec: { holderIdentity: "slow", leaseDurationSeconds, renewTime: "2020-01-01T00:00:00.000000Z" },
-  };
-  await cluster.transport.request("POST", leasePath.slice(0, leasePath.lastIndexOf("/")), { body });
-}
-
-/** A transport that notes the holder of each lease that is read through it. */
-function noteHolders({ transport }: TestCluster) {
-  const holders: (string | undefined)[] = [];
-  const noting: KubeTransport = {
-    ...transport,
-    async request<T>(...call: Parameters<KubeTransport["request"]>) {
-      const answer = await transport.request<T>(...call);
-      if (call[0] === "GET") holders.push((answer as Lease).spec.holderIdentity);
-      return answer;
-    },
-  };
-  return { holders, transport: noting };
-}
-
-test("the duration written by the holder counts, not the candidate's own", async ({ cluster }) => {
-  await writeLease(cluster, 4);
-  const startedAtMs = performance.now();
-  const b = stand(cluster, "b");
-  await eventually(() => b.isHeld());
-  expect(performance.now() - startedAtMs).toBeGreaterThan(3_900);
-  expect(performance.now() - startedAtMs).toBeLessThan(6_000);
-});
-
-const LONGEST_SECONDS = 2 ** 31 - 1;
-
-test.for([
-  ["stays", () => Promise.resolve()],
-  ["is deleted", (cluster: TestCluster) => cluster.transport.request("DELETE", leasePath)],
-] as const)(
-  "a lease of 68 years, which somebody wrote and which %s, is waited for no longer than ten times the candidate's own",
-  async ([, change], { cluster }) => {
-    await writeLease(cluster, LONGEST_SECONDS);
-    const startedAtMs = performance.now();
-    const { holders, transport } = noteHolders(cluster);
-    const times = { leaseDurationMs: 400, renewDeadlineMs: 300, retryPeriodMs: 50 };
-    const b = stand(cluster, "b", { transport, times });
-    await eventually(() => holders.includes("slow"));
-    await change(cluster);
-    await eventually(() => b.terms.length > 0);
-    expect(performance.now() - startedAtMs).toBeGreaterThan(times.leaseDurationMs * 10);
-  },
-);
 
 test("a lease that someone deletes is not taken from a holder that others have seen", async ({ cluster }) => {
   const a = stand(cluster, "a");
