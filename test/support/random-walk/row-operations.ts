@@ -22,20 +22,36 @@ async function changeRow({ db, random }: Walk, where: string, change: string): P
   });
   const row = rows.length === 0 ? undefined : random.pick(rows);
   if (row === undefined) return "of none";
-  await db.query({ text: `${change} where id = $1`, values: [row.id] });
+  await db.query({ text: `${change} where id = $1`, values: [row.id] }).catch(async (error: Error) => {
+    // The controller may have ended a row since it was picked.
+    const dead = await db.query({
+      text: `select from apitoken.tokens t where id = $1 and ${IS_DEAD}`,
+      values: [row.id],
+    });
+    throw dead.length === 0 ? error : new DeadRowError(error.message, { cause: error });
+  });
   return `of ${row.name}, revision ${row.revision}`;
 }
+
+/** The database has refused to change a row that is dead. */
+class DeadRowError extends Error {}
 
 const change =
   (where: string, statement: string): Operation[2] =>
   (walk) =>
-    changeRow(walk, where, statement);
+    changeRow(walk, where, statement).catch((error: unknown) => {
+      if (error instanceof DeadRowError) return `too late: ${error.message}`;
+      throw error;
+    });
 
 /** Tries to bring a dead row back, or to change when it ended. */
 async function revive(walk: Walk): Promise<string> {
   const set = walk.random.pick(MUST_FAIL);
-  const done = await changeRow(walk, IS_DEAD, `update apitoken.tokens set ${set}`).catch((error: Error) => error);
-  if (done instanceof Error) return done.message;
+  const done = await changeRow(walk, IS_DEAD, `update apitoken.tokens set ${set}`).catch((error: unknown) => {
+    if (error instanceof DeadRowError) return error;
+    throw error;
+  });
+  if (done instanceof DeadRowError) return done.message;
   if (done !== "of none") throw new Error(`SQL has changed a dead row ${done}: ${set}`);
   return done;
 }
