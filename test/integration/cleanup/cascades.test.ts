@@ -54,7 +54,7 @@ describe("tokens that others go with", () => {
     expect(await findAll(url, "select id from app.access where expires_at > now()")).toEqual(["3", "4", "8"]);
   });
 
-  test("what goes with them is deleted if it is no target, or if it is not one of the target's rows", async () => {
+  test("what goes with them is deleted if no target has it in its rows", async () => {
     await createTokens(LIVE, "alter table app.access add kind text", "update app.access set kind = 'x' where id <= 2");
     const { exitCode, report } = await run(
       `targets: [${REFRESH}, { table: app.access, expiresAt: expires_at, where: "kind = 'x'" }]`,

@@ -119,7 +119,7 @@ begin
   return due;
 end $$;
 
--- Rows of no target that have gone with others before are no loss any more.
+-- Rows of no target that have gone with others before do not matter any more.
 create procedure oracle.forget_lost(in_schema text, tables text[]) language plpgsql as $$
 declare
   each text;

@@ -1,5 +1,5 @@
 /*
- * Asks the oracle (oracle.sql) about a case. It is told what a target means by the case, never by the cleanup's own code.
+ * Asks the oracle (oracle.sql) about a case. What a target means, it learns from the case, never by the cleanup's own code.
  */
 import { readFileSync } from "node:fs";
 import {
