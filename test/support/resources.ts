@@ -6,7 +6,7 @@ import { conditionOf, readToken, type TestCluster } from "./cluster.ts";
 import { eventually } from "./eventually.ts";
 
 /** Waits until an ApiToken is Ready. */
-export function untilReady(cluster: TestCluster, name: string, timeoutMs = 15_000): Promise<void> {
+export function untilReady(cluster: TestCluster, name: string, timeoutMs = 30_000): Promise<void> {
   return eventually(async () => expect(conditionOf(await cluster.get(name), "Ready")?.status).toBe("True"), {
     timeoutMs,
   });

@@ -14,7 +14,7 @@ import { runCleanup } from "./program.ts";
 import { writeConfig } from "./team-table.ts";
 
 /** ORACLE_SEED repeats one case; ORACLE_COUNT takes that many from it on. Without a seed they are new ones. */
-const { ORACLE_SEED, ORACLE_COUNT = ORACLE_SEED === undefined ? "40" : "1" } = process.env;
+const { ORACLE_SEED, ORACLE_COUNT = ORACLE_SEED === undefined ? "24" : "1" } = process.env;
 const FIRST_SEED = ORACLE_SEED === undefined ? randomInt(2 ** 31) : Number(ORACLE_SEED);
 
 /** The database's clock stands still at this moment, which is odd to the microsecond. */
