@@ -2,17 +2,17 @@
  * Partitions whose rows are all past their retention. Dropping one costs nothing compared with deleting its rows, but must
  * not block anyone who uses the table.
  */
+
 import type { Leaf } from "../../postgres/cleanup/batches.ts";
 import type { Cutoffs, LeafCounts } from "../../postgres/cleanup/counts.ts";
+import { dropPartition, type PartitionCount } from "../../postgres/cleanup/drop-partition.ts";
 import {
   type DeadPartition,
   detachPartition,
-  dropPartition,
   findDeadPartitions,
   findDetachedPartitions,
   isDetachBlocked,
   notePartition,
-  type PartitionCount,
 } from "../../postgres/cleanup/partitions.ts";
 import type { ReferenceFacts } from "../../postgres/cleanup/reference-facts.ts";
 import { isLockConflict } from "../../postgres/cleanup/runs.ts";

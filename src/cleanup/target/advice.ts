@@ -3,6 +3,7 @@
  */
 import type { TableFacts } from "../../postgres/cleanup/catalog.ts";
 import { quoteIdentifier, quoteTable } from "../../postgres/cleanup/identifiers.ts";
+import { findDividingTime } from "../../postgres/cleanup/partitions.ts";
 import { type CleanupTarget, type IndexedTime, isOwnTable } from "../../postgres/cleanup/target.ts";
 import type { CheckFinding } from "./finding.ts";
 
@@ -73,9 +74,9 @@ function adviseOnPartitions(target: CleanupTarget, facts: TableFacts): CheckFind
   if (!target.isPartitioned) return [];
   const emptied = "its dead partitions are emptied row by row, not dropped";
   if (facts.references.length > 0) return [{ level: "warning", message: `other tables refer to it: ${emptied}` }];
-  const [expiry] = target.expiresAt ?? [];
-  const isPlain = target.expiresAt?.length === 1 && target.where.length === 0 && expiry?.plusSeconds === undefined;
-  if (!isPlain) return [{ level: "note", message: `more than one column decides about its rows: ${emptied}` }];
+  const expiry = findDividingTime(target);
+  if (expiry === undefined)
+    return [{ level: "note", message: `more than one column decides about its rows: ${emptied}` }];
   if (!facts.isOwner) {
     const remedy = facts.isOwnerSuperuser
       ? `it belongs to the superuser ${facts.owner}, of whom no role should be a member: give it and its partitions to a role of ` +
@@ -83,7 +84,7 @@ function adviseOnPartitions(target: CleanupTarget, facts: TableFacts): CheckFind
       : `grant ${quoteIdentifier(facts.owner)} to apitoken_cleanup`;
     return [{ level: "warning", message: `the role is not a member of the owner, so ${emptied}; ${remedy}` }];
   }
-  const isCut = facts.partitionedBy?.strategy === "range" && facts.partitionedBy.columns[0] === expiry?.column;
+  const isCut = facts.partitionedBy?.strategy === "range" && facts.partitionedBy.columns[0] === expiry.column;
   return [
     {
       level: "note",

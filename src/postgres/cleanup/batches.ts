@@ -2,8 +2,10 @@
  * One batch of deletions. It must be short enough to disturb nobody, and complete in itself: a run that is killed after any
  * batch has deleted nothing that is not recorded.
  */
+
 import type { Queryable } from "../database.ts";
 import { findCascadeColumns, formatCascadeCount } from "./cascades.ts";
+import { isTrue } from "./condition.ts";
 import type { ByReason, Cutoffs } from "./counts.ts";
 import { formatDueAlone, formatDueRows, type Range, rangeValues } from "./due.ts";
 import { hasExpiredByAny } from "./families.ts";
@@ -150,7 +152,7 @@ function formatDeletion(target: CleanupTarget, leaf: Leaf, options: Omit<BatchOp
   const expired =
     findLinks(target).length > 0
       ? hasExpiredByAny(target, cutoffsAt(asTimestamp(cutoffs.now)))
-      : `coalesce(${hasExpired(target, expiredBefore)}, false)`;
+      : isTrue(hasExpired(target, expiredBefore));
   const returned = [
     `${expired} as has_expired`,
     ...(target.audit === "rows" ? [`${keyAsText(target)} as row_key`] : []),

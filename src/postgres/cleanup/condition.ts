@@ -36,6 +36,11 @@ export function formatCondition(condition: Condition, row: string): string {
   return comparisons.length === 0 ? "true" : `(${comparisons.join(" and ")})`;
 }
 
+/** SQL: whether a condition is true, where null means that it is not; never null. */
+export function isTrue(condition: string): string {
+  return `coalesce(${condition}, false)`;
+}
+
 /** Whether no row can meet both conditions: there is a column of which they demand different values. */
 export function areDisjoint(left: Condition, right: Condition): boolean {
   return left.some((one) => right.some((other) => one.column === other.column && excludes(one, other)));

@@ -2,7 +2,9 @@
  * How many rows a table has and how many of them are dead. The safety limits and the report of a run compare these numbers from
  * before and after it, so they must be cheap even for tables of many gigabytes.
  */
+
 import type { Queryable } from "../database.ts";
+import { isTrue } from "./condition.ts";
 import { formatStuck } from "./families.ts";
 import { quoteLiteral, quoteTable } from "./identifiers.ts";
 import { cutoffsAt, findConditions } from "./references.ts";
@@ -163,11 +165,10 @@ export async function countLeaves(
 /** Reads the table once. With `isDeadOnly`, for large tables, it reads only the dead rows, which indexes find. */
 function formatCount(target: CleanupTarget, cutoffs: Cutoffs, isDeadOnly: boolean): string {
   const now = asTimestamp(cutoffs.now);
-  const known = (condition: string) => `coalesce(${condition}, false)`;
-  const expired = known(hasExpired(target, now));
-  const revoked = known(wasRevoked(target, now));
-  const pastExpiry = known(hasExpired(target, asTimestamp(cutoffs.expiredBefore)));
-  const pastRevocation = known(wasRevoked(target, asTimestamp(cutoffs.revokedBefore)));
+  const expired = isTrue(hasExpired(target, now));
+  const revoked = isTrue(wasRevoked(target, now));
+  const pastExpiry = isTrue(hasExpired(target, asTimestamp(cutoffs.expiredBefore)));
+  const pastRevocation = isTrue(wasRevoked(target, asTimestamp(cutoffs.revokedBefore)));
   const cutoffOf = cutoffsAt(now);
   const conditions = findConditions(target, cutoffOf);
   // Worked out once for each row that is due, and not at each place where it is used, which OFFSET 0 prevents.

@@ -2,6 +2,7 @@
  * Rows of one table that refer to each other: a token and those that replaced it. They go together or not at all. A row that is due
  * is stuck if any row below it is not, or is kept by another table.
  */
+import { isTrue } from "./condition.ts";
 import { quoteIdentifier, quoteLiteral, quoteTable } from "./identifiers.ts";
 import {
   areDifferent,
@@ -20,16 +21,16 @@ import { belongs, type CleanupTarget, hasExpired, isDue, TARGET_ROW } from "./ta
  */
 export function isDueInFamily(target: CleanupTarget, cutoffOf: CutoffOf, row: string): string {
   const isTaken = findLinks(target).every(({ onDelete }) => onDelete === "cascade");
-  const due = (isTaken ? ofTable(target) : [target]).map(
-    (each) => `coalesce(${isDue(each, cutoffOf(each, "expiredMs"), cutoffOf(each, "revokedMs"), row)}, false)`,
+  const due = (isTaken ? ofTable(target) : [target]).map((each) =>
+    isTrue(isDue(each, cutoffOf(each, "expiredMs"), cutoffOf(each, "revokedMs"), row)),
   );
   return `(${due.join(" or ")})`;
 }
 
 /** SQL: whether a row of the target's own table had expired by the cutoff of whichever target it belongs to. Never null. */
 export function hasExpiredByAny(target: CleanupTarget, cutoffOf: CutoffOf, row = TARGET_ROW): string {
-  const expired = ofTable(target).map(
-    (each) => `coalesce(${belongs(each, row)} and ${hasExpired(each, cutoffOf(each, "expiredMs"), row)}, false)`,
+  const expired = ofTable(target).map((each) =>
+    isTrue(`${belongs(each, row)} and ${hasExpired(each, cutoffOf(each, "expiredMs"), row)}`),
   );
   return `(${expired.join(" or ")})`;
 }

@@ -6,8 +6,8 @@ import type { Queryable } from "../database.ts";
 import { type BatchOptions, type BatchResult, deleteBatch, type Leaf } from "./batches.ts";
 import { findCascadeColumns, formatCascadeCount } from "./cascades.ts";
 import { countRows } from "./counts.ts";
-import { formatDueRows, rangeValues } from "./due.ts";
 import { isDivided } from "./families.ts";
+import { listDue } from "./held.ts";
 import { quoteIdentifier } from "./identifiers.ts";
 import { quoteReferring } from "./reference-facts.ts";
 import { findGuardedTables, findLinks, matches } from "./references.ts";
@@ -23,7 +23,8 @@ export async function deleteGuarded(
   // Each statement has to see what others have committed while it waited for their locks.
   await session.query({ text: "begin isolation level read committed" });
   try {
-    const { places, last } = await lockDue(session, target, leaf, options);
+    const lock = options.maxRows === undefined ? options.onLockedRow : "skip";
+    const { places, last } = await listDue(session, target, leaf, { ...options, except: [], lock });
     await lockBelow(session, target, leaf, places);
     await lockReached(session, target, leaf, places);
     const result = await deleteBatch(session, target, leaf, {
@@ -38,24 +39,6 @@ export async function deleteGuarded(
     await session.query({ text: "rollback" }).catch(() => {}); // the first error is the cause
     throw error;
   }
-}
-
-/** Locks the rows of a range that are due. Returns their places, and the latest of their times if the range is one of times. */
-async function lockDue(
-  session: Queryable,
-  target: CleanupTarget,
-  leaf: Leaf,
-  options: BatchOptions,
-): Promise<{ places: string[]; last: string | undefined }> {
-  const { range, onLockedRow, maxRows } = options;
-  const time = "time" in range ? `target.${quoteIdentifier(range.time.column)}::text` : "null::text";
-  const skips = onLockedRow === "skip" || maxRows !== undefined ? " skip locked" : "";
-  const rows = await session.query<{ place: string; died: string | null }>({
-    text: `select target.ctid::text as place, ${time} as died from only ${leaf.sql} as target
-           where $1::text is null and ${formatDueRows(target, leaf.sql, options)} for update${skips}`,
-    values: [null, ...rangeValues(range)],
-  });
-  return { places: rows.map(({ place }) => place), last: rows.at(-1)?.died ?? undefined };
 }
 
 /**

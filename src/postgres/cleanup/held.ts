@@ -2,28 +2,38 @@
  * When a batch fails because of some of its rows, these have to be found and told.
  */
 import type { Queryable } from "../database.ts";
-import type { BatchOptions, Leaf } from "./batches.ts";
+import type { BatchOptions, Leaf, OnLockedRow } from "./batches.ts";
 import type { Cutoffs } from "./counts.ts";
 import { formatDue, formatDueRows, rangeValues } from "./due.ts";
 import { quoteIdentifier, quoteTable } from "./identifiers.ts";
 import { type CleanupTarget, isOwnTable, keyAsText } from "./target.ts";
 
-/** The places of the rows of a range that are due, without those in `except`, and the latest of their times if the range is one of times. */
+export interface ListOptions extends Pick<BatchOptions, "range" | "cutoffs" | "maxRows"> {
+  /** Places that are left out. */
+  readonly except: readonly string[];
+  /** Locks the rows, and waits for those that are locked, or leaves them out. Undefined: they are only read. */
+  readonly lock?: OnLockedRow;
+}
+
+/** The places of the rows of a range that are due, and the latest of their times if the range is one of times. */
 export async function listDue(
   session: Queryable,
   target: CleanupTarget,
   leaf: Leaf,
-  options: Pick<BatchOptions, "range" | "cutoffs" | "maxRows"> & { readonly except: readonly string[] },
+  options: ListOptions,
 ): Promise<{ readonly places: string[]; readonly last: string | undefined }> {
-  const time = "time" in options.range ? options.range.time : undefined;
+  const { range, except, lock } = options;
+  const time = "time" in range ? range.time : undefined;
   const died = time === undefined ? "null::text" : `target.${quoteIdentifier(time.column)}::text`;
   const rows = await session.query<{ place: string; died: string | null }>({
     text: `select target.ctid::text as place, ${died} as died from only ${leaf.sql} as target
-           where target.ctid <> all ($1::tid[]) and ${formatDueRows(target, leaf.sql, options)}`,
-    values: [options.except, ...rangeValues(options.range)],
+           where target.ctid <> all ($1::tid[]) and ${formatDueRows(target, leaf.sql, options)}${lock === undefined ? "" : ` ${LOCKS[lock]}`}`,
+    values: [except, ...rangeValues(range)],
   });
   return { places: rows.map(({ place }) => place), last: rows.at(-1)?.died ?? undefined };
 }
+
+const LOCKS: Readonly<Record<OnLockedRow, string>> = { wait: "for update", skip: "for update skip locked" };
 
 /** The key of a row as the audit trail would have it; undefined if the table has no key, or if the row is gone. */
 export async function findKey(

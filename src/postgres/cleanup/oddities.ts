@@ -2,7 +2,9 @@
  * Facts about a target's times that show whether its columns mean what the configuration says. They are read before the first
  * run only, and of a large table from a sample.
  */
+
 import type { Queryable } from "../database.ts";
+import { isTrue } from "./condition.ts";
 import type { Cutoffs, RowCounts } from "./counts.ts";
 import { quoteIdentifier, quoteTable } from "./identifiers.ts";
 import { asTimestamp, belongs, type CleanupTarget, hasExpired, TARGET_ROW, wasRevoked } from "./target.ts";
@@ -63,8 +65,8 @@ async function readColumn(
   const sample = percent < 100 ? ` tablesample system (${percent})` : "";
   const [row] = await db.query<ColumnRow>({
     text: `with looked as (
-             select ${column} as value, coalesce(${isTime(time, TARGET_ROW)}, false) as is_time,
-                    coalesce(${due}, false) as is_due,
+             select ${column} as value, ${isTrue(isTime(time, TARGET_ROW))} as is_time,
+                    ${isTrue(due)} as is_due,
                     ${column} >= ${century[0]} and ${column} < ${century[1]} as is_plausible
              from ${quoteTable(target)} as target${sample} where ${belongs(target)} and ${column} is not null
            ), common as (

@@ -40,14 +40,17 @@ const columnNames = (relation: string, numbers: string) =>
   `(select json_agg(a.attname order by n.place) from unnest(${numbers}) with ordinality as n (number, place)
     join pg_attribute a on a.attrelid = ${relation} and a.attnum = n.number)`;
 
+/** SQL: the relations whose foreign keys concern rows of a reached table. */
+const RELATED = `lateral (
+    select relid from ${wholeTree("reached.node")} tree union select relid from pg_partition_ancestors(reached.node)
+  ) as related on true`;
+
 /** A cascade continues from a table through what refers to it, to the partitioned table that it belongs to, or to its partitions. */
 const READ = `
   with recursive reached as (
     select $1::oid as node
     union
-    select f.conrelid from reached join lateral (
-        select relid from ${wholeTree("reached.node")} tree union select relid from pg_partition_ancestors(reached.node)
-      ) as related on true
+    select f.conrelid from reached join ${RELATED}
       join pg_constraint f on f.confrelid = related.relid
     where f.contype = 'f' and f.conparentid = 0 and f.confdeltype = 'c'
   )
@@ -74,9 +77,7 @@ const READ = `
          exists (select from pg_index i where i.indrelid = c.oid and i.indisvalid and i.indpred is null
                  and (i.indkey::smallint[])[0:cardinality(f.conkey) - 1] @> f.conkey) as "isIndexed",
          has_schema_privilege(n.oid, 'USAGE') as "hasUsage", has_table_privilege(c.oid, 'SELECT') as "mayRead"
-  from reached join lateral (
-      select relid from ${wholeTree("reached.node")} tree union select relid from pg_partition_ancestors(reached.node)
-    ) as related on true
+  from reached join ${RELATED}
     join pg_constraint f on f.confrelid = related.relid
     join pg_class c on c.oid = f.conrelid join pg_namespace n on n.oid = c.relnamespace
   where f.contype = 'f' and f.conparentid = 0

@@ -3,6 +3,7 @@
  * deleted, everything that it would take is looked at: rows that something else refers to would make the deletion fail, and rows
  * that are not due themselves must not be taken.
  */
+import { isTrue } from "./condition.ts";
 import { quoteIdentifier, quoteLiteral, quoteTable } from "./identifiers.ts";
 import { quoteReferring, type ReferenceFacts } from "./reference-facts.ts";
 import { belongs, type CleanupTarget, isDue, TARGET_ROW } from "./target.ts";
@@ -97,7 +98,7 @@ function isKept(
         ? `${row}.tableoid in (select relid from ${wholeTree(`${quoteLiteral(target.oid)}::oid`)} as tree) and `
         : "";
       const due = isDue(target, cutoffOf(target, "expiredMs"), cutoffOf(target, "revokedMs"), row);
-      return `${within}coalesce(${belongs(target, row)}, false) and not coalesce(${due}, false)`;
+      return `${within}${isTrue(belongs(target, row))} and not ${isTrue(due)}`;
     });
   return kept.length === 0 ? undefined : `(${kept.join(" or ")})`;
 }

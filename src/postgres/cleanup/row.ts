@@ -3,7 +3,7 @@
  */
 import type { Queryable } from "../database.ts";
 import { reportedState } from "../errors.ts";
-import type { Comparison } from "./condition.ts";
+import { type Comparison, isTrue } from "./condition.ts";
 import type { Cutoffs } from "./counts.ts";
 import { findHolders } from "./families.ts";
 import { formatTableName, quoteIdentifier, quoteTable } from "./identifiers.ts";
@@ -101,16 +101,16 @@ export async function readRow(
   cutoffs: Cutoffs,
 ): Promise<RowFacts | undefined> {
   const holders = findHolders(target, cutoffsAt(asTimestamp(cutoffs.now)));
-  const isMember = `coalesce(${belongs(target)}, false)`;
+  const isMember = isTrue(belongs(target));
   const due = [
-    known(hasExpired(target, asTimestamp(cutoffs.expiredBefore))),
-    known(wasRevoked(target, asTimestamp(cutoffs.revokedBefore))),
+    isTrue(hasExpired(target, asTimestamp(cutoffs.expiredBefore))),
+    isTrue(wasRevoked(target, asTimestamp(cutoffs.revokedBefore))),
   ];
   const columns: [string, string][] = [
     ["belongs", isMember],
     ["has_expiry", hasExpiry(target)],
-    ["has_expired", known(hasExpired(target, asTimestamp(cutoffs.now)))],
-    ["was_revoked", known(wasRevoked(target, asTimestamp(cutoffs.now)))],
+    ["has_expired", isTrue(hasExpired(target, asTimestamp(cutoffs.now)))],
+    ["was_revoked", isTrue(wasRevoked(target, asTimestamp(cutoffs.now)))],
     ["past_expiry", due[0] ?? "false"],
     ["past_revocation", due[1] ?? "false"],
     ...formatTimes("expiry", target.expiresAt, target.retention.expiredMs),
@@ -119,7 +119,7 @@ export async function readRow(
     ...formatComparisons("revoked", target.revoked ?? []),
     ...holders.map(({ sql }, place): [string, string] => [
       `held_${place}`,
-      `case when ${isMember} and (${due.join(" or ")}) then not coalesce(${sql}, false) else false end`,
+      `case when ${isMember} and (${due.join(" or ")}) then not ${isTrue(sql)} else false end`,
     ]),
   ];
   const isKey = target.key.map((column, place) => `${TARGET_ROW}.${quoteIdentifier(column)} = $${place + 1}`);
@@ -147,8 +147,6 @@ export async function readRow(
     heldBy: holders.flatMap(({ reference }, place) => (row[`held_${place}`] === true ? [reference] : [])),
   };
 }
-
-const known = (condition: string) => `coalesce(${condition}, false)`;
 
 const readText = (value: string | boolean | null | undefined) => (typeof value === "string" ? value : undefined);
 
@@ -193,7 +191,7 @@ function readDeciding(row: Row, name: string, times: TimeSource = []): DecidingT
 
 function formatComparisons(name: string, comparisons: readonly Comparison[]): [string, string][] {
   return comparisons.flatMap((comparison, place): [string, string][] => [
-    [`${name}_is_${place}`, known(belongs({ where: [comparison] }))],
+    [`${name}_is_${place}`, isTrue(belongs({ where: [comparison] }))],
     [`${name}_value_${place}`, `${TARGET_ROW}.${quoteIdentifier(comparison.column)}::text`],
   ]);
 }

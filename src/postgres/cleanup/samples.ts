@@ -1,7 +1,9 @@
 /*
  * A few of the rows that would go first, so that a person can look them up in the application before anything is deleted.
  */
+
 import type { Queryable } from "../database.ts";
+import { isTrue } from "./condition.ts";
 import type { Cutoffs } from "./counts.ts";
 import { formatDue } from "./due.ts";
 import { quoteTable } from "./identifiers.ts";
@@ -24,7 +26,7 @@ export async function findDueSamples(
   cutoffs: Cutoffs,
   limit: number,
 ): Promise<DueSample[]> {
-  const expired = `coalesce(${hasExpired(target, asTimestamp(cutoffs.expiredBefore))}, false)`;
+  const expired = isTrue(hasExpired(target, asTimestamp(cutoffs.expiredBefore)));
   const timeOf = (times: CleanupTarget["expiresAt"]) =>
     times === undefined ? "null::timestamptz" : passedAt(times, asTimestamp(cutoffs.now), TARGET_ROW);
   const died = `case when ${expired} then ${timeOf(target.expiresAt)} else ${timeOf(target.revokedAt)} end`;

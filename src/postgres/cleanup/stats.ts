@@ -1,7 +1,9 @@
 /*
  * What `cleanup stats` shows in addition to the counts: who has the rows, and how the table has grown.
  */
+
 import type { Queryable } from "../database.ts";
+import { isTrue } from "./condition.ts";
 import { quoteIdentifier, quoteTable } from "./identifiers.ts";
 import type { CleanupTarget } from "./target.ts";
 import { asTimestamp, belongs, hasExpired, wasRevoked } from "./target.ts";
@@ -22,7 +24,7 @@ export async function findTopOwners(
 ): Promise<OwnerCount[]> {
   if (target.owner === undefined) return [];
   const at = asTimestamp(now);
-  const dead = [hasExpired(target, at), wasRevoked(target, at)].map((sql) => `coalesce(${sql}, false)`);
+  const dead = [hasExpired(target, at), wasRevoked(target, at)].map(isTrue);
   const rows = await db.query<{ owner: string | null; total: string; live: string }>({
     text: `select ${quoteIdentifier(target.owner)}::text as owner, count(*) as total,
                   count(*) filter (where not (${dead.join(" or ")})) as live

@@ -3,15 +3,11 @@ import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { isTrue, runCleanup, startCleanup } from "./program.ts";
-import { confirmed, execute, findAll, GRANT_APP, writeConfig } from "./team-table.ts";
+import { confirmed, DEAD, execute, findAll, GRANT_APP, LIVE, writeConfig } from "./team-table.ts";
 
 let url: string;
 const write = (yaml: string) => writeConfig(confirmed(yaml));
 const run = (yaml: string, ...args: string[]) => runCleanup(url, ["-o", "json", "--config", write(yaml), ...args]);
-
-/** SQL: a time past every retention, and one in the future; no two rows have the same one. */
-const DEAD = "now() - interval '30 days' - n * interval '1 ms'";
-const LIVE = "now() + interval '30 days' + n * interval '1 ms'";
 
 const REFRESH = "{ table: app.refresh, expiresAt: expires_at, audit: rows, cascade: [app.access] }";
 const ACCESS = "{ table: app.access, expiresAt: expires_at, audit: rows }";

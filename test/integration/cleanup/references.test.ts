@@ -1,16 +1,12 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../support/database.ts";
 import { runCleanup } from "./program.ts";
-import { confirmed, execute, findAll, GRANT_APP, writeConfig } from "./team-table.ts";
+import { confirmed, DEAD, execute, findAll, GRANT_APP, LIVE, writeConfig } from "./team-table.ts";
 
 let url: string;
 const YAML = "targets: [{ table: app.tokens, expiresAt: expires_at, audit: rows, maxFraction: 1 }]";
 const run = (yaml = YAML, ...args: string[]) =>
   runCleanup(url, ["-o", "json", "--config", writeConfig(confirmed(yaml)), ...args]);
-
-/** SQL: a time past every retention, and one in the future; no two rows have the same one. */
-const DEAD = "now() - interval '30 days' - n * interval '1 ms'";
-const LIVE = "now() + interval '30 days' + n * interval '1 ms'";
 
 beforeEach(async () => {
   url = await createTestDatabase();

@@ -32,6 +32,10 @@ export async function execute(url: string, ...statements: readonly string[]): Pr
   for (const statement of statements) await runAsSuperuser(url, statement);
 }
 
+/** SQL: a time past every retention, and one in the future; no two rows have the same one. */
+export const DEAD = "now() - interval '30 days' - n * interval '1 ms'";
+export const LIVE = "now() + interval '30 days' + n * interval '1 ms'";
+
 /** The grants of a team whose tables are to be cleaned. */
 export const GRANT_APP = [
   "grant usage on schema app to apitoken_cleanup",
