@@ -6,7 +6,7 @@ import { startTestController, type TestController } from "../support/controllers
 import { createTestDatabase, findRows, verifies } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { type ClusterResources, createClusterResources } from "../support/policies.ts";
-import { issueToken, untilReady, untilReason } from "../support/resources.ts";
+import { issueToken, untilNextIsNewer, untilReady, untilReason } from "../support/resources.ts";
 
 /*
  * The row of docs/security.md about those who may create ApiTokens and read Secrets in one namespace, under what the chart
@@ -132,6 +132,7 @@ describe.skipIf(tools.helm === undefined)("anyone with the role edit in one name
     const data = JSON.stringify({ stringData: { token: first } });
     expect(await kubectl(["patch", "secret", "kept", "-p", data])).toMatchObject({ code: 0 });
     await eventually(async () => expect(readToken(await shop.getSecret("kept"))).not.toBe(first));
+    await untilNextIsNewer(shop, "kept");
     await create("second", { owner: own("kept") });
     await readySecret("second");
     await untilReason(shop, "kept", "Superseded");

@@ -7,9 +7,20 @@ import { eventually } from "./eventually.ts";
 
 /** Waits until an ApiToken is Ready. */
 export function untilReady(cluster: TestCluster, name: string, timeoutMs = 30_000): Promise<void> {
-  return eventually(async () => expect(conditionOf(await cluster.get(name), "Ready")?.status).toBe("True"), {
-    timeoutMs,
-  });
+  // The whole condition, so that a failure shows reason and message.
+  return eventually(
+    async () => expect(conditionOf(await cluster.get(name), "Ready")).toMatchObject({ status: "True" }),
+    { timeoutMs },
+  );
+}
+
+/**
+ * Waits until whatever is created next is newer than this ApiToken: creation times are whole seconds, and within one second the uid
+ * decides.
+ */
+export async function untilNextIsNewer(cluster: TestCluster, name: string): Promise<void> {
+  const createdAt = Date.parse((await cluster.get(name))?.metadata.creationTimestamp ?? "");
+  await eventually(() => Date.now() >= createdAt + 1_000);
 }
 
 /** Waits until the condition Ready of an ApiToken has this reason. */

@@ -5,7 +5,7 @@ import { findRows, verifies } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { controllerTest as test } from "../../support/fixtures.ts";
 import type { ClusterResources } from "../../support/policies.ts";
-import { issueToken, untilReady, untilReason } from "../../support/resources.ts";
+import { issueToken, untilNextIsNewer, untilReady, untilReason } from "../../support/resources.ts";
 
 /* What ends a token ends it in whatever state it is, and nothing brings it back. */
 
@@ -134,9 +134,7 @@ describe("an owner with one place", () => {
   }) => {
     await resources.applyPolicy("one", { maxTokensPerOwner: 1, onLimit: "RevokeOldest" });
     const token = await issueToken(cluster, "older", { owner: "paul" });
-    // Creation times are whole seconds: this makes "newer" certain.
-    const createdAt = Date.parse((await cluster.get("older"))?.metadata.creationTimestamp ?? "");
-    await eventually(() => Date.now() >= createdAt + 1_000);
+    await untilNextIsNewer(cluster, "older");
     await cluster.kubectl(["create", "secret", "generic", "taken", "--from-literal=token=theirs"]);
     await cluster.apply("newer", { owner: "paul", secret: { name: "taken" } });
     await untilReason(cluster, "newer", "SecretConflict");

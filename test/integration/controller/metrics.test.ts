@@ -2,7 +2,7 @@ import { expect } from "vitest";
 import { readMetric } from "../../support/controllers.ts";
 import { eventually } from "../../support/eventually.ts";
 import { controllerTest as test } from "../../support/fixtures.ts";
-import { applyMany, issueToken, untilReady, untilReason } from "../../support/resources.ts";
+import { applyMany, issueToken, untilNextIsNewer, untilReady, untilReason } from "../../support/resources.ts";
 
 test("issues, rotations and revocations are counted by cause, and tokens by state", async ({ cluster, controller }) => {
   await issueToken(cluster, "kept");
@@ -36,9 +36,7 @@ test("tokens that a block or a newer ApiToken ends are counted once", async ({ c
 
   await resources.applyPolicy("one", { maxTokensPerOwner: 1 });
   await issueToken(cluster, "older", { owner: "frank" });
-  // Creation times, which are whole seconds, decide which one is newer.
-  const createdAt = Date.parse((await cluster.get("older"))?.metadata.creationTimestamp ?? "");
-  await eventually(() => Date.now() >= createdAt + 1_000);
+  await untilNextIsNewer(cluster, "older");
   await issueToken(cluster, "newer", { owner: "frank" });
   await untilReason(cluster, "older", "Superseded");
   await eventually(async () =>

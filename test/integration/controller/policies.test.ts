@@ -6,7 +6,7 @@ import { findRows, verifies } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { controllerTest as test } from "../../support/fixtures.ts";
 import { NO_POLICY_LABEL } from "../../support/global-setup.ts";
-import { issueToken, untilReady, untilReason } from "../../support/resources.ts";
+import { issueToken, untilNextIsNewer, untilReady, untilReason } from "../../support/resources.ts";
 
 const statusOf = async (cluster: TestCluster, name: string) => (await cluster.get(name))?.status;
 const liveRows = async (databaseUrl: string) =>
@@ -117,9 +117,7 @@ describe("an owner's limit", () => {
   }) => {
     await resources.applyPolicy("one", { maxTokensPerOwner: 1 });
     const first = await issueToken(cluster, "oldest", { owner: "frank" });
-    // Creation times are whole seconds, and within one second the uid decides; this makes "newer" certain.
-    const createdAt = Date.parse((await cluster.get("oldest"))?.metadata.creationTimestamp ?? "");
-    await eventually(() => Date.now() >= createdAt + 1_000);
+    await untilNextIsNewer(cluster, "oldest");
     const second = await issueToken(cluster, "newest", { owner: "frank" });
     await untilReason(cluster, "oldest", "Superseded");
     expect(await verifies(cluster, databaseUrl, first)).toBe(false);
