@@ -48,7 +48,7 @@ export function createStore<T extends Stored>(
   indexes: Readonly<Record<string, (object: T) => string | undefined>> = {},
 ): Store<T> {
   const objects = new Map<string, T>();
-  const indexed = new Map(Object.keys(indexes).map((index) => [index, new Map<string, Set<string>>()]));
+  const indexed = new Map(Object.keys(indexes).map((index) => [index, createIndex()]));
   /** By uid, the version in which each recently removed object no longer existed. */
   const tombstones = new Map<string, string>();
 
@@ -57,13 +57,8 @@ export function createStore<T extends Stored>(
       const old = before && pick(before);
       const value = after && pick(after);
       if (old === value) continue;
-      const byValue = indexed.get(index) as Map<string, Set<string>>;
-      if (old !== undefined) {
-        const keys = byValue.get(old);
-        keys?.delete(key);
-        if (keys?.size === 0) byValue.delete(old);
-      }
-      if (value !== undefined) byValue.set(value, (byValue.get(value) ?? new Set()).add(key));
+      if (old !== undefined) indexed.get(index)?.remove(old, key);
+      if (value !== undefined) indexed.get(index)?.add(value, key);
     }
   };
 
@@ -97,10 +92,32 @@ export function createStore<T extends Stored>(
       updateIndexes(key, before, undefined);
       return before;
     },
-    byIndex: (index, value) => [...(indexed.get(index)?.get(value) ?? [])].flatMap((key) => objects.get(key) ?? []),
+    byIndex: (index, value) => (indexed.get(index)?.find(value) ?? []).flatMap((key) => objects.get(key) ?? []),
     values: () => objects.values(),
     get size() {
       return objects.size;
+    },
+  };
+}
+
+/** Which keys have a value. Nearly every Secret has an owner of its own, and a set for each would take more than the rest of it. */
+function createIndex() {
+  const keysOf = new Map<string, string | Set<string>>();
+  return {
+    find(value: string): readonly string[] {
+      const keys = keysOf.get(value);
+      return keys === undefined ? [] : typeof keys === "string" ? [keys] : [...keys];
+    },
+    add(value: string, key: string): void {
+      const keys = keysOf.get(value);
+      if (keys === undefined) keysOf.set(value, key);
+      else if (typeof keys === "string") keysOf.set(value, new Set([keys, key]));
+      else keys.add(key);
+    },
+    remove(value: string, key: string): void {
+      const keys = keysOf.get(value);
+      if (keys === key) keysOf.delete(value);
+      else if (typeof keys === "object" && keys.delete(key) && keys.size === 0) keysOf.delete(value);
     },
   };
 }

@@ -136,7 +136,7 @@ const FORBIDDEN: readonly [file: string, specifier: string][] = [
   ["src/cleanup/a.ts", "../controller/main.ts"],
   ["src/cleanup/a.ts", "pg"],
   ["src/kubectl/a.ts", "../kube/transport.ts"],
-  ["src/controller/new-room/a.ts", "../queue.ts"],
+  ["src/controller/new-room/a.ts", "../queue/queue.ts"],
   ["src/postgres/a.ts", "./../kube/transport.ts"],
 ];
 

@@ -15,7 +15,7 @@ import { findAcceptedResources } from "../../postgres/tokens.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { keyOf } from "../pass/caches.ts";
 import type { PassContext } from "../pass/context.ts";
-import type { Queue } from "../queue.ts";
+import type { Queue } from "../queue/queue.ts";
 import { enqueueAll } from "./queues.ts";
 
 const HOUSEKEEPING_MS = 3_600_000;

@@ -15,7 +15,7 @@ import {
 import type { Caches } from "../pass/caches.ts";
 import type { PassContext } from "../pass/context.ts";
 import { readPolicy } from "../pass/observe-policy.ts";
-import { createQueue, type Pace } from "../queue.ts";
+import { createQueue, type Pace } from "../queue/queue.ts";
 
 /** How long changes are gathered: GitOps applies all policies at once. */
 const GATHER_MS = 250;

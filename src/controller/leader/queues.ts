@@ -11,7 +11,7 @@ import type { PassContext } from "../pass/context.ts";
 import { classifyFailure } from "../pass/failures.ts";
 import { reconcile } from "../pass/reconcile.ts";
 import { reconcileBlock } from "../pass/reconcile-block.ts";
-import { createQueue, type Pace, type Queue, type Turn } from "../queue.ts";
+import { createQueue, type Pace, type Queue, type Turn } from "../queue/queue.ts";
 import { isEnd } from "./ends.ts";
 import { findOverLimit } from "./over-limit.ts";
 

@@ -6,7 +6,7 @@ import { IssueRefusedError } from "../../postgres/errors.ts";
 import { carryOutEnds } from "../../postgres/inboxes.ts";
 import { describeActions, type Note } from "../../token/notes.ts";
 import { type Action, isDestructive } from "../../token/plan/action.ts";
-import type { Turn } from "../queue.ts";
+import type { Turn } from "../queue/queue.ts";
 import type { PassContext } from "./context.ts";
 import { decide } from "./decide.ts";
 import { execute } from "./execute.ts";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { createTurns } from "../../../src/controller/turns.ts";
+import { createTurns } from "../../../../src/controller/queue/turns.ts";
 
 const groupOf = (key: string) => key[0] ?? "";
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { createQueue, type Queue } from "../../../src/controller/queue.ts";
-import { eventually } from "../../support/eventually.ts";
+import { createQueue, type Queue } from "../../../../src/controller/queue/queue.ts";
+import { eventually } from "../../../support/eventually.ts";
 
 let queue: Queue;
 afterEach(async () => {

@@ -3,10 +3,8 @@
  * client-go's workqueue, merges repeated keys, never handles one key twice at once, and spaces out retries of failing
  * ones. Whatever ends something has a lane of its own, so that it never waits behind thousands of others.
  */
+import { createAlarms } from "./alarms.ts";
 import { createTurns, type Turns } from "./turns.ts";
-
-/** A longer delay would overflow Node's timers, which would then fire after a millisecond. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** What is back must be noticed soon even if nothing reports it, as with an admission webhook or a quota. */
 const RETRIES: Pace = { firstMs: 5, longestMs: 60_000 };
@@ -88,7 +86,7 @@ export function createQueue(options: QueueOptions): Queue {
   const dirty = new Set<string>();
   /** Keys that were nudged while they were being handled. */
   const nudged = new Set<string>();
-  const timers = new Map<string, { timer: NodeJS.Timeout; atMs: number }>();
+  const alarms = createAlarms((key) => enqueue(key));
   const failures = new Map<string, number>();
   /** How many times in a row a key was to be checked again. */
   const rechecks = new Map<string, number>();
@@ -104,7 +102,7 @@ export function createQueue(options: QueueOptions): Queue {
 
   const enqueue = (key: string) => {
     if (isStopped) return;
-    cancelTimer(key);
+    alarms.cancel(key);
     if (busy.has(key)) {
       dirty.add(key);
       return;
@@ -122,15 +120,7 @@ export function createQueue(options: QueueOptions): Queue {
 
   const addAfter = (key: string, delayMs: number) => {
     if (isStopped || isWaiting(key)) return;
-    const atMs = performance.now() + delayMs;
-    if ((timers.get(key)?.atMs ?? Number.POSITIVE_INFINITY) <= atMs) return;
-    cancelTimer(key);
-    const wake = () => {
-      timers.delete(key);
-      if (atMs - performance.now() > 1) addAfter(key, atMs - performance.now());
-      else enqueue(key);
-    };
-    timers.set(key, { timer: setTimeout(wake, Math.min(delayMs, LONGEST_TIMER_MS)), atMs });
+    alarms.set(key, performance.now() + delayMs);
   };
 
   const recheck = (key: string) => {
@@ -138,11 +128,6 @@ export function createQueue(options: QueueOptions): Queue {
     const times = (rechecks.get(key) ?? 0) + 1;
     rechecks.set(key, times);
     addAfter(key, nextDelay(RECHECKS, times));
-  };
-
-  const cancelTimer = (key: string) => {
-    clearTimeout(timers.get(key)?.timer);
-    timers.delete(key);
   };
 
   const startWorkers = () => {
@@ -203,7 +188,7 @@ export function createQueue(options: QueueOptions): Queue {
       others.waiting.clear();
       dirty.clear();
       nudged.clear();
-      for (const key of [...timers.keys()]) cancelTimer(key);
+      alarms.clear();
       if (busy.size > 0) await new Promise<void>((resolve) => (onIdle = resolve));
     },
   };
