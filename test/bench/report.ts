@@ -17,12 +17,12 @@ const BARS: Readonly<Record<string, readonly ["≤" | "≥", number]>> = {
   revocation_ms_of_1900: ["≤", 1_000],
   locked_owner_others_ms: ["≤", 2_000],
   conflicts_idle_cpu_percent: ["≤", 4],
-  cleanup_summary_over_raw: ["≥", 0.7],
-  cleanup_rows_over_raw: ["≥", 0.4],
+  cleanup_summary_over_raw: ["≥", 0.75],
+  cleanup_rows_over_raw: ["≥", 0.6],
   cleanup_large_over_small: ["≤", 1.2],
   cleanup_rss_mib: ["≤", 120],
   bystander_read_p99_over_idle: ["≤", 2],
-  bystander_insert_p99_over_idle: ["≤", 3],
+  bystander_insert_p99_over_idle: ["≤", 2],
   partition_over_raw: ["≤", 1.3],
 };
 
