@@ -38,7 +38,8 @@ export interface LookContext {
 export async function lookAround(context: LookContext): Promise<Suggestions> {
   const candidates = await findCandidates(context.session, listPresetTables());
   const systems = recogniseSystems(candidates);
-  const known = new Set(systems.flatMap(({ tables }) => tables));
+  // A preset that is not ready does not keep its tables from being proposed as what they look like.
+  const known = new Set(systems.filter(({ doubts }) => doubts.length === 0).flatMap(({ tables }) => tables));
   const others = candidates.filter((table) => !known.has(formatTableName(table)));
   const promising = others.filter(isPromising);
   const proposals: Proposal[] = [];
@@ -78,7 +79,7 @@ async function checkSystem({ session, config }: LookContext, system: Suggestion)
   const { targets } = configFileSchema.parse({ targets: [system.target] });
   const names = new Set(targets.map(({ name }) => name));
   const checked = (await checkTargets(session, { ...config, targets })).filter(({ name }) => names.has(name));
-  return { ...system, doubts: [...new Set(checked.flatMap(findErrors))] };
+  return { ...system, doubts: [...new Set([...system.doubts, ...checked.flatMap(findErrors)])] };
 }
 
 /** Adds what the database has against a proposal, and the cascades that it would need. */

@@ -6,11 +6,14 @@ import { formatTableName, quoteIdentifier } from "../../postgres/cleanup/identif
 import { configFileSchema, type TargetConfig } from "../target/config.ts";
 import { PRESETS, type Preset } from "../target/presets.ts";
 import type { Suggestion } from "./format.ts";
+import { findRole } from "./names.ts";
 
 interface Recognised {
   readonly preset: Preset;
   readonly schema: string;
   readonly tables: readonly string[];
+  /** Columns that look like an expiry and that the preset leaves out, as "app.sessions has expires_at". */
+  readonly ignored: readonly string[];
 }
 
 /** The names of all tables that presets are about, without a schema. */
@@ -37,13 +40,22 @@ export function recogniseSystems(candidates: readonly CandidateTable[]): Suggest
 
 function recognise(preset: Preset, schema: string, candidates: readonly CandidateTable[]): Recognised[] {
   const targets = expand(preset, schema);
+  const columnsOf = (table: string) =>
+    candidates.find((candidate) => formatTableName(candidate) === table)?.columns ?? [];
   const isThere = targets.every((target) => {
-    const name = formatTableName(target.table);
-    const table = candidates.find((candidate) => formatTableName(candidate) === name);
-    const columns = new Set(table?.columns.map((column) => column.name));
+    const columns = new Set(columnsOf(formatTableName(target.table)).map(({ name }) => name));
     return findColumns(target).every((column) => columns.has(column));
   });
-  return isThere ? [{ preset, schema, tables: [...new Set(targets.map(({ table }) => formatTableName(table)))] }] : [];
+  if (!isThere) return [];
+  const tables = [...new Set(targets.map(({ table }) => formatTableName(table)))];
+  const ignored = tables.flatMap((table) => {
+    const used = targets.filter((target) => formatTableName(target.table) === table).flatMap(findColumns);
+    const known = new Set([...used, ...(preset.noExpiries ?? [])]);
+    return columnsOf(table)
+      .filter((column) => findRole(column) === "expiry" && !known.has(column.name))
+      .map(({ name }) => `${table} has ${name}`);
+  });
+  return [{ preset, schema, tables, ignored }];
 }
 
 function expand({ name }: Preset, schema: string): readonly TargetConfig[] {
@@ -62,7 +74,7 @@ function findColumns({ expiresAt = [], revokedAt = [], where, revoked = [], owne
   ];
 }
 
-function describe({ preset, schema, tables }: Recognised, rivals: readonly Recognised[]): Suggestion {
+function describe({ preset, schema, tables, ignored }: Recognised, rivals: readonly Recognised[]): Suggestion {
   const parameters = Object.entries(preset.parameters).map(
     ([name, parameter]) => `with: {${name}: …}: ${parameter.help}; without it, ${parameter.default}`,
   );
@@ -76,6 +88,7 @@ function describe({ preset, schema, tables }: Recognised, rivals: readonly Recog
       ...(preset.note === undefined ? [] : [preset.note]),
       ...parameters,
     ],
-    doubts: [],
+    // A name such as sessions and a column such as updated_at are those of many applications.
+    doubts: ignored.map((column) => `${column}, which looks like an expiry and which this preset ignores`),
   };
 }

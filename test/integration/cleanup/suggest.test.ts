@@ -14,7 +14,7 @@ const MOMENT = "(now() + (n - 30) * interval '1 day')";
 
 const TABLES = [
   "create schema app",
-  `create table app.sessions (id bigint primary key, "expiresAt" timestamptz not null, "secretValue" text default 'the secret')`,
+  `create table app.sessions (id bigint primary key, "expiresAt" timestamptz not null, updated_at timestamp, "secretValue" text default 'the secret')`,
   fill("sessions", '"expiresAt"', MOMENT),
   "create table app.access_tokens (id bigint primary key, expires bigint not null default 0, revoked_at timestamptz)",
   fill("access_tokens", "expires", `case when n > 80 then 0 else floor(extract(epoch from ${MOMENT}) * 1000) end`),
@@ -105,6 +105,16 @@ test("the tables of a well-known system get its preset", () => {
     reasons: [expect.stringContaining("these tables and columns are those of Django")],
     doubts: [],
   });
+});
+
+test("a preset that would ignore an expiry is not ready, and the table is proposed with its expiry", () => {
+  expect(json.suggestions.filter(({ tables }) => tables.includes("app.sessions"))).toMatchObject([
+    {
+      target: { preset: "rails-session-store", schema: "app" },
+      doubts: ["app.sessions has expiresAt, which looks like an expiry and which this preset ignores"],
+    },
+    { target: { table: "app.sessions", expiresAt: '"expiresAt"' }, doubts: [] },
+  ]);
 });
 
 test("each proposal has its reasons, and what has to be checked", () => {

@@ -118,6 +118,7 @@ export const discourse = definePreset({
   ],
   schema: "public",
   note: "API keys are left out: staff can undo a revocation.",
+  noExpiries: ["impersonation_expires_at"],
   parameters: { age: { kind: "duration", default: "60d", help: "maximum session age" } },
   targets: ({ age }) => [
     {
@@ -139,6 +140,7 @@ export const nextcloud = definePreset({
   ],
   schema: "public",
   note: "The column expires must not decide: Nextcloud needs the expired row in order to refresh it.",
+  noExpiries: ["expires"],
   parameters: {
     prefix: { kind: "name", default: "oc_", help: "dbtableprefix" },
     session: { kind: "duration", default: "1d", help: "session_lifetime" },

@@ -34,6 +34,7 @@ export const springAuthorizationServer = definePreset({
   ],
   schema: "public",
   note: "A refresh token has to outlive its access token, as it does by default. Revoked rows stay until they expire.",
+  noExpiries: ["oidc_id_token_expires_at", "user_code_expires_at"],
   parameters: { timezone: timezoneParameter("time zone of the application's JVM") },
   targets: ({ timezone }) => [
     {

@@ -45,6 +45,8 @@ export interface Preset {
   readonly schema: string;
   /** What a team should know before it uses the preset, in sentences. */
   readonly note?: string;
+  /** Columns that look like an expiry and do not decide about a row. */
+  readonly noExpiries?: readonly string[];
   readonly parameters: Readonly<Record<string, Parameter>>;
   readonly targets: (parameters: Readonly<Record<string, string>>) => readonly PresetTarget[];
 }
