@@ -1,4 +1,4 @@
-# Three images from one file: --target controller, cleanup or migrate.
+# Four images from one file: --target controller, cleanup, migrate or verifier.
 # Each is Node, the libraries that Node needs, and one bundled program: no shell, no npm, no package manager.
 
 FROM node:24.21.0-bookworm-slim AS build
@@ -40,6 +40,14 @@ LABEL org.opencontainers.image.title="apitoken-operator migrate" \
 COPY --from=build /build/dist/migrate.js ./
 COPY --from=build /build/dist/migrations ./migrations
 ENTRYPOINT ["/usr/local/bin/node", "/app/migrate.js"]
+
+FROM runtime AS verifier
+LABEL org.opencontainers.image.title="apitoken-operator verifier" \
+      org.opencontainers.image.description="Says whether API tokens are good, to gateways and backends" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /build/dist/verifier.js /build/dist/bcrypt-worker.js ./
+EXPOSE 8080 8181 8182
+ENTRYPOINT ["/usr/local/bin/node", "--max-semi-space-size=16", "/app/verifier.js"]
 
 FROM runtime AS controller
 LABEL org.opencontainers.image.title="apitoken-operator controller" \

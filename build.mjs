@@ -1,5 +1,5 @@
 /*
- * Bundles each program into one file: dist/{controller,cleanup,migrate}.js, with the migrations beside them, and what each
+ * Bundles each program into one file: dist/{controller,cleanup,migrate,verifier}.js, with the migrations beside them, and what each
  * is made of in metafile.json. An argument names another folder than dist.
  */
 import { cpSync, rmSync, writeFileSync } from "node:fs";
@@ -40,6 +40,7 @@ const { metafile } = await build({
     controller: "src/controller/main.ts",
     cleanup: "src/cleanup/main.ts",
     migrate: "src/migrate/main.ts",
+    verifier: "src/verifier/main.ts",
     "bcrypt-worker": "src/runtime/bcrypt-worker.ts",
   },
   outdir: folder,

@@ -11,6 +11,7 @@ export const BUNDLES = {
   controller: ["controller.js", "bcrypt-worker.js"],
   cleanup: ["cleanup.js"],
   migrate: ["migrate.js"],
+  verifier: ["verifier.js", "bcrypt-worker.js"],
 } as const;
 
 export type Target = keyof typeof BUNDLES;

@@ -6,11 +6,11 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { runAsSuperuser } from "../local/postgres-server.ts";
+import { verifyToken } from "../local/verify-token.ts";
 import { loadKeyring } from "../src/controller/keyring/secret.ts";
 import { createTransport } from "../src/kube/transport.ts";
 import { openDatabase } from "../src/postgres/database.ts";
 import { createTokenHasher } from "../src/runtime/token-hash.ts";
-import { verifyToken } from "../src/verifier/lookup.ts";
 import { command, output } from "./console.ts";
 import type { Stage } from "./stage.ts";
 

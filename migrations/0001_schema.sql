@@ -1030,6 +1030,7 @@ grant execute on function
   apitoken.delete_dead_range(tid, tid, timestamptz, timestamptz, boolean),
   apitoken.record_cleaned(text, text, jsonb, text[])
 to apitoken_cleanup;
+grant execute on function apitoken.can_notify() to apitoken_verifier;
 grant execute on function
   apitoken.note_uses(text[], timestamptz[], inet[]),
   apitoken.end_token(text, bytea, text),
@@ -1046,6 +1047,7 @@ grant select, insert, update on apitoken.leader_epoch to apitoken_controller;
 grant select, update on apitoken.owner_queues to apitoken_controller;
 grant select on apitoken.owner_seed to apitoken_controller;
 grant select, usage on apitoken.missed_notifications to apitoken_controller;
+grant select on apitoken.missed_notifications to apitoken_verifier;
 grant select on apitoken.security_events, apitoken.cleanup_runs to apitoken_controller;
 grant select on apitoken.cleaned_batches, apitoken.cleaned_rows to apitoken_controller, apitoken_cleanup;
 

@@ -72,7 +72,8 @@ const COLUMNS = `id, resource_uid, revision, owner, description, scopes, allowed
 /** What verifiers have noted and the controller has not taken over yet counts already. */
 const LAST_USED_AT = `greatest(t.last_used_at,
   (select max(u.used_at) from apitoken.token_uses u where u.token_id = t.id)) as last_used_at`;
-const IS_END_REQUESTED = "exists (select from apitoken.requested_ends e where e.token_id = t.id)";
+/** Whether the holder of a row `t` has ended it through a verifier. */
+export const IS_END_REQUESTED = "exists (select from apitoken.requested_ends e where e.token_id = t.id)";
 
 /** A token of another ApiToken of the claim's owner that counts towards the owner's limit. */
 const IS_RIVAL = `owner = $4 and resource_uid <> $5 and apitoken.is_counted(rival, now())
@@ -138,24 +139,6 @@ interface ResourceRow extends Row {
   is_end_requested: boolean;
 }
 
-/**
- * The row with this id, the database's time, which decides whether it is valid, and whether an OwnerBlock is in effect for its
- * owner; undefined if there is no row, or if its holder has ended it.
- */
-export async function findToken(
-  db: Queryable,
-  id: string,
-): Promise<{ readonly token: TokenRecord; readonly now: Date; readonly isOwnerBlocked: boolean } | undefined> {
-  const [row] = await db.query<Row & { now: Date; is_owner_blocked: boolean }>({
-    name: "find-token",
-    text: `select ${COLUMNS}, last_used_at, now() as now, exists (
-             select from apitoken.blocked_owners b where b.owner = t.owner and b.effective_at <= now()) as is_owner_blocked
-           from apitoken.tokens t where id = $1 and not ${IS_END_REQUESTED}`,
-    values: [id],
-  });
-  return row && { token: toRecord(row), now: row.now, isOwnerBlocked: row.is_owner_blocked };
-}
-
 /** The ApiTokens of a cluster that have an accepted token. */
 export async function findAcceptedResources(db: Queryable, clusterId: string): Promise<ResourceIdentity[]> {
   return db.query<ResourceIdentity & Record<string, unknown>>({
@@ -201,6 +184,10 @@ function toRecord(row: Row): TokenRecord {
   };
 }
 
-function toGrace({ grace_seconds, grace_scopes }: Row): Grace | undefined {
+/** The grace in two columns of a row. */
+export function toGrace({
+  grace_seconds,
+  grace_scopes,
+}: Pick<Row, "grace_seconds" | "grace_scopes">): Grace | undefined {
   return grace_seconds === null ? undefined : { periodMs: grace_seconds * 1_000, scopes: grace_scopes };
 }

@@ -1,10 +1,9 @@
 /*
  * The HTTP server for the kubelet's probes and for Prometheus. It knows nothing of what it reports on.
  */
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer } from "node:http";
 import type { Registry } from "prom-client";
-import { Fault } from "./fault.ts";
+import { listen } from "./listen.ts";
 
 /** Returns undefined if all is well, and otherwise what is wrong. */
 export type Probe = () => string | undefined;
@@ -38,23 +37,12 @@ export async function startHealthServer(options: {
       response.writeHead(404).end();
     }
   });
-  await listen(server, options.port, options.host);
   return {
-    port: (server.address() as AddressInfo).port,
+    port: await listen(server, options.port, options.host),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections();
       }),
   };
-}
-
-function listen(server: Server, port: number, host: string | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (cause) => {
-      const problem = `cannot listen on port ${port}`;
-      reject(new Fault({ faultCode: "APITOKEN_E_PORT_UNAVAILABLE", problem }, { cause }));
-    });
-    server.listen(port, host, resolve);
-  });
 }

@@ -4,7 +4,7 @@
  */
 import { BlockList, isIP } from "node:net";
 import type { TokenRow } from "./model.ts";
-import { acceptedUntil, isAccepted, isLive } from "./validity.ts";
+import { acceptedUntil, liveUntil } from "./validity.ts";
 
 /** What somebody wants to use a token for. What is left out is not checked. */
 export interface TokenRequest {
@@ -41,41 +41,78 @@ export type TokenVerdict =
   | { readonly kind: "active"; readonly scopes: readonly string[]; readonly isInGrace: boolean }
   | { readonly kind: "inactive"; readonly why: InactiveReason };
 
+/** What a token is worth, worked out once from its row, so that a verdict costs a few comparisons. Times are in ms since 1970. */
+export interface PreparedToken {
+  readonly scopes: readonly string[];
+  readonly graceScopes: readonly string[];
+  readonly liveUntilMs: number;
+  readonly acceptedUntilMs: number;
+  /** Why it will not be accepted any more. */
+  readonly end: "Revoked" | "Expired";
+  /** The networks that it may be used from; undefined: any. */
+  readonly networks: BlockList | undefined;
+}
+
+/** Prepares the verdicts on the token of a row. */
+export function prepareToken(token: JudgedToken): PreparedToken {
+  return {
+    scopes: token.scopes,
+    graceScopes: token.scopes.filter((scope) => token.grace?.scopes.includes(scope)),
+    liveUntilMs: liveUntil(token).getTime(),
+    acceptedUntilMs: acceptedUntil(token).getTime(),
+    end: isRevocationItsEnd(token) ? "Revoked" : "Expired",
+    networks: token.allowedCidrs.length === 0 ? undefined : toBlockList(token.allowedCidrs),
+  };
+}
+
+/** Whether a token is good for a request at `nowMs`, which should be the database's time. */
+export function judgePrepared(
+  token: PreparedToken,
+  nowMs: number,
+  isOwnerBlocked: boolean,
+  { address, scopes: wanted = NOTHING }: TokenRequest,
+): TokenVerdict {
+  if (isOwnerBlocked) return { kind: "inactive", why: "OwnerBlocked" };
+  if (nowMs >= token.acceptedUntilMs) return { kind: "inactive", why: token.end };
+  if (address !== undefined && token.networks !== undefined && !isWithin(address, token.networks)) {
+    return { kind: "inactive", why: "AddressNotAllowed" };
+  }
+  const isInGrace = nowMs >= token.liveUntilMs;
+  const scopes = isInGrace ? token.graceScopes : token.scopes;
+  if (!wanted.every((scope) => scopes.includes(scope))) return { kind: "inactive", why: "ScopeMissing" };
+  return { kind: "active", scopes, isInGrace };
+}
+
+const NOTHING: readonly string[] = [];
+
 /** Whether the token of a row is good for a request. `now` should be the database's time. */
 export function judgeToken(
   token: JudgedToken,
   { now, isOwnerBlocked }: TokenCircumstances,
-  { address, scopes: wanted = [] }: TokenRequest,
+  request: TokenRequest,
 ): TokenVerdict {
-  if (isOwnerBlocked) return { kind: "inactive", why: "OwnerBlocked" };
-  if (!isAccepted(token, now)) return { kind: "inactive", why: isRevocationItsEnd(token) ? "Revoked" : "Expired" };
-  if (address !== undefined && !isAllowedFrom(address, token.allowedCidrs)) {
-    return { kind: "inactive", why: "AddressNotAllowed" };
-  }
-  const isInGrace = !isLive(token, now);
-  const scopes = isInGrace ? token.scopes.filter((scope) => token.grace?.scopes.includes(scope)) : token.scopes;
-  if (!wanted.every((scope) => scopes.includes(scope))) return { kind: "inactive", why: "ScopeMissing" };
-  return { kind: "active", scopes, isInGrace };
+  return judgePrepared(prepareToken(token), now.getTime(), isOwnerBlocked, request);
 }
 
 function isRevocationItsEnd(token: JudgedToken): boolean {
   return token.revokedAt !== undefined && token.revokedAt <= acceptedUntil(token);
 }
 
-/** Everything is allowed without a CIDR. An IPv4 address is also found in its IPv6 form, ::ffff:10.0.0.1. */
-function isAllowedFrom(address: string, cidrs: readonly string[]): boolean {
-  if (cidrs.length === 0) return true;
+/** An IPv4 address is also found in its IPv6 form, ::ffff:10.0.0.1. Anything else is nowhere. */
+function isWithin(address: string, networks: BlockList): boolean {
   const family = familyOf(address);
-  return family !== undefined && cidrs.some((cidr) => toBlockList(cidr)?.check(address, family));
+  return family !== undefined && networks.check(address, family);
 }
 
-/** Undefined for what is not a CIDR: the CRD refuses it, but a row may have been written with SQL. */
-function toBlockList(cidr: string): BlockList | undefined {
-  const [, network = "", bits = ""] = /^([^/]+)\/(\d{1,3})$/.exec(cidr) ?? [];
-  const family = familyOf(network);
-  if (family === undefined || Number(bits) > (family === "ipv4" ? 32 : 128)) return undefined;
+/** What is not a CIDR allows nothing: the CRD refuses it, but a row may have been written with SQL. */
+function toBlockList(cidrs: readonly string[]): BlockList {
   const list = new BlockList();
-  list.addSubnet(network, Number(bits), family);
+  for (const cidr of cidrs) {
+    const [, network = "", bits = ""] = /^([^/]+)\/(\d{1,3})$/.exec(cidr) ?? [];
+    const family = familyOf(network);
+    if (family === undefined || Number(bits) > (family === "ipv4" ? 32 : 128)) continue;
+    list.addSubnet(network, Number(bits), family);
+  }
   return list;
 }
 

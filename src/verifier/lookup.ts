@@ -1,46 +1,160 @@
 /*
- * From a token string to what it is worth: the one path that every way of verifying a token takes. It brings together the
- * row (Postgres), the keys and the hash, and leaves the decision to token/verdict.ts.
+ * From a token string to what it is worth: the one path that every way of verifying a token takes. It brings together memory,
+ * the rows in Postgres, the keys and the hash, and leaves the decision to token/verdict.ts. There are three answers. "No" rests
+ * on a row that was read, or on a string that cannot be a token; whatever keeps it from a row is "unknown", never "no".
  */
-import type { Queryable } from "../postgres/database.ts";
-import { findToken, type TokenRecord } from "../postgres/tokens.ts";
+import { hash as digestOf, randomBytes, timingSafeEqual } from "node:crypto";
 import type { TokenHasher } from "../runtime/token-hash.ts";
 import { findPepper, hashToken, type Keyring } from "../token/keyring.ts";
-import { decryptMetadata } from "../token/metadata-cipher.ts";
-import type { TokenMetadata } from "../token/model.ts";
 import { parseTokenId } from "../token/token-string.ts";
-import { judgeToken, type TokenRequest } from "../token/verdict.ts";
+import { type InactiveReason, judgePrepared, type TokenRequest } from "../token/verdict.ts";
+import type { VerifierClock } from "./clock.ts";
+import type { Blockages } from "./memory/blockages.ts";
+import type { Finder } from "./memory/finder.ts";
+import type { KnownToken } from "./memory/known-token.ts";
+import type { TokenMemory } from "./memory/memory.ts";
+import type { Truth } from "./memory/truth.ts";
 
-/** What tokens are looked up with; the program that verifies owns all three. */
+/** Why a token is refused. */
+export type RefusalReason = "Malformed" | "Unknown" | "WrongSecret" | InactiveReason;
+
+/** Why it cannot be said whether a token is good. */
+export type Obstacle = "DatabaseUnavailable" | "Overloaded" | "KeyUnknown";
+
+export type Answer =
+  /** `scopes` are those that it has now: in the grace after its expiry they are fewer. */
+  | {
+      readonly kind: "yes";
+      readonly token: KnownToken;
+      readonly scopes: readonly string[];
+      readonly isInGrace: boolean;
+    }
+  /** `token` is set if the string was that token's, whose use it is. */
+  | { readonly kind: "no"; readonly why: RefusalReason; readonly token?: KnownToken | undefined }
+  | { readonly kind: "unknown"; readonly why: Obstacle };
+
 export interface LookupParts {
-  readonly db: Queryable;
-  readonly keyring: Keyring;
+  readonly memory: TokenMemory;
+  readonly blockages: Blockages;
+  readonly truth: Truth;
+  readonly finder: Finder;
+  readonly clock: VerifierClock;
   readonly hasher: TokenHasher;
+  /** The keyring as it is now: it is read again when it changes. */
+  readonly keyring: () => Keyring;
+  /** Whether an answer came from memory. */
+  readonly onSource?: (source: "memory" | "row" | "outage") => void;
 }
 
-/** A valid token; `scopes` are those that it has now, which in the grace after its expiry are fewer. */
-export interface VerifiedToken extends TokenRecord {
-  /** Undefined if it cannot be read, for example because the keyring lacks its key. */
-  readonly metadata: TokenMetadata | undefined;
-}
+/** Says what the token with this plaintext is worth for a request; at once if memory suffices. Never rejects. */
+export type Lookup = (plaintext: string, request: TokenRequest) => Answer | Promise<Answer>;
 
-/**
- * The token with this plaintext, if it is valid: well-formed, known, with the right hash, accepted by the database's clock
- * and good for the request. Undefined otherwise, without a reason. Malformed strings never reach the database. Throws a
- * DatabaseUnavailableError.
- */
-export async function verifyToken(
-  { db, keyring, hasher }: LookupParts,
-  plaintext: string,
-  request: TokenRequest = {},
-): Promise<VerifiedToken | undefined> {
-  const id = parseTokenId(plaintext);
-  const found = id === undefined ? undefined : await findToken(db, id);
-  if (found === undefined) return undefined;
-  const { token } = found;
-  const pepper = findPepper(keyring, token.keyId);
-  const verdict = judgeToken(token, found, request);
-  if (pepper === undefined || verdict.kind === "inactive") return undefined;
-  if (!(await hasher.isMatch(hashToken(plaintext, pepper), token))) return undefined;
-  return { ...token, scopes: verdict.scopes, metadata: decryptMetadata(token.encryptedMetadata, token.id, keyring) };
+const ID_START = 4;
+const ID_END = 16;
+const MALFORMED: Answer = { kind: "no", why: "Malformed" };
+const UNKNOWN_TOKEN: Answer = { kind: "no", why: "Unknown" };
+
+/** How many bcrypt comparisons may be in progress; each takes tens of milliseconds of a core. */
+const BCRYPTS_AT_ONCE = 32;
+
+/** Creates the look-up. */
+export function createLookup(parts: LookupParts): Lookup {
+  const { memory, blockages, truth, finder, clock, hasher, onSource } = parts;
+  const secret = randomBytes(32).toString("base64");
+  let bcrypts = 0;
+
+  /** As constant in time for a token that nobody knows as for one that is known. */
+  const digest = (plaintext: string) => digestOf("sha256", secret + plaintext, "buffer");
+  const blank = randomBytes(32);
+
+  const decide = (known: KnownToken, blockedFromMs: number, request: TokenRequest): Answer => {
+    const nowMs = clock.nowMs();
+    const verdict = judgePrepared(known.prepared, nowMs, nowMs >= blockedFromMs, request);
+    return verdict.kind === "active"
+      ? { kind: "yes", token: known, scopes: verdict.scopes, isInGrace: verdict.isInGrace }
+      : { kind: "no", why: verdict.why, token: known };
+  };
+
+  /** The full check, which every token passes once: checksum, and the hash of its row. */
+  const check = (plaintext: string, seen: Buffer, known: KnownToken): boolean | Promise<boolean> | Obstacle => {
+    if (parseTokenId(plaintext) === undefined) return false;
+    const pepper = findPepper(parts.keyring(), known.row.keyId);
+    if (pepper === undefined) return "KeyUnknown";
+    if (known.row.hashAlgorithm === "bcrypt" && bcrypts >= BCRYPTS_AT_ONCE) return "Overloaded";
+    const note = (isMatch: boolean) => {
+      if (isMatch) known.seen = seen;
+      return isMatch;
+    };
+    const isMatch = hasher.isMatch(hashToken(plaintext, pepper), known.row);
+    if (typeof isMatch === "boolean") return note(isMatch);
+    bcrypts += 1;
+    return isMatch.then(note).finally(() => {
+      bcrypts -= 1;
+    });
+  };
+
+  const judge = (
+    known: KnownToken,
+    blockedFromMs: number,
+    plaintext: string,
+    request: TokenRequest,
+  ): Answer | Promise<Answer> => {
+    known.isRecent = true;
+    const seen = digest(plaintext);
+    const isSeen = timingSafeEqual(seen, known.seen ?? blank);
+    if (isSeen) return decide(known, blockedFromMs, request);
+    const checked = known.seen === undefined ? check(plaintext, seen, known) : false;
+    if (typeof checked === "string") return { kind: "unknown", why: checked };
+    if (checked === false) return { kind: "no", why: "WrongSecret" };
+    if (checked === true) return decide(known, blockedFromMs, request);
+    return checked.then((isMatch) =>
+      isMatch ? decide(known, blockedFromMs, request) : { kind: "no", why: "WrongSecret" },
+    );
+  };
+
+  const ask = async (id: string, plaintext: string, request: TokenRequest): Promise<Answer> => {
+    const finding = await finder.find(id);
+    if (finding.kind === "found") {
+      onSource?.("row");
+      return finding.token === undefined
+        ? refuseUnknown(plaintext)
+        : judge(finding.token, finding.blockedFromMs, plaintext, request);
+    }
+    return fromMemoryAlone(id, plaintext, request) ?? { kind: "unknown", why: finding.why };
+  };
+
+  /** What memory says while the database says nothing; undefined if that is not to be trusted. */
+  const fromMemoryAlone = (id: string, plaintext: string, request: TokenRequest) => {
+    const known = memory.get(id);
+    if (known === undefined || known.isSuspect || truth.standing() === "outdated") return undefined;
+    const blockedFromMs = blockages.find(known.row.owner);
+    if (blockedFromMs === undefined) return undefined;
+    onSource?.("outage");
+    return judge(known, blockedFromMs, plaintext, request);
+  };
+
+  const refuseUnknown = (plaintext: string): Answer => {
+    timingSafeEqual(digest(plaintext), blank);
+    return UNKNOWN_TOKEN;
+  };
+
+  return (plaintext, request) => {
+    const id = plaintext.slice(ID_START, ID_END);
+    const known = memory.get(id);
+    if (known === undefined) return parseTokenId(plaintext) === undefined ? MALFORMED : ask(id, plaintext, request);
+    if (known.isEnded) return judge(known, Number.POSITIVE_INFINITY, plaintext, request);
+    const standing = truth.standing();
+    if (standing === "fresh" && !known.isSuspect) {
+      const blockedFromMs = blockages.find(known.row.owner);
+      if (blockedFromMs !== undefined) {
+        onSource?.("memory");
+        return judge(known, blockedFromMs, plaintext, request);
+      }
+    }
+    if (finder.isAway) {
+      const answer = fromMemoryAlone(id, plaintext, request);
+      if (answer !== undefined) return answer;
+    }
+    return ask(id, plaintext, request);
+  };
 }

@@ -8,7 +8,7 @@ import type { ApiToken } from "../../src/kube/resources/api-token.ts";
 import { apiTokensPath } from "../../src/kube/resources/api-token-api.ts";
 import { OWNER_BLOCKS_PATH, type OwnerBlock } from "../../src/kube/resources/owner-block.ts";
 import { openDatabase } from "../../src/postgres/database.ts";
-import { findToken } from "../../src/postgres/tokens.ts";
+import { findTokens } from "../../src/postgres/verification.ts";
 import type { BlockConditionType } from "../../src/token/block.ts";
 import { eventually } from "../support/eventually.ts";
 import { anApiToken } from "./create.ts";
@@ -139,7 +139,7 @@ async function lookUp({ databaseUrl }: BenchStage, end: AbortSignal): Promise<nu
   const db = openDatabase({ url: databaseUrl, role: "apitoken_verifier", actor: "bench", maxConnections: 1 });
   const [row] = await runAsSuperuser<{ id: string }>(databaseUrl, "select min(id) as id from apitoken.tokens");
   try {
-    return await repeat(end, 10, () => findToken(db, row?.id ?? ""));
+    return await repeat(end, 10, () => findTokens(db, [row?.id ?? ""]));
   } finally {
     await db.close();
   }

@@ -7,7 +7,16 @@ import { controllerEnvironment, readControllerConfig } from "../../src/controlle
 import { buildCrds } from "../../src/kube/crds/crd.ts";
 import { parsePolicy } from "../../src/kube/resources/policy.ts";
 import { findCall } from "../../src/runtime/command/parse.ts";
-import { findObject, type Rendered, readValueSet, renderChart, tools, VALUE_SETS } from "../support/chart/helm.ts";
+import { readVerifierConfig, verifierEnvironment } from "../../src/verifier/config.ts";
+import {
+  findDeployment,
+  findObject,
+  type Rendered,
+  readValueSet,
+  renderChart,
+  tools,
+  VALUE_SETS,
+} from "../support/chart/helm.ts";
 
 const DEV = { devPostgres: { enabled: true } };
 const SERVED = ["--api-versions", "apitoken.dev/v1alpha1/ApiTokenPolicy"];
@@ -24,7 +33,7 @@ const podOf = (cronJob: Rendered) => cronJob.spec.jobTemplate.spec.template.spec
 describe.skipIf(tools.helm === undefined)("the programs read", () => {
   test("the chart's defaults as their own", async () => {
     const objects = await renderChart(DEV);
-    const env = readEnv(containersOf(findObject(objects, "Deployment"))[0]);
+    const env = readEnv(containersOf(findDeployment(objects, "controller"))[0]);
     const { DATABASE_URL = "", APITOKEN_DATABASE_PASSWORD_FILE = "" } = env;
     const own = { DATABASE_URL, APITOKEN_DATABASE_PASSWORD_FILE };
     expect(readControllerConfig(env)).toEqual(readControllerConfig(own));
@@ -35,10 +44,21 @@ describe.skipIf(tools.helm === undefined)("the programs read", () => {
     expect(readSettings(cleanup, empty)).toEqual(readSettings(expected, empty));
   });
 
+  test("the chart's defaults of the verifier as their own", async () => {
+    const objects = await renderChart({ ...DEV, verifier: { enabled: true } });
+    const env = readEnv(containersOf(findDeployment(objects, "verifier"))[0]);
+    const { DATABASE_URL = "", APITOKEN_DATABASE_PASSWORD_FILE = "", APITOKEN_KEYRING_FILE = "" } = env;
+    const own = { DATABASE_URL, APITOKEN_DATABASE_PASSWORD_FILE, APITOKEN_KEYRING_FILE };
+    expect(readVerifierConfig(env)).toEqual(readVerifierConfig(own));
+    expect(
+      Object.keys(env).filter((name) => name.startsWith("APITOKEN_") && !(name in verifierEnvironment.shape)),
+    ).toEqual([]);
+  });
+
   test.each(VALUE_SETS)("the settings of the values %s, and know all of them", async (name) => {
     const objects = await renderChart(parse(readValueSet(name)));
     const known = Object.keys(controllerEnvironment.shape);
-    const env = readEnv(containersOf(findObject(objects, "Deployment"))[0]);
+    const env = readEnv(containersOf(findDeployment(objects, "controller"))[0]);
     // A file that exists only in a pod cannot be read here.
     env.DATABASE_URL = env.DATABASE_URL?.replace(/sslrootcert=[^&]*&?|sslcert=[^&]*&?|sslkey=[^&]*&?/g, "") ?? "";
     expect(() => readControllerConfig(env)).not.toThrow();

@@ -4,10 +4,10 @@
  */
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { verifyToken } from "../../local/verify-token.ts";
 import { openDatabase } from "../../src/postgres/database.ts";
 import { parseKeyring } from "../../src/runtime/keyring-json.ts";
 import { createTokenHasher } from "../../src/runtime/token-hash.ts";
-import { verifyToken } from "../../src/verifier/lookup.ts";
 
 /** What the consumer has seen since its start. */
 export interface ConsumerReport {

@@ -5,11 +5,11 @@
 import { randomBytes } from "node:crypto";
 import { inject } from "vitest";
 import { runAsSuperuser } from "../../local/postgres-server.ts";
+import { type VerifiedToken, verifyToken } from "../../local/verify-token.ts";
 import { loadKeyring } from "../../src/controller/keyring/secret.ts";
 import { type DatabaseRole, openDatabase } from "../../src/postgres/database.ts";
 import { createTokenHasher } from "../../src/runtime/token-hash.ts";
 import type { TokenRequest } from "../../src/token/verdict.ts";
-import { type VerifiedToken, verifyToken } from "../../src/verifier/lookup.ts";
 import type { TestCluster } from "./cluster.ts";
 import { TEMPLATE_DATABASE } from "./global-setup.ts";
 

@@ -26,6 +26,7 @@ const namesIn = (target: Target) => describeImage(target, metafile, ofNpm).compo
 test.each<[Target, string[], string[]]>([
   ["controller", ["@kubernetes/client-node", "undici", "pg", "bcryptjs", "prom-client", "node"], ["vitest"]],
   ["cleanup", ["pg", "yaml", "pino", "node"], ["@kubernetes/client-node", "undici", "bcryptjs", "esbuild"]],
+  ["verifier", ["pg", "bcryptjs", "prom-client", "node"], ["@kubernetes/client-node", "undici", "node-cron"]],
   ["migrate", ["pg", "node-pg-migrate", "node"], ["@kubernetes/client-node", "undici", "prom-client"]],
 ])("the image %s has %j, and not %j", (target, those, notThose) => {
   const names = namesIn(target);

@@ -73,3 +73,11 @@ annotations:
 {{- required "cleanup.serviceAccount.name is empty: cleanup.serviceAccount.create=false needs the name of the ServiceAccount that the cleanup runs as" .Values.cleanup.serviceAccount.name }}
 {{- end }}
 {{- end }}
+
+{{- define "apitoken-operator.verifierServiceAccountName" -}}
+{{- if .Values.verifier.serviceAccount.create }}
+{{- default (printf "%s-verifier" (include "apitoken-operator.fullname" .)) .Values.verifier.serviceAccount.name }}
+{{- else }}
+{{- required "verifier.serviceAccount.name is empty: verifier.serviceAccount.create=false needs the name of the ServiceAccount that the verifier runs as" .Values.verifier.serviceAccount.name }}
+{{- end }}
+{{- end }}

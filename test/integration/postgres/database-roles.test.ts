@@ -1,12 +1,12 @@
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
+import { verifyToken } from "../../../local/verify-token.ts";
 import { type DatabaseRole, openDatabase } from "../../../src/postgres/database.ts";
 import { foldUses } from "../../../src/postgres/inboxes.ts";
-import { findToken } from "../../../src/postgres/tokens.ts";
+import { findTokens } from "../../../src/postgres/verification.ts";
 import { createTokenHasher } from "../../../src/runtime/token-hash.ts";
 import { createKeyring } from "../../../src/token/keyring.ts";
-import { verifyToken } from "../../../src/verifier/lookup.ts";
 import { createLogin, createTestDatabase, type TestLogin } from "../../support/database.ts";
 import { insertTokenRows, KEPT } from "../../support/token-rows.ts";
 
@@ -126,8 +126,9 @@ describe("the verifier", () => {
     ]);
     const db = openDatabase({ url, role: "apitoken_verifier", actor: "test", maxConnections: 1 });
     onTestFinished(() => db.close());
-    expect(await findToken(db, first)).toBeUndefined();
-    expect(await findToken(db, second)).toBeDefined();
+    const { items } = await findTokens(db, [first, second]);
+    const ended = items.filter(({ token }) => token.isEndRequested).map(({ token }) => token.id);
+    expect(ended).toEqual([first]);
   });
 
   test("records a failure once a minute, of tokens that exist", async () => {

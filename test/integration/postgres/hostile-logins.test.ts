@@ -135,6 +135,7 @@ const CALLS: Readonly<Record<string, string>> = {
   is_current: `select apitoken.is_current(${TOKEN}, now())`,
   is_counted: `select apitoken.is_counted(${TOKEN}, now())`,
   current_actor: "select apitoken.current_actor()",
+  can_notify: "select apitoken.can_notify()",
   note_uses: `select apitoken.note_uses(${EVERY_ID}, array_fill(now(), array[1000]), array_fill(null::inet, array[1000]))`,
   end_token: "select apitoken.end_token(id, hash, 'Leaked') from apitoken.tokens",
   record_failure: "select apitoken.record_failure(id, 'WrongSecret', '10.0.0.1') from apitoken.tokens",

@@ -86,8 +86,14 @@ export function findObject(objects: readonly Rendered[], kind: string, name?: st
   return found[0];
 }
 
+/** The Deployment of a component: "controller" or "verifier". Throws unless there is exactly one. */
+export function findDeployment(objects: readonly Rendered[], component: string): Rendered {
+  const isPart = ({ metadata }: Rendered) => metadata.labels?.["app.kubernetes.io/component"] === component;
+  return findObject(objects.filter(isPart), "Deployment");
+}
+
 /** The sets of values in the chart's folder ci/, by name. */
-export const VALUE_SETS = ["dev", "production", "namespaced", "everything"] as const;
+export const VALUE_SETS = ["dev", "production", "namespaced", "everything", "verifier"] as const;
 
 /** The text of a set of values. */
 export function readValueSet(name: (typeof VALUE_SETS)[number]): string {

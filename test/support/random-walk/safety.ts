@@ -3,8 +3,8 @@
  * one promise of the operator.
  */
 import { expect } from "vitest";
+import { verifyToken } from "../../../local/verify-token.ts";
 import { createTokenHasher } from "../../../src/runtime/token-hash.ts";
-import { verifyToken } from "../../../src/verifier/lookup.ts";
 import { PLAINTEXT } from "./memory.ts";
 import {
   acceptedRows,

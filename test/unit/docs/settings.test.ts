@@ -8,15 +8,19 @@ import { controllerEnvironment } from "../../../src/controller/config.ts";
 import { formatHelp } from "../../../src/runtime/command/help.ts";
 import { DEFAULT_DENIED_KEYS } from "../../../src/token/denied-keys.ts";
 import { parseDuration } from "../../../src/token/duration.ts";
+import { verifierCommand } from "../../../src/verifier/command.ts";
+import { verifierEnvironment } from "../../../src/verifier/config.ts";
 import { codeIn, readProjectFile, readTable } from "./tables.ts";
 
 const settings = readProjectFile("docs/settings.md");
 const shared = readTable(settings, "## All programs");
-const DATABASE_URL = "postgres://login:secret@db/tokens";
+/** What has no default. */
+const REQUIRED = { DATABASE_URL: "postgres://login:secret@db/tokens", APITOKEN_KEYRING_FILE: "/keyring.json" };
 
 const PROGRAMS = [
   ["controller", controllerEnvironment, formatHelp(["controller"], controllerCommand, 80)],
   ["cleanup", cleanupEnvironment, formatHelp(["cleanup"], cleanupCommand, 80)],
+  ["verifier", verifierEnvironment, formatHelp(["verifier"], verifierCommand, 80)],
 ] as const;
 
 const filesBelow = (folder: string, extension: string) =>
@@ -43,8 +47,13 @@ describe.each(PROGRAMS)("the settings of %s in docs/settings.md", (program, sche
     const told = rows.flatMap(([name, value]) =>
       codeIn(value).map((text) => [codeIn(name)[0] as string, text] as const),
     );
-    const ofCode = schema.parse({ DATABASE_URL });
-    const withoutDefault = new Set(["DATABASE_URL", "APITOKEN_WATCH_NAMESPACES"]);
+    const ofCode = schema.parse(REQUIRED);
+    const withoutDefault = new Set([
+      ...Object.keys(REQUIRED),
+      "APITOKEN_WATCH_NAMESPACES",
+      "APITOKEN_VERIFIER_TRUSTED_PROXIES",
+      "APITOKEN_VERIFIER_AUDIENCES",
+    ]);
     const isTold = ([name, value]: [string, unknown]) => value !== undefined && !withoutDefault.has(name);
     // The default from the table, read as a setting, has the same meaning.
     expect(told.map(([name]) => name).sort()).toEqual(
@@ -53,7 +62,7 @@ describe.each(PROGRAMS)("the settings of %s in docs/settings.md", (program, sche
         .map(([name]) => name)
         .sort(),
     );
-    expect(schema.parse({ DATABASE_URL, ...Object.fromEntries(told) })).toEqual(ofCode);
+    expect(schema.parse({ ...REQUIRED, ...Object.fromEntries(told) })).toEqual(ofCode);
   });
 
   test.each(rows.filter(([, , bounds]) => / to [0-9]/.test(bounds ?? "") && !/letters/.test(bounds ?? "")))(

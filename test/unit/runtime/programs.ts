@@ -5,8 +5,9 @@ import { cleanupCommand } from "../../../src/cleanup/command.ts";
 import { controllerCommand } from "../../../src/controller/command.ts";
 import { migrateCommand } from "../../../src/migrate/command.ts";
 import type { Command } from "../../../src/runtime/command/declare.ts";
+import { verifierCommand } from "../../../src/verifier/command.ts";
 
-export const PROGRAMS: readonly Command[] = [controllerCommand, cleanupCommand, migrateCommand];
+export const PROGRAMS: readonly Command[] = [controllerCommand, cleanupCommand, migrateCommand, verifierCommand];
 
 export interface Entry {
   /** As it is typed. */

@@ -1,0 +1,179 @@
+/*
+ * What backends, kube-apiserver, scanners and operators ask. Whoever asks about other people's tokens shows one of their own, an
+ * ApiToken with the scope for it.
+ */
+import type { IncomingMessage, RequestListener } from "node:http";
+import { endToken } from "../postgres/verification.ts";
+import { decryptMetadata } from "../token/metadata-cipher.ts";
+import { DONT_KNOW, emptyAnswer, type HttpAnswer, NOT_FOUND, oauthError } from "./faces/answer.ts";
+import { AMBIGUOUS_CLIENT, readClient, UNKNOWN_CLIENT } from "./faces/client-authentication.ts";
+import { explainAnswer } from "./faces/explain.ts";
+import { answerIntrospection } from "./faces/introspect.ts";
+import { BAD_LEAKS, LEAKS_TAKEN, NO_TOKEN, NOT_REVOKED, REVOKED, readLeaks } from "./faces/revoke.ts";
+import { describeServer } from "./faces/server-metadata.ts";
+import { answerReview, readTokenReview } from "./faces/token-review.ts";
+import { addressOf, send } from "./gateway.ts";
+import { headerValues, readBody } from "./http-server.ts";
+import type { Answer } from "./lookup.ts";
+import type { VerifierParts } from "./parts.ts";
+
+/** The scopes that callers need. */
+export const INTROSPECT_SCOPE = "apitoken:introspect";
+export const EXPLAIN_SCOPE = "apitoken:explain";
+
+/** A thousand tokens of `/leaks` fit into it. */
+const BODY_LIMIT_BYTES = 131_072;
+
+/** A request with its body read. */
+interface Call {
+  readonly request: IncomingMessage;
+  readonly body: string;
+  readonly address: string;
+}
+
+type Handler = (parts: VerifierParts, call: Call) => Promise<HttpAnswer>;
+
+const POSTS: Readonly<Record<string, Handler>> = {
+  "/introspect": introspect,
+  "/tokenreview": reviewToken,
+  "/revoke": revoke,
+  "/leaks": takeLeaks,
+  "/explain": explain,
+};
+
+const METADATA_PATH = "/.well-known/oauth-authorization-server";
+const TOO_LARGE = oauthError(413, "invalid_request", `the body is larger than ${BODY_LIMIT_BYTES} bytes, or broke off`);
+const NOT_POST = emptyAnswer(405, ["Allow", "POST"]);
+const NOT_A_FORM = oauthError(415, "invalid_request", "the body must be application/x-www-form-urlencoded");
+
+/** Handles the requests of backends and of other callers. */
+export function createBackendHandler(parts: VerifierParts): RequestListener {
+  return (request, response) => {
+    void handle(parts, request).then((answer) => send(response, answer));
+  };
+}
+
+async function handle(parts: VerifierParts, request: IncomingMessage): Promise<HttpAnswer> {
+  const path = (request.url ?? "").split("?", 1)[0] ?? "";
+  if (path === METADATA_PATH && request.method === "GET") return describeServer(issuerOf(parts, request));
+  const handler = Object.hasOwn(POSTS, path) ? POSTS[path] : undefined;
+  if (handler === undefined) return NOT_FOUND;
+  if (request.method !== "POST") return NOT_POST;
+  const body = await readBody(request, BODY_LIMIT_BYTES);
+  if (body === undefined) return TOO_LARGE;
+  return handler(parts, { request, body, address: addressOf(request, parts) });
+}
+
+function issuerOf({ issuer }: VerifierParts, request: IncomingMessage): string {
+  return issuer ?? `${"encrypted" in request.socket ? "https" : "http"}://${request.headers.host ?? "localhost"}`;
+}
+
+async function introspect(parts: VerifierParts, call: Call): Promise<HttpAnswer> {
+  const form = readForm(call);
+  if (form === undefined) return NOT_A_FORM;
+  const refusal = await refuseCaller(parts, call, form, INTROSPECT_SCOPE);
+  if (refusal !== undefined) return refusal;
+  const token = onlyValue(form, "token");
+  if (token === undefined) return NO_TOKEN;
+  // A token that is bound to networks is inactive unless the backend says where its own client is.
+  const address = onlyValue(form, "client_address") ?? "";
+  const answer = await parts.lookup(token, { address, scopes: [] });
+  parts.note("introspect", answer, address === "" ? undefined : address);
+  return answerIntrospection(answer, answer.kind === "yes" ? readMetadata(parts, answer) : undefined);
+}
+
+function readMetadata({ keyring }: VerifierParts, { token: { row } }: Answer & { kind: "yes" }) {
+  return decryptMetadata(row.encryptedMetadata, row.id, keyring());
+}
+
+async function reviewToken(parts: VerifierParts, call: Call): Promise<HttpAnswer> {
+  const refusal = await refuseCaller(parts, call, undefined, INTROSPECT_SCOPE);
+  if (refusal !== undefined) return refusal;
+  const review = readTokenReview(parseJson(call.body));
+  if (review === undefined) return oauthError(400, "invalid_request", "the body must be a TokenReview, v1 or v1beta1");
+  const answer = await parts.lookup(review.spec.token, { address: "", scopes: [] });
+  parts.note("tokenreview", answer, undefined);
+  return answerReview(review, answer, parts.audiences);
+}
+
+async function explain(parts: VerifierParts, call: Call): Promise<HttpAnswer> {
+  const form = readForm(call);
+  if (form === undefined) return NOT_A_FORM;
+  const refusal = await refuseCaller(parts, call, form, EXPLAIN_SCOPE);
+  if (refusal !== undefined) return refusal;
+  const token = onlyValue(form, "token");
+  if (token === undefined) return NO_TOKEN;
+  const request = { address: onlyValue(form, "client_address"), scopes: form.getAll("scope") };
+  const answer = await parts.lookup(token, request);
+  parts.count("explain", answer.kind);
+  return explainAnswer(answer, { standing: parts.truth.standing(), memoryAgeMs: parts.truth.ageMs });
+}
+
+async function revoke(parts: VerifierParts, call: Call): Promise<HttpAnswer> {
+  const form = readForm(call);
+  if (form === undefined) return NOT_A_FORM;
+  const token = onlyValue(form, "token");
+  if (token === undefined) return NO_TOKEN;
+  return (await end(parts, token, "RevokedByHolder")) ? REVOKED : NOT_REVOKED;
+}
+
+async function takeLeaks(parts: VerifierParts, call: Call): Promise<HttpAnswer> {
+  const tokens = readLeaks(parseJson(call.body));
+  if (tokens === undefined) return BAD_LEAKS;
+  let areAllEnded = true;
+  for (const token of tokens) areAllEnded = (await end(parts, token, "Leaked")) && areAllEnded;
+  return areAllEnded ? LEAKS_TAKEN : DONT_KNOW;
+}
+
+/** Ends a token for whoever has shown it. Returns false if it cannot be said whether that has been done. */
+async function end(parts: VerifierParts, plaintext: string, reason: "RevokedByHolder" | "Leaked"): Promise<boolean> {
+  const answer = await parts.lookup(plaintext, {});
+  parts.count(reason === "Leaked" ? "leaks" : "revoke", answer.kind);
+  if (answer.kind === "unknown") return false;
+  // A token that is refused for now may be good later: its block may be lifted. A dead one has nothing left to end.
+  if (answer.token === undefined || (answer.kind === "no" && answer.why !== "OwnerBlocked")) return true;
+  const { row } = answer.token;
+  try {
+    await endToken(parts.db, row, reason);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    parts.hearEnd(row.id);
+  }
+}
+
+/** The answer to a caller who may not ask; undefined if they may. */
+async function refuseCaller(
+  parts: VerifierParts,
+  { request, address }: Call,
+  form: URLSearchParams | undefined,
+  scope: string,
+): Promise<HttpAnswer | undefined> {
+  const client = readClient(headerValues(request, "authorization"), form);
+  if (client.kind === "faulty") return AMBIGUOUS_CLIENT;
+  if (client.kind === "none") return UNKNOWN_CLIENT;
+  const answer = await parts.lookup(client.token, { address, scopes: [scope] });
+  parts.note("caller", answer, address);
+  if (answer.kind === "unknown") return DONT_KNOW;
+  return answer.kind === "yes" ? undefined : UNKNOWN_CLIENT;
+}
+
+function readForm({ request, body }: Call): URLSearchParams | undefined {
+  const type = request.headers["content-type"] ?? "";
+  return /^application\/x-www-form-urlencoded *(;|$)/i.test(type) ? new URLSearchParams(body) : undefined;
+}
+
+/** RFC 6749, 3.1: a parameter must not be given twice, and one without a value counts as left out. */
+function onlyValue(form: URLSearchParams, name: string): string | undefined {
+  const values = form.getAll(name);
+  return values.length === 1 && values[0] !== "" ? values[0] : undefined;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,46 @@
+/*
+ * What the faces have in common: how an answer over HTTP looks, and those that several of them give.
+ */
+
+/** An answer over HTTP: `headers` are names and values in turn, as `writeHead` takes them. */
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: readonly string[];
+  readonly body?: string;
+}
+
+/** Answers may hold what a token is good for, so nobody keeps them unless a face says otherwise. */
+export const NO_STORE = ["Cache-Control", "no-store"] as const;
+
+/** An answer without a body. */
+export function emptyAnswer(status: number, headers: readonly string[] = NO_STORE): HttpAnswer {
+  return { status, headers: [...headers, "Content-Length", "0"] };
+}
+
+/** A JSON answer. */
+export function jsonAnswer(status: number, value: unknown, headers: readonly string[] = NO_STORE): HttpAnswer {
+  const body = JSON.stringify(value);
+  const length = String(Buffer.byteLength(body));
+  return { status, headers: ["Content-Type", "application/json", ...headers, "Content-Length", length], body };
+}
+
+/** It cannot be said whether a token is good. Whoever asks should try again soon, or try another verifier. */
+export const DONT_KNOW = emptyAnswer(503, ["Retry-After", "1", ...NO_STORE]);
+
+/** There is nothing at this path, or not for this method. */
+export const NOT_FOUND = emptyAnswer(404);
+
+/** An error of OAuth 2.0 (RFC 6749, 5.2), in plain ASCII. */
+export function oauthError(
+  status: number,
+  error: string,
+  description: string,
+  headers: readonly string[] = [],
+): HttpAnswer {
+  return jsonAnswer(status, { error, error_description: description }, [...NO_STORE, ...headers]);
+}
+
+/** Percent-encodes what a header cannot hold: only visible ASCII and single spaces are left as they are. */
+export function headerValue(text: string): string {
+  return text.replaceAll(/[^!-~ ]|%/g, (character) => encodeURIComponent(character));
+}

@@ -1,0 +1,49 @@
+/*
+ * How a token is presented, and how it is refused: RFC 6750, sections 2.1 and 3.
+ */
+import type { Answer } from "../lookup.ts";
+import { DONT_KNOW, emptyAnswer, type HttpAnswer, headerValue, NO_STORE } from "./answer.ts";
+
+/** What the header Authorization holds. */
+export type Credentials =
+  | { readonly kind: "token"; readonly token: string }
+  /** Nothing, or another scheme than Bearer. */
+  | { readonly kind: "none" }
+  /** More than one, or a malformed one. */
+  | { readonly kind: "faulty" };
+
+const NONE: Credentials = { kind: "none" };
+const FAULTY: Credentials = { kind: "faulty" };
+
+/** Reads the values of the header, one for each time that the request has it. The scheme is case-insensitive (RFC 9110, 11.1). */
+export function readBearer(values: readonly string[] | undefined): Credentials {
+  if (values === undefined || values.length === 0) return NONE;
+  const [value = ""] = values;
+  if (values.length > 1) return FAULTY;
+  const isBearer = value.startsWith("Bearer ") || /^bearer(?: |$)/i.test(value);
+  if (!isBearer) return NONE;
+  const token = value.slice("Bearer ".length).trimStart();
+  return /^[A-Za-z0-9._~+/-]+=*$/.test(token) ? { kind: "token", token } : FAULTY;
+}
+
+/** The request has no token, or it is not clear which one. */
+export type NoToken = Exclude<Credentials, { kind: "token" }>;
+
+const REALM = 'Bearer realm="apitoken"';
+const NO_CREDENTIALS = emptyAnswer(401, ["WWW-Authenticate", REALM, ...NO_STORE]);
+const INVALID_REQUEST = emptyAnswer(400, ["WWW-Authenticate", `${REALM}, error="invalid_request"`, ...NO_STORE]);
+const INVALID_TOKEN = emptyAnswer(401, ["WWW-Authenticate", `${REALM}, error="invalid_token"`, ...NO_STORE]);
+
+/** Refuses a request as RFC 6750 has it; `scopes` are those that it needs. The same for every token that is not good. */
+export function refuseBearer(
+  answer: Exclude<Answer, { kind: "yes" }> | NoToken,
+  scopes: readonly string[] = [],
+): HttpAnswer {
+  if (answer.kind === "none") return NO_CREDENTIALS;
+  if (answer.kind === "faulty") return INVALID_REQUEST;
+  if (answer.kind === "unknown") return DONT_KNOW;
+  if (answer.why !== "ScopeMissing") return INVALID_TOKEN;
+  const wanted = headerValue(scopes.join(" ")).replaceAll(/["\\]/g, encodeURIComponent);
+  const challenge = `${REALM}, error="insufficient_scope", scope="${wanted}"`;
+  return emptyAnswer(403, ["WWW-Authenticate", challenge, ...NO_STORE]);
+}

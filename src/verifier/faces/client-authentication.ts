@@ -1,0 +1,54 @@
+/*
+ * How a backend says who it is: HTTP Basic or `client_secret` in the form (RFC 6749, 2.3.1), or a bearer token (RFC 7662, 2.1).
+ * In all three the secret is the plaintext of an ApiToken of its own; the client id is its token's id, or anything else.
+ */
+import { type HttpAnswer, NO_STORE, oauthError } from "./answer.ts";
+import { readBearer } from "./bearer.ts";
+
+export type ClientCredentials =
+  | { readonly kind: "token"; readonly token: string }
+  | { readonly kind: "none" }
+  /** In two ways at once (RFC 6749, 2.3), or in a form that cannot be read. */
+  | { readonly kind: "faulty" };
+
+/** Reads who asks, from the values of the header Authorization and from the form. */
+export function readClient(
+  authorization: readonly string[] | undefined,
+  form: URLSearchParams | undefined,
+): ClientCredentials {
+  const posted = form?.getAll("client_secret") ?? [];
+  const shown = authorization ?? [];
+  if (shown.length + posted.length > 1) return { kind: "faulty" };
+  if (posted[0] !== undefined) return { kind: "token", token: posted[0] };
+  if (/^basic /i.test(shown[0] ?? "")) return readBasic(shown[0] ?? "");
+  return readBearer(authorization);
+}
+
+/** User name and password are form-encoded before they are put into the header. */
+function readBasic(value: string): ClientCredentials {
+  const text = Buffer.from(value.slice("Basic ".length).trim(), "base64").toString("utf8");
+  const colon = text.indexOf(":");
+  try {
+    const token = decodeURIComponent(text.slice(colon + 1).replaceAll("+", " "));
+    return colon < 0 || token === "" ? { kind: "faulty" } : { kind: "token", token };
+  } catch {
+    return { kind: "faulty" };
+  }
+}
+
+const CHALLENGES = ["WWW-Authenticate", 'Basic realm="apitoken"', "WWW-Authenticate", 'Bearer realm="apitoken"'];
+
+/** RFC 6749, 5.2: nobody learns whether the secret was missing, wrong, or without the right. */
+export const UNKNOWN_CLIENT: HttpAnswer = oauthError(
+  401,
+  "invalid_client",
+  "show an ApiToken with the scope for this",
+  CHALLENGES,
+);
+
+export const AMBIGUOUS_CLIENT: HttpAnswer = oauthError(
+  400,
+  "invalid_request",
+  "authenticate in one way: HTTP Basic, client_secret or a bearer token",
+  NO_STORE,
+);

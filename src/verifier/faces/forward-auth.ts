@@ -1,0 +1,150 @@
+/*
+ * `/verify`, for gateways that ask before they pass a request on: nginx auth_request, forward-auth of Traefik and Caddy, Envoy's
+ * ext_authz over HTTP, the Gateway API's ExternalAuth. Refusals are those of RFC 6750, section 3.
+ *
+ * The wanted scopes are part of the path, before the marker `/-/`, because several gateways append the client's own path and query:
+ * /verify/scope/orders:read/-/the/clients/path?scope=of-the-client. Nothing after the marker is looked at.
+ */
+import type { Answer } from "../lookup.ts";
+import { emptyAnswer, type HttpAnswer, headerValue, NO_STORE } from "./answer.ts";
+import { type NoToken, refuseBearer } from "./bearer.ts";
+
+/** What a gateway wants to know, as its configuration has it. */
+export interface VerifyRoute {
+  readonly scopes: readonly string[];
+  /** nginx's auth_request turns every status but 2xx, 401 and 403 into a 500, so the status goes into a header. */
+  readonly isForNginx: boolean;
+  /** Every request is let through, and what would have been refused is counted. */
+  readonly isShadow: boolean;
+}
+
+const ROOT = "/verify";
+const SHADOW_ROOT = "/shadow";
+const MARKER = "/-/";
+
+/**
+ * Reads the URL of a request; undefined if it is not one of this face's. The query counts on the exact path /verify only:
+ * elsewhere it may be the client's. Shadow mode has a path of its own, which no client's path behind /verify can spell.
+ */
+export function readRoute(url: string): VerifyRoute | undefined {
+  const marker = url.indexOf(MARKER);
+  const own = marker < 0 ? url : url.slice(0, marker);
+  const [path = "", query] = own.split("?", 2);
+  const isShadow = path === SHADOW_ROOT || path.startsWith(`${SHADOW_ROOT}/`);
+  const root = isShadow ? SHADOW_ROOT : ROOT;
+  if (path === root) return { ...readQuery(marker < 0 ? query : undefined), isShadow };
+  if (!path.startsWith(`${root}/`) || (query !== undefined && marker >= 0)) return undefined;
+  const wanted = readSegments(path.slice(root.length + 1).split("/"));
+  return wanted && { ...wanted, isShadow };
+}
+
+function readQuery(query = ""): Omit<VerifyRoute, "isShadow"> {
+  const parameters = new URLSearchParams(query);
+  return {
+    scopes: parameters.getAll("scope").flatMap((scopes) => scopes.split(" ")),
+    isForNginx: parameters.has("nginx"),
+  };
+}
+
+function readSegments(segments: readonly string[]): Omit<VerifyRoute, "isShadow"> | undefined {
+  const scopes: string[] = [];
+  let isForNginx = false;
+  for (let place = 0; place < segments.length; place += 1) {
+    const segment = segments[place];
+    if (segment === "nginx") isForNginx = true;
+    else if (segment === "scope") {
+      place += 1;
+      const scope = decode(segments[place]);
+      if (scope === undefined) return undefined;
+      scopes.push(scope);
+    } else return undefined;
+  }
+  return { scopes, isForNginx };
+}
+
+function decode(segment: string | undefined): string | undefined {
+  try {
+    return segment === undefined || segment === "" ? undefined : decodeURIComponent(segment);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The names of the headers that every 200 carries, empty ones too: what is missing could be the client's own. */
+export const IDENTITY_HEADERS = [
+  "X-Auth-Owner",
+  "X-Auth-Scopes",
+  "X-Auth-Token-Id",
+  "X-Auth-Namespace",
+  "X-Auth-Name",
+  "X-Auth-Expires-At",
+  "X-Auth-Token-State",
+] as const;
+
+/** Lets a request through without saying whose it is: in shadow mode, what would have been refused. */
+const ANONYMOUS = IDENTITY_HEADERS.flatMap((name) => [name, ""]);
+
+const VARY = ["Vary", "Authorization"];
+const SHADOW_ANSWER = emptyAnswer(200, [...ANONYMOUS, ...NO_STORE, ...VARY]);
+
+/** How long a gateway may keep a good answer, in seconds: 0 for not at all. `nowMs` is the database's time. */
+export interface Freshness {
+  readonly maxAgeSeconds: number;
+  readonly nowMs: number;
+}
+
+/** The answer to a gateway about a request. */
+export function answerGateway(route: VerifyRoute, answer: Answer | NoToken, freshness: Freshness): HttpAnswer {
+  if (answer.kind === "yes") return { status: 200, headers: describeToken(answer, freshness) };
+  if (route.isShadow) return SHADOW_ANSWER;
+  const refusal = refuseBearer(answer, route.scopes);
+  return route.isForNginx && refusal.status !== 401 && refusal.status !== 403
+    ? { status: 403, headers: [...refusal.headers, "X-Error-Status", String(refusal.status)] }
+    : refusal;
+}
+
+/** How far along a token is: in its overlap its end is set, and in its grace it is accepted for fewer scopes. */
+function stateOf({ token, isInGrace }: Answer & { kind: "yes" }): "live" | "ending" | "grace" {
+  if (isInGrace) return "grace";
+  return token.row.revokedAt === undefined ? "live" : "ending";
+}
+
+function describeToken(answer: Answer & { kind: "yes" }, { maxAgeSeconds, nowMs }: Freshness): readonly string[] {
+  const { token } = answer;
+  const state = stateOf(answer);
+  token.answers ??= {};
+  const kept = token.answers[state];
+  if (kept !== undefined) return kept;
+  const endsMs = state === "grace" ? token.prepared.acceptedUntilMs : token.prepared.liveUntilMs;
+  const maxAge = Math.max(0, Math.min(maxAgeSeconds, Math.floor((endsMs - nowMs) / 1_000)));
+  const headers = [
+    ...describeIdentity(answer, state),
+    "Cache-Control",
+    `private, max-age=${maxAge}`,
+    ...VARY,
+    "Content-Length",
+    "0",
+  ];
+  // With a maximum age, the seconds that are left to the token's end change from answer to answer.
+  if (maxAgeSeconds === 0) token.answers[state] = headers;
+  return headers;
+}
+
+function describeIdentity({ token: { row }, scopes }: Answer & { kind: "yes" }, state: string): string[] {
+  return [
+    "X-Auth-Owner",
+    headerValue(row.owner),
+    "X-Auth-Scopes",
+    headerValue(scopes.join(" ")),
+    "X-Auth-Token-Id",
+    row.id,
+    "X-Auth-Namespace",
+    headerValue(row.namespace),
+    "X-Auth-Name",
+    headerValue(row.name),
+    "X-Auth-Expires-At",
+    row.expiresAt.toISOString(),
+    "X-Auth-Token-State",
+    state,
+  ];
+}

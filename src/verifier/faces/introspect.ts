@@ -1,0 +1,34 @@
+/*
+ * `POST /introspect`: OAuth 2.0 Token Introspection, RFC 7662. What is not active is `{"active":false}` and nothing else (2.2).
+ */
+import type { TokenMetadata } from "../../token/model.ts";
+import type { Answer } from "../lookup.ts";
+import { DONT_KNOW, type HttpAnswer, jsonAnswer } from "./answer.ts";
+
+const INACTIVE: HttpAnswer = jsonAnswer(200, { active: false });
+
+/** The answer to a backend about a token. `metadata` is undefined if it cannot be read. */
+export function answerIntrospection(answer: Answer, metadata: TokenMetadata | undefined): HttpAnswer {
+  if (answer.kind === "unknown") return DONT_KNOW;
+  if (answer.kind === "no") return INACTIVE;
+  const { token, scopes, isInGrace } = answer;
+  const { row, prepared } = token;
+  const endsMs = isInGrace ? prepared.acceptedUntilMs : prepared.liveUntilMs;
+  return jsonAnswer(200, {
+    active: true,
+    scope: scopes.join(" "),
+    client_id: `${row.namespace}/${row.name}`,
+    sub: row.owner,
+    token_type: "Bearer",
+    exp: Math.floor(endsMs / 1_000),
+    iat: toSeconds(row.issuedAt),
+    nbf: toSeconds(row.issuedAt),
+    jti: row.id,
+    ...(isInGrace ? { in_grace: true } : {}),
+    ...(metadata === undefined || Object.keys(metadata).length === 0 ? {} : { metadata }),
+  });
+}
+
+function toSeconds(time: Date): number {
+  return Math.floor(time.getTime() / 1_000);
+}

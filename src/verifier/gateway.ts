@@ -1,0 +1,84 @@
+/*
+ * What gateways and holders of tokens ask, in the hot path of every request: from the request to the answer, without waiting where
+ * memory suffices.
+ */
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import type { HttpAnswer } from "./faces/answer.ts";
+import { NOT_FOUND } from "./faces/answer.ts";
+import { readBearer, refuseBearer } from "./faces/bearer.ts";
+import { answerGateway, readRoute, type VerifyRoute } from "./faces/forward-auth.ts";
+import { answerHolder } from "./faces/self.ts";
+import { headerValues } from "./http-server.ts";
+import type { Answer } from "./lookup.ts";
+import type { VerifierParts } from "./parts.ts";
+
+/** A route that is the same for all requests of a gateway is read once; clients can make up more, behind a misconfigured one. */
+const ROUTES_KEPT = 1_000;
+
+const NOTHING_WANTED: readonly string[] = [];
+
+/** Handles the requests of gateways: `/verify`, `/shadow` and `/token`. */
+export function createGatewayHandler(parts: VerifierParts): RequestListener {
+  const { clock, maxAgeSeconds } = parts;
+  const routes = new Map<string, VerifyRoute | undefined>();
+
+  const findRoute = (url: string): VerifyRoute | undefined => {
+    const marker = url.indexOf("/-/");
+    const own = marker < 0 ? url : url.slice(0, marker + "/-/".length);
+    const kept = routes.get(own);
+    if (kept !== undefined || routes.has(own)) return kept;
+    if (routes.size >= ROUTES_KEPT) routes.clear();
+    const route = readRoute(own);
+    routes.set(own, route);
+    return route;
+  };
+  const verify = (request: IncomingMessage, response: ServerResponse, route: VerifyRoute) => {
+    const face = route.isShadow ? "shadow" : "verify";
+    const credentials = readBearer(headerValues(request, "authorization"));
+    if (credentials.kind !== "token") {
+      parts.count(face, credentials.kind);
+      return send(response, answerGateway(route, credentials, { maxAgeSeconds, nowMs: 0 }));
+    }
+    const address = addressOf(request, parts);
+    const finish = (answer: Answer) => {
+      parts.note(face, answer, address);
+      send(response, answerGateway(route, answer, { maxAgeSeconds, nowMs: clock.nowMs() }));
+    };
+    settle(parts.lookup(credentials.token, { address, scopes: route.scopes }), finish);
+  };
+  const describe = (request: IncomingMessage, response: ServerResponse) => {
+    const credentials = readBearer(headerValues(request, "authorization"));
+    if (credentials.kind !== "token") return send(response, refuseBearer(credentials));
+    const address = addressOf(request, parts);
+    const finish = (answer: Answer) => {
+      parts.note("token", answer, address);
+      send(response, answerHolder(answer));
+    };
+    settle(parts.lookup(credentials.token, { address, scopes: NOTHING_WANTED }), finish);
+  };
+
+  return (request, response) => {
+    const url = request.url ?? "";
+    const route = findRoute(url);
+    if (route !== undefined) return verify(request, response, route);
+    if (url === "/token" && request.method === "GET") return describe(request, response);
+    send(response, NOT_FOUND);
+  };
+}
+
+/** Where a request comes from, as far as that can be trusted. */
+export function addressOf(request: IncomingMessage, { findAddress }: Pick<VerifierParts, "findAddress">): string {
+  return findAddress(request.socket.remoteAddress ?? "", headerValues(request, "x-forwarded-for")?.join(","));
+}
+
+/** Passes on an answer, at once if it is there. */
+export function settle(answer: Answer | Promise<Answer>, finish: (answer: Answer) => void): void {
+  if (answer instanceof Promise) void answer.then(finish);
+  else finish(answer);
+}
+
+/** Sends an answer before the request's body is read: nothing in it counts. */
+export function send(response: ServerResponse, { status, headers, body }: HttpAnswer): void {
+  response.writeHead(status, headers as string[]);
+  response.end(body);
+}

@@ -1,0 +1,94 @@
+/*
+ * An HTTP server as gateways need it, and nothing that is about tokens.
+ */
+import { readFileSync } from "node:fs";
+import { createServer, type IncomingMessage, type RequestListener, type ServerOptions } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import { Fault } from "../runtime/fault.ts";
+import { listen } from "../runtime/listen.ts";
+import { whenEnded } from "../runtime/signals.ts";
+
+/** Files with a certificate chain and its key, in PEM. */
+export interface TlsFiles {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+export interface HttpServerOptions {
+  readonly port: number;
+  readonly tls: TlsFiles | undefined;
+  readonly handle: RequestListener;
+}
+
+export interface HttpServer {
+  readonly port: number;
+  /** Reads the certificate again, for connections from now on. */
+  renewCertificate(): void;
+  /** Takes no more connections, and ends those that are idle; the others end with their answer, or after the time given. */
+  close(limitMs: number): Promise<void>;
+}
+
+const SETTINGS: ServerOptions = {
+  // Longer than any proxy keeps an idle connection: who closes first decides who sees a reset.
+  keepAliveTimeout: 620_000,
+  headersTimeout: 10_000,
+  requestTimeout: 10_000,
+  // Cookies alone may take more than Node's 16 kB, and a gateway would turn the 431 into a 500.
+  maxHeaderSize: 65_536,
+  noDelay: true,
+};
+
+/** Starts a server; port 0 picks a free port. Throws a Fault if it cannot listen or read its certificate. */
+export async function startHttpServer({ port, tls, handle }: HttpServerOptions): Promise<HttpServer> {
+  const server =
+    tls === undefined ? createServer(SETTINGS, handle) : createTlsServer({ ...SETTINGS, ...readTls(tls) }, handle);
+  return {
+    port: await listen(server, port),
+    renewCertificate() {
+      if (tls !== undefined && "setSecureContext" in server) server.setSecureContext(readTls(tls));
+    },
+    async close(limitMs) {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeIdleConnections();
+      await whenEnded(closed, limitMs);
+      server.closeAllConnections();
+    },
+  };
+}
+
+function readTls({ certificate, key }: TlsFiles): { readonly cert: Buffer; readonly key: Buffer } {
+  try {
+    return { cert: readFileSync(certificate), key: readFileSync(key) };
+  } catch (cause) {
+    const problem = "the certificate or its key cannot be read";
+    throw new Fault({ faultCode: "APITOKEN_E_CONFIG_INVALID", object: `the file ${certificate}`, problem }, { cause });
+  }
+}
+
+/** The values of a header, one for each time that the request has it; Node's own objects would drop all but one. */
+export function headerValues({ rawHeaders }: IncomingMessage, name: string): readonly string[] | undefined {
+  let values: string[] | undefined;
+  for (let place = 0; place < rawHeaders.length; place += 2) {
+    const header = rawHeaders[place];
+    if (header?.length !== name.length || header.toLowerCase() !== name) continue;
+    values ??= [];
+    values.push(rawHeaders[place + 1] ?? "");
+  }
+  return values;
+}
+
+/** The body as text; undefined if it is larger than the limit, or breaks off. */
+export async function readBody(request: IncomingMessage, limitBytes: number): Promise<string | undefined> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const part of request) {
+      bytes += part.length;
+      if (bytes > limitBytes) return undefined;
+      parts.push(part);
+    }
+  } catch {
+    return undefined;
+  }
+  return Buffer.concat(parts).toString("utf8");
+}

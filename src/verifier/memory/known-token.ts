@@ -1,0 +1,60 @@
+/*
+ * What a verifier keeps of a row: as little as it takes to answer, and ready to be judged. A hundred thousand of them must fit
+ * into a small pod, so what many tokens have in common is kept once.
+ */
+import type { VerifiableToken } from "../../postgres/verification.ts";
+import { type PreparedToken, prepareToken } from "../../token/verdict.ts";
+
+/** A row, ready to be judged, and what has happened to its token since it was last reported. */
+export interface KnownToken {
+  readonly row: VerifiableToken;
+  readonly prepared: PreparedToken;
+  /** Whether it was dead when it was read. */
+  readonly isEnded: boolean;
+  /** Whether it has changed since it was read: only its row can tell how. */
+  isSuspect: boolean;
+  /** The number of the reading that it comes from. */
+  readIn: number;
+  /** The keyed digest of the plaintext that has passed the full check; undefined before. */
+  seen: Buffer | undefined;
+  /** Whether it was asked for since the search for room passed it. */
+  isRecent: boolean;
+  /** The answer to a gateway as it is sent, by state; made when it is first asked for. */
+  answers: Partial<Record<string, readonly string[]>> | undefined;
+  /** Uses and refusals since the last report; one object for all rows that the token has had. */
+  readonly uses: Uses;
+}
+
+/** What is reported of a token's uses. */
+export interface Uses {
+  readonly id: string;
+  latestMs: number;
+  latestAddress: string | undefined;
+  isReported: boolean;
+}
+
+/** A row that was read at `atMs` of the database's time. Whoever has shown the plaintext of `before` need not do so again. */
+export function createKnownToken(row: VerifiableToken, atMs: number, before: KnownToken | undefined): KnownToken {
+  const prepared = row.isEndRequested ? endNow(prepareToken(row)) : prepareToken(row);
+  return {
+    row,
+    prepared,
+    isEnded: atMs >= prepared.acceptedUntilMs,
+    isSuspect: false,
+    readIn: 0,
+    seen: before?.row.hash.equals(row.hash) === true ? before.seen : undefined,
+    isRecent: false,
+    answers: undefined,
+    uses: before?.uses ?? { id: row.id, latestMs: 0, latestAddress: undefined, isReported: true },
+  };
+}
+
+/** As if the controller had already written what the holder has asked for. */
+function endNow(prepared: PreparedToken): PreparedToken {
+  return {
+    ...prepared,
+    end: "Revoked",
+    liveUntilMs: Number.NEGATIVE_INFINITY,
+    acceptedUntilMs: Number.NEGATIVE_INFINITY,
+  };
+}

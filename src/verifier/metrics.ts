@@ -1,0 +1,106 @@
+/*
+ * Every metric of the verifier, with its name and help text. What is counted in the hot path is counted in plain numbers, and
+ * handed to the registry when it is scraped.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
+import type { Face } from "./parts.ts";
+
+/** What the gauges show at the moment of a scrape. */
+export interface VerifierLevels {
+  readonly tokens: () => number;
+  /** Since when memory has not been proved, in seconds. */
+  readonly memoryAgeSeconds: () => number;
+  readonly isFresh: () => boolean;
+  readonly isDatabaseAvailable: () => boolean;
+  readonly clockAheadSeconds: () => number;
+  readonly isKeyringReadable: () => boolean;
+}
+
+/** The verifier's metrics. Labels have few values: nothing is labelled by token, owner or address. */
+export interface VerifierMetrics {
+  readonly registry: Registry;
+  /** Counts an answer; `result` is yes, none, faulty, unknown, or the reason of a refusal. */
+  countAnswer(face: Face, result: string): void;
+  countSource(source: "memory" | "row" | "outage"): void;
+  countStatement(): void;
+}
+
+/** Each verifier has a registry of its own, because tests run several in one process. */
+export function createVerifierMetrics(levels: VerifierLevels): VerifierMetrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  const answers = new Map<string, Map<string, number>>();
+  const sources = new Map<string, number>();
+  let statements = 0;
+
+  new Counter({
+    name: "apitoken_verifier_answers_total",
+    help: "Answers, by face (verify, introspect, ...) and result: yes, unknown, or why the token was refused.",
+    labelNames: ["face", "result"],
+    registers,
+    collect() {
+      this.reset();
+      for (const [face, results] of answers) {
+        for (const [result, count] of results) this.inc({ face, result }, count);
+      }
+    },
+  });
+  new Counter({
+    name: "apitoken_verifier_sources_total",
+    help: "Where answers came from: memory, the row, or memory while the database did not answer (outage).",
+    labelNames: ["source"],
+    registers,
+    collect() {
+      this.reset();
+      for (const source of ["memory", "row", "outage"]) this.inc({ source }, sources.get(source) ?? 0);
+    },
+  });
+  new Counter({
+    name: "apitoken_verifier_lookup_statements_total",
+    help: "Statements that asked the database about tokens.",
+    registers,
+    collect() {
+      this.reset();
+      this.inc(statements);
+    },
+  });
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read());
+      },
+    });
+  gauge("apitoken_verifier_tokens", "Tokens in memory.", levels.tokens);
+  gauge("apitoken_verifier_memory_age_seconds", "How old what is in memory may be.", levels.memoryAgeSeconds);
+  gauge("apitoken_verifier_fresh", "1 while answers come from memory.", () => Number(levels.isFresh()));
+  gauge("apitoken_database_available", "1 while the database answers.", () => Number(levels.isDatabaseAvailable()));
+  gauge(
+    "apitoken_verifier_clock_ahead_seconds",
+    "How far the database's clock is ahead of this pod's.",
+    levels.clockAheadSeconds,
+  );
+  gauge("apitoken_verifier_keyring_readable", "1 while the keyring's file can be read.", () =>
+    Number(levels.isKeyringReadable()),
+  );
+
+  const add = (counts: Map<string, number>, key: string) => counts.set(key, (counts.get(key) ?? 0) + 1);
+  return {
+    registry,
+    countAnswer(face, result) {
+      let results = answers.get(face);
+      if (results === undefined) {
+        results = new Map();
+        answers.set(face, results);
+      }
+      add(results, result);
+    },
+    countSource: (source) => void add(sources, source),
+    countStatement() {
+      statements += 1;
+    },
+  };
+}

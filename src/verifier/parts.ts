@@ -1,0 +1,42 @@
+/*
+ * What the handlers of all listeners work with.
+ */
+import type { Database } from "../postgres/database.ts";
+import type { Keyring } from "../token/keyring.ts";
+import type { FindAddress } from "./client-address.ts";
+import type { VerifierClock } from "./clock.ts";
+import type { Answer, Lookup } from "./lookup.ts";
+import type { Truth } from "./memory/truth.ts";
+
+/** The ways in which a verifier is asked. */
+export type Face =
+  | "verify"
+  | "shadow"
+  | "token"
+  | "introspect"
+  | "tokenreview"
+  | "revoke"
+  | "leaks"
+  | "explain"
+  | "caller";
+
+export interface VerifierParts {
+  readonly db: Database;
+  readonly clock: VerifierClock;
+  readonly truth: Truth;
+  readonly lookup: Lookup;
+  readonly findAddress: FindAddress;
+  readonly keyring: () => Keyring;
+  /** A token was ended through this verifier: its row must be read again. */
+  hearEnd(id: string): void;
+  /** How long gateways may keep a good answer, in seconds. */
+  readonly maxAgeSeconds: number;
+  /** The audiences for which tokens are meant; empty: any. */
+  readonly audiences: readonly string[];
+  /** The URL under which clients reach this verifier, without a slash at its end; undefined: whatever the request names. */
+  readonly issuer: string | undefined;
+  /** Counts an answer for which no token was looked up. */
+  count(face: Face, result: string): void;
+  /** Counts an answer, and reports the token's use or refusal to the database. */
+  note(face: Face, answer: Answer, address: string | undefined): void;
+}

@@ -1,0 +1,193 @@
+/*
+ * What a verifier says while the world changes under it: never yes to the dead, never no to the living.
+ */
+import { test as base, expect } from "vitest";
+import { runAsSuperuser } from "../../../local/postgres-server.ts";
+import { createKey, createKeyring, type Keyring } from "../../../src/token/keyring.ts";
+import { createTestDatabase } from "../../support/database.ts";
+import { eventually } from "../../support/eventually.ts";
+import { startTcpProxy } from "../../support/proxy.ts";
+import {
+  blockByHand,
+  changeByHand,
+  type HandMadeToken,
+  issueByHand,
+  startTestVerifier,
+  type TestVerifier,
+} from "../../support/verifier.ts";
+
+const keyring = createKeyring();
+
+const test = base
+  .extend("databaseUrl", { scope: "file" }, () => createTestDatabase())
+  /** The network between the verifier and its database. */
+  .extend("network", async ({ databaseUrl }, { onCleanup }) => {
+    const { hostname, port } = new URL(databaseUrl);
+    const network = await startTcpProxy({ host: hostname, port: Number(port) });
+    onCleanup(() => network.close());
+    return network;
+  })
+  .extend("url", ({ databaseUrl, network }) => {
+    const url = new URL(databaseUrl);
+    url.host = `127.0.0.1:${network.port}`;
+    return url.href;
+  })
+  .extend("verifier", async ({ url }, { onCleanup }) => {
+    const verifier = await startTestVerifier({ url, keyring, settings: { APITOKEN_VERIFIER_OUTAGE: "10s" } });
+    onCleanup(() => verifier.stop());
+    return verifier;
+  });
+
+const ask = async ({ gatewayUrl }: TestVerifier, { plaintext }: HandMadeToken): Promise<number> =>
+  (await fetch(`${gatewayUrl}/verify`, { headers: { authorization: `Bearer ${plaintext}` } })).status;
+
+const metric = async ({ httpUrl }: TestVerifier, name: string): Promise<number> => {
+  const text = await (await fetch(`${httpUrl}/metrics`)).text();
+  return Number(new RegExp(`^${name.replaceAll(/[{}"]/g, "\\$&")} (\\S+)$`, "m").exec(text)?.[1]);
+};
+
+const untilFresh = (verifier: TestVerifier) =>
+  eventually(async () => expect(await metric(verifier, "apitoken_verifier_fresh")).toBe(1));
+
+const AWAY = { kind: "refuse" } as const;
+const SILENT = { kind: "stall" } as const;
+const BACK = { kind: "pass" } as const;
+
+test("it listens at once, and is ready when the tokens have been read", async ({ databaseUrl, verifier }) => {
+  const token = await issueByHand(databaseUrl, keyring);
+  await verifier.ready;
+  expect((await fetch(`${verifier.httpUrl}/readyz`)).status).toBe(200);
+  expect(await ask(verifier, token)).toBe(200);
+});
+
+test("what is in memory is answered without a statement", async ({ databaseUrl, verifier }) => {
+  const token = await issueByHand(databaseUrl, keyring);
+  expect(await ask(verifier, token)).toBe(200);
+  await untilFresh(verifier);
+  const before = await metric(verifier, "apitoken_verifier_lookup_statements_total");
+  for (let count = 0; count < 100; count += 1) expect(await ask(verifier, token)).toBe(200);
+  expect(await metric(verifier, "apitoken_verifier_lookup_statements_total")).toBe(before);
+});
+
+test.for([
+  ["revoked", (url: string, token: HandMadeToken) => changeByHand(url, token, "revoked_at = now()")],
+  [
+    "deleted",
+    (url: string, token: HandMadeToken) => runAsSuperuser(url, "delete from apitoken.tokens where id = $1", [token.id]),
+  ],
+  ["lost with all others", (url: string) => runAsSuperuser(url, "truncate apitoken.tokens")],
+  ["blocked with its owner", (url: string) => blockByHand(url, "carol")],
+] as const)("a token that is %s is refused within a second", async ([, end], { databaseUrl, verifier }) => {
+  const token = await issueByHand(databaseUrl, keyring, "owner = 'carol'");
+  await untilFresh(verifier);
+  expect(await ask(verifier, token)).toBe(200);
+  await end(databaseUrl, token);
+  await eventually(async () => expect(await ask(verifier, token)).toBe(401), { timeoutMs: 1_000 });
+});
+
+test("a change of scopes counts at once, too", async ({ databaseUrl, verifier }) => {
+  const token = await issueByHand(databaseUrl, keyring);
+  await untilFresh(verifier);
+  const wants = async (scope: string) =>
+    (
+      await fetch(`${verifier.gatewayUrl}/verify?scope=${scope}`, {
+        headers: { authorization: `Bearer ${token.plaintext}` },
+      })
+    ).status;
+  expect(await wants("delete")).toBe(403);
+  await changeByHand(databaseUrl, token, "scopes = '{delete}'");
+  await eventually(async () => expect(await wants("delete")).toBe(200), { timeoutMs: 1_000 });
+  expect(await wants("read")).toBe(403);
+});
+
+test("a token ends by the database's clock, without being told", async ({ databaseUrl, verifier }) => {
+  const token = await issueByHand(databaseUrl, keyring, "expires_at = now() + interval '2 seconds'");
+  await untilFresh(verifier);
+  expect(await ask(verifier, token)).toBe(200);
+  await eventually(async () => expect(await ask(verifier, token)).toBe(401));
+  const [row] = await runAsSuperuser<{ late_ms: number }>(
+    databaseUrl,
+    "select extract(epoch from clock_timestamp() - expires_at) * 1000 as late_ms from apitoken.tokens where id = $1",
+    [token.id],
+  );
+  expect(Number(row?.late_ms)).toBeGreaterThan(-100);
+});
+
+test.for([
+  ["refuses connections", AWAY],
+  ["is silent", SILENT],
+] as const)(
+  "while the database %s, known tokens are served and unknown ones are not judged",
+  async ([, mode], { databaseUrl, verifier, network }) => {
+    const known = await issueByHand(databaseUrl, keyring);
+    expect(await ask(verifier, known)).toBe(200);
+    await untilFresh(verifier);
+    const stranger = await issueByHand(databaseUrl, keyring);
+    await network.setMode(mode);
+    await eventually(async () => expect(await metric(verifier, "apitoken_verifier_fresh")).toBe(0));
+    expect(await ask(verifier, known)).toBe(200);
+    expect((await fetch(`${verifier.httpUrl}/readyz`)).status).toBe(200);
+    expect(await ask(verifier, stranger)).toBe(503);
+    await network.setMode(BACK);
+    network.reset();
+    await untilFresh(verifier);
+    expect(await ask(verifier, known)).toBe(200);
+    expect(await ask(verifier, stranger)).toBe(200);
+  },
+);
+
+test("an outage is survived for as long as it was set, and no longer", async ({ databaseUrl, verifier, network }) => {
+  const token = await issueByHand(databaseUrl, keyring);
+  expect(await ask(verifier, token)).toBe(200);
+  await untilFresh(verifier);
+  await network.setMode(AWAY);
+  await eventually(async () =>
+    expect(await metric(verifier, "apitoken_verifier_memory_age_seconds")).toBeGreaterThan(5),
+  );
+  expect(await ask(verifier, token)).toBe(200);
+  await eventually(async () => expect(await ask(verifier, token)).toBe(503), { timeoutMs: 12_000 });
+});
+
+test("what was revoked during an outage is refused as soon as the database is back", async ({
+  databaseUrl,
+  verifier,
+  network,
+}) => {
+  const token = await issueByHand(databaseUrl, keyring);
+  expect(await ask(verifier, token)).toBe(200);
+  await untilFresh(verifier);
+  await network.setMode(AWAY);
+  await changeByHand(databaseUrl, token, "revoked_at = now()");
+  await network.setMode(BACK);
+  await untilFresh(verifier);
+  expect(await ask(verifier, token)).toBe(401);
+});
+
+test("a token whose pepper it does not know yet is not refused", async ({ databaseUrl, verifier }) => {
+  const next: Keyring = { ...keyring, peppers: [createKey("p"), ...keyring.peppers] };
+  const token = await issueByHand(databaseUrl, next);
+  expect(await ask(verifier, token)).toBe(503);
+  verifier.writeKeyring(next);
+  await eventually(async () => expect(await ask(verifier, token)).toBe(200));
+});
+
+test("uses are reported, those of dead tokens too", async ({ databaseUrl, url }) => {
+  const good = await issueByHand(databaseUrl, keyring);
+  const dead = await issueByHand(databaseUrl, keyring, "revoked_at = now() - interval '1 hour'");
+  const verifier = await startTestVerifier({ url, keyring });
+  expect(await ask(verifier, good)).toBe(200);
+  expect(await ask(verifier, dead)).toBe(401);
+  await verifier.stop(); // which reports what is left
+  const uses = await runAsSuperuser(
+    databaseUrl,
+    "select token_id, address is not null as has_address from apitoken.token_uses where token_id = any ($1) order by token_id",
+    [[good.id, dead.id]],
+  );
+  expect(uses).toEqual([good.id, dead.id].sort().map((token_id) => ({ token_id, has_address: true })));
+  const events = await runAsSuperuser(
+    databaseUrl,
+    "select reason from apitoken.security_events where event = 'VerificationFailed' and token_id = $1",
+    [dead.id],
+  );
+  expect(events).toEqual([{ reason: "Revoked" }]);
+});

@@ -1,0 +1,100 @@
+/*
+ * A verifier in the test's process, on tokens that the test writes by hand, so that a test can be about any row.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { runAsSuperuser } from "../../local/postgres-server.ts";
+import { formatKeyring } from "../../src/runtime/keyring-json.ts";
+import { createLogger } from "../../src/runtime/log.ts";
+import { hashToken, type Keyring } from "../../src/token/keyring.ts";
+import { createToken } from "../../src/token/token-string.ts";
+import { readVerifierConfig } from "../../src/verifier/config.ts";
+import { startVerifier, type Verifier } from "../../src/verifier/verifier.ts";
+
+export interface TestVerifier extends Verifier {
+  /** Where gateways, and backends, ask. */
+  readonly gatewayUrl: string;
+  readonly introspectionUrl: string;
+  readonly httpUrl: string;
+  /** Replaces the mounted keyring. */
+  writeKeyring(keyring: Keyring): void;
+  /** What it has logged. */
+  readonly log: readonly string[];
+}
+
+export interface TestVerifierOptions {
+  readonly url: string;
+  readonly keyring: Keyring;
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+/** Starts a verifier on free ports; it need not be ready yet. */
+export async function startTestVerifier({ url, keyring, settings = {} }: TestVerifierOptions): Promise<TestVerifier> {
+  const folder = mkdtempSync(join(tmpdir(), "apitoken-verifier-"));
+  const keyringFile = join(folder, "keyring.json");
+  const writeKeyring = (next: Keyring) => writeFileSync(keyringFile, formatKeyring(next));
+  writeKeyring(keyring);
+  const config = readVerifierConfig({
+    DATABASE_URL: url,
+    APITOKEN_KEYRING_FILE: keyringFile,
+    APITOKEN_VERIFIER_PORT: "0",
+    APITOKEN_VERIFIER_INTROSPECTION_PORT: "0",
+    APITOKEN_HTTP_PORT: "0",
+    APITOKEN_VERIFIER_DRAIN: "0s",
+    ...settings,
+  });
+  const log: string[] = [];
+  const logger = createLogger("verifier", "debug", { write: (line) => void log.push(line) });
+  const verifier = await startVerifier(config, "test", logger);
+  verifier.finished.catch(() => {});
+  return {
+    ...verifier,
+    gatewayUrl: `http://127.0.0.1:${verifier.gatewayPort}`,
+    introspectionUrl: `http://127.0.0.1:${verifier.introspectionPort}`,
+    httpUrl: `http://127.0.0.1:${verifier.httpPort}`,
+    writeKeyring,
+    log,
+    async stop() {
+      await verifier.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A token that a test has issued by hand. */
+export interface HandMadeToken {
+  readonly id: string;
+  readonly plaintext: string;
+}
+
+/** Inserts the row of a new token of alice's, for a day, with the scopes read and write; `changes` are SQL assignments. */
+export async function issueByHand(url: string, keyring: Keyring, changes?: string): Promise<HandMadeToken> {
+  const { id, plaintext } = createToken();
+  const [pepper] = keyring.peppers;
+  await runAsSuperuser(
+    url,
+    `insert into apitoken.tokens (id, cluster_id, namespace, name, resource_uid, revision, owner, scopes, hash, hash_algorithm,
+       key_id, issued_at, expires_at)
+     values ($1, '11111111-1111-4111-8111-111111111111', 'shop', 'orders', gen_random_uuid(), 1, 'alice', '{read,write}', $2,
+       'hmac-sha256', $3, now() - interval '2 days', now() + interval '1 day')`,
+    [id, hashToken(plaintext, pepper), pepper.id],
+  );
+  if (changes !== undefined) await changeByHand(url, { id }, changes);
+  return { id, plaintext };
+}
+
+/** Changes the row of a token; `changes` are SQL assignments. */
+export async function changeByHand(url: string, { id }: Pick<HandMadeToken, "id">, changes: string): Promise<void> {
+  await runAsSuperuser(url, `update apitoken.tokens set ${changes} where id = $1`, [id]);
+}
+
+/** Blocks an owner as a controller would record it. */
+export async function blockByHand(url: string, owner: string, effectiveAt = "now()"): Promise<void> {
+  await runAsSuperuser(
+    url,
+    `insert into apitoken.blocked_owners (cluster_id, uid, name, owner, reason, effective_at)
+     values ('11111111-1111-4111-8111-111111111111', gen_random_uuid(), gen_random_uuid()::text, $1, 'test', ${effectiveAt})`,
+    [owner],
+  );
+}

@@ -1,0 +1,34 @@
+import { expect, test } from "vitest";
+import { readBearer, refuseBearer } from "../../../../src/verifier/faces/bearer.ts";
+
+test.each([
+  ["no header", undefined, { kind: "none" }],
+  ["the scheme as RFC 6750 writes it", ["Bearer abc"], { kind: "token", token: "abc" }],
+  ["the scheme in other letters (RFC 9110, 11.1)", ["bEARER abc"], { kind: "token", token: "abc" }],
+  ["more than one space", ["Bearer  abc"], { kind: "token", token: "abc" }],
+  ["another scheme, which is the application's", ["Basic YTpi"], { kind: "none" }],
+  ["an empty header", [""], { kind: "none" }],
+  ["a word that begins like the scheme", ["Bearerabc"], { kind: "none" }],
+  ["the scheme alone", ["Bearer "], { kind: "faulty" }],
+  ["two tokens in one header", ["Bearer a, Bearer b"], { kind: "faulty" }],
+  ["two headers", ["Bearer a", "Bearer b"], { kind: "faulty" }],
+  ["two headers of which one is empty", ["", "Bearer b"], { kind: "faulty" }],
+])("%s", (_, values, expected) => {
+  expect(readBearer(values)).toEqual(expected);
+});
+
+test.each([
+  ["no token, without an error code (RFC 6750, 3.1)", { kind: "none" }, 401, 'Bearer realm="apitoken"'],
+  ["two tokens", { kind: "faulty" }, 400, 'Bearer realm="apitoken", error="invalid_request"'],
+  ["a dead token", { kind: "no", why: "Expired" }, 401, 'Bearer realm="apitoken", error="invalid_token"'],
+  [
+    "a scope that is missing",
+    { kind: "no", why: "ScopeMissing" },
+    403,
+    'Bearer realm="apitoken", error="insufficient_scope", scope="a b%22"',
+  ],
+] as const)("%s is refused with %s", (_, answer, status, challenge) => {
+  const refusal = refuseBearer(answer, ["a", 'b"']);
+  expect(refusal.status).toBe(status);
+  expect(refusal.headers.slice(0, 2)).toEqual(["WWW-Authenticate", challenge]);
+});

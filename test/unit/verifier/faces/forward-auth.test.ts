@@ -1,0 +1,35 @@
+import { expect, test } from "vitest";
+import { readRoute } from "../../../../src/verifier/faces/forward-auth.ts";
+
+const route = (scopes: string[], more: object = {}) => ({ scopes, isForNginx: false, isShadow: false, ...more });
+
+test.each([
+  ["the plain path wants nothing", "/verify", route([])],
+  ["scopes may be in the query of the exact path", "/verify?scope=a&scope=b", route(["a", "b"])],
+  ["several scopes may be in one parameter", "/verify?scope=a+b", route(["a", "b"])],
+  ["scopes may be in the path", "/verify/scope/orders:read/scope/b", route(["orders:read", "b"])],
+  ["a scope in the path may be percent-encoded", "/verify/scope/orders%3Aread", route(["orders:read"])],
+  ["the query behind a path is the client's", "/verify/scope/a?scope=evil", route(["a"])],
+  ["nothing after the marker counts", "/verify/scope/a/-/x?scope=evil", route(["a"])],
+  ["nor does another marker, or a path that climbs", "/verify/scope/a/-/../../verify/-/b", route(["a"])],
+  ["a marker behind the plain path wants nothing", "/verify/-/orders?scope=evil", route([])],
+  ["nginx is named in the path", "/verify/nginx/scope/a/-/x", route(["a"], { isForNginx: true })],
+  ["or by the query", "/verify?nginx&scope=a", route(["a"], { isForNginx: true })],
+  ["shadow mode has a path of its own", "/shadow/scope/a/-/x", route(["a"], { isShadow: true })],
+])("%s", (_, url, expected) => {
+  expect(readRoute(url)).toEqual(expected);
+});
+
+test.each([
+  ["another path", "/other"],
+  ["a longer word", "/verifyx"],
+  ["a client's path right behind /verify", "/verify/orders"],
+  ["the empty path of a client", "/verify/"],
+  ["a client's path that spells shadow mode", "/verify/shadow/-/x"],
+  ["a scope without a name", "/verify/scope"],
+  ["an empty scope", "/verify/scope//-/x"],
+  ["a scope that cannot be decoded", "/verify/scope/%E0%A4%A/-/x"],
+  ["a query before the marker, which could be the client's", "/verify/scope/a?x=/-/y"],
+])("%s leads nowhere", (_, url) => {
+  expect(readRoute(url)).toBeUndefined();
+});

@@ -1,0 +1,115 @@
+import { expect, test } from "vitest";
+import type { VerifiableToken } from "../../../../src/postgres/verification.ts";
+import { createTokenMemory } from "../../../../src/verifier/memory/memory.ts";
+import { HOUR_MS, later, NOW } from "../../../support/builders.ts";
+
+function aRow(id: string, changes: Partial<VerifiableToken> = {}): VerifiableToken {
+  return {
+    id,
+    namespace: "shop",
+    name: "orders",
+    owner: "alice",
+    scopes: ["read"],
+    allowedCidrs: [],
+    grace: undefined,
+    hash: Buffer.from(`hash of ${id}`),
+    hashAlgorithm: "hmac-sha256",
+    keyId: "p-1",
+    encryptedMetadata: undefined,
+    issuedAt: later(-HOUR_MS),
+    expiresAt: later(HOUR_MS),
+    revokedAt: undefined,
+    isEndRequested: false,
+    ...changes,
+  };
+}
+
+const NOW_MS = NOW.getTime();
+const revoked = (id: string) => aRow(id, { revokedAt: later(-1) });
+
+test("a change that is heard of makes a token suspect until it is read again", () => {
+  const memory = createTokenMemory(10);
+  memory.beginReading().keep(aRow("a"), NOW_MS);
+  expect(memory.get("a")?.isSuspect).toBe(false);
+  memory.hearChange("a");
+  expect(memory.get("a")?.isSuspect).toBe(true);
+  memory.beginReading().keep(aRow("a"), NOW_MS);
+  expect(memory.get("a")?.isSuspect).toBe(false);
+});
+
+test("what was being read when a change was heard of is suspect", () => {
+  const memory = createTokenMemory(10);
+  const reading = memory.beginReading();
+  memory.hearChange("a");
+  expect(reading.keep(aRow("a"), NOW_MS).isSuspect).toBe(true);
+  reading.end();
+  expect(memory.beginReading().keep(aRow("a"), NOW_MS).isSuspect).toBe(false);
+});
+
+test("no reading brings back what was dead when it was read, in whatever order they come", () => {
+  const memory = createTokenMemory(10);
+  const early = memory.beginReading();
+  memory.beginReading().keep(revoked("a"), NOW_MS);
+  expect(early.keep(aRow("a"), NOW_MS).isEnded).toBe(true);
+  expect(memory.beginReading().keep(aRow("a"), NOW_MS).prepared.end).toBe("Revoked");
+});
+
+test("an end in the future may still be moved, as an overlap's may", () => {
+  const memory = createTokenMemory(10);
+  memory.beginReading().keep(aRow("a", { revokedAt: later(1_000) }), NOW_MS);
+  const known = memory.beginReading().keep(aRow("a", { revokedAt: later(9_000) }), NOW_MS + 500);
+  expect(known.prepared.acceptedUntilMs).toBe(NOW_MS + 9_000);
+});
+
+test("a token that its holder has ended is dead before the controller has written so", () => {
+  const memory = createTokenMemory(10);
+  const known = memory.beginReading().keep(aRow("a", { isEndRequested: true }), NOW_MS);
+  expect(known.isEnded).toBe(true);
+  expect(known.prepared).toMatchObject({ end: "Revoked", acceptedUntilMs: Number.NEGATIVE_INFINITY });
+});
+
+test("a reading of everything makes suspect what it has not found, and nothing else", () => {
+  const memory = createTokenMemory(10);
+  const before = memory.beginReading();
+  for (const row of [aRow("kept"), aRow("gone"), revoked("dead")]) before.keep(row, NOW_MS);
+  const everything = memory.beginReading();
+  everything.keep(aRow("kept"), NOW_MS);
+  memory.beginReading().keep(aRow("new"), NOW_MS); // looked up meanwhile
+  everything.wasComplete();
+  expect([..."kept gone dead new".split(" ")].map((id) => memory.get(id)?.isSuspect)).toEqual([
+    false,
+    true,
+    false,
+    false,
+  ]);
+});
+
+test("a token without a row is forgotten, unless it has changed since it was looked for", () => {
+  const memory = createTokenMemory(10);
+  memory.beginReading().keep(aRow("a"), NOW_MS);
+  const late = memory.beginReading();
+  memory.hearChange("a");
+  late.forget("a");
+  expect(memory.get("a")).toBeDefined();
+  memory.beginReading().forget("a");
+  expect(memory.get("a")).toBeUndefined();
+});
+
+test("there is a limit, and those that are used stay", () => {
+  const memory = createTokenMemory(3);
+  const reading = memory.beginReading();
+  for (const id of ["a", "b", "c"]) reading.keep(aRow(id), NOW_MS);
+  const used = memory.get("a");
+  if (used) used.isRecent = true;
+  for (const id of ["d", "e"]) reading.keep(aRow(id), NOW_MS);
+  expect(memory.size).toBe(3);
+  expect(["a", "b", "c", "d", "e"].filter((id) => memory.get(id) !== undefined)).toEqual(["a", "d", "e"]);
+});
+
+test("the plaintext that was checked need not be checked again, unless the hash has changed", () => {
+  const memory = createTokenMemory(10);
+  const known = memory.beginReading().keep(aRow("a"), NOW_MS);
+  known.seen = Buffer.from("seen");
+  expect(memory.beginReading().keep(aRow("a", { owner: "bob" }), NOW_MS).seen).toEqual(Buffer.from("seen"));
+  expect(memory.beginReading().keep(aRow("a", { hash: Buffer.from("other") }), NOW_MS).seen).toBeUndefined();
+});
