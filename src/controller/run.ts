@@ -6,6 +6,7 @@
 import { migrate } from "../postgres/migrations.ts";
 import type { CommandContext } from "../runtime/command/declare.ts";
 import { EXIT } from "../runtime/exit-codes.ts";
+import { inventIdentity } from "../runtime/identity.ts";
 import { createLogger, type Logger } from "../runtime/log.ts";
 import { exitOnUncaught } from "../runtime/program.ts";
 import { unlessAborted, whenAborted, whenEnded } from "../runtime/signals.ts";
@@ -13,7 +14,7 @@ import { createTokenHasher } from "../runtime/token-hash.ts";
 import { VERSION } from "../runtime/version.ts";
 import { type ControllerConfig, readControllerConfig } from "./config.ts";
 import { startController } from "./controller.ts";
-import { connect, inventIdentity } from "./startup.ts";
+import { connect } from "./startup.ts";
 
 /** Exits after this long even if something hangs, so that the next leader does not have to wait for a killed pod. */
 const STOP_LIMIT_MS = 9_500;

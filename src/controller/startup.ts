@@ -3,8 +3,6 @@
  * what must be known before anything is observed. Pod, API server and database start in any order, so a server that is
  * not up yet is waited for; crashing the pod instead would only make the wait longer.
  */
-import { randomBytes } from "node:crypto";
-import { hostname } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { KubeApiError, KubeUnreachableError } from "../kube/api-error.ts";
 import { findClusterId } from "../kube/resources/namespace.ts";
@@ -41,11 +39,6 @@ export async function connect(config: ControllerConfig, identity: string, log: L
     onIdleError: (error) => log.debug({ err: error }, "idle database connection lost"),
   });
   return { transport, db, close: async () => void (await Promise.allSettled([transport.close(), db.close()])) };
-}
-
-/** A name that no other replica has: the host's, and a random part. */
-export function inventIdentity(prefix = ""): string {
-  return `${prefix}${hostname().slice(0, 50 - prefix.length)}-${randomBytes(4).toString("hex")}`;
 }
 
 /** What every decision rests on: without it nothing can be observed. */

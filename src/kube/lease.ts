@@ -2,8 +2,8 @@
  * Two controllers that write at once would undo each other's rotations. Client-go's leader election decides which one
  * works, here with a watchdog: a term ends on time even if a renewal hangs or the process was stopped.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "../runtime/log.ts";
+import { pause } from "../runtime/signals.ts";
 import { type Candidate, createCandidate, type LeaseOptions } from "./lease-candidate.ts";
 
 /** One period of leading, from the acquisition of the Lease to its loss. */
@@ -112,8 +112,4 @@ async function renewUntilOver(
   }
   clearTimeout(watchdog);
   over.abort();
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal }).catch(() => {});
 }

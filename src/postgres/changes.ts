@@ -2,8 +2,9 @@
  * Changes that people make with SQL must reach the controller as fast as changes of its resources do, so it listens to the
  * database as well.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
+import { readJson } from "../runtime/json.ts";
+import { pause } from "../runtime/signals.ts";
 import type { Database } from "./database.ts";
 import { createNotificationGate } from "./notification-gate.ts";
 import { watchNotifyQueue } from "./notify-queue.ts";
@@ -22,7 +23,7 @@ const changeSchema = z.object({
 export type TokenChange = z.infer<typeof changeSchema>;
 
 /** Sent by a trigger on apitoken.blocked_owners when a block is recorded, changed or lifted. */
-const blockChangeSchema = z.object({ blockedOwner: z.string() });
+export const blockChangeSchema = z.object({ blockedOwner: z.string() });
 
 export interface ChangeHandlers {
   readonly onChange: (change: TokenChange) => void;
@@ -38,7 +39,7 @@ export interface ChangeHandlers {
 }
 
 /** Sent instead of single changes when the whole table was truncated. */
-const EVERYTHING = "everything";
+export const EVERYTHING = "everything";
 
 /** How often a silent connection is probed: otherwise a dead peer would go unnoticed for a long time. */
 const HEARTBEAT_MS = 5_000;
@@ -97,15 +98,7 @@ export async function listenForChanges(db: Database, handlers: ChangeHandlers, s
 
 /** Nothing if no trigger of ours has sent it: every login of the database may notify. */
 function readChange(payload: string): { readonly change?: TokenChange; readonly blockedOwner?: string } {
-  try {
-    const json = JSON.parse(payload);
-    const change = changeSchema.safeParse(json).data;
-    return change === undefined ? { ...blockChangeSchema.safeParse(json).data } : { change };
-  } catch {
-    return {};
-  }
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal }).catch(() => {});
+  const json = readJson(payload);
+  const change = changeSchema.safeParse(json).data;
+  return change === undefined ? { ...blockChangeSchema.safeParse(json).data } : { change };
 }

@@ -13,3 +13,8 @@ export function toDate(time: PostgresTime): Date {
   const ms = typeof time === "number" ? Math.sign(time) * LATEST_MS : time.getTime();
   return new Date(Number.isNaN(ms) ? LATEST_MS : ms); // Postgres' first time, in 4713 BC, is not too early for a Date
 }
+
+/** The same of a column that may be null. */
+export function toOptionalDate(time: PostgresTime | null): Date | undefined {
+  return time === null ? undefined : toDate(time);
+}

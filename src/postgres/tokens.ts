@@ -4,7 +4,7 @@
 import type { EncryptedMetadata } from "../token/metadata-cipher.ts";
 import type { Grace, ObservedBlock, OwnerLimit, Rivals, TokenRow } from "../token/model.ts";
 import type { Queryable } from "./database.ts";
-import { type PostgresTime, toDate } from "./time.ts";
+import { type PostgresTime, toDate, toOptionalDate } from "./time.ts";
 
 /** A row of apitoken.tokens with what it takes to recognise its token, and with its metadata still encrypted. */
 export interface TokenRecord extends Omit<TokenRow, "metadata" | "isMetadataStale"> {
@@ -171,16 +171,13 @@ function toRecord(row: Row): TokenRecord {
     hash: row.hash,
     hashAlgorithm: row.hash_algorithm,
     keyId: row.key_id,
-    encryptedMetadata:
-      row.metadata === null || row.metadata_key_id === null
-        ? undefined
-        : { bytes: row.metadata, keyId: row.metadata_key_id },
+    encryptedMetadata: toEncryptedMetadata(row),
     issuedAt: toDate(row.issued_at),
     expiresAt: toDate(row.expires_at),
-    revokedAt: row.revoked_at === null ? undefined : toDate(row.revoked_at),
+    revokedAt: toOptionalDate(row.revoked_at),
     revocationReason: row.revocation_reason ?? undefined,
     activeSince: toDate(row.active_since),
-    lastUsedAt: row.last_used_at === null ? undefined : toDate(row.last_used_at),
+    lastUsedAt: toOptionalDate(row.last_used_at),
   };
 }
 
@@ -190,4 +187,12 @@ export function toGrace({
   grace_scopes,
 }: Pick<Row, "grace_seconds" | "grace_scopes">): Grace | undefined {
   return grace_seconds === null ? undefined : { periodMs: grace_seconds * 1_000, scopes: grace_scopes };
+}
+
+/** The encrypted metadata in two columns of a row. */
+export function toEncryptedMetadata({
+  metadata,
+  metadata_key_id,
+}: Pick<Row, "metadata" | "metadata_key_id">): EncryptedMetadata | undefined {
+  return metadata === null || metadata_key_id === null ? undefined : { bytes: metadata, keyId: metadata_key_id };
 }

@@ -5,8 +5,8 @@
 import type { EncryptedMetadata } from "../token/metadata-cipher.ts";
 import type { Grace } from "../token/model.ts";
 import type { Queryable } from "./database.ts";
-import { type PostgresTime, toDate } from "./time.ts";
-import { IS_END_REQUESTED, toGrace } from "./tokens.ts";
+import { type PostgresTime, toDate, toOptionalDate } from "./time.ts";
+import { IS_END_REQUESTED, toEncryptedMetadata, toGrace } from "./tokens.ts";
 
 /** What it takes to recognise a token and to say what it is good for. */
 export interface VerifiableToken {
@@ -83,7 +83,7 @@ export async function findTokens(db: Queryable, ids: readonly string[]): Promise
     now: timeOf(rows),
     items: rows
       .filter(({ id }) => id !== null)
-      .map((row) => ({ token: toToken(row), blockedFrom: toTime(row.blocked_from) })),
+      .map((row) => ({ token: toToken(row), blockedFrom: toOptionalDate(row.blocked_from) })),
   };
 }
 
@@ -184,17 +184,10 @@ function toToken(row: Row): VerifiableToken {
     hash: row.hash,
     hashAlgorithm: row.hash_algorithm,
     keyId: row.key_id,
-    encryptedMetadata:
-      row.metadata === null || row.metadata_key_id === null
-        ? undefined
-        : { bytes: row.metadata, keyId: row.metadata_key_id },
+    encryptedMetadata: toEncryptedMetadata(row),
     issuedAt: toDate(row.issued_at),
     expiresAt: toDate(row.expires_at),
-    revokedAt: toTime(row.revoked_at),
+    revokedAt: toOptionalDate(row.revoked_at),
     isEndRequested: row.is_end_requested,
   };
-}
-
-function toTime(time: PostgresTime | null): Date | undefined {
-  return time === null ? undefined : toDate(time);
 }

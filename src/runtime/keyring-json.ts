@@ -5,6 +5,7 @@ import { createSecretKey } from "node:crypto";
 import { z } from "zod";
 import { KEY_BYTES, type Key, type Keyring } from "../token/keyring.ts";
 import { Fault } from "./fault.ts";
+import { readJson } from "./json.ts";
 
 /** The keyring cannot be used, or must not be made. Trying again does not help. */
 export class KeyringError extends Fault {
@@ -68,12 +69,4 @@ export function parseKeyring(text: string, where: string): KeyringJson {
     problem: `it is not a keyring: ${faults.join(", ")}`,
     remedy: "restore the Secret from a backup",
   });
-}
-
-function readJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -11,6 +11,11 @@ export function whenAborted(signal: AbortSignal): Promise<void> {
   });
 }
 
+/** Resolves after this time, or when the signal is aborted. Never rejects. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal }).catch(() => {});
+}
+
 /**
  * Settles as the work does, or rejects with the signal's reason as soon as the signal is aborted. That does not end the
  * work; nobody waits for it any longer.

@@ -2,8 +2,9 @@
  * Whether a token is good for a request, as a pure function of its row and the time: whoever verifies tokens can ask it
  * again about a row that was read earlier, which a decision made in SQL would not allow.
  */
-import { BlockList, isIP } from "node:net";
+import type { BlockList } from "node:net";
 import type { TokenRow } from "./model.ts";
+import { isWithin, toBlockList } from "./network.ts";
 import { acceptedUntil, liveUntil } from "./validity.ts";
 
 /** What somebody wants to use a token for. What is left out is not checked. */
@@ -96,27 +97,4 @@ export function judgeToken(
 
 function isRevocationItsEnd(token: JudgedToken): boolean {
   return token.revokedAt !== undefined && token.revokedAt <= acceptedUntil(token);
-}
-
-/** An IPv4 address is also found in its IPv6 form, ::ffff:10.0.0.1. Anything else is nowhere. */
-function isWithin(address: string, networks: BlockList): boolean {
-  const family = familyOf(address);
-  return family !== undefined && networks.check(address, family);
-}
-
-/** What is not a CIDR allows nothing: the CRD refuses it, but a row may have been written with SQL. */
-function toBlockList(cidrs: readonly string[]): BlockList {
-  const list = new BlockList();
-  for (const cidr of cidrs) {
-    const [, network = "", bits = ""] = /^([^/]+)\/(\d{1,3})$/.exec(cidr) ?? [];
-    const family = familyOf(network);
-    if (family === undefined || Number(bits) > (family === "ipv4" ? 32 : 128)) continue;
-    list.addSubnet(network, Number(bits), family);
-  }
-  return list;
-}
-
-function familyOf(address: string): "ipv4" | "ipv6" | undefined {
-  const version = isIP(address);
-  return version === 0 ? undefined : version === 4 ? "ipv4" : "ipv6";
 }

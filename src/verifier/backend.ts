@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, RequestListener } from "node:http";
 import { endToken } from "../postgres/verification.ts";
+import { readJson } from "../runtime/json.ts";
 import { decryptMetadata } from "../token/metadata-cipher.ts";
 import { DONT_KNOW, emptyAnswer, type HttpAnswer, NOT_FOUND, oauthError } from "./faces/answer.ts";
 import { AMBIGUOUS_CLIENT, readClient, UNKNOWN_CLIENT } from "./faces/client-authentication.ts";
@@ -89,7 +90,7 @@ function readMetadata({ keyring }: VerifierParts, { token: { row } }: Answer & {
 async function reviewToken(parts: VerifierParts, call: Call): Promise<HttpAnswer> {
   const refusal = await refuseCaller(parts, call, undefined, INTROSPECT_SCOPE);
   if (refusal !== undefined) return refusal;
-  const review = readTokenReview(parseJson(call.body));
+  const review = readTokenReview(readJson(call.body));
   if (review === undefined) return oauthError(400, "invalid_request", "the body must be a TokenReview, v1 or v1beta1");
   const answer = await parts.lookup(review.spec.token, { address: "", scopes: [] });
   parts.note("tokenreview", answer, undefined);
@@ -118,7 +119,7 @@ async function revoke(parts: VerifierParts, call: Call): Promise<HttpAnswer> {
 }
 
 async function takeLeaks(parts: VerifierParts, call: Call): Promise<HttpAnswer> {
-  const tokens = readLeaks(parseJson(call.body));
+  const tokens = readLeaks(readJson(call.body));
   if (tokens === undefined) return BAD_LEAKS;
   let areAllEnded = true;
   for (const token of tokens) areAllEnded = (await end(parts, token, "Leaked")) && areAllEnded;
@@ -168,12 +169,4 @@ function readForm({ request, body }: Call): URLSearchParams | undefined {
 function onlyValue(form: URLSearchParams, name: string): string | undefined {
   const values = form.getAll(name);
   return values.length === 1 && values[0] !== "" ? values[0] : undefined;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

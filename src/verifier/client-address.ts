@@ -2,7 +2,7 @@
  * Where a request comes from. A header can be forged by anybody, so it counts as far as trusted proxies have written it: from the
  * right, the first address that is not one of theirs.
  */
-import { BlockList, isIP } from "node:net";
+import { isWithin, toBlockList } from "../token/network.ts";
 
 /** Says where a request comes from: by the peer of its connection, and its X-Forwarded-For, if it has one. */
 export type FindAddress = (peer: string, forwardedFor: string | undefined) => string;
@@ -10,19 +10,11 @@ export type FindAddress = (peer: string, forwardedFor: string | undefined) => st
 /** Trusts these networks to write X-Forwarded-For; with none, it is always the peer. */
 export function createFindAddress(trustedProxies: readonly string[]): FindAddress {
   if (trustedProxies.length === 0) return (peer) => plain(peer);
-  const trusted = new BlockList();
-  for (const network of trustedProxies) {
-    const [address = "", bits = ""] = network.split("/");
-    trusted.addSubnet(address, Number(bits), isIP(address) === 6 ? "ipv6" : "ipv4");
-  }
-  const isTrusted = (address: string) => {
-    const family = isIP(address);
-    return family !== 0 && trusted.check(address, family === 6 ? "ipv6" : "ipv4");
-  };
+  const trusted = toBlockList(trustedProxies);
   return (peer, forwardedFor) => {
     const hops = forwardedFor === undefined ? [] : forwardedFor.split(",").map((hop) => hop.trim());
     let address = plain(peer);
-    while (isTrusted(address) && hops.length > 0) address = plain(hops.pop() ?? "");
+    while (isWithin(address, trusted) && hops.length > 0) address = plain(hops.pop() ?? "");
     return address;
   };
 }

@@ -9,8 +9,6 @@ export interface VerifierClock {
   nowMs(): number;
   /** Sets the clock by an answer of the database. The times are those of `performance.now()`. */
   set(databaseNow: Date, askedAtMs: number, answeredAtMs: number): void;
-  /** Sets the clock if it is behind: time does not run backwards over a restart. */
-  advance(ms: number): void;
   /** How far the database's clock is ahead of the machine's, in ms. */
   readonly aheadMs: number;
 }
@@ -27,9 +25,6 @@ export function createVerifierClock(): VerifierClock {
     set(databaseNow, askedAtMs, answeredAtMs) {
       if (answeredAtMs - askedAtMs > LONGEST_ROUND_TRIP_MS) return;
       startMs = databaseNow.getTime() - (askedAtMs + answeredAtMs) / 2;
-    },
-    advance(ms) {
-      if (nowMs() < ms) startMs = ms - performance.now();
     },
     get aheadMs() {
       return nowMs() - Date.now();

@@ -1,7 +1,6 @@
 /*
  * The verifier's settings. The environment is read here and nowhere else.
  */
-import { isIP } from "node:net";
 import { z } from "zod";
 import {
   ConfigError,
@@ -14,6 +13,7 @@ import {
   readEnvironment,
   readLogin,
 } from "../runtime/config.ts";
+import { isNetwork } from "../token/network.ts";
 import type { TlsFiles } from "./http-server.ts";
 
 const portSetting = integerSetting(0, 65_535);
@@ -120,10 +120,4 @@ export function readVerifierConfig(environment: NodeJS.ProcessEnv): VerifierConf
     tls: certificate === undefined || key === undefined ? undefined : { certificate, key },
     drainMs: settings.APITOKEN_VERIFIER_DRAIN,
   };
-}
-
-function isNetwork(text: string): boolean {
-  const [, address = "", bits = ""] = /^([0-9a-fA-F.:]+)\/(\d{1,3})$/.exec(text) ?? [];
-  const version = isIP(address);
-  return version !== 0 && Number(bits) <= (version === 4 ? 32 : 128);
 }

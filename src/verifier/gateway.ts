@@ -6,7 +6,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from "node:http
 import type { HttpAnswer } from "./faces/answer.ts";
 import { NOT_FOUND } from "./faces/answer.ts";
 import { readBearer, refuseBearer } from "./faces/bearer.ts";
-import { answerGateway, readRoute, type VerifyRoute } from "./faces/forward-auth.ts";
+import { answerGateway, MARKER, readRoute, type VerifyRoute } from "./faces/forward-auth.ts";
 import { answerHolder } from "./faces/self.ts";
 import { headerValues } from "./http-server.ts";
 import type { Answer } from "./lookup.ts";
@@ -23,8 +23,8 @@ export function createGatewayHandler(parts: VerifierParts): RequestListener {
   const routes = new Map<string, VerifyRoute | undefined>();
 
   const findRoute = (url: string): VerifyRoute | undefined => {
-    const marker = url.indexOf("/-/");
-    const own = marker < 0 ? url : url.slice(0, marker + "/-/".length);
+    const marker = url.indexOf(MARKER);
+    const own = marker < 0 ? url : url.slice(0, marker + MARKER.length);
     const kept = routes.get(own);
     if (kept !== undefined || routes.has(own)) return kept;
     if (routes.size >= ROUTES_KEPT) routes.clear();

@@ -2,7 +2,8 @@
  * Every metric of the verifier, with its name and help text. What is counted in the hot path is counted in plain numbers, and
  * handed to the registry when it is scraped.
  */
-import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
+import { Counter, collectDefaultMetrics, Registry } from "prom-client";
+import { registerLevel } from "../runtime/levels.ts";
 import type { Face } from "./parts.ts";
 
 /** What the gauges show at the moment of a scrape. */
@@ -65,15 +66,7 @@ export function createVerifierMetrics(levels: VerifierLevels): VerifierMetrics {
       this.inc(statements);
     },
   });
-  const gauge = (name: string, help: string, read: () => number) =>
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(read());
-      },
-    });
+  const gauge = (name: string, help: string, read: () => number) => registerLevel(registry, name, help, read);
   gauge("apitoken_verifier_tokens", "Tokens in memory.", levels.tokens);
   gauge("apitoken_verifier_memory_age_seconds", "How old what is in memory may be.", levels.memoryAgeSeconds);
   gauge("apitoken_verifier_fresh", "1 while answers come from memory.", () => Number(levels.isFresh()));

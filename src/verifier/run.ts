@@ -1,10 +1,9 @@
 /*
  * The process around a verifier: settings, log, and an end within a limited time.
  */
-import { randomBytes } from "node:crypto";
-import { hostname } from "node:os";
 import type { CommandContext } from "../runtime/command/declare.ts";
 import { EXIT } from "../runtime/exit-codes.ts";
+import { inventIdentity } from "../runtime/identity.ts";
 import { createLogger } from "../runtime/log.ts";
 import { exitOnUncaught } from "../runtime/program.ts";
 import { whenAborted } from "../runtime/signals.ts";
@@ -21,7 +20,7 @@ export async function runVerifier({ environment, stop }: CommandContext): Promis
   const log = createLogger("verifier", config.logLevel);
   exitOnUncaught(log);
   try {
-    const identity = `${hostname().slice(0, 50)}-${randomBytes(4).toString("hex")}`;
+    const identity = inventIdentity();
     const verifier = await startVerifier(config, identity, log);
     const { gatewayPort, introspectionPort, httpPort } = verifier;
     log.info({ version: VERSION, identity, gatewayPort, introspectionPort, httpPort }, "started");

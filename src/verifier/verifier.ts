@@ -7,7 +7,7 @@ import { DatabaseUnavailableError } from "../postgres/errors.ts";
 import { requireSchema } from "../postgres/migrations.ts";
 import { startHealthServer } from "../runtime/health-server.ts";
 import type { Logger } from "../runtime/log.ts";
-import { unlessAborted, whenEnded } from "../runtime/signals.ts";
+import { pause, unlessAborted, whenEnded } from "../runtime/signals.ts";
 import { createTokenHasher } from "../runtime/token-hash.ts";
 import { createBackendHandler } from "./backend.ts";
 import { createFindAddress } from "./client-address.ts";
@@ -203,7 +203,7 @@ async function waitForSchema(db: Queryable, log: Logger, signal: AbortSignal): P
       if (signal.aborted) return;
       if (!(error instanceof DatabaseUnavailableError)) throw error;
       log.warn({ err: error }, "the database is not there yet; trying again");
-      await delay(SCHEMA_RETRY_MS, undefined, { signal }).catch(() => {});
+      await pause(SCHEMA_RETRY_MS, signal);
     }
   }
 }

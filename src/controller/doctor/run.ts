@@ -3,11 +3,12 @@
  */
 import type { CommandContext } from "../../runtime/command/declare.ts";
 import { EXIT } from "../../runtime/exit-codes.ts";
+import { inventIdentity } from "../../runtime/identity.ts";
 import { createLogger } from "../../runtime/log.ts";
 import { isColoured } from "../../runtime/terminal.ts";
 import { createTokenHasher } from "../../runtime/token-hash.ts";
 import { readControllerConfig } from "../config.ts";
-import { connect, inventIdentity } from "../startup.ts";
+import { connect } from "../startup.ts";
 import { diagnose } from "./doctor.ts";
 import { createProgress } from "./progress.ts";
 import { type DoctorReport, formatReport } from "./report.ts";

@@ -3,6 +3,7 @@
  * that could differ from the queue, the pool, the caches or the database.
  */
 import { Gauge, type Registry } from "prom-client";
+import { registerLevel } from "../../runtime/levels.ts";
 import type { Caches } from "../pass/caches.ts";
 import { type LeaderFigures, OWNER_LIMITS } from "./leader-figures.ts";
 import { registerTokenGauges } from "./token-gauges.ts";
@@ -19,16 +20,7 @@ export interface ControllerLevels {
 }
 
 export function registerGauges(registry: Registry, levels: ControllerLevels): void {
-  const registers = [registry];
-  const level = (name: string, help: string, read: () => number) =>
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(read());
-      },
-    });
+  const level = (name: string, help: string, read: () => number) => registerLevel(registry, name, help, read);
   level("apitoken_queue_depth", "Keys waiting to be reconciled.", levels.queueDepth);
   level("apitoken_queue_busy", "Keys being reconciled.", levels.busyWorkers);
   level("apitoken_resources", "ApiTokens in the cache.", () => levels.caches()?.apiTokens.size ?? 0);

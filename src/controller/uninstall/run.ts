@@ -3,11 +3,12 @@
  */
 import type { CommandContext } from "../../runtime/command/declare.ts";
 import { EXIT } from "../../runtime/exit-codes.ts";
+import { inventIdentity } from "../../runtime/identity.ts";
 import { createLogger } from "../../runtime/log.ts";
 import { count, plural, stripControls } from "../../runtime/text.ts";
 import { createTokenHasher } from "../../runtime/token-hash.ts";
 import { readControllerConfig } from "../config.ts";
-import { connect, inventIdentity } from "../startup.ts";
+import { connect } from "../startup.ts";
 import { type UninstallReport, uninstall } from "./uninstall.ts";
 
 /** `controller uninstall`; returns its exit code. */

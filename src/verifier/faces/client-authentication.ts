@@ -3,19 +3,13 @@
  * In all three the secret is the plaintext of an ApiToken of its own; the client id is its token's id, or anything else.
  */
 import { type HttpAnswer, NO_STORE, oauthError } from "./answer.ts";
-import { readBearer } from "./bearer.ts";
+import { type Credentials, readBearer } from "./bearer.ts";
 
-export type ClientCredentials =
-  | { readonly kind: "token"; readonly token: string }
-  | { readonly kind: "none" }
-  /** In two ways at once (RFC 6749, 2.3), or in a form that cannot be read. */
-  | { readonly kind: "faulty" };
-
-/** Reads who asks, from the values of the header Authorization and from the form. */
+/** Reads who asks, from the values of the header Authorization and from the form. Two ways at once are faulty (RFC 6749, 2.3). */
 export function readClient(
   authorization: readonly string[] | undefined,
   form: URLSearchParams | undefined,
-): ClientCredentials {
+): Credentials {
   const posted = form?.getAll("client_secret") ?? [];
   const shown = authorization ?? [];
   if (shown.length + posted.length > 1) return { kind: "faulty" };
@@ -25,7 +19,7 @@ export function readClient(
 }
 
 /** User name and password are form-encoded before they are put into the header. */
-function readBasic(value: string): ClientCredentials {
+function readBasic(value: string): Credentials {
   const text = Buffer.from(value.slice("Basic ".length).trim(), "base64").toString("utf8");
   const colon = text.indexOf(":");
   try {

@@ -20,7 +20,8 @@ export interface VerifyRoute {
 
 const ROOT = "/verify";
 const SHADOW_ROOT = "/shadow";
-const MARKER = "/-/";
+/** Behind it is the client's own path. */
+export const MARKER = "/-/";
 
 /**
  * Reads the URL of a request; undefined if it is not one of this face's. The query counts on the exact path /verify only:

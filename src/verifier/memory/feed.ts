@@ -4,11 +4,13 @@
  * committed before it was sent has been heard.
  */
 import { randomUUID } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
+import { blockChangeSchema, EVERYTHING } from "../../postgres/changes.ts";
 import type { Connection, Database } from "../../postgres/database.ts";
 import { SessionLostError } from "../../postgres/session.ts";
 import { createProbe, PROBE_CHANNEL } from "../../postgres/session-probe.ts";
+import { readJson } from "../../runtime/json.ts";
+import { pause } from "../../runtime/signals.ts";
 
 /** What is heard. Times are those of `performance.now()`. */
 export interface FeedHandlers {
@@ -31,10 +33,6 @@ export interface FeedOptions {
 }
 
 const tokenChangeSchema = z.object({ tokenId: z.string().regex(/^[0-9A-Za-z]{12}$/) });
-const blockChangeSchema = z.object({ blockedOwner: z.string().max(253) });
-
-/** Sent instead of single changes when the whole table was truncated. */
-const EVERYTHING = "everything";
 
 const RECONNECT_LONGEST_MS = 2_000;
 
@@ -137,22 +135,10 @@ function createPulse(connection: Connection, { onProof }: Pick<FeedHandlers, "on
 
 /** Ignores what no trigger of ours has sent: every login of the database may notify. */
 function readNotification(payload: string, { onTokenChange, onBlockChange, onEverything }: FeedHandlers): void {
-  const json = parseJson(payload);
+  const json = readJson(payload);
   const change = tokenChangeSchema.safeParse(json).data;
   const block = blockChangeSchema.safeParse(json).data;
   if (payload === EVERYTHING) onEverything();
   else if (change !== undefined) onTokenChange(change.tokenId);
   else if (block !== undefined) onBlockChange(block.blockedOwner);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal }).catch(() => {});
 }

@@ -29,8 +29,6 @@ export interface Finder {
   find(id: string): Promise<Finding>;
   /** Whether the database has failed to answer lately, so that waiting for it is hardly worth while. */
   readonly isAway: boolean;
-  /** The database has answered somebody else. */
-  hearAnswer(): void;
 }
 
 const STATEMENTS_AT_ONCE = 4;
@@ -110,9 +108,6 @@ export function createFinder({ db, memory, clock, patienceMs, onStatement, onFai
     },
     get isAway() {
       return performance.now() < awayUntilMs;
-    },
-    hearAnswer() {
-      awayUntilMs = Number.NEGATIVE_INFINITY;
     },
   };
 }

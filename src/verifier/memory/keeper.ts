@@ -1,10 +1,10 @@
 /*
  * Keeps memory true: reads everything when listening begins, takes in what is heard, and says when memory counts.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import type { Database } from "../../postgres/database.ts";
 import { readAcceptedTokens, readBlockages } from "../../postgres/verification.ts";
 import type { Logger } from "../../runtime/log.ts";
+import { pause } from "../../runtime/signals.ts";
 import type { VerifierClock } from "../clock.ts";
 import type { Blockages } from "./blockages.ts";
 import { listenForEverything } from "./feed.ts";
@@ -98,7 +98,7 @@ function createReader(options: KeeperOptions, signal: AbortSignal) {
       } catch (error) {
         options.log.debug({ err: error }, "tokens could not be read; trying again");
         wanted.add(part);
-        await delay(RETRY_MS, undefined, { signal }).catch(() => {});
+        await pause(RETRY_MS, signal);
       }
     }
     work = undefined;

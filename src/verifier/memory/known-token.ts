@@ -1,6 +1,6 @@
 /*
  * What a verifier keeps of a row: as little as it takes to answer, and ready to be judged. A hundred thousand of them must fit
- * into a small pod, so what many tokens have in common is kept once.
+ * into a small pod.
  */
 import type { VerifiableToken } from "../../postgres/verification.ts";
 import { type PreparedToken, prepareToken } from "../../token/verdict.ts";
@@ -21,7 +21,7 @@ export interface KnownToken {
   isRecent: boolean;
   /** The answer to a gateway as it is sent, by state; made when it is first asked for. */
   answers: Partial<Record<string, readonly string[]>> | undefined;
-  /** Uses and refusals since the last report; one object for all rows that the token has had. */
+  /** The latest use, for the next report; one object for all rows that the token has had. */
   readonly uses: Uses;
 }
 

@@ -23,7 +23,6 @@ export interface TokenMemory {
   beginReading(): MemoryReading;
   /** A token has changed, was revoked or deleted. */
   hearChange(id: string): void;
-  values(): IterableIterator<KnownToken>;
   readonly size: number;
 }
 
@@ -75,7 +74,6 @@ export function createTokenMemory(limit: number): TokenMemory {
       if (known !== undefined) known.isSuspect = !known.isEnded;
       for (const changed of readings) changed.add(id);
     },
-    values: () => tokens.values(),
     get size() {
       return tokens.size;
     },

@@ -21,7 +21,7 @@ export interface TruthLimits {
 
 /** Keeps the moment up to which everything is known. */
 export interface Truth {
-  /** The connection that listens is there; `reading` is what has to be read before memory counts. */
+  /** The connection that listens is there. Memory counts when everything has been read from now on. */
   beginListening(): void;
   /** All rows and blocks have been read since then. */
   completeReading(): void;

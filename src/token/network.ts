@@ -1,0 +1,42 @@
+/*
+ * Networks in CIDR notation (RFC 4632, RFC 4291), such as 10.0.0.0/8 or fd00::/8, and what lies within them.
+ */
+import { BlockList, isIP } from "node:net";
+
+interface Network {
+  readonly address: string;
+  readonly bits: number;
+  readonly family: "ipv4" | "ipv6";
+}
+
+/** Whether a text is a network. */
+export function isNetwork(text: string): boolean {
+  return readNetwork(text) !== undefined;
+}
+
+/** The networks as one list. What is not a network holds nothing: the CRD refuses it, but a row may have been written with SQL. */
+export function toBlockList(networks: readonly string[]): BlockList {
+  const list = new BlockList();
+  for (const { address, bits, family } of networks.flatMap((text) => readNetwork(text) ?? [])) {
+    list.addSubnet(address, bits, family);
+  }
+  return list;
+}
+
+/** An IPv4 address is also found in its IPv6 form, ::ffff:10.0.0.1. Anything but an address is nowhere. */
+export function isWithin(address: string, networks: BlockList): boolean {
+  const family = familyOf(address);
+  return family !== undefined && networks.check(address, family);
+}
+
+function readNetwork(text: string): Network | undefined {
+  const [, address = "", bits = ""] = /^([0-9a-fA-F.:]+)\/(\d{1,3})$/.exec(text) ?? [];
+  const family = familyOf(address);
+  const isNarrowEnough = Number(bits) <= (family === "ipv4" ? 32 : 128);
+  return family !== undefined && isNarrowEnough ? { address, bits: Number(bits), family } : undefined;
+}
+
+function familyOf(address: string): Network["family"] | undefined {
+  const version = isIP(address);
+  return version === 0 ? undefined : version === 4 ? "ipv4" : "ipv6";
+}
