@@ -1,0 +1,109 @@
+/*
+ * What a verifier knows: the tokens and blocks in memory, how old that is, and how it asks for the rest.
+ */
+import type { Database, Queryable } from "../postgres/database.ts";
+import { DatabaseUnavailableError } from "../postgres/errors.ts";
+import { requireSchema } from "../postgres/migrations.ts";
+import type { Logger } from "../runtime/log.ts";
+import { pause, unlessAborted } from "../runtime/signals.ts";
+import { createVerifierClock, type VerifierClock } from "./clock.ts";
+import { type Blockages, createBlockages } from "./memory/blockages.ts";
+import { createFinder, type Finder } from "./memory/finder.ts";
+import { keepMemory } from "./memory/keeper.ts";
+import { createTokenMemory, type TokenMemory } from "./memory/memory.ts";
+import { createTruth, type Truth, type TruthLimits } from "./memory/truth.ts";
+
+export interface Knowledge {
+  readonly memory: TokenMemory;
+  readonly blockages: Blockages;
+  readonly truth: Truth;
+  readonly clock: VerifierClock;
+  readonly finder: Finder;
+  readonly isDatabaseAvailable: boolean;
+  /** Resolves when everything has been read for the first time. */
+  readonly ready: Promise<void>;
+  /** Keeps all of it true until the signal. Throws what no retry fixes: a wrong schema, or a SessionLostError. */
+  keep(signal: AbortSignal): Promise<void>;
+}
+
+export interface KnowledgeOptions extends TruthLimits {
+  readonly db: Database;
+  /** How many tokens are kept in memory. */
+  readonly cacheRows: number;
+  readonly log: Logger;
+  /** The database is asked about tokens. */
+  readonly onStatement: () => void;
+}
+
+/** How many pulses fit into the time that memory counts without one. */
+const PULSES_PER_LOSS = 3;
+
+/** Envoy gives up after 200 ms. */
+const PATIENCE_MS = 150;
+
+const SCHEMA_RETRY_MS = 500;
+
+/** Begins with nothing known. */
+export function createKnowledge(options: KnowledgeOptions): Knowledge {
+  const { db, cacheRows, log, onStatement } = options;
+  const memory = createTokenMemory(cacheRows);
+  const blockages = createBlockages();
+  const truth = createTruth(options);
+  const clock = createVerifierClock();
+  const finder = createFinder({
+    db,
+    memory,
+    clock,
+    patienceMs: PATIENCE_MS,
+    onStatement,
+    onFailure: (error) => log.debug({ err: error }, "tokens could not be looked up"),
+  });
+  const ready = Promise.withResolvers<void>();
+  let isDatabaseAvailable = false;
+  const keeper = {
+    db,
+    memory,
+    blockages,
+    truth,
+    clock,
+    log,
+    limit: cacheRows,
+    pulseMs: options.staleAfterMs / PULSES_PER_LOSS,
+    onComplete: () => ready.resolve(),
+    onHeard() {
+      isDatabaseAvailable = true;
+    },
+    onLost() {
+      isDatabaseAvailable = false;
+    },
+  };
+  return {
+    memory,
+    blockages,
+    truth,
+    clock,
+    finder,
+    ready: ready.promise,
+    get isDatabaseAvailable() {
+      return isDatabaseAvailable;
+    },
+    async keep(signal) {
+      await waitForSchema(db, log, signal);
+      await keepMemory(keeper, signal);
+    },
+  };
+}
+
+/** The schema is checked once the database is there; until then the verifier waits, as it would in an outage. */
+async function waitForSchema(db: Queryable, log: Logger, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    try {
+      return await unlessAborted(requireSchema(db), signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof DatabaseUnavailableError)) throw error;
+      log.warn({ err: error }, "the database is not there yet; trying again");
+      await pause(SCHEMA_RETRY_MS, signal);
+    }
+  }
+}
