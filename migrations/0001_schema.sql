@@ -32,7 +32,11 @@ insert into apitoken.schema_version (version, compatible_from) values (3, 3);
 grant select on apitoken.schema_version to apitoken_controller, apitoken_cleanup, apitoken_verifier;
 
 -- One row is one issued credential.
+-- What decides about a row comes first: the cleanup reads it of every row, and Postgres finds a column by walking over those before.
 create table apitoken.tokens (
+  expires_at timestamptz not null,
+  revoked_at timestamptz,
+  grace_seconds integer check (grace_seconds > 0),
   id text primary key check (id ~ '^[0-9A-Za-z]{12}$'),
   cluster_id uuid not null,
   namespace text not null,
@@ -46,15 +50,12 @@ create table apitoken.tokens (
   allowed_cidrs text[] not null default '{}',
   metadata bytea, -- AES-256-GCM: nonce, ciphertext, tag; the row's id is the associated data
   metadata_key_id text,
-  grace_seconds integer check (grace_seconds > 0),
   grace_scopes text[] not null default '{}',
   supersedes boolean not null default false, -- ends older ApiTokens of the owner once it is in its Secret
   hash bytea not null unique,
   hash_algorithm text not null check (hash_algorithm in ('hmac-sha256', 'bcrypt')),
   key_id text not null,
   issued_at timestamptz not null,
-  expires_at timestamptz not null,
-  revoked_at timestamptz,
   revocation_reason text,
   active_since timestamptz not null default now(), -- inactivity is counted from here, across rotations
   last_used_at timestamptz,
