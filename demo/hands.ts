@@ -1,19 +1,16 @@
 /*
- * The tour acts as a user would: with kubectl, SQL, the cleanup program and a verifier. It never calls the controller's code
- * to change something.
+ * The tour acts as a user would: with kubectl, SQL, the cleanup program and requests to a gateway. It never calls the
+ * programs' code to change something.
  */
 import { execFile } from "node:child_process";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { runAsSuperuser } from "../local/postgres-server.ts";
-import { verifyToken } from "../local/verify-token.ts";
-import { loadKeyring } from "../src/controller/keyring/secret.ts";
-import { createTransport } from "../src/kube/transport.ts";
-import { openDatabase } from "../src/postgres/database.ts";
-import { createTokenHasher } from "../src/runtime/token-hash.ts";
 import { command, output } from "./console.ts";
 import type { Stage } from "./stage.ts";
 
+const WAIT_MS = 30_000;
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
 export interface Result {
@@ -28,21 +25,67 @@ export async function readToken(stage: Stage, secret: string): Promise<string> {
   return Buffer.from(text, "base64").toString();
 }
 
-/** The owner that a token acts for; undefined if the token is not valid. */
-export async function check(stage: Stage, token: string): Promise<string | undefined> {
-  const transport = await createTransport({ userAgent: "tour", kubeconfigPath: stage.kubeconfigPath });
-  const db = openDatabase({ url: stage.databaseUrl, role: "apitoken_verifier", actor: "tour", maxConnections: 1 });
-  try {
-    command(`verifyToken({ db, keyring, hasher }, "${token.slice(0, 8)}…${token.slice(-1)}")`);
-    const place = { namespace: "apitoken-system", name: "apitoken-keyring" };
-    const keyring = await loadKeyring(transport, place, () => Promise.resolve(true));
-    const row = await verifyToken({ db, keyring, hasher: createTokenHasher() }, token);
-    output(
-      row === undefined ? "not valid" : `valid: token ${row.id} of ${row.owner}, until ${row.expiresAt.toISOString()}`,
-    );
-    return row?.owner;
-  } finally {
-    await Promise.all([transport.close(), db.close()]);
+/** What the application behind the gateway answers: whom the gateway has taken the caller for. */
+export interface Greeting {
+  readonly owner: string;
+  readonly tokenId: string;
+  readonly state: string;
+}
+
+/** Sends a request through the gateway; undefined if it refuses the token. Throws an Error if it cannot say. */
+export async function callApplication(stage: Stage, token: string): Promise<Greeting | undefined> {
+  const url = `${stage.gatewayUrl}/orders`;
+  const response = await fetch(url, { headers: { authorization: `Bearer ${token}` } });
+  if (response.status !== 200 && response.status !== 401) throw new Error(`${url} answered ${response.status}`);
+  return response.ok ? ((await response.json()) as Greeting) : undefined;
+}
+
+/** The same, as a user would do it with curl. Tokens are printed in part, because terminals keep a history. */
+export async function check(stage: Stage, token: string): Promise<Greeting | undefined> {
+  command(`curl -H "authorization: Bearer ${token.slice(0, 8)}…${token.slice(-1)}" ${stage.gatewayUrl}/orders`);
+  const greeting = await callApplication(stage, token);
+  output(greeting === undefined ? "401 Unauthorized" : `200 OK ${JSON.stringify(greeting)}`);
+  return greeting;
+}
+
+/** Sends one request after the other until the token is refused. */
+export function keepCalling(
+  stage: Stage,
+  token: string,
+): {
+  /** How many requests were let through, and when the last of them began. Throws an Error if that takes too long. */
+  untilRefused(): Promise<{ readonly good: number; readonly lastGoodMs: number }>;
+} {
+  let good = 0;
+  let lastGoodMs = 0;
+  let isLate = false;
+  const work = async () => {
+    while (!isLate) {
+      const startedAtMs = Date.now();
+      if ((await callApplication(stage, token)) === undefined) return { good, lastGoodMs };
+      good += 1;
+      lastGoodMs = startedAtMs;
+    }
+    throw new Error("the token is still good");
+  };
+  const calling = work();
+  calling.catch(() => {});
+  return {
+    async untilRefused() {
+      const limit = setTimeout(() => {
+        isLate = true;
+      }, WAIT_MS);
+      return calling.finally(() => clearTimeout(limit));
+    },
+  };
+}
+
+/** Waits until a check returns true. Throws an Error that names what was waited for. */
+export async function until(what: string, check: () => Promise<boolean>): Promise<void> {
+  const endsAtMs = performance.now() + WAIT_MS;
+  while (!(await check())) {
+    if (performance.now() > endsAtMs) throw new Error(`not within ${WAIT_MS / 1_000} s: ${what}`);
+    await delay(200);
   }
 }
 

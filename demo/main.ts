@@ -15,8 +15,9 @@ const HELP = `npm start: apitoken-operator on a real control plane and a real Po
   npm start -- --help                        print this
 
 Every start begins from scratch and removes what an earlier one left in DIR. DIR/env sets KUBECONFIG, KUBECTL,
-DATABASE_URL (of the superuser), CONTROLLER_METRICS_URL, and the PIDs CONTROLLER_PID, APISERVER_PID and POSTGRES_PID.
-It uses free ports, so several can run at once, each with its own DIR.
+DATABASE_URL (of the superuser), CONTROLLER_METRICS_URL, VERIFIER_URL (for gateways), VERIFIER_INTROSPECTION_URL (for
+backends), VERIFIER_METRICS_URL, GATEWAY_URL (of a gateway that asks the verifier), and the PIDs CONTROLLER_PID,
+VERIFIER_PID, APISERVER_PID and POSTGRES_PID. It uses free ports, so several can run at once, each with its own DIR.
 `;
 
 process.exitCode = await main();
@@ -31,7 +32,7 @@ async function main(): Promise<number> {
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.abort());
   const stopped = new Promise<void>((resolve) => stop.signal.addEventListener("abort", () => resolve()));
-  const hold = setInterval(() => {}, 3_600_000); // neither the servers nor the controller keep this process alive
+  const hold = setInterval(() => {}, 3_600_000); // neither the servers nor the programs keep this process alive
   const watch = watchNpm(() => stop.abort());
 
   let stage: Stage | undefined;
@@ -41,8 +42,8 @@ async function main(): Promise<number> {
     if (!options["no-tour"]) code = (await runTour(stage, stop.signal)) ? 0 : 1;
     if (options.exit || stop.signal.aborted) return code;
     say(farewell(stage, options["no-tour"] !== true));
-    const ended = await Promise.race([stopped, stage.controller.ended.then(() => "controller")]);
-    if (ended !== undefined) warn(`the controller ended; its log is ${stage.controller.logPath}`);
+    const ended = await Promise.race([stopped, ...namePrograms(stage)]);
+    if (ended !== undefined) warn(ended);
     return ended === undefined ? code : 1;
   } catch (error) {
     if (stop.signal.aborted) return 0;
@@ -53,6 +54,13 @@ async function main(): Promise<number> {
     clearInterval(hold);
     clearInterval(watch);
   }
+}
+
+/** For each program, what to say when it has ended. */
+function namePrograms({ controller, verifier }: Stage): Promise<string>[] {
+  return Object.entries({ controller, verifier: verifier.process }).map(([name, { ended, logPath }]) =>
+    ended.then(() => `the ${name} ended; its log is ${logPath}`),
+  );
 }
 
 /** Ends together with npm, if npm has started this: npm does not always pass on a signal that is sent only to it. */
@@ -87,7 +95,9 @@ Everything keeps running. In another shell:
 
   source ${stateDir}/env${wasToured ? again : ""}
   kubectl apply -f examples/hello.yaml
-  kubectl get apitokens
+  kubectl get apitokens -o wide
+  TOKEN=$(kubectl get secret hello -o jsonpath='{.data.token}' | base64 -d)
+  curl -H "authorization: Bearer $TOKEN" "$GATEWAY_URL/orders"
   kubectl explain apitoken.spec
 
 Ctrl-C stops everything.`;

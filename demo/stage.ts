@@ -1,6 +1,6 @@
 /*
  * The tour must not need a cluster, a database or Docker. So it starts real servers on this machine, as the tests do, and
- * runs the controller as a separate process with its own login.
+ * runs the controller and the verifier as separate processes with their own logins.
  */
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -13,11 +13,14 @@ import { type ControlPlane, startControlPlane } from "../local/control-plane.ts"
 import { type PostgresServer, runAsSuperuser, startPostgres } from "../local/postgres-server.ts";
 import { type BackgroundProcess, findFreePorts, startProcess, waitUntilReady } from "../local/processes.ts";
 import { withProgress } from "./console.ts";
+import { type Gateway, startGateway } from "./gateway.ts";
+import { mountKeyring } from "./keyring-file.ts";
 import { claimStateDir } from "./state-dir.ts";
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const NAMESPACE = "apitoken-system";
+const START_MS = 30_000;
 
 /** Everything that the tour uses. */
 export interface Stage {
@@ -30,8 +33,24 @@ export interface Stage {
   readonly cleanupUrl: string;
   readonly metricsUrl: string;
   readonly controller: BackgroundProcess;
+  readonly verifier: RunningVerifier;
+  /** Where a gateway in front of an application listens, which asks the verifier. */
+  readonly gatewayUrl: string;
   stop(): Promise<void>;
 }
+
+/** The verifier's process, and where it is asked. */
+interface RunningVerifier {
+  readonly process: BackgroundProcess;
+  /** For gateways. */
+  readonly url: string;
+  /** For backends. */
+  readonly introspectionUrl: string;
+  readonly metricsUrl: string;
+}
+
+/** Has a part stopped together with everything else. */
+type Keep = <T extends { stop(): Promise<void> }>(part: Promise<T>) => Promise<T>;
 
 /** Starts everything. If a part fails or the signal is aborted, stops what has started, and throws. */
 export async function startStage(stateDirOption: string | undefined, signal: AbortSignal): Promise<Stage> {
@@ -45,7 +64,7 @@ export async function startStage(stateDirOption: string | undefined, signal: Abo
     release();
     if (isTemporary) rmSync(stateDir, { recursive: true, force: true });
   };
-  const keep = async <T extends { stop(): Promise<void> }>(part: Promise<T>): Promise<T> => {
+  const keep: Keep = async (part) => {
     const value = await part;
     started.push(value);
     signal.throwIfAborted();
@@ -66,6 +85,11 @@ export async function startStage(stateDirOption: string | undefined, signal: Abo
       "Starting the controller",
       keep(startController(stateDir, controlPlane, urls.controller)),
     );
+    const verifier = await withProgress(
+      "Starting the verifier",
+      startVerifier(stateDir, controlPlane, urls.verifier, keep),
+    );
+    const gateway: Gateway = await keep(startGateway(verifier.url));
     const stage = {
       stateDir,
       kubectlPath: controlPlane.kubectlPath,
@@ -74,6 +98,8 @@ export async function startStage(stateDirOption: string | undefined, signal: Abo
       cleanupUrl: urls.cleanup,
       metricsUrl: controller.metricsUrl,
       controller: controller.process,
+      verifier,
+      gatewayUrl: gateway.url,
       stop,
     };
     writeEnv(stage, controlPlane, postgres);
@@ -94,6 +120,7 @@ interface Urls {
   readonly superuser: string;
   readonly controller: string;
   readonly cleanup: string;
+  readonly verifier: string;
 }
 
 async function prepareDatabase(postgres: PostgresServer): Promise<Urls> {
@@ -110,6 +137,7 @@ async function prepareDatabase(postgres: PostgresServer): Promise<Urls> {
     superuser,
     controller: await createLogin("controller", "apitoken_controller"),
     cleanup: await createLogin("cleanup", "apitoken_cleanup"),
+    verifier: await createLogin("verifier", "apitoken_verifier"),
   };
 }
 
@@ -135,8 +163,43 @@ async function startController(stateDir: string, { kubeconfigPath }: ControlPlan
     },
   });
   const url = `http://127.0.0.1:${port}`;
-  await waitUntilReady("the controller", controller, async () => (await fetch(`${url}/readyz`)).ok, 30_000);
+  await waitUntilReady("the controller", controller, async () => (await fetch(`${url}/readyz`)).ok, START_MS);
   return { process: controller, metricsUrl: `${url}/metrics`, stop: () => controller.stop() };
+}
+
+/** Starts it as its pod would: with its own login, and the keyring in a file that follows the Secret. */
+async function startVerifier(
+  stateDir: string,
+  { kubeconfigPath }: ControlPlane,
+  databaseUrl: string,
+  keep: Keep,
+): Promise<RunningVerifier> {
+  const keyringFile = join(stateDir, "keyring.json");
+  await keep(mountKeyring(kubeconfigPath, NAMESPACE, keyringFile, START_MS));
+  const [port, introspectionPort, httpPort] = (await findFreePorts(3)) as [number, number, number];
+  const verifier = startProcess(process.execPath, [join(ROOT, "src/verifier/main.ts")], {
+    logPath: join(stateDir, "verifier.log"),
+    cwd: ROOT,
+    env: {
+      ...process.env,
+      DATABASE_URL: databaseUrl,
+      APITOKEN_KEYRING_FILE: keyringFile,
+      APITOKEN_VERIFIER_PORT: String(port),
+      APITOKEN_VERIFIER_INTROSPECTION_PORT: String(introspectionPort),
+      APITOKEN_VERIFIER_GRPC_PORT: "0",
+      APITOKEN_HTTP_PORT: String(httpPort),
+      APITOKEN_VERIFIER_DRAIN: "0s", // nobody balances between several
+    },
+  });
+  await keep(Promise.resolve(verifier));
+  const url = (of: number) => `http://127.0.0.1:${of}`;
+  await waitUntilReady("the verifier", verifier, async () => (await fetch(`${url(httpPort)}/readyz`)).ok, START_MS);
+  return {
+    process: verifier,
+    url: url(port),
+    introspectionUrl: url(introspectionPort),
+    metricsUrl: `${url(httpPort)}/metrics`,
+  };
 }
 
 /** Writes the file atomically: a script that waits for it finds it complete. */
@@ -146,7 +209,12 @@ function writeEnv(stage: Omit<Stage, "stop">, { apiserver }: ControlPlane, postg
     KUBECTL: stage.kubectlPath,
     DATABASE_URL: stage.databaseUrl,
     CONTROLLER_METRICS_URL: stage.metricsUrl,
+    VERIFIER_URL: stage.verifier.url,
+    VERIFIER_INTROSPECTION_URL: stage.verifier.introspectionUrl,
+    VERIFIER_METRICS_URL: stage.verifier.metricsUrl,
+    GATEWAY_URL: stage.gatewayUrl,
     CONTROLLER_PID: stage.controller.pid,
+    VERIFIER_PID: stage.verifier.process.pid,
     APISERVER_PID: apiserver.pid,
     POSTGRES_PID: postgres.process().pid,
   };

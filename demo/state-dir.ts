@@ -6,7 +6,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** What a run keeps in its folder, apart from the file "pid" with its owner. */
-const CONTENTS = ["env", "controller.log", "control-plane"];
+const CONTENTS = ["env", "controller.log", "verifier.log", "keyring.json", "control-plane"];
 
 /**
  * Claims the folder for this run, and removes what an earlier run has left, whose cluster would not match the new

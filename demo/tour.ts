@@ -4,7 +4,7 @@
  */
 import { runAsSuperuser } from "../local/postgres-server.ts";
 import { command, headline, output, say, verdict } from "./console.ts";
-import { check, type Result, readToken, runCleanup, runKubectl, runSql } from "./hands.ts";
+import { check, keepCalling, type Result, readToken, runCleanup, runKubectl, runSql, until } from "./hands.ts";
 import type { Stage } from "./stage.ts";
 
 /** The owner in examples/hello.yaml. */
@@ -27,16 +27,17 @@ type Step = readonly [title: string, run: (tour: Tour) => Promise<void>];
 /** All steps, in order. */
 const STEPS: readonly Step[] = [
   ["An ApiToken becomes a Secret and a row", showIssue],
-  ["A backend checks the token against Postgres", showCheck],
+  ["A gateway asks the verifier, and passes on what is good", showCheck],
   ["A spec asks for 60 days, and the policy allows 30", showClamping],
   ["The API server refuses a wrong spec, and names the remedy", showRefusals],
   ["A rotation: the previous token keeps working for the overlap", showRotation],
   ["A policy denies a token, and names the rule", showPolicy],
   ["Someone leaves: an OwnerBlock revokes all of their tokens", showOffboarding],
-  ["Revoking an ApiToken ends its token", showRevocation],
+  ["The last use of a token is in its status", showLastUse],
+  ["Revoking an ApiToken ends its token within a blink", showRevocation],
   ["Deleting an ApiToken ends its token, too", showDeletion],
   ["The nightly cleanup deletes dead tokens", showCleanup],
-  ["The controller's metrics", showMetrics],
+  ["The metrics", showMetrics],
 ];
 
 /** Runs the tour. Returns whether every step had the expected outcome. */
@@ -79,12 +80,9 @@ async function showIssue(tour: Tour): Promise<void> {
 async function showCheck(tour: Tour): Promise<void> {
   const token = await readToken(tour.stage, "hello");
   const forged = token.slice(0, -1) + (token.endsWith("0") ? "1" : "0");
-  const owner = await check(tour.stage, token);
-  tour.expect(owner === HELLO, `the token is valid and acts for ${HELLO}`);
-  tour.expect(
-    (await check(tour.stage, forged)) === undefined,
-    "the same token with one character changed is not valid",
-  );
+  const greeting = await check(tour.stage, token);
+  tour.expect(greeting?.owner === HELLO, `the token is good, and the application learns that it acts for ${HELLO}`);
+  tour.expect((await check(tour.stage, forged)) === undefined, "the same token with one character changed is refused");
 }
 
 async function showClamping(tour: Tour): Promise<void> {
@@ -115,10 +113,10 @@ async function showRotation(tour: Tour): Promise<void> {
     "jsonpath=revision {.status.revision}, previous token {.status.previous}",
   );
   const after = await readToken(tour.stage, "hello");
-  const owners = [await check(tour.stage, before), await check(tour.stage, after)];
+  const states = [await check(tour.stage, before), await check(tour.stage, after)].map((greeting) => greeting?.state);
   tour.expect(
-    before !== after && owners.every((owner) => owner === HELLO),
-    "the Secret holds a new token, and both tokens are valid",
+    before !== after && states.join() === "ending,live",
+    "the Secret holds a new token, and both tokens are good",
   );
 }
 
@@ -149,12 +147,33 @@ async function showOffboarding(tour: Tour): Promise<void> {
   tour.expect(waited.code === 0, "mallory's token is dead, and none is issued while the block exists");
 }
 
+async function showLastUse(tour: Tour): Promise<void> {
+  const noted = "select from apitoken.token_uses union all select from apitoken.tokens where last_used_at is not null";
+  await until("the verifier reports uses, every 15 s", () => hasRows(tour.stage.databaseUrl, noted));
+  await tour.kubectl("patch", "apitoken", "hello", "--type=merge", "-p", '{"spec":{"description":"says hello"}}');
+  const waited = await tour.kubectl("wait", "--for=jsonpath={.status.lastUsedAt}", "--timeout=30s", "apitoken/hello");
+  await tour.kubectl("get", "apitoken", "hello", "-o", "wide");
+  tour.expect(waited.code === 0, "the verifier has reported when the token was last used");
+}
+
 async function showRevocation(tour: Tour): Promise<void> {
   const token = await readToken(tour.stage, "hello");
+  const requests = keepCalling(tour.stage, token);
   await tour.kubectl("patch", "apitoken", "hello", "--type=merge", "-p", REVOKE);
   await tour.kubectl("wait", "--for=condition=Revoked", "--timeout=30s", "apitoken/hello");
+  const { lastGoodMs, good } = await requests.untilRefused();
   await tour.kubectl("get", "apitokens");
-  tour.expect((await check(tour.stage, token)) === undefined, "the token is dead");
+  const [row] = await runAsSuperuser<{ revoked_at: Date }>(
+    tour.stage.databaseUrl,
+    "select revoked_at from apitoken.tokens where name = 'hello' and namespace = 'default' order by revision desc limit 1",
+  );
+  const lateMs = Math.max(0, lastGoodMs - (row?.revoked_at.getTime() ?? 0));
+  say(`${good} requests were let through; the last of them began ${lateMs} ms after the revocation was written.`);
+  tour.expect(lateMs < 1_000 && (await check(tour.stage, token)) === undefined, "the token is dead");
+}
+
+async function hasRows(url: string, query: string): Promise<boolean> {
+  return (await runAsSuperuser(url, query)).length > 0;
 }
 
 const REVOKE = '{"spec":{"revoked":true,"revocationReason":"laptop lost"}}';
@@ -202,9 +221,17 @@ const COUNT = `
   from apitoken.tokens where namespace = 'legacy'`;
 
 async function showMetrics(tour: Tour): Promise<void> {
-  command(`curl ${tour.stage.metricsUrl}`);
-  const text = await (await fetch(tour.stage.metricsUrl)).text();
+  const { metricsUrl, verifier } = tour.stage;
+  const lines = [...(await scrape(metricsUrl)), ...(await scrape(verifier.metricsUrl))];
+  tour.expect(lines.includes("apitoken_leading 1"), "the metrics show that the controller leads");
+  tour.expect(lines.includes("apitoken_verifier_fresh 1"), "and that the verifier answers from memory");
+}
+
+/** Our own metrics, without histograms. */
+async function scrape(url: string): Promise<string[]> {
+  command(`curl ${url}`);
+  const text = await (await fetch(url)).text();
   const ours = text.split("\n").filter((line) => line.startsWith("apitoken_") && !line.includes("_bucket"));
   output(ours.join("\n"));
-  tour.expect(ours.includes("apitoken_leading 1"), "the metrics show that the controller leads");
+  return ours;
 }

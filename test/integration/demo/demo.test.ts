@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -56,7 +56,19 @@ async function expectAtWork(env: Record<string, string>): Promise<void> {
   const rows = await runAsSuperuser(env.DATABASE_URL ?? "", "select owner from apitoken.tokens");
   expect(rows).toEqual([{ owner: "default/hello" }]);
   expect(await (await fetch(env.CONTROLLER_METRICS_URL ?? "")).text()).toContain("apitoken_leading 1");
+  expect(await (await fetch(env.VERIFIER_METRICS_URL ?? "")).text()).toContain("apitoken_verifier_tokens");
+  const asked = [`${env.VERIFIER_URL}/verify`, `${env.GATEWAY_URL}/orders`];
+  for (const url of asked) expect((await ask(url, await readToken(env, "hello"))).status, url).toBe(200);
+  expect((await fetch(`${env.VERIFIER_INTROSPECTION_URL}/introspect`)).status).toBe(405); // RFC 7662: POST only
 }
+
+async function readToken(env: Record<string, string>, name: string): Promise<string> {
+  const args = ["--kubeconfig", env.KUBECONFIG ?? "", "get", "secret", name, "-o", "jsonpath={.data.token}"];
+  return Buffer.from((await run(env.KUBECTL ?? "", args)).stdout, "base64").toString();
+}
+
+const ask = (url: string, token: string, headers: Record<string, string> = {}) =>
+  fetch(url, { headers: { ...headers, authorization: `Bearer ${token}` } });
 
 function isRunning(pid: string | undefined): boolean {
   try {
@@ -67,12 +79,12 @@ function isRunning(pid: string | undefined): boolean {
 }
 
 async function expectEnd(demo: BackgroundProcess, stateDir: string, env: Record<string, string>): Promise<void> {
-  const pids = [env.CONTROLLER_PID, env.APISERVER_PID, env.POSTGRES_PID];
-  expect(pids.map(isRunning)).toEqual([true, true, true]);
+  const pids = [env.CONTROLLER_PID, env.VERIFIER_PID, env.APISERVER_PID, env.POSTGRES_PID];
+  expect(pids.map(isRunning)).toEqual([true, true, true, true]);
   process.kill(demo.pid, "SIGTERM");
   expect(await demo.ended, readLog(demo)).toBe(0);
-  expect(pids.map(isRunning)).toEqual([false, false, false]);
-  expect(existsSync(join(stateDir, "env"))).toBe(false);
+  expect(pids.map(isRunning)).toEqual([false, false, false, false]);
+  for (const name of ["env", "keyring.json"]) expect(existsSync(join(stateDir, name)), name).toBe(false);
 }
 
 test("two demos run side by side until SIGTERM, and leave nothing behind", { timeout: 3 * START_MS }, async () => {
@@ -86,6 +98,33 @@ test("two demos run side by side until SIGTERM, and leave nothing behind", { tim
   expect(readLog(third)).toContain(`${here} is in use by process ${first.pid}`);
 
   await Promise.all([expectEnd(first, here, envs[0]), expectEnd(second, there, envs[1])]);
+});
+
+test("the verifier's file follows the keyring, and the gateway believes no header of its clients", {
+  timeout: 3 * START_MS,
+}, async () => {
+  const folder = makeFolder();
+  const env = await untilUp(startDemo(folder), folder);
+  await expectAtWork(env);
+  const keyringFile = join(folder, "keyring.json");
+  expect(statSync(keyringFile).mode & 0o777).toBe(0o600);
+  const countPeppers = () => JSON.parse(readFileSync(keyringFile, "utf8")).peppers.length;
+  expect(countPeppers()).toBe(1);
+  await run(process.execPath, [join(ROOT, "src/controller/main.ts"), "keys", "rotate", "--active-in", "1s"], {
+    env: { ...process.env, KUBECONFIG: env.KUBECONFIG, APITOKEN_NAMESPACE: "apitoken-system" },
+  });
+  await eventually(() => expect(countPeppers()).toBe(2));
+
+  const forged = { "x-auth-owner": "root", x_auth_owner: "root", "x-auth-admin": "yes" };
+  const response = await ask(`${env.GATEWAY_URL}/orders?of=me`, await readToken(env, "hello"), forged);
+  expect(await response.json()).toMatchObject({ path: "/orders?of=me", owner: "default/hello", state: "live" });
+  for (const [token, status] of [
+    ["nonsense", 401],
+    ["", 400],
+  ] as const) {
+    const refusal = await ask(`${env.GATEWAY_URL}/orders`, token, forged);
+    expect([refusal.status, refusal.headers.get("www-authenticate")?.slice(0, 6)]).toEqual([status, "Bearer"]);
+  }
 });
 
 test("a demo in the folder of an earlier one begins from scratch", { timeout: 3 * START_MS }, async () => {
