@@ -22,8 +22,11 @@ export interface HttpServerOptions {
 
 export interface HttpServer {
   readonly port: number;
-  /** Reads the certificate again, for connections from now on. */
-  renewCertificate(): void;
+  /**
+   * Reads the certificate again, for connections from now on; whether it has changed. Throws if it cannot be used, and keeps the
+   * last one.
+   */
+  renewCertificate(): boolean;
   /** Takes no more connections, and ends those that are idle; the others end with their answer, or after the time given. */
   close(limitMs: number): Promise<void>;
 }
@@ -40,12 +43,18 @@ const SETTINGS: ServerOptions = {
 
 /** Starts a server; port 0 picks a free port. Throws a Fault if it cannot listen or read its certificate. */
 export async function startHttpServer({ port, tls, handle }: HttpServerOptions): Promise<HttpServer> {
+  let pair = tls && readTls(tls);
   const server =
-    tls === undefined ? createServer(SETTINGS, handle) : createTlsServer({ ...SETTINGS, ...readTls(tls) }, handle);
+    pair === undefined ? createServer(SETTINGS, handle) : createTlsServer({ ...SETTINGS, ...pair }, handle);
   return {
     port: await listen(server, port),
     renewCertificate() {
-      if (tls !== undefined && "setSecureContext" in server) server.setSecureContext(readTls(tls));
+      if (tls === undefined || !("setSecureContext" in server)) return false;
+      const next = readTls(tls);
+      if (pair?.cert.equals(next.cert) && pair.key.equals(next.key)) return false;
+      server.setSecureContext(next);
+      pair = next;
+      return true;
     },
     async close(limitMs) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));

@@ -1,10 +1,11 @@
 /*
  * The ports on which a verifier is asked.
  */
+import type { Logger } from "../runtime/log.ts";
 import { createBackendHandler } from "./backend.ts";
 import type { VerifierConfig } from "./config.ts";
 import { createGatewayHandler } from "./gateway.ts";
-import { startHttpServer } from "./http-server.ts";
+import { type HttpServer, startHttpServer } from "./http-server.ts";
 import type { VerifierParts } from "./parts.ts";
 
 /** What listens. */
@@ -15,18 +16,16 @@ export interface Listeners {
   close(limitMs: number): Promise<void>;
 }
 
-/** Certificates are replaced days before they end. */
-const CERTIFICATE_EVERY_MS = 60_000;
+/** Certificates are replaced days before they end, or at once if the key has leaked. */
+const CERTIFICATE_EVERY_MS = 5_000;
 
 /** Listens on all ports. Throws a Fault if a port is taken or the certificate cannot be read. */
-export async function startListeners(config: VerifierConfig, parts: VerifierParts): Promise<Listeners> {
+export async function startListeners(config: VerifierConfig, parts: VerifierParts, log: Logger): Promise<Listeners> {
   const { gatewayPort, introspectionPort, tls } = config;
   const gateway = await startHttpServer({ port: gatewayPort, tls, handle: createGatewayHandler(parts) });
   const backend = await startHttpServer({ port: introspectionPort, tls, handle: createBackendHandler(parts) });
   const servers = [gateway, backend];
-  const certificates = setInterval(() => {
-    for (const server of servers) server.renewCertificate();
-  }, CERTIFICATE_EVERY_MS);
+  const certificates = setInterval(() => renewCertificates(servers, log), CERTIFICATE_EVERY_MS);
   certificates.unref();
   return {
     gatewayPort: gateway.port,
@@ -36,4 +35,14 @@ export async function startListeners(config: VerifierConfig, parts: VerifierPart
       await Promise.all(servers.map((server) => server.close(limitMs)));
     },
   };
+}
+
+/** What cannot be used for now, such as a certificate without its key, is tried again: the last one may be good for days. */
+function renewCertificates(servers: readonly HttpServer[], log: Logger): void {
+  try {
+    const renewed = servers.filter((server) => server.renewCertificate());
+    if (renewed.length > 0) log.info("the certificate was read again");
+  } catch (error) {
+    log.warn({ err: error }, "the certificate cannot be used; the last one is used");
+  }
 }

@@ -53,7 +53,7 @@ export async function startVerifier(config: VerifierConfig, identity: string, lo
     isReady: () => (isDraining ? "stopping" : findWhatIsMissing(knowledge)),
     metrics: metrics.registry,
   });
-  const listeners = await startListeners(config, assemble({ config, db, file, knowledge, metrics, uses }));
+  const listeners = await startListeners(config, assemble({ config, db, file, knowledge, metrics, uses }), log);
   return {
     gatewayPort: listeners.gatewayPort,
     introspectionPort: listeners.introspectionPort,
