@@ -14,6 +14,11 @@ export function isNetwork(text: string): boolean {
   return readNetwork(text) !== undefined;
 }
 
+/** Whether a text is an IPv4 or IPv6 address that a database takes: one with a zone, as in fe80::1%eth0, has no meaning elsewhere. */
+export function isAddress(text: string): boolean {
+  return isIP(text) !== 0 && !text.includes("%");
+}
+
 /** The networks as one list. What is not a network holds nothing: the CRD refuses it, but a row may have been written with SQL. */
 export function toBlockList(networks: readonly string[]): BlockList {
   const list = new BlockList();

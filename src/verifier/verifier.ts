@@ -7,6 +7,7 @@ import { startHealthServer } from "../runtime/health-server.ts";
 import type { Logger } from "../runtime/log.ts";
 import { whenEnded } from "../runtime/signals.ts";
 import { createTokenHasher } from "../runtime/token-hash.ts";
+import { isAddress } from "../token/network.ts";
 import { createFindAddress } from "./client-address.ts";
 import type { VerifierConfig } from "./config.ts";
 import { type KeyringFile, openKeyringFile } from "./keyring-file.ts";
@@ -128,7 +129,8 @@ function assemble({ config, db, file, knowledge, metrics, uses }: Materials): Ve
     count: metrics.countAnswer,
     note(face, answer, address) {
       metrics.countAnswer(face, resultOf(answer));
-      report(uses, answer, clock.nowMs(), address);
+      // Clients and backends say where they are: what is not an address would keep all uses from being reported.
+      report(uses, answer, clock.nowMs(), address !== undefined && isAddress(address) ? address : undefined);
     },
   };
 }
