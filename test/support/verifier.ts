@@ -17,6 +17,8 @@ export interface TestVerifier extends Verifier {
   readonly gatewayUrl: string;
   readonly introspectionUrl: string;
   readonly httpUrl: string;
+  /** The file of the mounted keyring. */
+  readonly keyringFile: string;
   /** Replaces the mounted keyring. */
   writeKeyring(keyring: Keyring): void;
   /** What it has logged. */
@@ -53,6 +55,7 @@ export async function startTestVerifier({ url, keyring, settings = {} }: TestVer
     gatewayUrl: `http://127.0.0.1:${verifier.gatewayPort}`,
     introspectionUrl: `http://127.0.0.1:${verifier.introspectionPort}`,
     httpUrl: `http://127.0.0.1:${verifier.httpPort}`,
+    keyringFile,
     writeKeyring,
     log,
     async stop() {
