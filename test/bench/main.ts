@@ -17,6 +17,7 @@ import { formatComparison, formatFigures } from "./report.ts";
 import { benchRestart } from "./restart.ts";
 import { benchRotate } from "./rotate.ts";
 import { benchStartup } from "./startup.ts";
+import { benchVerify } from "./verify.ts";
 
 const BENCHES: Readonly<Record<string, Bench>> = {
   startup: benchStartup,
@@ -29,6 +30,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   "cleanup-large": benchCleanupLarge,
   bystander: benchBystander,
   partition: benchPartition,
+  verify: benchVerify,
 };
 
 const options = readCommandLine();

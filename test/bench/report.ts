@@ -24,6 +24,15 @@ const BARS: Readonly<Record<string, readonly ["≤" | "≥", number]>> = {
   bystander_read_p99_over_idle: ["≤", 2],
   bystander_insert_p99_over_idle: ["≤", 2],
   partition_over_raw: ["≤", 1.3],
+  verifier_listening_ms: ["≤", 300],
+  verifier_warm_start_seconds: ["≤", 3],
+  verify_over_bare: ["≥", 0.8],
+  verify_p99_over_bare: ["≤", 2],
+  verify_statements_per_1000: ["≤", 1],
+  introspect_over_bare: ["≥", 0.6],
+  verifier_rss_mib: ["≤", 150],
+  flood_refused: ["≥", 2_000_000],
+  flood_good_p99_ms: ["≤", 5],
 };
 
 /** One line per figure with its bar, below a line on the machine. */

@@ -1,0 +1,153 @@
+/*
+ * The verifier is asked for each request of a company, so it is measured against the empty server that it could be at best, with
+ * 100,000 tokens in its memory.
+ */
+import { createToken } from "../../src/token/token-string.ts";
+import { type Figures, median } from "./figures.ts";
+import { readImageCommand } from "./image.ts";
+import {
+  type BareServer,
+  type Generator,
+  httpRequest,
+  type LoadResult,
+  startBareServer,
+  startGenerator,
+} from "./load/load.ts";
+import { readController } from "./metrics.ts";
+import { type BenchVerifier, readResidentMib, settle, startVerifyStage, type VerifyStage } from "./verify-stage.ts";
+
+const TOKENS = 100_000;
+const KNOWN = 500;
+const CONNECTIONS = 64;
+const ROUNDS = 5;
+const ROUND_SECONDS = 3;
+const PACED_SECONDS = 5;
+const FLOOD_SECONDS = 60;
+const BAD_TOKENS = 200_000;
+
+/** What all measurements work with. */
+interface Scene {
+  readonly stage: VerifyStage;
+  readonly verifier: BenchVerifier;
+  readonly bare: BareServer;
+  readonly generator: Generator;
+  readonly tell: (text: string) => void;
+}
+
+/** Requests per second and latencies of /verify and /introspect, over those of the empty server; start, memory and a flood. */
+export async function benchVerify(tell: (text: string) => void): Promise<Figures> {
+  const stage = await startVerifyStage(TOKENS, KNOWN);
+  tell(`${TOKENS} tokens are in the database`);
+  const verifier = await stage.startVerifier();
+  const bare = await startBareServer(readImageCommand("verifier").nodeOptions);
+  const generator = startGenerator();
+  const scene: Scene = { stage, verifier, bare, generator, tell };
+  try {
+    tell(`listening after ${verifier.listeningMs.toFixed(0)} ms, ready after ${verifier.readyMs.toFixed(0)} ms`);
+    return {
+      verifier_listening_ms: Math.round(verifier.listeningMs),
+      verifier_warm_start_seconds: verifier.readyMs / 1_000,
+      ...(await measureVerify(scene)),
+      ...(await measureIntrospection(scene)),
+      ...(await measureFlood(scene)),
+      verifier_rss_mib: Math.round(readResidentMib(verifier.process.pid)),
+    };
+  } finally {
+    generator.stop();
+    bare.stop();
+    await verifier.process.stop();
+    await stage.stop();
+  }
+}
+
+const verifyRequests = ({ tokens }: VerifyStage) =>
+  tokens.map(({ plaintext }) =>
+    httpRequest("/verify/scope/read/-/orders/7?page=2", { Authorization: `Bearer ${plaintext}` }),
+  );
+
+async function measureVerify(scene: Scene): Promise<Figures> {
+  const { stage, verifier, bare, generator, tell } = scene;
+  const requests = verifyRequests(stage);
+  const lookups = async () => (await readController(verifier.metricsUrl))("apitoken_verifier_lookup_statements_total");
+  const before = await lookups();
+  const { ours, theirs, hits, busy } = await compare(scene, verifier.gatewayPort, requests);
+  const statements = (await lookups()) - before;
+  tell(
+    `/verify: ${ours.toFixed(0)} a second, bare ${theirs.toFixed(0)}, the generator used ${busy.toFixed(2)} of a core`,
+  );
+  const paced = { requests, connections: CONNECTIONS, seconds: PACED_SECONDS, perSecond: ours / 2 };
+  const latency = requireGood(await generator.send({ ...paced, port: verifier.gatewayPort }));
+  const bareLatency = requireGood(await generator.send({ ...paced, port: bare.port }));
+  tell(`at half load p99 is ${latency.p99Ms.toFixed(3)} ms, bare ${bareLatency.p99Ms.toFixed(3)} ms`);
+  return {
+    verify_per_second: Math.round(ours),
+    verify_over_bare: ours / theirs,
+    verify_p99_over_bare: latency.p99Ms / bareLatency.p99Ms,
+    verify_statements_per_1000: (statements / hits) * 1_000,
+    generator_busy: busy,
+  };
+}
+
+async function measureIntrospection(scene: Scene): Promise<Figures> {
+  const { stage, verifier, tell } = scene;
+  const authorization = `Basic ${btoa(`caller:${stage.caller.plaintext}`)}`;
+  const requests = stage.tokens.map(({ plaintext }) =>
+    httpRequest("/introspect", { Authorization: authorization }, { token: plaintext }),
+  );
+  const { ours, theirs } = await compare(scene, verifier.introspectionPort, requests);
+  tell(`/introspect: ${ours.toFixed(0)} a second, bare ${theirs.toFixed(0)}`);
+  return { introspect_per_second: Math.round(ours), introspect_over_bare: ours / theirs };
+}
+
+/** Requests per second of the verifier and of the empty server: medians of rounds that alternate, after a warm-up. */
+async function compare({ bare, generator }: Scene, port: number, requests: readonly string[]) {
+  const load = { requests, connections: CONNECTIONS, seconds: ROUND_SECONDS };
+  const results: Record<"ours" | "theirs", LoadResult[]> = { ours: [], theirs: [] };
+  for (let round = 0; round <= ROUNDS; round += 1) {
+    results.ours.push(requireGood(await generator.send({ ...load, port })));
+    results.theirs.push(requireGood(await generator.send({ ...load, port: bare.port })));
+  }
+  const rate = (those: readonly LoadResult[]) => median(those.slice(1).map(({ perSecond }) => perSecond));
+  return {
+    ours: rate(results.ours),
+    theirs: rate(results.theirs),
+    hits: results.ours.reduce((sum, { statuses }) => sum + (statuses["200"] ?? 0), 0),
+    busy: Math.max(...results.theirs.map(({ busy }) => busy)),
+  };
+}
+
+/** Throws if anything but 200 came back: refusals are cheaper, or dearer, than answers. */
+function requireGood(result: LoadResult): LoadResult {
+  const others = Object.entries(result.statuses).filter(([status]) => status !== "200");
+  if (others.length > 0) throw new Error(`not all answers were 200: ${JSON.stringify(result.statuses)}`);
+  return result;
+}
+
+/** Floods the verifier with tokens that do not exist, as fast as it answers, while others use good ones. */
+async function measureFlood({ stage, verifier, generator, tell }: Scene): Promise<Figures> {
+  const requests = Array.from({ length: BAD_TOKENS }, (_, index) => {
+    const { plaintext } = createToken();
+    // Every other one has a checksum that does not fit.
+    const token = index % 2 === 0 ? plaintext : `${plaintext.slice(0, -1)}${plaintext.endsWith("0") ? "1" : "0"}`;
+    return httpRequest("/verify/-/", { Authorization: `Bearer ${token}` });
+  });
+  const flood = { port: verifier.gatewayPort, connections: CONNECTIONS, seconds: FLOOD_SECONDS, requests };
+  const others = startGenerator();
+  const usual = { port: verifier.gatewayPort, requests: verifyRequests(stage), connections: 8, perSecond: 200 };
+  const before = { mib: readResidentMib(verifier.process.pid), transactions: await stage.countTransactions() };
+  const [flooded, good] = await Promise.all([
+    generator.send(flood),
+    others.send({ ...usual, seconds: FLOOD_SECONDS - 1 }),
+  ]).finally(() => others.stop());
+  await settle();
+  const transactions = (await stage.countTransactions()) - before.transactions;
+  tell(`flood: ${flooded.perSecond.toFixed(0)} a second, ${JSON.stringify(flooded.statuses)}`);
+  tell(`meanwhile, good tokens were answered within ${good.p99Ms.toFixed(2)} ms (p99)`);
+  requireGood(good);
+  return {
+    flood_refused: Math.round(flooded.perSecond * FLOOD_SECONDS),
+    flood_good_p99_ms: good.p99Ms,
+    flood_transactions_per_second: transactions / FLOOD_SECONDS,
+    flood_rss_growth_mib: Math.round(readResidentMib(verifier.process.pid) - before.mib),
+  };
+}
