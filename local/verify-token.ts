@@ -13,6 +13,7 @@ import { createLookup } from "../src/verifier/lookup.ts";
 import { createBlockages } from "../src/verifier/memory/blockages.ts";
 import { createFinder } from "../src/verifier/memory/finder.ts";
 import { createTokenMemory } from "../src/verifier/memory/memory.ts";
+import { createProver } from "../src/verifier/memory/prover.ts";
 import { createTruth } from "../src/verifier/memory/truth.ts";
 
 export interface VerifyParts {
@@ -50,7 +51,8 @@ export async function verifyToken(
   });
   const truth = createTruth({ staleAfterMs: 0, outageMs: 0 });
   const blockages = createBlockages();
-  const lookup = createLookup({ memory, blockages, truth, finder, clock, hasher, keyring: () => keyring });
+  const prover = createProver(PATIENCE_MS);
+  const lookup = createLookup({ memory, blockages, truth, prover, finder, clock, hasher, keyring: () => keyring });
   const answer = await lookup(plaintext, request);
   if (answer.kind === "unknown")
     throw failure ?? new Error(`it cannot be said whether the token is good: ${answer.why}`);

@@ -251,11 +251,11 @@ return pg_notification_queue_usage() < 0.5;
 -- How many changes were not notified, so that the controller notices even if the queue is full for a moment only.
 create sequence apitoken.missed_notifications;
 
-create function apitoken.notify_change(change text) returns void
+create function apitoken.notify_change(change text, channel text default 'apitoken_changed') returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if apitoken.can_notify() then
-    perform pg_notify('apitoken_changed', change);
+    perform pg_notify(channel, change);
   else
     perform nextval('apitoken.missed_notifications');
   end if;
@@ -311,6 +311,14 @@ begin
     perform apitoken.notify_change(jsonb_build_object(
       'tokenId', subject.id, 'clusterId', subject.cluster_id, 'namespace', subject.namespace, 'name', subject.name,
       'owner', subject.owner)::text);
+  end if;
+  -- A verifier that knows all accepted tokens refuses others without asking, so it must hear of new ones, and of a token that
+  -- another one has replaced. The controller, which has issued them itself, does not listen to this.
+  if kind in ('TokenIssued', 'TokenReplaced') then
+    perform apitoken.notify_change(new.id, 'apitoken_issued');
+  end if;
+  if kind = 'TokenReplaced' then
+    perform apitoken.notify_change(old.id, 'apitoken_issued');
   end if;
   return null;
 end $$;
@@ -1005,7 +1013,7 @@ to apitoken_controller, apitoken_cleanup, apitoken_verifier;
 grant execute on function apitoken.current_actor() to apitoken_controller, apitoken_cleanup, apitoken_verifier;
 grant execute on function
   apitoken.can_notify(),
-  apitoken.notify_change(text),
+  apitoken.notify_change(text, text),
   apitoken.raise_epoch(uuid, text, timestamptz),
   apitoken.await_writers(uuid),
   apitoken.is_leader(uuid, bigint),

@@ -6,7 +6,7 @@ import type { IncomingMessage, RequestListener } from "node:http";
 import { endToken } from "../postgres/verification.ts";
 import { readJson } from "../runtime/json.ts";
 import { decryptMetadata } from "../token/metadata-cipher.ts";
-import { DONT_KNOW, emptyAnswer, type HttpAnswer, NOT_FOUND, oauthError } from "./faces/answer.ts";
+import { DONT_KNOW, emptyAnswer, type HttpAnswer, NOT_FOUND, oauthError, TOO_MANY_FAILURES } from "./faces/answer.ts";
 import { AMBIGUOUS_CLIENT, readClient, UNKNOWN_CLIENT } from "./faces/client-authentication.ts";
 import { explainAnswer } from "./faces/explain.ts";
 import { answerIntrospection } from "./faces/introspect.ts";
@@ -43,7 +43,13 @@ const POSTS: Readonly<Record<string, Handler>> = {
 };
 
 const METADATA_PATH = "/.well-known/oauth-authorization-server";
-const TOO_LARGE = oauthError(413, "invalid_request", `the body is larger than ${BODY_LIMIT_BYTES} bytes, or broke off`);
+/** The rest of the body is not read, so nothing else can come over this connection. */
+const TOO_LARGE = oauthError(
+  413,
+  "invalid_request",
+  `the body is larger than ${BODY_LIMIT_BYTES} bytes, or broke off`,
+  ["Connection", "close"],
+);
 const NOT_POST = emptyAnswer(405, ["Allow", "POST"]);
 const NOT_A_FORM = oauthError(415, "invalid_request", "the body must be application/x-www-form-urlencoded");
 
@@ -105,7 +111,7 @@ async function explain(parts: VerifierParts, call: Call): Promise<HttpAnswer> {
   const token = onlyValue(form, "token");
   if (token === undefined) return NO_TOKEN;
   const request = { address: onlyValue(form, "client_address"), scopes: form.getAll("scope") };
-  const answer = await parts.lookup(token, request);
+  const answer = await parts.lookup(token, request, "thorough");
   parts.count("explain", answer.kind);
   return explainAnswer(answer, { standing: parts.truth.standing(), memoryAgeMs: parts.truth.ageMs });
 }
@@ -130,7 +136,8 @@ async function takeLeaks(parts: VerifierParts, call: Call): Promise<HttpAnswer> 
 async function end(parts: VerifierParts, plaintext: string, reason: "RevokedByHolder" | "Leaked"): Promise<boolean> {
   const answer = await parts.lookup(plaintext, {});
   parts.count(reason === "Leaked" ? "leaks" : "revoke", answer.kind);
-  if (answer.kind === "unknown") return false;
+  // Only whoever edits the file can end a break-glass token.
+  if (answer.kind === "unknown" || (answer.kind === "yes" && answer.isBreakGlass)) return false;
   // A token that is refused for now may be good later: its block may be lifted. A dead one has nothing left to end.
   if (answer.token === undefined || (answer.kind === "no" && answer.why !== "OwnerBlocked")) return true;
   const { row } = answer.token;
@@ -154,10 +161,11 @@ async function refuseCaller(
   const client = readClient(headerValues(request, "authorization"), form);
   if (client.kind === "faulty") return AMBIGUOUS_CLIENT;
   if (client.kind === "none") return UNKNOWN_CLIENT;
-  const answer = await parts.lookup(client.token, { address, scopes: [scope] });
+  const answer = await parts.guardedLookup(client.token, { address, scopes: [scope] });
   parts.note("caller", answer, address);
   if (answer.kind === "unknown") return DONT_KNOW;
-  return answer.kind === "yes" ? undefined : UNKNOWN_CLIENT;
+  if (answer.kind === "yes") return undefined;
+  return answer.why === "TooManyFailures" ? TOO_MANY_FAILURES : UNKNOWN_CLIENT;
 }
 
 function readForm({ request, body }: Call): URLSearchParams | undefined {

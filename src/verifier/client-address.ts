@@ -7,13 +7,25 @@ import { isWithin, toBlockList } from "../token/network.ts";
 /** Says where a request comes from: by the peer of its connection, and its X-Forwarded-For, if it has one. */
 export type FindAddress = (peer: string, forwardedFor: string | undefined) => string;
 
+/** Gateways are few, and have many requests: the spelling of each is worked out once. */
+const PEERS_KEPT = 1_000;
+
 /** Trusts these networks to write X-Forwarded-For; with none, it is always the peer. */
 export function createFindAddress(trustedProxies: readonly string[]): FindAddress {
-  if (trustedProxies.length === 0) return (peer) => plain(peer);
+  const peers = new Map<string, string>();
+  const findPeer = (peer: string) => {
+    const kept = peers.get(peer);
+    if (kept !== undefined) return kept;
+    if (peers.size >= PEERS_KEPT) peers.clear();
+    const address = plain(peer);
+    peers.set(peer, address);
+    return address;
+  };
+  if (trustedProxies.length === 0) return findPeer;
   const trusted = toBlockList(trustedProxies);
   return (peer, forwardedFor) => {
     const hops = forwardedFor === undefined ? [] : forwardedFor.split(",").map((hop) => hop.trim());
-    let address = plain(peer);
+    let address = findPeer(peer);
     while (isWithin(address, trusted) && hops.length > 0) address = plain(hops.pop() ?? "");
     return address;
   };

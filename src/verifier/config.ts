@@ -54,6 +54,13 @@ export const verifierEnvironment = z.object({
   APITOKEN_VERIFIER_TRUSTED_PROXIES: networksSetting
     .prefault("")
     .describe("networks of the proxies whose X-Forwarded-For counts, separated by commas (default: none)"),
+  APITOKEN_VERIFIER_FAILURES_PER_MINUTE: integerSetting(0, 1_000_000)
+    .prefault("100")
+    .describe("how many tokens that are none a client may show in a minute, behind trusted proxies; 0: any number"),
+  APITOKEN_VERIFIER_BREAK_GLASS_FILE: z
+    .string()
+    .optional()
+    .describe("a file with tokens that work without the database (default: none)"),
   APITOKEN_VERIFIER_AUDIENCES: listSetting
     .prefault("")
     .describe("audiences that TokenReviews may ask for, separated by commas (default: any)"),
@@ -88,6 +95,9 @@ export interface VerifierConfig {
   readonly outageMs: number;
   readonly maxAgeSeconds: number;
   readonly trustedProxies: readonly string[];
+  /** 0: any number. Without trusted proxies no client is known, so that nobody's failures are counted. */
+  readonly failuresPerMinute: number;
+  readonly breakGlassFile: string | undefined;
   readonly audiences: readonly string[];
   /** Without a slash at its end. */
   readonly issuer: string | undefined;
@@ -115,6 +125,9 @@ export function readVerifierConfig(environment: NodeJS.ProcessEnv): VerifierConf
     outageMs: settings.APITOKEN_VERIFIER_OUTAGE,
     maxAgeSeconds: Math.floor(settings.APITOKEN_VERIFIER_MAX_AGE / 1_000),
     trustedProxies: settings.APITOKEN_VERIFIER_TRUSTED_PROXIES,
+    failuresPerMinute:
+      settings.APITOKEN_VERIFIER_TRUSTED_PROXIES.length === 0 ? 0 : settings.APITOKEN_VERIFIER_FAILURES_PER_MINUTE,
+    breakGlassFile: settings.APITOKEN_VERIFIER_BREAK_GLASS_FILE,
     audiences: settings.APITOKEN_VERIFIER_AUDIENCES,
     issuer: settings.APITOKEN_VERIFIER_ISSUER?.replace(/\/+$/, ""),
     tls: certificate === undefined || key === undefined ? undefined : { certificate, key },

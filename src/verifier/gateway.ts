@@ -44,7 +44,7 @@ export function createGatewayHandler(parts: VerifierParts): RequestListener {
       parts.note(face, answer, address);
       send(response, answerGateway(route, answer, { maxAgeSeconds, nowMs: clock.nowMs() }));
     };
-    settle(parts.lookup(credentials.token, { address, scopes: route.scopes }), finish);
+    settle(parts.guardedLookup(credentials.token, { address, scopes: route.scopes }), finish);
   };
   const describe = (request: IncomingMessage, response: ServerResponse) => {
     const credentials = readBearer(headerValues(request, "authorization"));
@@ -54,7 +54,7 @@ export function createGatewayHandler(parts: VerifierParts): RequestListener {
       parts.note("token", answer, address);
       send(response, answerHolder(answer));
     };
-    settle(parts.lookup(credentials.token, { address, scopes: NOTHING_WANTED }), finish);
+    settle(parts.guardedLookup(credentials.token, { address, scopes: NOTHING_WANTED }), finish);
   };
 
   return (request, response) => {

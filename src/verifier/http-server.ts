@@ -87,17 +87,21 @@ export function headerValues({ rawHeaders }: IncomingMessage, name: string): rea
 }
 
 /** The body as text; undefined if it is larger than the limit, or breaks off. */
-export async function readBody(request: IncomingMessage, limitBytes: number): Promise<string | undefined> {
-  const parts: Buffer[] = [];
-  let bytes = 0;
-  try {
-    for await (const part of request) {
+export function readBody(request: IncomingMessage, limitBytes: number): Promise<string | undefined> {
+  // With listeners: an iterator over the stream takes as long as the rest of an answer.
+  return new Promise((resolve) => {
+    const parts: Buffer[] = [];
+    let bytes = 0;
+    request.on("data", (part: Buffer) => {
       bytes += part.length;
-      if (bytes > limitBytes) return undefined;
-      parts.push(part);
-    }
-  } catch {
-    return undefined;
-  }
-  return Buffer.concat(parts).toString("utf8");
+      if (bytes <= limitBytes) parts.push(part);
+      else {
+        request.pause();
+        resolve(undefined);
+      }
+    });
+    request.once("end", () => resolve((parts.length === 1 ? parts[0] : Buffer.concat(parts))?.toString("utf8")));
+    request.once("error", () => resolve(undefined));
+    request.once("close", () => resolve(undefined));
+  });
 }

@@ -11,12 +11,14 @@ import { type Blockages, createBlockages } from "./memory/blockages.ts";
 import { createFinder, type Finder } from "./memory/finder.ts";
 import { keepMemory } from "./memory/keeper.ts";
 import { createTokenMemory, type TokenMemory } from "./memory/memory.ts";
+import { createProver, type Prover } from "./memory/prover.ts";
 import { createTruth, type Truth, type TruthLimits } from "./memory/truth.ts";
 
 export interface Knowledge {
   readonly memory: TokenMemory;
   readonly blockages: Blockages;
   readonly truth: Truth;
+  readonly prover: Prover;
   readonly clock: VerifierClock;
   readonly finder: Finder;
   readonly isDatabaseAvailable: boolean;
@@ -49,6 +51,7 @@ export function createKnowledge(options: KnowledgeOptions): Knowledge {
   const memory = createTokenMemory(cacheRows);
   const blockages = createBlockages();
   const truth = createTruth(options);
+  const prover = createProver(PATIENCE_MS);
   const clock = createVerifierClock();
   const finder = createFinder({
     db,
@@ -65,6 +68,7 @@ export function createKnowledge(options: KnowledgeOptions): Knowledge {
     memory,
     blockages,
     truth,
+    prover,
     clock,
     log,
     limit: cacheRows,
@@ -81,6 +85,7 @@ export function createKnowledge(options: KnowledgeOptions): Knowledge {
     memory,
     blockages,
     truth,
+    prover,
     clock,
     finder,
     ready: ready.promise,

@@ -1,22 +1,25 @@
 /*
  * From a token string to what it is worth: the one path that every way of verifying a token takes. It brings together memory,
  * the rows in Postgres, the keys and the hash, and leaves the decision to token/verdict.ts. There are three answers. "No" rests
- * on a row that was read, or on a string that cannot be a token; whatever keeps it from a row is "unknown", never "no".
+ * on a row that was read, on a string that cannot be a token, or on the proof that there is no row; whatever keeps it from these
+ * is "unknown", never "no".
  */
 import { hash as digestOf, randomBytes, timingSafeEqual } from "node:crypto";
 import type { TokenHasher } from "../runtime/token-hash.ts";
 import { findPepper, hashToken, type Keyring } from "../token/keyring.ts";
 import { parseTokenId } from "../token/token-string.ts";
 import { type InactiveReason, judgePrepared, type TokenRequest } from "../token/verdict.ts";
+import { createAllowance } from "./allowance.ts";
 import type { VerifierClock } from "./clock.ts";
 import type { Blockages } from "./memory/blockages.ts";
 import type { Finder } from "./memory/finder.ts";
 import type { KnownToken } from "./memory/known-token.ts";
 import type { TokenMemory } from "./memory/memory.ts";
+import type { Prover } from "./memory/prover.ts";
 import type { Truth } from "./memory/truth.ts";
 
 /** Why a token is refused. */
-export type RefusalReason = "Malformed" | "Unknown" | "WrongSecret" | InactiveReason;
+export type RefusalReason = "Malformed" | "Unknown" | "WrongSecret" | "TooManyFailures" | InactiveReason;
 
 /** Why it cannot be said whether a token is good. */
 export type Obstacle = "DatabaseUnavailable" | "Overloaded" | "KeyUnknown";
@@ -28,26 +31,43 @@ export type Answer =
       readonly token: KnownToken;
       readonly scopes: readonly string[];
       readonly isInGrace: boolean;
+      /** It is not from the database, and nobody can revoke it but by hand. */
+      readonly isBreakGlass?: true;
     }
   /** `token` is set if the string was that token's, whose use it is. */
   | { readonly kind: "no"; readonly why: RefusalReason; readonly token?: KnownToken | undefined }
   | { readonly kind: "unknown"; readonly why: Obstacle };
 
+/** Tokens that are not in the database. */
+export interface EmergencyTokens {
+  /** What a token is worth; undefined if there is none with this id. */
+  judge(id: string, plaintext: string, request: TokenRequest): Answer | undefined;
+}
+
 export interface LookupParts {
   readonly memory: TokenMemory;
   readonly blockages: Blockages;
   readonly truth: Truth;
+  readonly prover: Prover;
   readonly finder: Finder;
   readonly clock: VerifierClock;
   readonly hasher: TokenHasher;
+  /** Tokens that need no database; undefined if there are none. */
+  readonly breakGlass?: EmergencyTokens | undefined;
   /** The keyring as it is now: it is read again when it changes. */
   readonly keyring: () => Keyring;
   /** Whether an answer came from memory. */
   readonly onSource?: (source: "memory" | "row" | "outage") => void;
 }
 
+/**
+ * How much an answer may cost the database: as much as is usual, hardly anything, or a look at the row in any case, so that the
+ * reason of a refusal is exact.
+ */
+export type Effort = "usual" | "sparing" | "thorough";
+
 /** Says what the token with this plaintext is worth for a request; at once if memory suffices. Never rejects. */
-export type Lookup = (plaintext: string, request: TokenRequest) => Answer | Promise<Answer>;
+export type Lookup = (plaintext: string, request: TokenRequest, effort?: Effort) => Answer | Promise<Answer>;
 
 const ID_START = 4;
 const ID_END = 16;
@@ -57,9 +77,16 @@ const UNKNOWN_TOKEN: Answer = { kind: "no", why: "Unknown" };
 /** How many bcrypt comparisons may be in progress; each takes tens of milliseconds of a core. */
 const BCRYPTS_AT_ONCE = 32;
 
+/**
+ * How many tokens that are not in memory are looked up although that could be saved: if memory holds all that are accepted, only to
+ * learn whether one of them is dead, whose use is worth reporting.
+ */
+const STRANGERS = { perSecond: 20, atOnce: 200 };
+
 /** Creates the look-up. */
 export function createLookup(parts: LookupParts): Lookup {
-  const { memory, blockages, truth, finder, clock, hasher, onSource } = parts;
+  const { memory, blockages, truth, prover, finder, clock, hasher, breakGlass, onSource } = parts;
+  const strangers = createAllowance(STRANGERS);
   const secret = randomBytes(32).toString("base64");
   let bcrypts = 0;
 
@@ -133,15 +160,36 @@ export function createLookup(parts: LookupParts): Lookup {
     return judge(known, blockedFromMs, plaintext, request);
   };
 
+  /** Asks about a token that is not in memory, while that is cheap; otherwise waits for the proof that it does not exist. */
+  const askAboutStranger = async (
+    id: string,
+    plaintext: string,
+    request: TokenRequest,
+    effort: Effort,
+  ): Promise<Answer> => {
+    const isAbsent = () => truth.standing() === "fresh" && memory.isAbsent(id);
+    const mustSave = effort === "sparing" || (effort === "usual" && isAbsent());
+    if (!mustSave || strangers.take()) return ask(id, plaintext, request);
+    if (!isAbsent()) return { kind: "no", why: "TooManyFailures" };
+    const isProved = await prover.whenProved();
+    if (!isAbsent()) return ask(id, plaintext, request);
+    if (!isProved) return { kind: "unknown", why: "DatabaseUnavailable" };
+    onSource?.("memory");
+    return refuseUnknown(plaintext);
+  };
+
   const refuseUnknown = (plaintext: string): Answer => {
     timingSafeEqual(digest(plaintext), blank);
     return UNKNOWN_TOKEN;
   };
 
-  return (plaintext, request) => {
+  return (plaintext, request, effort = "usual") => {
     const id = plaintext.slice(ID_START, ID_END);
     const known = memory.get(id);
-    if (known === undefined) return parseTokenId(plaintext) === undefined ? MALFORMED : ask(id, plaintext, request);
+    if (known === undefined) {
+      if (parseTokenId(plaintext) === undefined) return MALFORMED;
+      return breakGlass?.judge(id, plaintext, request) ?? askAboutStranger(id, plaintext, request, effort);
+    }
     if (known.isEnded) return judge(known, Number.POSITIVE_INFINITY, plaintext, request);
     const standing = truth.standing();
     if (standing === "fresh" && !known.isSuspect) {

@@ -15,6 +15,7 @@ export interface VerifierLevels {
   readonly isDatabaseAvailable: () => boolean;
   readonly clockAheadSeconds: () => number;
   readonly isKeyringReadable: () => boolean;
+  readonly clientsOverLimit: () => number;
 }
 
 /** The verifier's metrics. Labels have few values: nothing is labelled by token, owner or address. */
@@ -24,6 +25,7 @@ export interface VerifierMetrics {
   countAnswer(face: Face, result: string): void;
   countSource(source: "memory" | "row" | "outage"): void;
   countStatement(): void;
+  countBreakGlass(): void;
 }
 
 /** Each verifier has a registry of its own, because tests run several in one process. */
@@ -66,6 +68,11 @@ export function createVerifierMetrics(levels: VerifierLevels): VerifierMetrics {
       this.inc(statements);
     },
   });
+  const breakGlassUses = new Counter({
+    name: "apitoken_verifier_break_glass_uses_total",
+    help: "Uses of tokens that work without the database.",
+    registers,
+  });
   const gauge = (name: string, help: string, read: () => number) => registerLevel(registry, name, help, read);
   gauge("apitoken_verifier_tokens", "Tokens in memory.", levels.tokens);
   gauge("apitoken_verifier_memory_age_seconds", "How old what is in memory may be.", levels.memoryAgeSeconds);
@@ -78,6 +85,12 @@ export function createVerifierMetrics(levels: VerifierLevels): VerifierMetrics {
   );
   gauge("apitoken_verifier_keyring_readable", "1 while the keyring's file can be read.", () =>
     Number(levels.isKeyringReadable()),
+  );
+
+  gauge(
+    "apitoken_verifier_clients_over_limit",
+    "Clients that have shown too many tokens that are none within a minute.",
+    levels.clientsOverLimit,
   );
 
   const add = (counts: Map<string, number>, key: string) => counts.set(key, (counts.get(key) ?? 0) + 1);
@@ -95,5 +108,6 @@ export function createVerifierMetrics(levels: VerifierLevels): VerifierMetrics {
     countStatement() {
       statements += 1;
     },
+    countBreakGlass: () => breakGlassUses.inc(),
   };
 }

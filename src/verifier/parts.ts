@@ -5,6 +5,7 @@ import type { Database } from "../postgres/database.ts";
 import type { Keyring } from "../token/keyring.ts";
 import type { FindAddress } from "./client-address.ts";
 import type { VerifierClock } from "./clock.ts";
+import type { GuardedLookup } from "./failure-limit.ts";
 import type { Answer, Lookup } from "./lookup.ts";
 import type { Truth } from "./memory/truth.ts";
 
@@ -25,6 +26,8 @@ export interface VerifierParts {
   readonly clock: VerifierClock;
   readonly truth: Truth;
   readonly lookup: Lookup;
+  /** For tokens that a client shows itself: with the limit on its failures. */
+  readonly guardedLookup: GuardedLookup;
   readonly findAddress: FindAddress;
   readonly keyring: () => Keyring;
   /** A token was ended through this verifier: its row must be read again. */

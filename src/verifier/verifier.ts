@@ -8,14 +8,16 @@ import type { Logger } from "../runtime/log.ts";
 import { whenEnded } from "../runtime/signals.ts";
 import { createTokenHasher } from "../runtime/token-hash.ts";
 import { isAddress } from "../token/network.ts";
+import { openBreakGlass } from "./break-glass.ts";
 import { createFindAddress } from "./client-address.ts";
 import type { VerifierConfig } from "./config.ts";
+import { createFailureLimit, type FailureLimit, guardLookup } from "./failure-limit.ts";
 import { type KeyringFile, openKeyringFile } from "./keyring-file.ts";
 import { createKnowledge, type Knowledge } from "./knowledge.ts";
 import { startListeners } from "./listeners.ts";
-import { type Answer, createLookup } from "./lookup.ts";
+import { type Answer, createLookup, type EmergencyTokens } from "./lookup.ts";
 import { createVerifierMetrics, type VerifierLevels, type VerifierMetrics } from "./metrics.ts";
-import type { VerifierParts } from "./parts.ts";
+import type { Face, VerifierParts } from "./parts.ts";
 import { createUseReports, type UseReports } from "./uses.ts";
 
 /** A running verifier. */
@@ -45,7 +47,9 @@ export async function startVerifier(config: VerifierConfig, identity: string, lo
   const file = await openKeyringFile(config.keyringFile, log, ending.signal);
   const db = connect(config, identity, log);
   const knowledge = createKnowledge({ ...config, db, log, onStatement: () => metrics.countStatement() });
-  const metrics = createVerifierMetrics(readLevels(knowledge, file));
+  const breakGlass = await openBreakGlass(config.breakGlassFile, knowledge.clock, log, ending.signal);
+  const failures = createFailureLimit({ perMinute: config.failuresPerMinute });
+  const metrics = createVerifierMetrics(readLevels(knowledge, file, failures));
   const uses = createUseReports(db, log);
   let isDraining = false;
   const health = await startHealthServer({
@@ -54,7 +58,11 @@ export async function startVerifier(config: VerifierConfig, identity: string, lo
     isReady: () => (isDraining ? "stopping" : findWhatIsMissing(knowledge)),
     metrics: metrics.registry,
   });
-  const listeners = await startListeners(config, assemble({ config, db, file, knowledge, metrics, uses }), log);
+  const listeners = await startListeners(
+    config,
+    assemble({ config, db, log, file, knowledge, breakGlass, failures, metrics, uses }),
+    log,
+  );
   return {
     gatewayPort: listeners.gatewayPort,
     introspectionPort: listeners.introspectionPort,
@@ -88,7 +96,7 @@ function findWhatIsMissing({ truth }: Knowledge): string | undefined {
   return truth.isComplete ? undefined : "the tokens have not been read from the database yet";
 }
 
-function readLevels(knowledge: Knowledge, file: KeyringFile): VerifierLevels {
+function readLevels(knowledge: Knowledge, file: KeyringFile, failures: FailureLimit): VerifierLevels {
   const { memory, truth, clock } = knowledge;
   return {
     tokens: () => memory.size,
@@ -97,30 +105,37 @@ function readLevels(knowledge: Knowledge, file: KeyringFile): VerifierLevels {
     isDatabaseAvailable: () => knowledge.isDatabaseAvailable,
     clockAheadSeconds: () => clock.aheadMs / 1_000,
     isKeyringReadable: () => file.isReadable,
+    clientsOverLimit: () => failures.clientsOver,
   };
 }
 
 interface Materials {
   readonly config: VerifierConfig;
   readonly db: Database;
+  readonly log: Logger;
   readonly file: KeyringFile;
   readonly knowledge: Knowledge;
+  readonly breakGlass: EmergencyTokens | undefined;
+  readonly failures: FailureLimit;
   readonly metrics: VerifierMetrics;
   readonly uses: UseReports;
 }
 
 /** What the listeners' handlers work with. */
-function assemble({ config, db, file, knowledge, metrics, uses }: Materials): VerifierParts {
-  const { memory, blockages, truth, finder, clock } = knowledge;
+function assemble(materials: Materials): VerifierParts {
+  const { config, db, log, file, knowledge, breakGlass, failures, metrics, uses } = materials;
+  const { memory, truth, clock } = knowledge;
   const keyring = () => file.keyring;
   const hasher = createTokenHasher();
   const onSource = metrics.countSource;
+  const lookup = createLookup({ ...knowledge, hasher, breakGlass, keyring, onSource });
   return {
     db,
     clock,
     truth,
     keyring,
-    lookup: createLookup({ memory, blockages, truth, finder, clock, hasher, keyring, onSource }),
+    lookup,
+    guardedLookup: guardLookup(lookup, failures),
     findAddress: createFindAddress(config.trustedProxies),
     hearEnd: memory.hearChange,
     maxAgeSeconds: config.maxAgeSeconds,
@@ -130,7 +145,11 @@ function assemble({ config, db, file, knowledge, metrics, uses }: Materials): Ve
     note(face, answer, address) {
       metrics.countAnswer(face, resultOf(answer));
       // Clients and backends say where they are: what is not an address would keep all uses from being reported.
-      report(uses, answer, clock.nowMs(), address !== undefined && isAddress(address) ? address : undefined);
+      const known = address !== undefined && isAddress(address) ? address : undefined;
+      if (answer.kind === "yes" && answer.isBreakGlass) {
+        metrics.countBreakGlass();
+        logBreakGlass(log, face, answer, known);
+      } else report(uses, answer, clock.nowMs(), known);
     },
   };
 }
@@ -144,4 +163,14 @@ function report(uses: UseReports, answer: Answer, nowMs: number, address: string
   if (answer.kind === "unknown" || answer.token === undefined) return;
   uses.noteUse(answer.token, nowMs, address);
   if (answer.kind === "no") uses.noteRefusal(answer.token.row.id, answer.why, address);
+}
+
+function logBreakGlass(
+  log: Logger,
+  face: Face,
+  { token }: Answer & { kind: "yes" },
+  address: string | undefined,
+): void {
+  const { id: tokenId, name, owner } = token.row;
+  log.warn({ face, tokenId, name, owner, address }, "a break-glass token was used");
 }

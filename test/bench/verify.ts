@@ -23,6 +23,7 @@ const ROUNDS = 5;
 const ROUND_SECONDS = 3;
 const PACED_SECONDS = 5;
 const FLOOD_SECONDS = 60;
+const FLOOD_CONNECTIONS = 512;
 const BAD_TOKENS = 200_000;
 
 /** What all measurements work with. */
@@ -131,7 +132,7 @@ async function measureFlood({ stage, verifier, generator, tell }: Scene): Promis
     const token = index % 2 === 0 ? plaintext : `${plaintext.slice(0, -1)}${plaintext.endsWith("0") ? "1" : "0"}`;
     return httpRequest("/verify/-/", { Authorization: `Bearer ${token}` });
   });
-  const flood = { port: verifier.gatewayPort, connections: CONNECTIONS, seconds: FLOOD_SECONDS, requests };
+  const flood = { port: verifier.gatewayPort, connections: FLOOD_CONNECTIONS, seconds: FLOOD_SECONDS, requests };
   const others = startGenerator();
   const usual = { port: verifier.gatewayPort, requests: verifyRequests(stage), connections: 8, perSecond: 200 };
   const before = { mib: readResidentMib(verifier.process.pid), transactions: await stage.countTransactions() };

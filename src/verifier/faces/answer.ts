@@ -27,6 +27,9 @@ export function jsonAnswer(status: number, value: unknown, headers: readonly str
 /** It cannot be said whether a token is good. Whoever asks should try again soon, or try another verifier. */
 export const DONT_KNOW = emptyAnswer(503, ["Retry-After", "1", ...NO_STORE]);
 
+/** The client has shown too many tokens that are none (RFC 6585, 4). */
+export const TOO_MANY_FAILURES = emptyAnswer(429, ["Retry-After", "60", ...NO_STORE]);
+
 /** There is nothing at this path, or not for this method. */
 export const NOT_FOUND = emptyAnswer(404);
 

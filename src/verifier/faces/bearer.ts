@@ -2,7 +2,7 @@
  * How a token is presented, and how it is refused: RFC 6750, sections 2.1 and 3.
  */
 import type { Answer } from "../lookup.ts";
-import { DONT_KNOW, emptyAnswer, type HttpAnswer, headerValue, NO_STORE } from "./answer.ts";
+import { DONT_KNOW, emptyAnswer, type HttpAnswer, headerValue, NO_STORE, TOO_MANY_FAILURES } from "./answer.ts";
 
 /** What the header Authorization holds. */
 export type Credentials =
@@ -42,6 +42,7 @@ export function refuseBearer(
   if (answer.kind === "none") return NO_CREDENTIALS;
   if (answer.kind === "faulty") return INVALID_REQUEST;
   if (answer.kind === "unknown") return DONT_KNOW;
+  if (answer.why === "TooManyFailures") return TOO_MANY_FAILURES;
   if (answer.why !== "ScopeMissing") return INVALID_TOKEN;
   const wanted = headerValue(scopes.join(" ")).replaceAll(/["\\]/g, encodeURIComponent);
   const challenge = `${REALM}, error="insufficient_scope", scope="${wanted}"`;

@@ -111,6 +111,8 @@ function stateOf({ token, isInGrace }: Answer & { kind: "yes" }): "live" | "endi
 }
 
 function describeToken(answer: Answer & { kind: "yes" }, { maxAgeSeconds, nowMs }: Freshness): readonly string[] {
+  // Each use is to be seen.
+  if (answer.isBreakGlass) return [...describeIdentity(answer, "live"), ...NO_STORE, ...VARY, "Content-Length", "0"];
   const { token } = answer;
   const state = stateOf(answer);
   token.answers ??= {};

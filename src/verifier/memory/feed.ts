@@ -11,6 +11,7 @@ import { SessionLostError } from "../../postgres/session.ts";
 import { createProbe, PROBE_CHANNEL } from "../../postgres/session-probe.ts";
 import { readJson } from "../../runtime/json.ts";
 import { pause } from "../../runtime/signals.ts";
+import type { Prover } from "./prover.ts";
 
 /** What is heard. Times are those of `performance.now()`. */
 export interface FeedHandlers {
@@ -28,11 +29,17 @@ export interface FeedHandlers {
 export interface FeedOptions {
   readonly db: Database;
   readonly pulseMs: number;
+  /** Asks for proofs out of turn. */
+  readonly prover: Prover;
   readonly handlers: FeedHandlers;
   readonly signal: AbortSignal;
 }
 
-const tokenChangeSchema = z.object({ tokenId: z.string().regex(/^[0-9A-Za-z]{12}$/) });
+const TOKEN_ID = /^[0-9A-Za-z]{12}$/;
+const tokenChangeSchema = z.object({ tokenId: z.string().regex(TOKEN_ID) });
+
+/** Names the tokens that a controller issues or replaces: no other controller needs to hear of them. */
+const ISSUED_CHANNEL = "apitoken_issued";
 
 const RECONNECT_LONGEST_MS = 2_000;
 
@@ -40,21 +47,23 @@ const RECONNECT_LONGEST_MS = 2_000;
  * Listens until the signal, and reconnects whenever the connection is lost. Throws a SessionLostError if notifications never
  * arrive, because a pooler shares the database's sessions.
  */
-export async function listenForEverything({ db, pulseMs, handlers, signal }: FeedOptions): Promise<void> {
+export async function listenForEverything({ db, pulseMs, prover, handlers, signal }: FeedOptions): Promise<void> {
   let failures = 0;
   let hasListened = false;
+  signal.addEventListener("abort", prover.wake, { once: true });
   while (!signal.aborted) {
     try {
       await db.withConnection(async (connection) => {
-        const pulse = createPulse(connection, handlers);
+        const pulse = createPulse(connection, prover, handlers);
         const probe = createProbe(db, connection);
         connection.onNotification((channel, payload) => {
           if (channel === pulse.channel) pulse.onHeard(payload);
           else if (channel === PROBE_CHANNEL) probe.onHeard(payload);
+          else if (channel === ISSUED_CHANNEL) readIssue(payload, handlers);
           else readNotification(payload, handlers);
         });
         await connection.query({
-          text: `listen apitoken_changed; listen "${pulse.channel}"; set synchronous_commit = off`,
+          text: `listen apitoken_changed; listen ${ISSUED_CHANNEL}; listen "${pulse.channel}"; set synchronous_commit = off`,
         });
         await probe.requireHearing();
         await probe.requireSameSession();
@@ -64,7 +73,7 @@ export async function listenForEverything({ db, pulseMs, handlers, signal }: Fee
         handlers.onListening();
         while (!signal.aborted) {
           await pulse.send();
-          await Promise.race([connection.ended, pause(pulseMs, signal)]);
+          await Promise.race([connection.ended, prover.rest(pulseMs)]);
         }
         await connection.query({ text: "unlisten *; reset synchronous_commit" });
       });
@@ -95,7 +104,7 @@ interface PulseRow {
 }
 
 /** Sends notifications to the connection itself, and reports those that arrive. */
-function createPulse(connection: Connection, { onProof }: Pick<FeedHandlers, "onProof">) {
+function createPulse(connection: Connection, prover: Prover, { onProof }: Pick<FeedHandlers, "onProof">) {
   const channel = `apitoken_pulse_${randomUUID()}`;
   let beat = { id: "", sentAtMs: 0, isHeard: false, databaseNow: undefined as Date | undefined };
   let before: PulseRow | undefined;
@@ -112,6 +121,7 @@ function createPulse(connection: Connection, { onProof }: Pick<FeedHandlers, "on
     },
     /** Throws if the session is another one than before, or if notifications may have been missed. */
     async send(): Promise<void> {
+      prover.beginPulse();
       beat = { id: randomUUID(), sentAtMs: performance.now(), isHeard: false, databaseNow: undefined };
       const [row] = await connection.query<PulseRow & Record<string, unknown>>({
         name: "pulse",
@@ -131,6 +141,10 @@ function createPulse(connection: Connection, { onProof }: Pick<FeedHandlers, "on
       prove();
     },
   };
+}
+
+function readIssue(payload: string, { onTokenChange }: FeedHandlers): void {
+  if (TOKEN_ID.test(payload)) onTokenChange(payload);
 }
 
 /** Ignores what no trigger of ours has sent: every login of the database may notify. */

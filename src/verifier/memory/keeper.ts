@@ -2,13 +2,14 @@
  * Keeps memory true: reads everything when listening begins, takes in what is heard, and says when memory counts.
  */
 import type { Database } from "../../postgres/database.ts";
-import { readAcceptedTokens, readBlockages } from "../../postgres/verification.ts";
+import { findTokens, readAcceptedTokens, readBlockages } from "../../postgres/verification.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { pause } from "../../runtime/signals.ts";
 import type { VerifierClock } from "../clock.ts";
 import type { Blockages } from "./blockages.ts";
 import { listenForEverything } from "./feed.ts";
 import type { TokenMemory } from "./memory.ts";
+import type { Prover } from "./prover.ts";
 import type { Truth } from "./truth.ts";
 
 export interface KeeperOptions {
@@ -16,6 +17,7 @@ export interface KeeperOptions {
   readonly memory: TokenMemory;
   readonly blockages: Blockages;
   readonly truth: Truth;
+  readonly prover: Prover;
   readonly clock: VerifierClock;
   readonly log: Logger;
   /** How many tokens are kept. */
@@ -30,6 +32,9 @@ export interface KeeperOptions {
 const PAGE = 2_000;
 const RETRY_MS = 500;
 
+/** How many tokens that were heard of are read in one statement. */
+const NEWS_AT_ONCE = 500;
+
 /** However good notifications are, everything is read again this often. */
 const READ_EVERY_MS = 600_000;
 
@@ -38,13 +43,14 @@ const OWNERS_AT_ONCE = 20;
 
 /** Keeps memory true until the signal. Throws a SessionLostError if the database's sessions are shared by a pooler. */
 export async function keepMemory(options: KeeperOptions, signal: AbortSignal): Promise<void> {
-  const { db, memory, blockages, truth, clock, log, pulseMs } = options;
+  const { db, memory, blockages, truth, prover, clock, log, pulseMs } = options;
   const reader = createReader(options, signal);
   const timer = setInterval(() => reader.begin(), READ_EVERY_MS);
   try {
     await listenForEverything({
       db,
       pulseMs,
+      prover,
       signal,
       handlers: {
         onListening() {
@@ -54,9 +60,13 @@ export async function keepMemory(options: KeeperOptions, signal: AbortSignal): P
         onProof(sentAtMs, databaseNow) {
           clock.set(databaseNow, sentAtMs, performance.now());
           truth.prove(sentAtMs);
+          prover.prove(sentAtMs);
           options.onHeard();
         },
-        onTokenChange: (id) => memory.hearChange(id),
+        onTokenChange(id) {
+          memory.hearChange(id);
+          if (memory.listNews(1).length > 0) reader.readNews();
+        },
         onBlockChange(owner) {
           blockages.hearChange(owner);
           reader.readBlocks();
@@ -79,17 +89,18 @@ export async function keepMemory(options: KeeperOptions, signal: AbortSignal): P
 }
 
 /** What has to be read. */
-type Part = "blocks" | "everything";
+type Part = "blocks" | "everything" | "news";
 
 /** Reads what is wanted, one reading after the other; what cannot be read is tried again. */
 function createReader(options: KeeperOptions, signal: AbortSignal) {
   const wanted = new Set<Part>();
   let work: Promise<void> | undefined;
 
-  const read = (part: Part) =>
-    part === "everything"
-      ? readEverything(options, () => wanted.has("everything") || signal.aborted)
-      : readSuspectBlocks(options);
+  const read = (part: Part) => {
+    if (part === "blocks") return readSuspectBlocks(options);
+    if (part === "news") return readNews(options);
+    return readEverything(options, () => wanted.has("everything") || signal.aborted);
+  };
   const run = async () => {
     for (let [part] = wanted; part !== undefined && !signal.aborted; [part] = wanted) {
       wanted.delete(part);
@@ -107,7 +118,15 @@ function createReader(options: KeeperOptions, signal: AbortSignal) {
     wanted.add(part);
     work ??= run();
   };
-  return { begin: () => want("everything"), readBlocks: () => want("blocks"), stop: async () => work };
+  return {
+    begin() {
+      want("everything");
+      want("news");
+    },
+    readBlocks: () => want("blocks"),
+    readNews: () => want("news"),
+    stop: async () => work,
+  };
 }
 
 async function readEverything(options: KeeperOptions, isObsolete: () => boolean): Promise<void> {
@@ -117,20 +136,42 @@ async function readEverything(options: KeeperOptions, isObsolete: () => boolean)
   const reading = memory.beginReading();
   try {
     let after = "";
-    for (let kept = 0; kept < limit; kept += PAGE) {
+    let hadRoom = false;
+    for (let kept = 0; kept < limit && !hadRoom; kept += PAGE) {
+      const size = Math.min(PAGE, limit - kept);
       const askedAtMs = performance.now();
-      const { now, items } = await readAcceptedTokens(db, after, Math.min(PAGE, limit - kept));
+      const { now, items } = await readAcceptedTokens(db, after, size);
       clock.set(now, askedAtMs, performance.now());
       if (isObsolete()) return;
       for (const token of items) reading.keep(token, now.getTime());
       after = items.at(-1)?.id ?? "";
-      if (items.length < PAGE) break;
+      hadRoom = items.length < size;
     }
-    reading.wasComplete();
+    reading.wasComplete(hadRoom);
     truth.completeReading();
     options.onComplete();
   } finally {
     reading.end();
+  }
+}
+
+/** Reads tokens that were heard of: those that were just issued or changed are known even if nobody uses them before an outage. */
+async function readNews({ db, memory, clock }: KeeperOptions): Promise<void> {
+  for (let ids = memory.listNews(NEWS_AT_ONCE); ids.length > 0; ids = memory.listNews(NEWS_AT_ONCE)) {
+    const reading = memory.beginReading();
+    try {
+      const askedAtMs = performance.now();
+      const { now, items } = await findTokens(db, ids);
+      clock.set(now, askedAtMs, performance.now());
+      const found = new Map(items.map(({ token }) => [token.id, token]));
+      for (const id of ids) {
+        const token = found.get(id);
+        if (token === undefined) reading.forget(id);
+        else reading.keep(token, now.getTime());
+      }
+    } finally {
+      reading.end();
+    }
   }
 }
 

@@ -12,8 +12,11 @@ export interface MemoryReading {
   keep(row: VerifiableToken, atMs: number): KnownToken;
   /** Forgets a token that has no row. */
   forget(id: string): void;
-  /** All accepted tokens have been read: those that were not among them are suspect. */
-  wasComplete(): void;
+  /**
+   * All accepted tokens have been read: those that were not among them are suspect. `hadRoom` is false if only as many were
+   * read as memory has room for.
+   */
+  wasComplete(hadRoom: boolean): void;
   end(): void;
 }
 
@@ -21,34 +24,63 @@ export interface MemoryReading {
 export interface TokenMemory {
   get(id: string): KnownToken | undefined;
   beginReading(): MemoryReading;
-  /** A token has changed, was revoked or deleted. */
+  /** A token was issued, has changed, was revoked or deleted. */
   hearChange(id: string): void;
+  /**
+   * Whether no accepted token had this id when what has been heard was committed: all are in memory, this one is not, and nothing
+   * was heard of it.
+   */
+  isAbsent(id: string): boolean;
+  /** Tokens that something was heard of and that were not read since, at most `count`; none while memory lacks others as well. */
+  listNews(count: number): readonly string[];
   readonly size: number;
 }
+
+/** More than that are not kept one by one: they are found when everything is read again. */
+const MOST_NEWS = 10_000;
 
 /** Creates an empty memory. */
 export function createTokenMemory(limit: number): TokenMemory {
   const tokens = new Map<string, KnownToken>();
   const readings = new Set<Set<string>>();
   let readingsBegun = 0;
+  /** Heard of, and not read since. */
+  let news = new Set<string>();
+  /** Whether memory holds all accepted tokens but those in the news. */
+  let isWhole = false;
+  /** How many tokens that were not dead had to make room. */
+  let dropped = 0;
 
   const makeRoom = () => {
     for (const [id, token] of tokens) {
       tokens.delete(id);
-      if (!token.isRecent) return;
+      if (!token.isRecent) {
+        if (token.isEnded) return;
+        dropped += 1;
+        isWhole = false;
+        return;
+      }
       token.isRecent = false;
       tokens.set(id, token);
     }
   };
   const keep = (row: VerifiableToken, atMs: number, reading: number, isSuspect: boolean): KnownToken => {
     const before = tokens.get(row.id);
-    if (before?.isEnded) return before;
+    if (before?.isEnded) {
+      news.delete(row.id);
+      return before;
+    }
     const known = createKnownToken(row, atMs, before);
     known.readIn = reading;
     known.isSuspect = isSuspect && !known.isEnded;
     if (before === undefined && tokens.size >= limit) makeRoom();
     tokens.set(row.id, known);
+    if (!known.isSuspect) news.delete(row.id);
     return known;
+  };
+  const hearNews = (id: string, isKnown: boolean) => {
+    if (news.size < MOST_NEWS) news.add(id);
+    else isWhole &&= isKnown;
   };
 
   return {
@@ -58,13 +90,19 @@ export function createTokenMemory(limit: number): TokenMemory {
       readings.add(changed);
       readingsBegun += 1;
       const reading = readingsBegun;
+      const droppedBefore = dropped;
       return {
         keep: (row, atMs) => keep(row, atMs, reading, changed.has(row.id)),
         forget(id) {
-          if (!changed.has(id)) tokens.delete(id);
+          if (changed.has(id)) return;
+          tokens.delete(id);
+          news.delete(id);
         },
-        wasComplete() {
+        wasComplete(hadRoom) {
           for (const token of tokens.values()) token.isSuspect ||= token.readIn < reading && !token.isEnded;
+          // What was heard of before it began was committed before, so it has been read if it is accepted.
+          news = new Set([...changed].slice(0, MOST_NEWS));
+          isWhole = hadRoom && dropped === droppedBefore && changed.size <= MOST_NEWS;
         },
         end: () => void readings.delete(changed),
       };
@@ -72,7 +110,12 @@ export function createTokenMemory(limit: number): TokenMemory {
     hearChange(id) {
       const known = tokens.get(id);
       if (known !== undefined) known.isSuspect = !known.isEnded;
+      if (known?.isEnded !== true) hearNews(id, known !== undefined);
       for (const changed of readings) changed.add(id);
+    },
+    isAbsent: (id) => isWhole && !news.has(id) && !tokens.has(id),
+    listNews(count) {
+      return isWhole ? [...news].slice(0, count) : [];
     },
     get size() {
       return tokens.size;

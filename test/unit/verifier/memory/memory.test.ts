@@ -75,7 +75,7 @@ test("a reading of everything makes suspect what it has not found, and nothing e
   const everything = memory.beginReading();
   everything.keep(aRow("kept"), NOW_MS);
   memory.beginReading().keep(aRow("new"), NOW_MS); // looked up meanwhile
-  everything.wasComplete();
+  everything.wasComplete(true);
   expect([..."kept gone dead new".split(" ")].map((id) => memory.get(id)?.isSuspect)).toEqual([
     false,
     true,
@@ -112,4 +112,96 @@ test("the plaintext that was checked need not be checked again, unless the hash 
   known.seen = Buffer.from("seen");
   expect(memory.beginReading().keep(aRow("a", { owner: "bob" }), NOW_MS).seen).toEqual(Buffer.from("seen"));
   expect(memory.beginReading().keep(aRow("a", { hash: Buffer.from("other") }), NOW_MS).seen).toBeUndefined();
+});
+
+/** A memory for ten tokens that has read all there are: these. */
+function aWholeMemory(...ids: string[]) {
+  const memory = createTokenMemory(10);
+  const reading = memory.beginReading();
+  for (const id of ids) reading.keep(aRow(id), NOW_MS);
+  reading.wasComplete(true);
+  reading.end();
+  return memory;
+}
+
+test("a token is absent only if all have been read and nothing was heard of it", () => {
+  expect(createTokenMemory(10).isAbsent("b")).toBe(false);
+  const memory = aWholeMemory("a");
+  expect(memory.isAbsent("a")).toBe(false);
+  expect(memory.isAbsent("b")).toBe(true);
+  memory.hearChange("b");
+  expect(memory.isAbsent("b")).toBe(false);
+  expect(memory.listNews(10)).toEqual(["b"]);
+});
+
+test("what was heard of is news until its row, or that there is none, has been read since", () => {
+  const memory = aWholeMemory();
+  memory.hearChange("a");
+  memory.hearChange("b");
+  const reading = memory.beginReading();
+  reading.keep(aRow("a"), NOW_MS);
+  reading.forget("b");
+  expect(memory.listNews(10)).toEqual([]);
+  expect([memory.isAbsent("a"), memory.isAbsent("b")]).toEqual([false, true]);
+});
+
+test("a token that is issued while a reading continues is not absent after it", () => {
+  const memory = createTokenMemory(10);
+  const reading = memory.beginReading();
+  memory.hearChange("new");
+  reading.forget("new"); // it was looked for before it was there
+  reading.wasComplete(true);
+  reading.end();
+  expect(memory.isAbsent("new")).toBe(false);
+  expect(memory.isAbsent("other")).toBe(true);
+});
+
+test("no token is absent while there are more than memory has room for", () => {
+  const memory = createTokenMemory(2);
+  const reading = memory.beginReading();
+  for (const id of ["a", "b"]) reading.keep(aRow(id), NOW_MS);
+  reading.wasComplete(false);
+  expect(memory.isAbsent("c")).toBe(false);
+});
+
+test("no token is absent once one that is accepted had to make room, until all have been read again", () => {
+  const memory = aWholeMemory(..."abcdefghij");
+  memory.hearChange("k");
+  memory.beginReading().keep(aRow("k"), NOW_MS);
+  expect(memory.size).toBe(10);
+  expect(memory.isAbsent("z")).toBe(false);
+});
+
+test("a reading during which a token had to make room does not make others absent", () => {
+  const memory = createTokenMemory(2);
+  const reading = memory.beginReading();
+  for (const id of ["a", "b", "c"]) reading.keep(aRow(id), NOW_MS);
+  reading.wasComplete(true);
+  expect(memory.isAbsent("z")).toBe(false);
+});
+
+test("more news than is kept leaves nothing absent until all have been read again", () => {
+  const memory = aWholeMemory();
+  for (let count = 0; count <= 10_000; count += 1) memory.hearChange(`id-${count}`);
+  expect(memory.isAbsent("z")).toBe(false);
+  expect(memory.listNews(10)).toEqual([]);
+  const reading = memory.beginReading();
+  reading.wasComplete(true);
+  expect(memory.isAbsent("z")).toBe(true);
+});
+
+test("a token that has changed is news until it has been read since, and a dead one is none", () => {
+  const memory = aWholeMemory("a", "b");
+  memory.hearChange("a");
+  memory.hearChange("b");
+  const reading = memory.beginReading();
+  reading.keep(aRow("a"), NOW_MS);
+  reading.keep(revoked("b"), NOW_MS);
+  reading.end();
+  memory.hearChange("b");
+  expect(memory.listNews(10)).toEqual([]);
+  const during = memory.beginReading();
+  memory.hearChange("a");
+  during.keep(aRow("a"), NOW_MS);
+  expect(memory.listNews(10)).toEqual(["a"]);
 });

@@ -1,0 +1,154 @@
+/*
+ * Tokens that nobody has issued: anybody can make up as many as they like, and the database must not feel it.
+ */
+import { randomUUID } from "node:crypto";
+import { test as base, expect } from "vitest";
+import { runAsSuperuser } from "../../../local/postgres-server.ts";
+import { openDatabase } from "../../../src/postgres/database.ts";
+import { raiseEpoch } from "../../../src/postgres/leader-epoch.ts";
+import { issueToken, replaceToken } from "../../../src/postgres/token-writes.ts";
+import { createKeyring, hashToken } from "../../../src/token/keyring.ts";
+import { createToken } from "../../../src/token/token-string.ts";
+import { createTestDatabase } from "../../support/database.ts";
+import { eventually } from "../../support/eventually.ts";
+import { startTcpProxy } from "../../support/proxy.ts";
+import { aNewTokenRow } from "../../support/token-rows.ts";
+import { issueByHand, startTestVerifier, type TestVerifier } from "../../support/verifier.ts";
+
+const keyring = createKeyring();
+const [pepper] = keyring.peppers;
+const LIMIT = { max: 100, onLimit: "RevokeOldest", scope: "Cluster" } as const;
+
+const test = base
+  .extend("databaseUrl", { scope: "file" }, () => createTestDatabase())
+  .extend("network", async ({ databaseUrl }, { onCleanup }) => {
+    const { hostname, port } = new URL(databaseUrl);
+    const network = await startTcpProxy({ host: hostname, port: Number(port) });
+    onCleanup(() => network.close());
+    return network;
+  })
+  .extend("verifier", async ({ databaseUrl, network }, { onCleanup }) => {
+    const url = new URL(databaseUrl);
+    url.host = `127.0.0.1:${network.port}`;
+    const verifier = await startTestVerifier({ url: url.href, keyring });
+    onCleanup(() => verifier.stop());
+    await verifier.ready;
+    await eventually(async () => expect(await metric(verifier, "apitoken_verifier_fresh")).toBe(1));
+    return verifier;
+  })
+  /** What a leading controller writes with. */
+  .extend("controller", async ({ databaseUrl }, { onCleanup }) => {
+    const db = openDatabase({ url: databaseUrl, role: "apitoken_controller", actor: "test", maxConnections: 1 });
+    onCleanup(() => db.close());
+    return { db, fence: await raiseEpoch(db, randomUUID(), "test") };
+  });
+
+const metric = async ({ httpUrl }: TestVerifier, name: string): Promise<number> => {
+  const text = await (await fetch(`${httpUrl}/metrics`)).text();
+  return Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1]);
+};
+
+const ask = async ({ gatewayUrl }: TestVerifier, plaintext: string): Promise<number> =>
+  (await fetch(`${gatewayUrl}/verify`, { headers: { authorization: `Bearer ${plaintext}` } })).status;
+
+const statements = (verifier: TestVerifier) => metric(verifier, "apitoken_verifier_lookup_statements_total");
+
+/** Shows tokens that do not exist, 50 at once; returns the statuses that came back. */
+async function flood(verifier: TestVerifier, count: number): Promise<Set<number>> {
+  const seen = new Set<number>();
+  const worker = async () => {
+    for (let shown = 0; shown < count / 50; shown += 1) seen.add(await ask(verifier, createToken().plaintext));
+  };
+  await Promise.all(Array.from({ length: 50 }, worker));
+  return seen;
+}
+
+/** On a busy machine some may not be judged in time, and then they are not refused. */
+function expectRefused(statuses: Set<number>): void {
+  expect(statuses).toContain(401);
+  expect([...statuses].filter((status) => status !== 401 && status !== 503)).toEqual([]);
+}
+
+/** Asks until the verifier knows. */
+const untilKnown = (verifier: TestVerifier, plaintext: string) =>
+  eventually(async () => {
+    const status = await ask(verifier, plaintext);
+    expect(status).not.toBe(503);
+    return String(status);
+  });
+
+function aCredential() {
+  const { id, plaintext } = createToken();
+  return { plaintext, row: { id, hash: hashToken(plaintext, pepper), keyId: pepper.id, scopes: ["read"] } };
+}
+
+test("thousands of tokens that do not exist are refused, and hardly any of them is looked up", async ({ verifier }) => {
+  const before = await statements(verifier);
+  const beganAtMs = performance.now();
+  expectRefused(await flood(verifier, 5_000));
+  const seconds = (performance.now() - beganAtMs) / 1_000;
+  // At most 200 at once, and 20 a second after that; each could be a statement.
+  expect((await statements(verifier)) - before).toBeLessThan(200 + 20 * (seconds + 1));
+});
+
+test("a token that a controller issues or replaces during a flood is known at once", async ({
+  verifier,
+  controller,
+}) => {
+  const { db, fence } = controller;
+  let isOver = false;
+  const flooding = (async () => {
+    while (!isOver) expectRefused(await flood(verifier, 500));
+  })();
+  try {
+    for (let round = 0; round < 20; round += 1) {
+      const [first, second] = [aCredential(), aCredential()];
+      const row = aNewTokenRow(`flooded-${round}`, { ...first.row, owner: `owner-${round}` });
+      await issueToken(db, fence, row, LIMIT);
+      expect(await untilKnown(verifier, first.plaintext)).toBe("200");
+      await replaceToken(db, fence, row.id, { ...row, ...second.row }, LIMIT);
+      expect(await untilKnown(verifier, second.plaintext)).toBe("200");
+      await eventually(async () => expect(await ask(verifier, first.plaintext)).toBe(401), { timeoutMs: 1_000 });
+    }
+  } finally {
+    isOver = true;
+    await flooding;
+  }
+});
+
+test("a token that was issued and never used is known when the database goes away", async ({
+  verifier,
+  controller,
+  network,
+}) => {
+  const { plaintext, row } = aCredential();
+  const before = await metric(verifier, "apitoken_verifier_tokens");
+  await issueToken(controller.db, controller.fence, aNewTokenRow("unused", row), LIMIT);
+  await eventually(async () => expect(await metric(verifier, "apitoken_verifier_tokens")).toBe(before + 1));
+  await network.setMode({ kind: "refuse" });
+  network.reset();
+  await eventually(async () => expect(await metric(verifier, "apitoken_verifier_fresh")).toBe(0));
+  expect(await ask(verifier, plaintext)).toBe(200);
+  // What does not exist cannot be told from what was issued since.
+  expect(await flood(verifier, 1_000)).toEqual(new Set([503]));
+});
+
+test("an operator learns why a token is refused even during a flood", async ({ databaseUrl, verifier }) => {
+  const operator = await issueByHand(databaseUrl, keyring, "scopes = '{apitoken:explain}'");
+  const dead = await issueByHand(databaseUrl, keyring, "revoked_at = now() - interval '1 hour'");
+  await flood(verifier, 1_000);
+  const response = await fetch(`${verifier.introspectionUrl}/explain`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${operator.plaintext}` },
+    body: new URLSearchParams({ token: dead.plaintext }),
+  });
+  expect(await response.json()).toMatchObject({ answer: "no", reason: "Revoked" });
+});
+
+test("a token that was inserted with SQL is known at once, too", async ({ databaseUrl, verifier }) => {
+  await flood(verifier, 1_000);
+  const token = await issueByHand(databaseUrl, keyring);
+  expect(await untilKnown(verifier, token.plaintext)).toBe("200");
+  await runAsSuperuser(databaseUrl, "delete from apitoken.tokens where id = $1", [token.id]);
+  await eventually(async () => expect(await ask(verifier, token.plaintext)).toBe(401), { timeoutMs: 1_000 });
+});
