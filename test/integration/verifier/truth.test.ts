@@ -122,9 +122,9 @@ test.for([
     const known = await issueByHand(databaseUrl, keyring);
     expect(await ask(verifier, known)).toBe(200);
     await untilFresh(verifier);
-    const stranger = await issueByHand(databaseUrl, keyring);
     await network.setMode(mode);
     await eventually(async () => expect(await metric(verifier, "apitoken_verifier_fresh")).toBe(0));
+    const stranger = await issueByHand(databaseUrl, keyring); // of one that was issued before it has heard
     expect(await ask(verifier, known)).toBe(200);
     expect((await fetch(`${verifier.httpUrl}/readyz`)).status).toBe(200);
     expect(await ask(verifier, stranger)).toBe(503);
