@@ -934,23 +934,35 @@ begin
   end if;
 end $$;
 
--- Records in the audit trail that a token was refused, for verifiers: once a minute for each token, for whatever reason. Says
--- nothing about whether there is such a token. The reasons are those of src/token/verdict.ts.
-create function apitoken.record_failure(failed_id text, why text, from_address inet) returns void
+-- Whether verifiers refuse tokens for these reasons, which are those of src/token/verdict.ts.
+create function apitoken.are_failures(reasons text[]) returns boolean
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp
+return array_position(reasons, null) is null
+  and reasons <@ array['WrongSecret', 'OwnerBlocked', 'Revoked', 'Expired', 'AddressNotAllowed', 'ScopeMissing'];
+
+-- Records in the audit trail that tokens were refused, for verifiers: once a minute for each token, for whatever reason. Says
+-- nothing about whether there are such tokens.
+create function apitoken.record_failures(token_ids text[], reasons text[], addresses inet[]) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  failures integer := greatest(cardinality(token_ids), cardinality(reasons), cardinality(addresses));
 begin
-  if why is null
-    or why not in ('WrongSecret', 'OwnerBlocked', 'Revoked', 'Expired', 'AddressNotAllowed', 'ScopeMissing') then
+  if failures > 1000 then
+    raise exception '% failures are too many for one call; the limit is 1000', failures using errcode = '22023';
+  end if;
+  if (apitoken.are_failures(reasons) and cardinality(reasons) = failures) is not true then
     raise exception 'this is not a reason for which a verifier refuses a token' using errcode = '22023';
   end if;
   insert into apitoken.security_events
     (event, reason, actor, cluster_id, namespace, name, resource_uid, token_id, revision, owner, address)
-  select 'VerificationFailed', why, apitoken.current_actor(), t.cluster_id, t.namespace, t.name, t.resource_uid, t.id,
-         t.revision, t.owner, from_address
-  from apitoken.tokens t
-  where t.id = failed_id and not exists (
+  select distinct on (t.id) 'VerificationFailed', f.why, apitoken.current_actor(), t.cluster_id, t.namespace, t.name,
+         t.resource_uid, t.id, t.revision, t.owner, f.address
+  from unnest(token_ids, reasons, addresses) with ordinality as f (id, why, address, place)
+    join apitoken.tokens t on t.id = f.id
+  where not exists (
     select from apitoken.security_events e
-    where e.token_id = failed_id and e.event = 'VerificationFailed' and e.occurred_at > now() - interval '1 minute');
+    where e.token_id = t.id and e.event = 'VerificationFailed' and e.occurred_at > now() - interval '1 minute')
+  order by t.id, f.place;
 end $$;
 
 -- Revokes tokens that their holders have ended. Returns false if another leader has taken over and nothing was written.
@@ -1043,7 +1055,7 @@ grant execute on function apitoken.can_notify() to apitoken_verifier;
 grant execute on function
   apitoken.note_uses(text[], timestamptz[], inet[]),
   apitoken.end_token(text, bytea, text),
-  apitoken.record_failure(text, text, inet)
+  apitoken.record_failures(text[], text[], inet[])
 to apitoken_verifier;
 grant execute on function apitoken.find_cleaned(text, text, timestamptz) to apitoken_controller, apitoken_cleanup;
 

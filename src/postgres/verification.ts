@@ -144,17 +144,28 @@ export async function noteUses(db: Queryable, uses: readonly TokenUse[]): Promis
   });
 }
 
-/** Records in the audit trail that a token was refused. `why` is one of `FAILURE_REASONS`. */
-export async function recordFailure(
-  db: Queryable,
-  id: string,
-  why: string,
-  address: string | undefined,
-): Promise<void> {
+/** A refusal of a token. */
+export interface TokenFailure {
+  readonly id: string;
+  /** One of `FAILURE_REASONS`. */
+  readonly why: string;
+  /** Undefined if it is not known. */
+  readonly address: string | undefined;
+}
+
+/** How many refusals the database takes in one call. */
+export const FAILURES_PER_CALL = 1_000;
+
+/** Records in the audit trail that tokens were refused, up to `FAILURES_PER_CALL`; once a minute for each token. */
+export async function recordFailures(db: Queryable, failures: readonly TokenFailure[]): Promise<void> {
   await db.query({
-    name: "record-failure",
-    text: "select apitoken.record_failure($1, $2, $3)",
-    values: [id, why, address ?? null],
+    name: "record-failures",
+    text: "select apitoken.record_failures($1, $2, $3)",
+    values: [
+      failures.map(({ id }) => id),
+      failures.map(({ why }) => why),
+      failures.map(({ address }) => address ?? null),
+    ],
   });
 }
 

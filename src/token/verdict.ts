@@ -37,6 +37,11 @@ export const FAILURE_REASONS: readonly ("WrongSecret" | InactiveReason)[] = [
   "ScopeMissing",
 ];
 
+/** Whether verifiers record a failure for this reason. */
+export function isFailureReason(why: string): boolean {
+  return (FAILURE_REASONS as readonly string[]).includes(why);
+}
+
 export type TokenVerdict =
   /** `scopes` are those that the token has now: in grace only the policy's grace scopes are left of them. */
   | { readonly kind: "active"; readonly scopes: readonly string[]; readonly isInGrace: boolean }

@@ -34,8 +34,13 @@ export type Answer =
       /** It is not from the database, and nobody can revoke it but by hand. */
       readonly isBreakGlass?: true;
     }
-  /** `token` is set if the string was that token's, whose use it is. */
-  | { readonly kind: "no"; readonly why: RefusalReason; readonly token?: KnownToken | undefined }
+  /** `token` is set if the string was that token's, whose use it is; `claimed` if only its id was that token's. */
+  | {
+      readonly kind: "no";
+      readonly why: RefusalReason;
+      readonly token?: KnownToken | undefined;
+      readonly claimed?: KnownToken;
+    }
   | { readonly kind: "unknown"; readonly why: Obstacle };
 
 /** Tokens that are not in the database. */
@@ -132,11 +137,9 @@ export function createLookup(parts: LookupParts): Lookup {
     if (isSeen) return decide(known, blockedFromMs, request);
     const checked = known.seen === undefined ? check(plaintext, seen, known) : false;
     if (typeof checked === "string") return { kind: "unknown", why: checked };
-    if (checked === false) return { kind: "no", why: "WrongSecret" };
-    if (checked === true) return decide(known, blockedFromMs, request);
-    return checked.then((isMatch) =>
-      isMatch ? decide(known, blockedFromMs, request) : { kind: "no", why: "WrongSecret" },
-    );
+    const settle = (isMatch: boolean): Answer =>
+      isMatch ? decide(known, blockedFromMs, request) : { kind: "no", why: "WrongSecret", claimed: known };
+    return typeof checked === "boolean" ? settle(checked) : checked.then(settle);
   };
 
   const ask = async (id: string, plaintext: string, request: TokenRequest): Promise<Answer> => {

@@ -18,7 +18,7 @@ import { startListeners } from "./listeners.ts";
 import { type Answer, createLookup, type EmergencyTokens } from "./lookup.ts";
 import { createVerifierMetrics, type VerifierLevels, type VerifierMetrics } from "./metrics.ts";
 import type { Face, VerifierParts } from "./parts.ts";
-import { createUseReports, type UseReports } from "./uses.ts";
+import { createUseReports, type UseReports } from "./uses/reports.ts";
 
 /** A running verifier. */
 export interface Verifier {
@@ -144,25 +144,17 @@ function assemble(materials: Materials): VerifierParts {
     count: metrics.countAnswer,
     note(face, answer, address) {
       metrics.countAnswer(face, resultOf(answer));
-      // Clients and backends say where they are: what is not an address would keep all uses from being reported.
-      const known = address !== undefined && isAddress(address) ? address : undefined;
       if (answer.kind === "yes" && answer.isBreakGlass) {
         metrics.countBreakGlass();
-        logBreakGlass(log, face, answer, known);
-      } else report(uses, answer, clock.nowMs(), known);
+        // Clients and backends say where they are, and that may be anything.
+        logBreakGlass(log, face, answer, address !== undefined && isAddress(address) ? address : undefined);
+      } else uses.note(answer, clock.nowMs(), address);
     },
   };
 }
 
 function resultOf(answer: Answer): string {
   return answer.kind === "yes" ? "yes" : answer.kind === "unknown" ? "unknown" : answer.why;
-}
-
-/** A use of a token that is dead must be seen, too: somebody still has it. Refusals are recorded by the token's id. */
-function report(uses: UseReports, answer: Answer, nowMs: number, address: string | undefined): void {
-  if (answer.kind === "unknown" || answer.token === undefined) return;
-  uses.noteUse(answer.token, nowMs, address);
-  if (answer.kind === "no") uses.noteRefusal(answer.token.row.id, answer.why, address);
 }
 
 function logBreakGlass(

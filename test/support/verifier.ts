@@ -4,6 +4,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { crc32 } from "node:zlib";
 import { runAsSuperuser } from "../../local/postgres-server.ts";
 import { formatKeyring } from "../../src/runtime/keyring-json.ts";
 import { createLogger } from "../../src/runtime/log.ts";
@@ -85,6 +86,18 @@ export async function issueByHand(url: string, keyring: Keyring, changes?: strin
   );
   if (changes !== undefined) await changeByHand(url, { id }, changes);
   return { id, plaintext };
+}
+
+const BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/** A well-formed token with this one's id, and another secret. */
+export function forgeSecret({ id }: Pick<HandMadeToken, "id">): string {
+  const body = `apt_${id}${createToken().plaintext.slice(16, 59)}`;
+  let checksum = "";
+  for (let rest = crc32(body); checksum.length < 6; rest = Math.floor(rest / 62)) {
+    checksum = BASE62.charAt(rest % 62) + checksum;
+  }
+  return body + checksum;
 }
 
 /** Changes the row of a token; `changes` are SQL assignments. */

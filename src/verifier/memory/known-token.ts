@@ -4,6 +4,7 @@
  */
 import type { VerifiableToken } from "../../postgres/verification.ts";
 import { type PreparedToken, prepareToken } from "../../token/verdict.ts";
+import { createUses, type Uses } from "../uses/uses.ts";
 
 /** A row, ready to be judged, and what has happened to its token since it was last reported. */
 export interface KnownToken {
@@ -21,16 +22,8 @@ export interface KnownToken {
   isRecent: boolean;
   /** The answer to a gateway as it is sent, by state; made when it is first asked for. */
   answers: Partial<Record<string, readonly string[]>> | undefined;
-  /** The latest use, for the next report; one object for all rows that the token has had. */
+  /** What is to be reported of its uses; one object for all rows that the token has had. */
   readonly uses: Uses;
-}
-
-/** What is reported of a token's uses. */
-export interface Uses {
-  readonly id: string;
-  latestMs: number;
-  latestAddress: string | undefined;
-  isReported: boolean;
 }
 
 /** A row that was read at `atMs` of the database's time. Whoever has shown the plaintext of `before` need not do so again. */
@@ -45,7 +38,7 @@ export function createKnownToken(row: VerifiableToken, atMs: number, before: Kno
     seen: before?.row.hash.equals(row.hash) === true ? before.seen : undefined,
     isRecent: false,
     answers: undefined,
-    uses: before?.uses ?? { id: row.id, latestMs: 0, latestAddress: undefined, isReported: true },
+    uses: before?.uses ?? createUses(row.id),
   };
 }
 

@@ -134,7 +134,7 @@ describe("the verifier", () => {
   test("records a failure once a minute, of tokens that exist", async () => {
     const [first] = await ids();
     for (const id of [first, first, "unknown00000"]) {
-      await session.query("select apitoken.record_failure($1, 'WrongSecret', '10.0.0.1')", [id]);
+      await session.query("select apitoken.record_failures(array[$1], '{WrongSecret}', '{10.0.0.1}')", [id]);
     }
     expect(
       await find(
@@ -147,7 +147,7 @@ describe("the verifier", () => {
     ["more uses than a call may have", "select apitoken.note_uses(array_fill('x'::text, array[1001]), '{}', '{}')"],
     ["a reason of their own", "select apitoken.end_token('a', '', 'Because')"],
     ["no reason", "select apitoken.end_token(id, hash, null) from apitoken.tokens"],
-    ["a reason of a failure that is none", "select apitoken.record_failure('a', 'it was wrong', null)"],
+    ["a reason of a failure that is none", "select apitoken.record_failures('{a}', '{it was wrong}', '{}')"],
   ])("cannot pass %s", async (_what, statement) => {
     await expect(session.query(statement)).rejects.toMatchObject({ code: "22023" });
   });

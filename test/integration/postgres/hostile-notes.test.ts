@@ -101,7 +101,7 @@ describe("the verifier", () => {
       id,
     ]);
   const recordFailure = (reason: string) =>
-    session.query("select apitoken.record_failure($1, $2, '10.0.0.1')", [id, reason]);
+    session.query("select apitoken.record_failures(array[$1], array[$2], '{10.0.0.1}')", [id, reason]);
 
   test.each(FAILURE_REASONS)("a failure is recorded with the reason %s, and for a minute no other", async (reason) => {
     await recordFailure(reason);
@@ -111,7 +111,7 @@ describe("the verifier", () => {
 
   test("a failure with a reason of its own is refused", async () => {
     await expect(recordFailure("Invented")).rejects.toMatchObject({ code: "22023" });
-    await expect(session.query("select apitoken.record_failure($1, null, null)", [id])).rejects.toMatchObject({
+    await expect(session.query("select apitoken.record_failures(array[$1], '{null}', '{null}')", [id])).rejects.toMatchObject({
       code: "22023",
     });
     expect(await failures()).toEqual([]);

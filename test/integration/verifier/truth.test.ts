@@ -170,24 +170,3 @@ test("a token whose pepper it does not know yet is not refused", async ({ databa
   verifier.writeKeyring(next);
   await eventually(async () => expect(await ask(verifier, token)).toBe(200));
 });
-
-test("uses are reported, those of dead tokens too", async ({ databaseUrl, url }) => {
-  const good = await issueByHand(databaseUrl, keyring);
-  const dead = await issueByHand(databaseUrl, keyring, "revoked_at = now() - interval '1 hour'");
-  const verifier = await startTestVerifier({ url, keyring });
-  expect(await ask(verifier, good)).toBe(200);
-  expect(await ask(verifier, dead)).toBe(401);
-  await verifier.stop(); // which reports what is left
-  const uses = await runAsSuperuser(
-    databaseUrl,
-    "select token_id, address is not null as has_address from apitoken.token_uses where token_id = any ($1) order by token_id",
-    [[good.id, dead.id]],
-  );
-  expect(uses).toEqual([good.id, dead.id].sort().map((token_id) => ({ token_id, has_address: true })));
-  const events = await runAsSuperuser(
-    databaseUrl,
-    "select reason from apitoken.security_events where event = 'VerificationFailed' and token_id = $1",
-    [dead.id],
-  );
-  expect(events).toEqual([{ reason: "Revoked" }]);
-});
