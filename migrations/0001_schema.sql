@@ -135,6 +135,16 @@ create table apitoken.requested_ends (
 );
 create index requested_ends_token on apitoken.requested_ends (token_id);
 
+-- How often each token was used on each day in UTC, and how often it was refused, by reason; partitioned by month. It names neither
+-- an owner nor an address: once the token's row and the owner's name in the audit trail are gone, it says nothing of anybody.
+create table apitoken.token_usage (
+  token_id text not null,
+  day date not null,
+  result text not null, -- Good, or a reason as in VerificationFailed
+  uses bigint not null,
+  primary key (token_id, day, result)
+) partition by range (day);
+
 -- The audit trail, partitioned by month in UTC. The cleanup records what it deletes batch by batch: one event for each
 -- reason, with the keys of all its rows in row_keys, because one event for each deleted row would cost more than the
 -- deletion itself. row_keys is stored EXTERNAL because keys do not compress.
@@ -698,7 +708,7 @@ begin
 end $$;
 
 -- Erases up to batch_size traces of a blocked owner: first it deletes token rows, then it replaces the name by a pseudonym in
--- the audit trail. Returns how many, and whether none is left and it has recorded that the owner is erased: with rows that
+-- the audit trail; what was counted of the tokens' uses goes with them. Returns how many, and whether none is left and it has recorded that the owner is erased: with rows that
 -- somebody has locked, neither is true. Null if another leader has taken over. SECURITY DEFINER, because this is the only way in
 -- which a role may change the trail. So it writes a pseudonym there and no other name, and it deletes no token that is accepted.
 create function apitoken.erase_blocked_owner(
@@ -711,6 +721,7 @@ set search_path = pg_catalog, pg_temp set enable_hashjoin = off set enable_merge
 declare
   moment timestamptz := clock_timestamp();
   blocked text;
+  ids text[];
 begin
   if not apitoken.is_leader(cluster, epoch_held) then
     return;
@@ -720,20 +731,29 @@ begin
   end if;
   is_complete := false;
   blocked := (apitoken.find_effective_block(cluster, block_uid)).owner;
-  delete from apitoken.tokens t where t.ctid = any (array(
-    select r.ctid from apitoken.tokens r where r.owner = blocked and not apitoken.is_accepted(r, moment)
-    limit batch_size for update skip locked));
-  get diagnostics erased = row_count;
+  with gone as (
+    delete from apitoken.tokens t where t.ctid = any (array(
+      select r.ctid from apitoken.tokens r where r.owner = blocked and not apitoken.is_accepted(r, moment)
+      limit batch_size for update skip locked))
+    returning t.id
+  )
+  select array_agg(g.id) into ids from gone g;
+  erased := coalesce(cardinality(ids), 0);
+  delete from apitoken.token_usage u where u.token_id = any (ids);
   if erased > 0 then
     return;
   end if;
   with due as (
     select e.id, e.occurred_at from apitoken.security_events e where e.owner = blocked limit batch_size
+  ), renamed as (
+    update apitoken.security_events e
+    set owner = pseudonym, detail = e.detail - 'requestedBy'
+    from due where e.id = due.id and e.occurred_at = due.occurred_at
+    returning e.token_id
   )
-  update apitoken.security_events e
-  set owner = pseudonym, detail = e.detail - 'requestedBy'
-  from due where e.id = due.id and e.occurred_at = due.occurred_at;
-  get diagnostics erased = row_count;
+  select count(*), array_agg(distinct r.token_id) into erased, ids from renamed r;
+  -- Also of tokens whose rows the cleanup has deleted: the trail was the last to say whose they were.
+  delete from apitoken.token_usage u where u.token_id = any (ids);
   if erased > 0 or exists (select from apitoken.tokens t where t.owner = blocked) then
     return;
   end if;
@@ -745,46 +765,51 @@ begin
   is_complete := true;
 end $$;
 
--- Creates the audit trail's missing partitions, from this month to `months_ahead` months from now, and returns their
--- names. CREATE followed by ATTACH, because CREATE … PARTITION OF would lock out every writer of the trail.
+-- Creates the missing partitions of the audit trail and of the counts of uses, from this month to `months_ahead` months from now,
+-- and returns their names. CREATE followed by ATTACH, because CREATE … PARTITION OF would lock out every writer of the table.
 create function apitoken.create_event_partitions(months_ahead integer) returns setof text
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   this_month timestamp := date_trunc('month', now() at time zone 'UTC');
   lower_bound timestamp;
+  parent text;
   partition_name text;
 begin
   if months_ahead not between 0 and 120 then
     raise exception 'months_ahead is %, but must be from 0 to 120', months_ahead using errcode = '22023';
   end if;
-  for month in 0..months_ahead loop
-    lower_bound := this_month + make_interval(months => month);
-    partition_name := 'security_events_' || to_char(lower_bound, 'YYYY_MM');
+  for parent, lower_bound in -- the trail first: without it nothing can be issued
+    select p.name, this_month + make_interval(months => month)
+    from (values (1, 'security_events'), (2, 'token_usage')) as p (place, name), generate_series(0, months_ahead) as month
+    order by p.place, month
+  loop
+    partition_name := parent || '_' || to_char(lower_bound, 'YYYY_MM');
     continue when to_regclass('apitoken.' || partition_name) is not null;
-    lock table apitoken.security_events in share update exclusive mode; -- as ATTACH takes it; others may be doing the same
+    -- as ATTACH takes it; others may be doing the same
+    execute format('lock table apitoken.%I in share update exclusive mode', parent);
     continue when to_regclass('apitoken.' || partition_name) is not null;
-    execute format('create table apitoken.%I (like apitoken.security_events including defaults including storage)',
-      partition_name);
-    execute format('alter table apitoken.security_events attach partition apitoken.%I for values from (%L) to (%L)',
-      partition_name, lower_bound::text || '+00', (lower_bound + interval '1 month')::text || '+00');
+    execute format('create table apitoken.%I (like apitoken.%I including defaults including storage)',
+      partition_name, parent);
+    execute format('alter table apitoken.%I attach partition apitoken.%I for values from (%L) to (%L)',
+      parent, partition_name, lower_bound::text || '+00', (lower_bound + interval '1 month')::text || '+00');
     return next partition_name;
   end loop;
 end $$;
 
--- The names of the audit trail's partitions that hold events, all of them older than the retention.
+-- The names of the partitions of these two tables that hold rows, all of them older than the retention.
 create function apitoken.expired_event_partitions(retention interval) returns setof text
 language sql stable set search_path = pg_catalog, pg_temp
 begin atomic
   select c.relname::text
   from pg_inherits i join pg_class c on c.oid = i.inhrelid
-  where i.inhparent = 'apitoken.security_events'::regclass
-    and c.relname ~ '^security_events_[0-9]{4}_[0-9]{2}$'
+  where i.inhparent in ('apitoken.security_events'::regclass, 'apitoken.token_usage'::regclass)
+    and c.relname ~ '^(security_events|token_usage)_[0-9]{4}_[0-9]{2}$'
     and (to_date(right(c.relname, 7), 'YYYY_MM')::timestamp + interval '1 month') at time zone 'UTC' <= now() - retention
     and pg_relation_size(c.oid) > 0
   order by 1;
 end;
 
--- Deletes all events of these partitions and returns their names. It does not drop them: that would lock the whole trail, and
+-- Deletes all rows of these partitions and returns their names. It does not drop them: that would lock the whole trail, and
 -- so every change of a token, until the cleanup's transaction ends.
 create function apitoken.empty_event_partitions(retention interval) returns setof text
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -801,21 +826,24 @@ begin
   end loop;
 end $$;
 
--- Drops partitions that are empty and past, for the controller, and returns their names. The lock on the trail lasts until the
--- transaction ends; everybody who changes a token waits behind it.
-create function apitoken.drop_empty_event_partitions() returns setof text
+-- Drops partitions of one of the two tables that are empty and past, for the controller, and returns their names. The lock on the
+-- table lasts until the transaction ends; everybody who changes a token waits behind one on the trail.
+create function apitoken.drop_empty_partitions(parent text) returns setof text
 language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
 declare
   partition_name text;
 begin
+  if parent is null or parent not in ('security_events', 'token_usage') then
+    raise exception 'only partitions of security_events and token_usage are dropped' using errcode = '22023';
+  end if;
   for partition_name in
     select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
-    where i.inhparent = 'apitoken.security_events'::regclass and pg_relation_size(c.oid) = 0
-      and c.relname ~ '^security_events_[0-9]{4}_[0-9]{2}$'
+    where i.inhparent = to_regclass('apitoken.' || parent) and pg_relation_size(c.oid) = 0
+      and c.relname ~ ('^' || parent || '_[0-9]{4}_[0-9]{2}$')
       and (to_date(right(c.relname, 7), 'YYYY_MM')::timestamp + interval '2 months') at time zone 'UTC' <= now()
     order by 1
   loop
-    lock table apitoken.security_events in access exclusive mode;
+    execute format('lock table apitoken.%I in access exclusive mode', parent);
     continue when pg_relation_size(format('apitoken.%I', partition_name)) > 0;
     execute format('drop table apitoken.%I', partition_name);
     return next partition_name;
@@ -965,6 +993,34 @@ begin
   order by t.id, f.place;
 end $$;
 
+-- Adds to the counts of uses, for verifiers: each number to a token, a day and a result; tokens that do not exist are ignored. A day
+-- more than a week ago counts as a week ago, one in the future as today. The rows are changed in the order of their keys, so that
+-- two verifiers never wait for each other in turn, and a verifier that keeps its transaction open holds up nothing but counts.
+create function apitoken.count_uses(token_ids text[], days date[], results text[], numbers bigint[]) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
+declare
+  today date := (clock_timestamp() at time zone 'UTC')::date;
+  earliest date := today - 7;
+  counts integer := greatest(cardinality(token_ids), cardinality(days), cardinality(results), cardinality(numbers));
+begin
+  if counts > 1000 then
+    raise exception '% counts are too many for one call; the limit is 1000', counts using errcode = '22023';
+  end if;
+  if (apitoken.are_failures(array_remove(results, 'Good')) and cardinality(results) = counts) is not true then
+    raise exception 'uses are counted as Good, or by the reason of the refusal' using errcode = '22023';
+  end if;
+  if to_regclass('apitoken.token_usage_' || to_char(earliest, 'YYYY_MM')) is null then
+    earliest := date_trunc('month', today); -- the schema is younger than a week
+  end if;
+  insert into apitoken.token_usage as u (token_id, day, result, uses)
+  select t.id, least(greatest(c.day, earliest), today), c.result, sum(least(c.number, 1000000000))
+  from unnest(token_ids, days, results, numbers) as c (id, day, result, number) join apitoken.tokens t on t.id = c.id
+  where c.number > 0 and c.day is not null
+  group by 1, 2, 3
+  order by 1, 2, 3
+  on conflict (token_id, day, result) do update set uses = least(u.uses::numeric + excluded.uses, 9000000000000000000);
+end $$;
+
 -- Revokes tokens that their holders have ended. Returns false if another leader has taken over and nothing was written.
 create function apitoken.carry_out_ends(epoch_held bigint, cluster uuid, token_ids text[]) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -1041,7 +1097,7 @@ grant execute on function
   apitoken.end_blocked_tokens(bigint, uuid, uuid, integer),
   apitoken.erase_blocked_owner(bigint, uuid, uuid, text, integer),
   apitoken.carry_out_ends(bigint, uuid, text[]),
-  apitoken.drop_empty_event_partitions()
+  apitoken.drop_empty_partitions(text)
 to apitoken_controller;
 grant execute on function apitoken.create_event_partitions(integer) to apitoken_controller, apitoken_cleanup;
 grant execute on function apitoken.expired_event_partitions(interval) to apitoken_controller, apitoken_cleanup;
@@ -1055,7 +1111,8 @@ grant execute on function apitoken.can_notify() to apitoken_verifier;
 grant execute on function
   apitoken.note_uses(text[], timestamptz[], inet[]),
   apitoken.end_token(text, bytea, text),
-  apitoken.record_failures(text[], text[], inet[])
+  apitoken.record_failures(text[], text[], inet[]),
+  apitoken.count_uses(text[], date[], text[], bigint[])
 to apitoken_verifier;
 grant execute on function apitoken.find_cleaned(text, text, timestamptz) to apitoken_controller, apitoken_cleanup;
 
@@ -1069,7 +1126,7 @@ grant select, update on apitoken.owner_queues to apitoken_controller;
 grant select on apitoken.owner_seed to apitoken_controller;
 grant select, usage on apitoken.missed_notifications to apitoken_controller;
 grant select on apitoken.missed_notifications to apitoken_verifier;
-grant select on apitoken.security_events, apitoken.cleanup_runs to apitoken_controller;
+grant select on apitoken.security_events, apitoken.token_usage, apitoken.cleanup_runs to apitoken_controller;
 grant select on apitoken.cleaned_batches, apitoken.cleaned_rows to apitoken_controller, apitoken_cleanup;
 
 grant select, delete, update on apitoken.token_uses, apitoken.requested_ends to apitoken_controller;

@@ -169,6 +169,33 @@ export async function recordFailures(db: Queryable, failures: readonly TokenFail
   });
 }
 
+/** How often a token was used on a day with the same result. */
+export interface UseCount {
+  readonly id: string;
+  /** In UTC, as in 2026-11-29. */
+  readonly day: string;
+  /** Good, or one of `FAILURE_REASONS`. */
+  readonly result: string;
+  readonly number: number;
+}
+
+/** How many counts the database takes in one call. */
+export const COUNTS_PER_CALL = 1_000;
+
+/** Adds up to `COUNTS_PER_CALL` counts to those of the same token, day and result. */
+export async function countUses(db: Queryable, counts: readonly UseCount[]): Promise<void> {
+  await db.query({
+    name: "count-uses",
+    text: "select apitoken.count_uses($1, $2, $3, $4)",
+    values: [
+      counts.map(({ id }) => id),
+      counts.map(({ day }) => day),
+      counts.map(({ result }) => result),
+      counts.map(({ number }) => number),
+    ],
+  });
+}
+
 /** Ends the token with this hash for whoever has shown it. Says nothing, also if there is no such token. */
 export async function endToken(
   db: Queryable,

@@ -16,6 +16,7 @@ export interface VerifierLevels {
   readonly clockAheadSeconds: () => number;
   readonly isKeyringReadable: () => boolean;
   readonly clientsOverLimit: () => number;
+  readonly usesNotCounted: () => number;
 }
 
 /** The verifier's metrics. Labels have few values: nothing is labelled by token, owner or address. */
@@ -72,6 +73,15 @@ export function createVerifierMetrics(levels: VerifierLevels): VerifierMetrics {
     name: "apitoken_verifier_break_glass_uses_total",
     help: "Uses of tokens that work without the database.",
     registers,
+  });
+  new Counter({
+    name: "apitoken_verifier_uses_not_counted_total",
+    help: "Uses that are missing in the counts of each day, because too many tokens waited to be reported.",
+    registers,
+    collect() {
+      this.reset();
+      this.inc(levels.usesNotCounted());
+    },
   });
   const gauge = (name: string, help: string, read: () => number) => registerLevel(registry, name, help, read);
   gauge("apitoken_verifier_tokens", "Tokens in memory.", levels.tokens);

@@ -38,6 +38,9 @@ const STATEMENT_TIMEOUT_MS = 3_000;
 
 const CLOSE_MS = 1_000;
 
+/** A hundred thousand tokens' uses are reported within it. */
+const REPORT_MS = 3_000;
+
 /**
  * Starts a verifier: it listens at once, and is ready when memory has been filled. Throws a KeyringError, or a Fault if a port
  * is taken.
@@ -49,7 +52,10 @@ export async function startVerifier(config: VerifierConfig, identity: string, lo
   const knowledge = createKnowledge({ ...config, db, log, onStatement: () => metrics.countStatement() });
   const breakGlass = await openBreakGlass(config.breakGlassFile, knowledge.clock, log, ending.signal);
   const failures = createFailureLimit({ perMinute: config.failuresPerMinute });
-  const metrics = createVerifierMetrics(readLevels(knowledge, file, failures));
+  const metrics = createVerifierMetrics({
+    ...readLevels(knowledge, file, failures),
+    usesNotCounted: () => uses.lost,
+  });
   const uses = createUseReports(db, log);
   let isDraining = false;
   const health = await startHealthServer({
@@ -73,7 +79,7 @@ export async function startVerifier(config: VerifierConfig, identity: string, lo
       isDraining = true;
       await delay(config.drainMs);
       await listeners.close(CLOSE_MS);
-      await whenEnded(uses.stop(), CLOSE_MS);
+      await whenEnded(uses.stop(), REPORT_MS);
       ending.abort(new Error("stopped"));
       await Promise.all([health.close(), whenEnded(db.close(), CLOSE_MS)]);
     },
@@ -96,7 +102,11 @@ function findWhatIsMissing({ truth }: Knowledge): string | undefined {
   return truth.isComplete ? undefined : "the tokens have not been read from the database yet";
 }
 
-function readLevels(knowledge: Knowledge, file: KeyringFile, failures: FailureLimit): VerifierLevels {
+function readLevels(
+  knowledge: Knowledge,
+  file: KeyringFile,
+  failures: FailureLimit,
+): Omit<VerifierLevels, "usesNotCounted"> {
   const { memory, truth, clock } = knowledge;
   return {
     tokens: () => memory.size,

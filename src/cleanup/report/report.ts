@@ -86,9 +86,9 @@ export function formatReport(report: RunReport, useColours: boolean): string {
   const paint = createPaint(useColours);
   const lines = report.targets.flatMap((target) => formatTarget(target, report.isDryRun, paint));
   const { created, emptied } = report.auditPartitions;
-  if (created.length > 0) lines.push(`audit partitions created: ${created.join(", ")}`);
+  if (created.length > 0) lines.push(`own partitions created: ${created.join(", ")}`);
   if (emptied.length > 0) {
-    lines.push(`audit partitions ${report.isDryRun ? "to empty" : "emptied"}: ${emptied.join(", ")}`);
+    lines.push(`own partitions ${report.isDryRun ? "to empty" : "emptied"}: ${emptied.join(", ")}`);
   }
   const summary = report.isDryRun && report.outcome === "succeeded" ? "dry run: nothing was written" : report.outcome;
   lines.push(`${paint(OUTCOME_STYLES[report.outcome], summary)} after ${formatElapsed(report.durationMs)}`);

@@ -6,8 +6,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import {
   createEventPartitions,
-  dropEmptyEventPartitions,
+  dropEmptyPartitions,
   EVENT_MONTHS_AHEAD,
+  MONTHLY_TABLES,
 } from "../../postgres/event-partitions.ts";
 import { foldUses } from "../../postgres/inboxes.ts";
 import { findBlockNames } from "../../postgres/owner-blocks.ts";
@@ -74,11 +75,13 @@ async function takeOverUses({ context, log }: HousekeepingOptions, signal: Abort
 
 /** Drops what the cleanup has emptied. Nobody waits for that, so a failure must not keep housekeeping from its other work. */
 async function dropPartitions({ context, log }: HousekeepingOptions): Promise<void> {
-  try {
-    const partitions = await dropEmptyEventPartitions(context.db);
-    if (partitions.length > 0) log.info({ partitions }, "empty audit partitions dropped");
-  } catch (error) {
-    log.warn({ err: error }, "empty audit partitions cannot be dropped; retrying in an hour");
+  for (const table of MONTHLY_TABLES) {
+    try {
+      const partitions = await dropEmptyPartitions(context.db, table);
+      if (partitions.length > 0) log.info({ partitions }, "empty partitions dropped");
+    } catch (error) {
+      log.warn({ err: error, table }, "empty partitions cannot be dropped; retrying in an hour");
+    }
   }
 }
 
@@ -96,7 +99,7 @@ async function tidy(options: HousekeepingOptions): Promise<void> {
     (created) => ({ created }),
     (error: unknown) => ({ created: [], error }),
   );
-  if (partitions.created.length > 0) log.info({ partitions: partitions.created }, "audit partitions created");
+  if (partitions.created.length > 0) log.info({ partitions: partitions.created }, "partitions created");
   for (const name of await findBlockNames(db, clusterId)) {
     if (caches.ownerBlocks.get(name) === undefined) blocks.add(name);
   }

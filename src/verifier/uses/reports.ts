@@ -5,6 +5,7 @@
 import type { Queryable } from "../../postgres/database.ts";
 import type { Logger } from "../../runtime/log.ts";
 import type { Answer } from "../lookup.ts";
+import { createUseCounts } from "./counts.ts";
 import { createLatestUses } from "./latest.ts";
 import { createRefusals } from "./refusals.ts";
 
@@ -12,46 +13,66 @@ import { createRefusals } from "./refusals.ts";
 export interface UseReports {
   /** Notes what an answer says of its token at `atMs` of the database's time. */
   note(answer: Answer, atMs: number, address: string | undefined): void;
-  /** Reports everything now. Throws the database's errors. */
+  /** Reports everything now. Throws the database's first error, after everything was tried. */
   flush(): Promise<void>;
   /** Reports what is left, and no more. */
   stop(): Promise<void>;
+  /** How many uses are missing in the counts, because too many waited. */
+  readonly lost: number;
 }
 
 /** The database notes a use of a token once a minute at most. */
 const EVERY_MS = 15_000;
 
+/** Counts change a row for each token that was used, so they are reported less often: at every fourth report. */
+const COUNTS_EVERY = 4;
+
 /** Begins to report every few seconds. */
 export function createUseReports(db: Queryable, log: Logger, everyMs = EVERY_MS): UseReports {
   const latest = createLatestUses(db);
   const refusals = createRefusals(db);
-  let flushing = Promise.resolve();
+  const counts = createUseCounts(db);
+  let reporting = Promise.resolve();
+  let reports = 0;
 
-  const report = async () => {
-    await latest.flush();
-    await refusals.flush();
+  /** One report after the other, and each part whatever has become of the others. */
+  const report = (parts: readonly { flush(): Promise<void> }[]) => {
+    const run = async () => {
+      const failures: unknown[] = [];
+      for (const part of parts) await part.flush().catch((error: unknown) => failures.push(error));
+      if (failures.length > 0) throw failures[0];
+    };
+    reporting = reporting.catch(() => {}).then(run);
+    return reporting;
   };
-  const flush = () => {
-    flushing = flushing.catch(() => {}).then(report);
-    return flushing;
-  };
+  const flush = () => report([latest, refusals, counts]);
   const timer = setInterval(() => {
-    flush().catch((error: unknown) => log.debug({ err: error }, "uses could not be reported; trying again"));
+    reports += 1;
+    report(reports % COUNTS_EVERY === 0 ? [latest, refusals, counts] : [latest, refusals]).catch((error: unknown) =>
+      log.debug({ err: error }, "uses could not be reported; trying again"),
+    );
   }, everyMs);
   timer.unref();
 
   return {
     note(answer, atMs, address) {
       if (answer.kind === "unknown") return;
-      // Only whoever has the secret uses the token.
-      if (answer.token !== undefined) latest.note(answer.token.uses, atMs, address);
-      const refused = answer.kind === "no" ? (answer.token ?? answer.claimed) : undefined;
-      if (answer.kind === "no" && refused !== undefined) refusals.note(refused.uses, answer.why, atMs, address);
+      const why = answer.kind === "no" ? answer.why : undefined;
+      // Only whoever has the secret uses the token; whoever has its id alone is refused.
+      const { token } = answer;
+      if (token !== undefined) latest.note(token.uses, atMs, address);
+      const uses = (answer.kind === "no" ? (token ?? answer.claimed) : token)?.uses;
+      if (uses === undefined) return;
+      counts.count(uses, why, atMs);
+      if (why !== undefined) refusals.note(uses, why, atMs, address);
     },
     flush,
     async stop() {
       clearInterval(timer);
       await flush();
+    },
+    get lost() {
+      return counts.lost;
     },
   };
 }

@@ -11,9 +11,31 @@ export interface Uses {
   isReported: boolean;
   /** When a refusal was last noted for the audit trail. */
   refusedMs: number;
+  /** What is counted of the current day. */
+  day: DayCounts | undefined;
+}
+
+/** A token's uses on one day in UTC, as far as they have not been reported. */
+export interface DayCounts {
+  readonly id: string;
+  /** As in 2026-11-29. */
+  readonly day: string;
+  readonly endsMs: number;
+  good: number;
+  /** How often it was refused, by reason. */
+  refused: Map<string, number> | undefined;
+  /** Whether it is among those that will be reported. */
+  isWaiting: boolean;
 }
 
 /** Nothing is to be reported of the token with this id. */
 export function createUses(id: string): Uses {
-  return { id, latestMs: 0, latestAddress: undefined, isReported: true, refusedMs: Number.NEGATIVE_INFINITY };
+  return {
+    id,
+    latestMs: 0,
+    latestAddress: undefined,
+    isReported: true,
+    refusedMs: Number.NEGATIVE_INFINITY,
+    day: undefined,
+  };
 }

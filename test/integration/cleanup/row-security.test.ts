@@ -81,7 +81,7 @@ test.each([
     "select apitoken.empty_event_partitions('-1000 months 30030 days')",
   ],
   ["empty one with no retention", "select apitoken.empty_event_partitions(null)"],
-  ["drop a partition of the audit trail", "select apitoken.drop_empty_event_partitions()"],
+  ["drop a partition of the audit trail", "select apitoken.drop_empty_partitions('security_events')"],
   ["forget a run", "delete from apitoken.cleanup_runs"],
   ["read what the controller alone writes", "select * from apitoken.leader_epoch"],
 ])("it cannot %s", async (_what, statement) => {

@@ -164,20 +164,29 @@ test("the audit trail has partitions three months ahead, and no event past its r
     url,
     `create table apitoken.security_events_2020_01 partition of apitoken.security_events
        for values from ('2020-01-01+00') to ('2020-02-01+00');
-     insert into apitoken.security_events (event, actor, occurred_at) values ('Old', 'test', '2020-01-15+00')`,
+     insert into apitoken.security_events (event, actor, occurred_at) values ('Old', 'test', '2020-01-15+00');
+     drop table apitoken.token_usage_${furthest?.name};
+     create table apitoken.token_usage_2020_01 partition of apitoken.token_usage
+       for values from ('2020-01-01') to ('2020-02-01');
+     insert into apitoken.token_usage values ('aaaaaaaaaaaa', '2020-01-15', 'Good', 1), ('aaaaaaaaaaaa', current_date, 'Good', 2)`,
   );
   const { report } = await runCleanup(url, ["-o", "json"]);
   expect(await partitions()).toEqual(["2020_01", ...expected]);
   expect(report.auditPartitions).toEqual({
-    created: [`security_events_${furthest?.name}`],
-    emptied: ["security_events_2020_01"],
+    created: [`security_events_${furthest?.name}`, `token_usage_${furthest?.name}`],
+    emptied: ["security_events_2020_01", "token_usage_2020_01"],
   });
+  expect(await runAsSuperuser(url, "select uses from apitoken.token_usage")).toEqual([{ uses: "2" }]);
   expect(await runAsSuperuser(url, "select from apitoken.security_events where event = 'Old'")).toEqual([]);
   const again = await runCleanup(url, ["-o", "json"]);
   expect(again.report.auditPartitions).toEqual({ created: [], emptied: [] });
   // The controller drops it.
-  await runAsSuperuser(url, "set role apitoken_controller; select apitoken.drop_empty_event_partitions()");
+  await runAsSuperuser(
+    url,
+    "set role apitoken_controller; select apitoken.drop_empty_partitions(t) from unnest(array['security_events', 'token_usage']) t",
+  );
   expect(await partitions()).toEqual(expected);
+  expect(await runAsSuperuser(url, "select to_regclass('apitoken.token_usage_2020_01') as old")).toEqual([{ old: null }]);
 });
 
 test("after a run that deleted much, the table is vacuumed if the role may; otherwise the report says why not", async () => {

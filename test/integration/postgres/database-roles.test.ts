@@ -48,6 +48,8 @@ describe("the verifier", () => {
     ["hand a token to somebody else", "update apitoken.tokens set owner = 'mallory'"],
     ["note a use by hand", "update apitoken.tokens set last_used_at = now()"],
     ["invent a use", "insert into apitoken.token_uses (token_id, used_at) values ('aaaaaaaaaaaa', now())"],
+    ["count a use by hand", "insert into apitoken.token_usage values ('aaaaaaaaaaaa', current_date, 'Good', 1)"],
+    ["forget what was counted", "delete from apitoken.token_usage"],
     ["withdraw an end", "delete from apitoken.requested_ends"],
     ["lock a token", "select id from apitoken.tokens for key share"],
     ["swap a hash", "update apitoken.tokens set hash = '\\x00'"],
@@ -145,6 +147,11 @@ describe("the verifier", () => {
 
   test.each([
     ["more uses than a call may have", "select apitoken.note_uses(array_fill('x'::text, array[1001]), '{}', '{}')"],
+    ["more failures than a call may have", "select apitoken.record_failures('{}', array_fill('Expired'::text, array[1001]), '{}')"],
+    ["a failure without a reason", "select apitoken.record_failures('{a}', null, null)"],
+    ["more counts than a call may have", "select apitoken.count_uses('{}', '{}', '{}', array_fill(1::bigint, array[1001]))"],
+    ["a result that is none", "select apitoken.count_uses('{a}', '{today}', '{Because}', '{1}')"],
+    ["a count without a result", "select apitoken.count_uses('{a}', '{today}', '{}', '{1}')"],
     ["a reason of their own", "select apitoken.end_token('a', '', 'Because')"],
     ["no reason", "select apitoken.end_token(id, hash, null) from apitoken.tokens"],
     ["a reason of a failure that is none", "select apitoken.record_failures('{a}', '{it was wrong}', '{}')"],

@@ -117,6 +117,35 @@ describe("the verifier", () => {
     expect(await failures()).toEqual([]);
   });
 
+  const countUses = (ids: string[], day: string, number: string) =>
+    session.query(
+      "select apitoken.count_uses($1, array_fill($2::date, array[$4::integer]), array_fill('Good'::text, array[$4]), array_fill($3::bigint, array[$4]))",
+      [ids, day, number, ids.length],
+    );
+
+  test("a token that does not exist is not counted, and neither is a number that is none", async () => {
+    await countUses(["unknown00000"], "today", "1");
+    for (const number of ["0", "-5"]) await countUses([id], "today", number);
+    expect(await find("select from apitoken.token_usage")).toEqual([]);
+  });
+
+  test.each(["-infinity", "4713-01-01 BC", "infinity", "5874897-12-31"])(
+    "a count of the day %s adds to one of the last week",
+    async (day) => {
+      await countUses([id, id], day, "2");
+      expect(
+        await find("select uses from apitoken.token_usage where day between current_date - 8 and current_date"),
+      ).toEqual([{ uses: "4" }]);
+    },
+  );
+
+  test("counts of any size stay numbers", async () => {
+    const most = "9223372036854775807";
+    await find("insert into apitoken.token_usage values ($1, (now() at time zone 'UTC')::date, 'Good', $2)", [id, most]);
+    await countUses(Array.from({ length: 1_000 }, () => id), "today", most);
+    expect(await find("select uses::text from apitoken.token_usage")).toEqual([{ uses: "9000000000000000000" }]);
+  });
+
   test("an actor of any length adds a short one to the trail", async () => {
     await session.query("select set_config('apitoken.actor', repeat('x', 1000000), false)");
     await recordFailure("Expired");

@@ -48,3 +48,25 @@ test("an owner is not erased as long as somebody keeps a row locked", async () =
   expect([await erase(), await isRecorded()]).toEqual([{ rows: 1, isComplete: false }, false]);
   expect([await erase(), await isRecorded()]).toEqual([{ rows: 0, isComplete: true }, true]);
 });
+
+test("what was counted of an erased owner's tokens goes, also where the token's row was deleted before", async () => {
+  const clusterId = randomUUID();
+  const fence = await raiseEpoch(db, clusterId, "test");
+  const [kept, deleted, other] = [
+    aNewTokenRow("kept", { owner: "bob" }),
+    aNewTokenRow("deleted", { owner: "bob" }),
+    aNewTokenRow("other", { owner: "carol" }),
+  ] as const;
+  for (const row of [kept, deleted, other]) await issueToken(db, fence, row, LIMIT);
+  await runAsSuperuser(
+    url,
+    "insert into apitoken.token_usage select id, current_date, 'Good', 1 from unnest($1::text[]) as id",
+    [[kept.id, deleted.id, other.id]],
+  );
+  await runAsSuperuser(url, "delete from apitoken.tokens where id = $1", [deleted.id]);
+  const block = { uid: randomUUID(), name: "bob", owner: "bob", reason: "", effectiveAt: new Date(0) };
+  await recordBlock(db, fence, block);
+  await endBlockedTokens(db, fence, block.uid);
+  while (!(await eraseBlockedOwner(db, fence, block.uid, PSEUDONYM)).isComplete);
+  expect(await runAsSuperuser(url, "select token_id from apitoken.token_usage")).toEqual([{ token_id: other.id }]);
+});

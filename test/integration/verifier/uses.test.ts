@@ -3,8 +3,15 @@
  */
 import { test as base, expect, onTestFinished } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
+import { openDatabase } from "../../../src/postgres/database.ts";
+import type { VerifiableToken } from "../../../src/postgres/verification.ts";
+import { createLogger } from "../../../src/runtime/log.ts";
 import { createKeyring } from "../../../src/token/keyring.ts";
+import type { Answer } from "../../../src/verifier/lookup.ts";
+import { createKnownToken } from "../../../src/verifier/memory/known-token.ts";
+import { createUseReports } from "../../../src/verifier/uses/reports.ts";
 import { createTestDatabase } from "../../support/database.ts";
+import { startTcpProxy } from "../../support/proxy.ts";
 import { startStatementProxy } from "../../support/statement-proxy.ts";
 import {
   forgeSecret,
@@ -79,4 +86,84 @@ test("a flood of wrong secrets for many tokens costs an event for each token, an
   await verifier.stop();
   expect(proxy.count).toBeLessThanOrEqual(2); // the statement's text, and its values
   for (const token of tokens) expect(await failuresOf(url, token)).toHaveLength(1);
+});
+
+const usageOf = (url: string, { id }: HandMadeToken) =>
+  runAsSuperuser(
+    url,
+    `select result, uses::integer, day = (now() at time zone 'UTC')::date as is_today
+     from apitoken.token_usage where token_id = $1 order by result`,
+    [id],
+  );
+
+test("each day's uses are counted by their results, and those of several verifiers are added up", async ({ url }) => {
+  const token = await issueByHand(url, keyring);
+  const verifiers = [await start(url), await start(url)];
+  for (const verifier of verifiers) {
+    for (let count = 0; count < 10; count += 1) expect(await ask(verifier, token.plaintext)).toBe(200);
+    for (let count = 0; count < 3; count += 1) expect(await ask(verifier, forgeSecret(token))).toBe(401);
+    const wanting = await fetch(`${verifier.gatewayUrl}/verify?scope=delete`, {
+      headers: { authorization: `Bearer ${token.plaintext}` },
+    });
+    expect(wanting.status).toBe(403);
+  }
+  await Promise.all(verifiers.map((verifier) => verifier.stop()));
+  expect(await usageOf(url, token)).toEqual([
+    { result: "Good", uses: 20, is_today: true },
+    { result: "ScopeMissing", uses: 2, is_today: true },
+    { result: "WrongSecret", uses: 6, is_today: true },
+  ]);
+});
+
+test("verifiers that report many tokens at once, over and over, do not wait for each other in turn", async ({ url }) => {
+  const tokens = await Promise.all(Array.from({ length: 200 }, () => issueByHand(url, keyring)));
+  const db = openDatabase({ url, role: "apitoken_verifier", actor: "test", maxConnections: 4 });
+  onTestFinished(() => db.close());
+  const log = createLogger("verifier", "fatal", { write: () => {} });
+  const reports = Array.from({ length: 4 }, () => createUseReports(db, log, 600_000));
+  for (let round = 0; round < 10; round += 1) {
+    for (const report of reports) {
+      for (const { id } of [...tokens].sort(() => Math.random() - 0.5)) {
+        report.note(goodAnswer(id), Date.now(), "10.0.0.1");
+      }
+    }
+    await Promise.all(reports.map((report) => report.flush()));
+  }
+  await Promise.all(reports.map((report) => report.stop()));
+  const [row] = await runAsSuperuser(
+    url,
+    "select sum(uses)::integer as uses, count(*)::integer as rows from apitoken.token_usage where token_id = any ($1)",
+    [tokens.map(({ id }) => id)],
+  );
+  expect(row).toEqual({ uses: 4 * 10 * 200, rows: 200 });
+});
+
+/** The answer about a good token of which nothing but the id counts. */
+function goodAnswer(id: string): Answer {
+  const row = { id, scopes: [], allowedCidrs: [], grace: undefined, expiresAt: new Date(8.64e15), revokedAt: undefined };
+  const token = createKnownToken(row as unknown as VerifiableToken, 0, undefined);
+  return { kind: "yes", token, scopes: [], isInGrace: false };
+}
+
+test("what cannot be reported is kept until the database is back", async ({ url }) => {
+  const token = await issueByHand(url, keyring);
+  const { hostname, port } = new URL(url);
+  const network = await startTcpProxy({ host: hostname, port: Number(port) });
+  onTestFinished(() => network.close());
+  const away = new URL(url);
+  away.host = `127.0.0.1:${network.port}`;
+  const db = openDatabase({ url: away.href, role: "apitoken_verifier", actor: "test", maxConnections: 1 });
+  onTestFinished(() => db.close());
+  const reports = createUseReports(db, createLogger("verifier", "fatal", { write: () => {} }), 600_000);
+  const answer = goodAnswer(token.id);
+  reports.note(answer, Date.now(), "10.0.0.1");
+  await network.setMode({ kind: "refuse" });
+  await expect(reports.flush()).rejects.toThrow();
+  reports.note(answer, Date.now(), "10.0.0.2");
+  await network.setMode({ kind: "pass" });
+  await reports.stop();
+  expect(await usageOf(url, token)).toEqual([{ result: "Good", uses: 2, is_today: true }]);
+  expect(
+    await runAsSuperuser(url, "select host(address) as address from apitoken.token_uses where token_id = $1", [token.id]),
+  ).toEqual([{ address: "10.0.0.2" }]);
 });

@@ -56,7 +56,7 @@ test("a dry run shows what would be deleted, and that nothing was written", () =
   expect(text).toContain("before                   to delete");
   expect(text).toMatch(/^ {2}total +2,804,117 +2,740,000$/m);
   expect(text).toMatch(/^ {2}oldest dead +2026-02-03$/m);
-  expect(text).toContain("audit partitions to empty: security_events_2025_01");
+  expect(text).toContain("own partitions to empty: security_events_2025_01");
   expect(text).toContain("dry run: nothing was written after");
   expect(text).not.toContain("vacuum");
 });
