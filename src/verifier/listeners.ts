@@ -1,12 +1,14 @@
 /*
  * The ports on which a verifier is asked.
  */
+import type { RequestListener } from "node:http";
 import type { Logger } from "../runtime/log.ts";
 import { createBackendHandler } from "./backend.ts";
 import type { VerifierConfig } from "./config.ts";
 import { createGatewayHandler } from "./gateway.ts";
 import { type HttpServer, startHttpServer } from "./http-server.ts";
 import type { VerifierParts } from "./parts.ts";
+import { timeSome } from "./timing.ts";
 
 /** What listens. */
 export interface Listeners {
@@ -22,8 +24,9 @@ const CERTIFICATE_EVERY_MS = 5_000;
 /** Listens on all ports. Throws a Fault if a port is taken or the certificate cannot be read. */
 export async function startListeners(config: VerifierConfig, parts: VerifierParts, log: Logger): Promise<Listeners> {
   const { gatewayPort, introspectionPort, tls } = config;
-  const gateway = await startHttpServer({ port: gatewayPort, tls, handle: createGatewayHandler(parts) });
-  const backend = await startHttpServer({ port: introspectionPort, tls, handle: createBackendHandler(parts) });
+  const timed = (handle: RequestListener) => timeSome(handle, parts.timeAnswer);
+  const gateway = await startHttpServer({ port: gatewayPort, tls, handle: timed(createGatewayHandler(parts)) });
+  const backend = await startHttpServer({ port: introspectionPort, tls, handle: timed(createBackendHandler(parts)) });
   const servers = [gateway, backend];
   const certificates = setInterval(() => renewCertificates(servers, log), CERTIFICATE_EVERY_MS);
   certificates.unref();

@@ -40,6 +40,8 @@ export interface VerifierParts {
   readonly issuer: string | undefined;
   /** Counts an answer for which no token was looked up. */
   count(face: Face, result: string): void;
+  /** Takes how long an answer took, in seconds. */
+  timeAnswer(seconds: number): void;
   /** Counts an answer, and reports the token's use or refusal to the database. */
   note(face: Face, answer: Answer, address: string | undefined): void;
 }

@@ -152,6 +152,7 @@ function assemble(materials: Materials): VerifierParts {
     audiences: config.audiences,
     issuer: config.issuer,
     count: metrics.countAnswer,
+    timeAnswer: metrics.timeAnswer,
     note(face, answer, address) {
       metrics.countAnswer(face, resultOf(answer));
       if (answer.kind === "yes" && answer.isBreakGlass) {

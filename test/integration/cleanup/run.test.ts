@@ -186,7 +186,9 @@ test("the audit trail has partitions three months ahead, and no event past its r
     "set role apitoken_controller; select apitoken.drop_empty_partitions(t) from unnest(array['security_events', 'token_usage']) t",
   );
   expect(await partitions()).toEqual(expected);
-  expect(await runAsSuperuser(url, "select to_regclass('apitoken.token_usage_2020_01') as old")).toEqual([{ old: null }]);
+  expect(await runAsSuperuser(url, "select to_regclass('apitoken.token_usage_2020_01') as old")).toEqual([
+    { old: null },
+  ]);
 });
 
 test("after a run that deleted much, the table is vacuumed if the role may; otherwise the report says why not", async () => {

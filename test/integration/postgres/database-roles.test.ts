@@ -147,9 +147,15 @@ describe("the verifier", () => {
 
   test.each([
     ["more uses than a call may have", "select apitoken.note_uses(array_fill('x'::text, array[1001]), '{}', '{}')"],
-    ["more failures than a call may have", "select apitoken.record_failures('{}', array_fill('Expired'::text, array[1001]), '{}')"],
+    [
+      "more failures than a call may have",
+      "select apitoken.record_failures('{}', array_fill('Expired'::text, array[1001]), '{}')",
+    ],
     ["a failure without a reason", "select apitoken.record_failures('{a}', null, null)"],
-    ["more counts than a call may have", "select apitoken.count_uses('{}', '{}', '{}', array_fill(1::bigint, array[1001]))"],
+    [
+      "more counts than a call may have",
+      "select apitoken.count_uses('{}', '{}', '{}', array_fill(1::bigint, array[1001]))",
+    ],
     ["a result that is none", "select apitoken.count_uses('{a}', '{today}', '{Because}', '{1}')"],
     ["a count without a result", "select apitoken.count_uses('{a}', '{today}', '{}', '{1}')"],
     ["a reason of their own", "select apitoken.end_token('a', '', 'Because')"],

@@ -111,7 +111,9 @@ describe("the verifier", () => {
 
   test("a failure with a reason of its own is refused", async () => {
     await expect(recordFailure("Invented")).rejects.toMatchObject({ code: "22023" });
-    await expect(session.query("select apitoken.record_failures(array[$1], '{null}', '{null}')", [id])).rejects.toMatchObject({
+    await expect(
+      session.query("select apitoken.record_failures(array[$1], '{null}', '{null}')", [id]),
+    ).rejects.toMatchObject({
       code: "22023",
     });
     expect(await failures()).toEqual([]);
@@ -141,8 +143,15 @@ describe("the verifier", () => {
 
   test("counts of any size stay numbers", async () => {
     const most = "9223372036854775807";
-    await find("insert into apitoken.token_usage values ($1, (now() at time zone 'UTC')::date, 'Good', $2)", [id, most]);
-    await countUses(Array.from({ length: 1_000 }, () => id), "today", most);
+    await find("insert into apitoken.token_usage values ($1, (now() at time zone 'UTC')::date, 'Good', $2)", [
+      id,
+      most,
+    ]);
+    await countUses(
+      Array.from({ length: 1_000 }, () => id),
+      "today",
+      most,
+    );
     expect(await find("select uses::text from apitoken.token_usage")).toEqual([{ uses: "9000000000000000000" }]);
   });
 

@@ -25,10 +25,14 @@ const keyring = createKeyring();
 
 const test = base.extend("url", { scope: "file" }, () => createTestDatabase());
 
-const ask = async ({ gatewayUrl }: TestVerifier, plaintext: string): Promise<number> =>
-  (await fetch(`${gatewayUrl}/verify`, { headers: { authorization: `Bearer ${plaintext}` } })).status;
+/** Asks as a gateway would for a client at this address. */
+const ask = async ({ gatewayUrl }: TestVerifier, plaintext: string, address = "192.0.2.1"): Promise<number> => {
+  const headers = { authorization: `Bearer ${plaintext}`, "x-forwarded-for": address };
+  return (await fetch(`${gatewayUrl}/verify`, { headers })).status;
+};
 
-async function start(url: string, settings: Readonly<Record<string, string>> = {}): Promise<TestVerifier> {
+async function start(url: string): Promise<TestVerifier> {
+  const settings = { APITOKEN_VERIFIER_TRUSTED_PROXIES: "127.0.0.1/32" };
   const verifier = await startTestVerifier({ url, keyring, settings });
   await verifier.ready;
   return verifier;
@@ -66,7 +70,7 @@ test("whoever knows a token's id and not its secret is recorded, and does not us
   for (const token of [shown, unshown]) expect(await ask(verifier, forgeSecret(token))).toBe(401);
   await verifier.stop();
   for (const token of [shown, unshown]) {
-    expect(await failuresOf(url, token)).toEqual([{ reason: "WrongSecret", address: "127.0.0.1" }]);
+    expect(await failuresOf(url, token)).toEqual([{ reason: "WrongSecret", address: "192.0.2.1" }]);
   }
   expect(await runAsSuperuser(url, "select from apitoken.token_uses where token_id = $1", [unshown.id])).toEqual([]);
 });
@@ -79,7 +83,9 @@ test("a flood of wrong secrets for many tokens costs an event for each token, an
   onTestFinished(() => proxy.close());
   const verifier = await start(proxy.url);
   for (let round = 0; round < 20; round += 1) {
-    const statuses = await Promise.all(tokens.map((token) => ask(verifier, forgeSecret(token))));
+    const statuses = await Promise.all(
+      tokens.map((token, n) => ask(verifier, forgeSecret(token), `198.51.${round}.${n}`)),
+    );
     expect(new Set(statuses)).toEqual(new Set([401]));
   }
   expect(proxy.count).toBe(0);
@@ -115,7 +121,9 @@ test("each day's uses are counted by their results, and those of several verifie
   ]);
 });
 
-test("verifiers that report many tokens at once, over and over, do not wait for each other in turn", async ({ url }) => {
+test("verifiers that report many tokens at once, over and over, do not wait for each other in turn", async ({
+  url,
+}) => {
   const tokens = await Promise.all(Array.from({ length: 200 }, () => issueByHand(url, keyring)));
   const db = openDatabase({ url, role: "apitoken_verifier", actor: "test", maxConnections: 4 });
   onTestFinished(() => db.close());
@@ -140,7 +148,14 @@ test("verifiers that report many tokens at once, over and over, do not wait for 
 
 /** The answer about a good token of which nothing but the id counts. */
 function goodAnswer(id: string): Answer {
-  const row = { id, scopes: [], allowedCidrs: [], grace: undefined, expiresAt: new Date(8.64e15), revokedAt: undefined };
+  const row = {
+    id,
+    scopes: [],
+    allowedCidrs: [],
+    grace: undefined,
+    expiresAt: new Date(8.64e15),
+    revokedAt: undefined,
+  };
   const token = createKnownToken(row as unknown as VerifiableToken, 0, undefined);
   return { kind: "yes", token, scopes: [], isInGrace: false };
 }
@@ -164,6 +179,8 @@ test("what cannot be reported is kept until the database is back", async ({ url 
   await reports.stop();
   expect(await usageOf(url, token)).toEqual([{ result: "Good", uses: 2, is_today: true }]);
   expect(
-    await runAsSuperuser(url, "select host(address) as address from apitoken.token_uses where token_id = $1", [token.id]),
+    await runAsSuperuser(url, "select host(address) as address from apitoken.token_uses where token_id = $1", [
+      token.id,
+    ]),
   ).toEqual([{ address: "10.0.0.2" }]);
 });

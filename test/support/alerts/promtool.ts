@@ -139,7 +139,7 @@ function formatSeries(stretches: readonly Stretch[], step: number): { series: st
         const times = Math.ceil(minutes / step);
         const value = figures.samples.get(series);
         if (value === undefined) return `_x${times}`;
-        const before = /^\w+_total\{/.test(series) ? since?.samples.get(series) : undefined;
+        const before = /^\w+_(total|bucket|sum|count)\{/.test(series) ? since?.samples.get(series) : undefined;
         return `${value}+${before === undefined ? 0 : value - before}x${times - 1}`;
       })
       .join(" "),

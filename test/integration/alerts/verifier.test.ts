@@ -1,0 +1,134 @@
+import pg from "pg";
+import { test as base, expect, onTestFinished } from "vitest";
+import { runAsSuperuser } from "../../../local/postgres-server.ts";
+import { createKeyring } from "../../../src/token/keyring.ts";
+import { expectFiring, expectShown, hasPromtool, history, lasting } from "../../support/alerts/promtool.ts";
+import { type Scrape, scrape } from "../../support/alerts/scrape.ts";
+import { createTestDatabase } from "../../support/database.ts";
+import { eventually } from "../../support/eventually.ts";
+import { startTcpProxy } from "../../support/proxy.ts";
+import {
+  changeByHand,
+  forgeSecret,
+  issueByHand,
+  startTestVerifier,
+  type TestVerifier,
+} from "../../support/verifier.ts";
+
+/*
+ * The alerts about verifiers, on figures that a verifier in exactly that state has exported.
+ */
+
+const keyring = createKeyring();
+const SETTINGS = { APITOKEN_VERIFIER_OUTAGE: "0s", APITOKEN_VERIFIER_TRUSTED_PROXIES: "127.0.0.1/32" };
+
+const test = base
+  .extend("databaseUrl", () => createTestDatabase())
+  .extend("network", async ({ databaseUrl }, { onCleanup }) => {
+    const { hostname, port } = new URL(databaseUrl);
+    const network = await startTcpProxy({ host: hostname, port: Number(port) });
+    onCleanup(() => network.close());
+    return network;
+  })
+  .extend("verifier", async ({ databaseUrl, network }, { onCleanup }) => {
+    const url = new URL(databaseUrl);
+    url.host = `127.0.0.1:${network.port}`;
+    const verifier = await startTestVerifier({ url: url.href, keyring, settings: SETTINGS });
+    onCleanup(() => verifier.stop());
+    await verifier.ready;
+    return verifier;
+  });
+
+/** What is scraped of a verifier; its job has a leader, whose absence would be an alert of its own. */
+async function scrapeVerifier({ httpPort }: TestVerifier): Promise<Scrape> {
+  const { at, samples } = await scrape({ port: httpPort });
+  return {
+    at,
+    samples: new Map([...samples, ['apitoken_leading{namespace="apitokens",job="controller",pod="c"}', 1]]),
+  };
+}
+
+const readValue = ({ samples }: Scrape, name: string) =>
+  [...samples].find(([series]) => series.startsWith(`${name}{`))?.[1];
+
+const untilShown = async (verifier: TestVerifier, name: string, value: number): Promise<Scrape> =>
+  eventually(async () => {
+    const figures = await scrapeVerifier(verifier);
+    expect(readValue(figures, name)).toBe(value);
+    return figures;
+  });
+
+/** Asks as a gateway would for a client at this address. */
+const ask = async ({ gatewayUrl }: TestVerifier, plaintext: string, address = "192.0.2.1"): Promise<number> => {
+  const headers = { authorization: `Bearer ${plaintext}`, "x-forwarded-for": address };
+  return (await fetch(`${gatewayUrl}/verify`, { headers })).status;
+};
+
+/** The figures of an hour like `before`, and of minutes in each of which as much happens as between the two. */
+const rising = (before: Scrape, after: Scrape, minutes: number) =>
+  history(before.at, { figures: before, minutes: 60 }, { figures: after, since: before, minutes });
+
+test.skipIf(!hasPromtool)("on a healthy verifier's figures no alert fires", async ({ databaseUrl, verifier }) => {
+  const token = await issueByHand(databaseUrl, keyring);
+  await untilShown(verifier, "apitoken_verifier_fresh", 1);
+  const before = await scrapeVerifier(verifier);
+  for (let count = 0; count < 40; count += 1) expect(await ask(verifier, token.plaintext)).toBe(200);
+  const after = await scrapeVerifier(verifier);
+  await expectFiring(rising(before, after, 30), []);
+  await expectFiring(lasting(after, 24 * 60), []);
+  await expectShown(lasting(after, 5), "Fresh", 1);
+});
+
+test.skipIf(!hasPromtool)("a verifier without its database", async ({ databaseUrl, verifier, network }) => {
+  const token = await issueByHand(databaseUrl, keyring);
+  await untilShown(verifier, "apitoken_verifier_fresh", 1);
+  await network.setMode({ kind: "refuse" });
+  const before = await untilShown(verifier, "apitoken_verifier_database_available", 0);
+  await expectFiring(lasting(before, 5), ["ApiTokenVerifierDatabaseUnreachable"]);
+  for (let count = 0; count < 20; count += 1) expect(await ask(verifier, token.plaintext)).toBe(503);
+  const after = await scrapeVerifier(verifier);
+  await expectFiring(rising(before, after, 10), ["ApiTokenVerifierDatabaseUnreachable", "ApiTokenVerifierUncertain"]);
+});
+
+test.skipIf(!hasPromtool)("a verifier that may not read all tokens", async ({ databaseUrl, verifier, network }) => {
+  await untilShown(verifier, "apitoken_verifier_fresh", 1);
+  await runAsSuperuser(databaseUrl, "revoke select on apitoken.tokens from apitoken_verifier");
+  network.reset();
+  await untilShown(verifier, "apitoken_verifier_fresh", 0);
+  const figures = await untilShown(verifier, "apitoken_verifier_database_available", 1);
+  expect(readValue(figures, "apitoken_verifier_fresh")).toBe(0);
+  await expectFiring(lasting(figures, 5), ["ApiTokenVerifierStale"]);
+});
+
+test.skipIf(!hasPromtool)("refusals that are far more than usual", async ({ databaseUrl, verifier }) => {
+  const token = await issueByHand(databaseUrl, keyring);
+  await untilShown(verifier, "apitoken_verifier_fresh", 1);
+  const before = await scrapeVerifier(verifier);
+  const forged = forgeSecret(token);
+  for (let count = 0; count < 200; count += 1) expect(await ask(verifier, forged, `198.51.100.${count}`)).toBe(401);
+  const after = await scrapeVerifier(verifier);
+  await expectFiring(rising(before, after, 20), ["ApiTokenRefusalsRising"]);
+});
+
+test.skipIf(!hasPromtool)(
+  "answers that take long, because each asks a slow database",
+  async ({ databaseUrl, verifier }) => {
+    const tokens = await Promise.all(Array.from({ length: 20 }, () => issueByHand(databaseUrl, keyring)));
+    const last = await issueByHand(databaseUrl, keyring);
+    await untilShown(verifier, "apitoken_verifier_fresh", 1);
+    for (const { plaintext } of [...tokens, last]) expect(await ask(verifier, plaintext)).toBe(200);
+    // What has changed must be read again; once the last change counts, all were heard of.
+    await runAsSuperuser(databaseUrl, "update apitoken.tokens set scopes = '{read}' where id <> $1", [last.id]);
+    await changeByHand(databaseUrl, last, "revoked_at = now()");
+    await eventually(async () => expect(await ask(verifier, last.plaintext)).toBe(401));
+    const before = await scrapeVerifier(verifier);
+    const holder = new pg.Client(databaseUrl);
+    await holder.connect();
+    onTestFinished(() => holder.end());
+    await holder.query("begin; lock table apitoken.tokens in access exclusive mode");
+    for (const { plaintext } of tokens) expect(await ask(verifier, plaintext)).toBe(503);
+    await holder.query("rollback");
+    const after = await scrapeVerifier(verifier);
+    await expectFiring(rising(before, after, 20), ["ApiTokenVerifierSlow", "ApiTokenVerifierUncertain"]);
+  },
+);
