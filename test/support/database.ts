@@ -9,6 +9,7 @@ import { type VerifiedToken, verifyToken } from "../../local/verify-token.ts";
 import { loadKeyring } from "../../src/controller/keyring/secret.ts";
 import { type DatabaseRole, openDatabase } from "../../src/postgres/database.ts";
 import { createTokenHasher } from "../../src/runtime/token-hash.ts";
+import type { Keyring } from "../../src/token/keyring.ts";
 import type { TokenRequest } from "../../src/token/verdict.ts";
 import type { TestCluster } from "./cluster.ts";
 import { TEMPLATE_DATABASE } from "./global-setup.ts";
@@ -90,6 +91,11 @@ export async function verifies(
 
 const hasher = createTokenHasher();
 
+/** The keyring of a cluster's controller. */
+export function readKeyring({ transport, namespace }: TestCluster): Promise<Keyring> {
+  return loadKeyring(transport, { namespace, name: "apitoken-keyring" }, () => Promise.resolve(true));
+}
+
 /** What a verifier learns of a token. */
 export async function verify(
   cluster: TestCluster,
@@ -99,11 +105,7 @@ export async function verify(
 ): Promise<VerifiedToken | undefined> {
   const db = openDatabase({ url, role: "apitoken_verifier", actor: "test", maxConnections: 1 });
   try {
-    const keyring = await loadKeyring(
-      cluster.transport,
-      { namespace: cluster.namespace, name: "apitoken-keyring" },
-      () => Promise.resolve(true),
-    );
+    const keyring = await readKeyring(cluster);
     return await verifyToken({ db, keyring, hasher }, plaintext, request);
   } finally {
     await db.close();

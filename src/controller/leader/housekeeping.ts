@@ -62,13 +62,17 @@ export function keepHouse(options: HousekeepingOptions, signal: AbortSignal): Ho
   return { hurry: () => hurry.abort(), ended: Promise.all([work(), takeOverUses(options, signal)]) };
 }
 
-/** Takes over what verifiers have noted about uses, until the signal. */
-async function takeOverUses({ context, log }: HousekeepingOptions, signal: AbortSignal): Promise<void> {
+/** Takes over what verifiers have noted about uses, until the signal. Uses that statuses should name are looked at. */
+async function takeOverUses({ context, tokens, log }: HousekeepingOptions, signal: AbortSignal): Promise<void> {
+  const { db, clusterId, caches } = context;
   while (!signal.aborted) {
-    const taken = await foldUses(context.db).catch((error: unknown) => {
+    const { taken, news } = await foldUses(db, clusterId).catch((error: unknown) => {
       log.warn({ err: error }, "uses of tokens cannot be taken over; retrying");
-      return 0;
+      return { taken: 0, news: [] };
     });
+    for (const key of news.map(keyOf)) {
+      if (caches.apiTokens.get(key) !== undefined) tokens.add(key);
+    }
     if (taken === 0) await delay(USES_MS, undefined, { signal }).catch(() => {});
   }
 }

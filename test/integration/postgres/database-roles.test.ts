@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
@@ -105,8 +106,8 @@ describe("the verifier", () => {
 
     const db = openDatabase({ url, role: "apitoken_controller", actor: "test", maxConnections: 1 });
     onTestFinished(() => db.close());
-    expect(await foldUses(db)).toBe(2);
-    expect(await foldUses(db)).toBe(0);
+    expect(await foldUses(db, randomUUID())).toEqual({ taken: 2, news: [] });
+    expect(await foldUses(db, randomUUID())).toEqual({ taken: 0, news: [] });
     expect(await find("select from apitoken.tokens where last_used_at > now() - interval '1 minute'")).toHaveLength(2);
     await session.query(note, [[first, second, null]]);
     expect(await find("select from apitoken.token_uses")).toEqual([]);
