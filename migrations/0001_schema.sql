@@ -118,8 +118,8 @@ create function apitoken.is_counted(token apitoken.tokens, at timestamptz) retur
 language sql stable parallel safe
 return not token.supersedes and apitoken.is_accepted(token, at);
 
--- Verifiers note here when tokens were used, and which tokens their holders have ended; the controller takes it over into
--- apitoken.tokens. They only ever add rows. If they changed those of apitoken.tokens, they could keep a transaction open and so
+-- Verifiers note here when tokens were used, what was unusual about that, and which tokens their holders have ended; the controller
+-- takes it over into apitoken.tokens and into Events. They only ever add rows. If they changed those of apitoken.tokens, they could keep a transaction open and so
 -- hold up a revocation.
 create table apitoken.token_uses (
   token_id text not null,
@@ -127,6 +127,13 @@ create table apitoken.token_uses (
   address inet
 );
 create index token_uses_token on apitoken.token_uses (token_id, used_at);
+
+create table apitoken.anomalies (
+  token_id text not null,
+  kind text not null,
+  address inet,
+  noticed_at timestamptz not null default clock_timestamp()
+);
 
 create table apitoken.requested_ends (
   token_id text not null,
@@ -993,6 +1000,36 @@ begin
   order by t.id, f.place;
 end $$;
 
+-- Records in the audit trail what verifiers find unusual about the uses of tokens, and passes it on to the controller: each kind once a
+-- day for each token. Nothing is done to the tokens.
+create function apitoken.report_anomalies(token_ids text[], kinds text[], addresses inet[]) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  anomalies integer := greatest(cardinality(token_ids), cardinality(kinds), cardinality(addresses));
+begin
+  if anomalies > 1000 then
+    raise exception '% anomalies are too many for one call; the limit is 1000', anomalies using errcode = '22023';
+  end if;
+  if (kinds <@ array['NewNetwork', 'ManyAddresses', 'UnusualRate', 'WrongSecrets'] and array_position(kinds, null) is null
+      and cardinality(kinds) = anomalies) is not true then
+    raise exception 'a verifier knows no such kind of anomaly' using errcode = '22023';
+  end if;
+  with recorded as (
+    insert into apitoken.security_events
+      (event, reason, actor, cluster_id, namespace, name, resource_uid, token_id, revision, owner, address)
+    select distinct on (t.id, a.kind) 'UnusualUse', a.kind, apitoken.current_actor(), t.cluster_id, t.namespace, t.name,
+           t.resource_uid, t.id, t.revision, t.owner, a.address
+    from unnest(token_ids, kinds, addresses) with ordinality as a (id, kind, address, place)
+      join apitoken.tokens t on t.id = a.id
+    where not exists (
+      select from apitoken.security_events e
+      where e.token_id = t.id and e.event = 'UnusualUse' and e.reason = a.kind and e.occurred_at > now() - interval '1 day')
+    order by t.id, a.kind, a.place
+    returning token_id, reason, address
+  )
+  insert into apitoken.anomalies (token_id, kind, address) select r.token_id, r.reason, r.address from recorded r;
+end $$;
+
 -- Adds to the counts of uses, for verifiers: each number to a token, a day and a result; tokens that do not exist are ignored. A day
 -- more than a week ago counts as a week ago, one in the future as today. The rows are changed in the order of their keys, so that
 -- two verifiers never wait for each other in turn, and a verifier that keeps its transaction open holds up nothing but counts.
@@ -1112,7 +1149,8 @@ grant execute on function
   apitoken.note_uses(text[], timestamptz[], inet[]),
   apitoken.end_token(text, bytea, text),
   apitoken.record_failures(text[], text[], inet[]),
-  apitoken.count_uses(text[], date[], text[], bigint[])
+  apitoken.count_uses(text[], date[], text[], bigint[]),
+  apitoken.report_anomalies(text[], text[], inet[])
 to apitoken_verifier;
 grant execute on function apitoken.find_cleaned(text, text, timestamptz) to apitoken_controller, apitoken_cleanup;
 
@@ -1129,7 +1167,7 @@ grant select on apitoken.missed_notifications to apitoken_verifier;
 grant select on apitoken.security_events, apitoken.token_usage, apitoken.cleanup_runs to apitoken_controller;
 grant select on apitoken.cleaned_batches, apitoken.cleaned_rows to apitoken_controller, apitoken_cleanup;
 
-grant select, delete, update on apitoken.token_uses, apitoken.requested_ends to apitoken_controller;
+grant select, delete, update on apitoken.token_uses, apitoken.anomalies, apitoken.requested_ends to apitoken_controller;
 
 -- These two roles may lock nothing that the controller waits for: no UPDATE, DELETE, TRUNCATE or MAINTAIN on a table that it
 -- writes. What they change there, functions change for them, and none of those takes a lock that outlives its purpose.

@@ -1,6 +1,6 @@
 /*
- * What verifiers have noted: uses of tokens, and tokens that their holders have ended. Their role may only add to these tables,
- * so the controller takes it over into apitoken.tokens.
+ * What verifiers have noted: uses of tokens, what was unusual about them, and tokens that their holders have ended. Their role may
+ * only add to these tables, so the controller takes it over.
  */
 import type { Queryable } from "./database.ts";
 import { FencedError } from "./errors.ts";
@@ -65,6 +65,45 @@ const IS_NEWS = `(f.used_before is null or (
   select date_bin(width, f.used_before, origin) <> date_bin(width, l.used_at, origin)
   from (values (case when t.revoked_at is null then interval '1 hour' else interval '5 minutes' end,
                 to_timestamp(hashtext(t.id) & 2047))) as bin (width, origin)))`;
+
+/** Something unusual that a verifier has noticed about a token of the cluster. */
+export interface NoticedAnomaly {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly tokenId: string;
+  readonly kind: string;
+  readonly address: string | undefined;
+}
+
+/**
+ * Takes a batch of anomalies of a cluster's tokens, each once. Those that nobody has taken for a day are forgotten, as are those of
+ * tokens without a row: the audit trail has them. It needs no fence, because each is taken once.
+ */
+export async function takeAnomalies(db: Queryable, clusterId: string): Promise<NoticedAnomaly[]> {
+  const [inbox] = await db.query<{ is_empty: boolean }>({
+    name: "are-there-anomalies",
+    text: "select not exists (select from apitoken.anomalies) as is_empty",
+  });
+  if (inbox?.is_empty !== false) return []; // as for uses
+  const rows = await db.query<
+    Omit<NoticedAnomaly, "tokenId" | "address"> & { token_id: string; address: string | null }
+  >({
+    name: "take-anomalies",
+    text: `with taken as (
+               delete from apitoken.anomalies where ctid = any (array(
+                 select a.ctid from apitoken.anomalies a left join apitoken.tokens t on t.id = a.token_id
+                 where t.id is null or t.cluster_id = $1 or a.noticed_at < now() - interval '1 day'
+                 limit ${BATCH} for update of a skip locked))
+               returning token_id, kind, address
+             )
+             select distinct on (t.id, a.kind) t.namespace, t.name, t.resource_uid as uid, t.id as token_id, a.kind,
+               host(a.address) as address
+             from taken a join apitoken.tokens t on t.id = a.token_id where t.cluster_id = $1`,
+    values: [clusterId],
+  });
+  return rows.map(({ token_id, address, ...row }) => ({ ...row, tokenId: token_id, address: address ?? undefined }));
+}
 
 /** Revokes tokens of a cluster that their holders have ended. Throws a FencedError. */
 export async function carryOutEnds(db: Queryable, { clusterId, epoch }: Fence, ids: readonly string[]): Promise<void> {

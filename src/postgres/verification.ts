@@ -2,6 +2,7 @@
  * What a verifier reads: tokens by id, all that are accepted, and the blocks on owners; always with the database's time, which
  * decides what they are worth.
  */
+import type { AnomalyKind } from "../token/anomalies.ts";
 import type { EncryptedMetadata } from "../token/metadata-cipher.ts";
 import type { Grace } from "../token/model.ts";
 import type { Queryable } from "./database.ts";
@@ -192,6 +193,30 @@ export async function countUses(db: Queryable, counts: readonly UseCount[]): Pro
       counts.map(({ day }) => day),
       counts.map(({ result }) => result),
       counts.map(({ number }) => number),
+    ],
+  });
+}
+
+/** Something unusual about the uses of a token. */
+export interface TokenAnomaly {
+  readonly id: string;
+  readonly kind: AnomalyKind;
+  /** Undefined if it is not known. */
+  readonly address: string | undefined;
+}
+
+/** How many anomalies the database takes in one call. */
+export const ANOMALIES_PER_CALL = 1_000;
+
+/** Reports up to `ANOMALIES_PER_CALL` anomalies, each once a day for each token. */
+export async function reportAnomalies(db: Queryable, anomalies: readonly TokenAnomaly[]): Promise<void> {
+  await db.query({
+    name: "report-anomalies",
+    text: "select apitoken.report_anomalies($1, $2, $3)",
+    values: [
+      anomalies.map(({ id }) => id),
+      anomalies.map(({ kind }) => kind),
+      anomalies.map(({ address }) => address ?? null),
     ],
   });
 }

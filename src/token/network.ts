@@ -34,6 +34,25 @@ export function isWithin(address: string, networks: BlockList): boolean {
   return family !== undefined && networks.check(address, family);
 }
 
+/** The network of an address that one site usually has: /24 of IPv4, /64 of IPv6; undefined if it is not an address. */
+export function networkOf(address: string): string | undefined {
+  const family = familyOf(address);
+  if (family === undefined) return undefined;
+  if (family === "ipv4") return `${address.slice(0, address.lastIndexOf("."))}.0/24`;
+  const [head = "", tail] = address.replace(/%.*$/, "").split("::");
+  const groups = groupsOf(head);
+  const rest = tail === undefined ? [] : groupsOf(tail);
+  const gap = tail === undefined ? 0 : 8 - groups.length - rest.length;
+  const all = [...groups, ...Array.from({ length: gap }, () => "0"), ...rest];
+  const prefix = all.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16));
+  return `${prefix.join(":")}::/64`;
+}
+
+/** The groups of a part of an IPv6 address. An IPv4 address at its end stands for two, which are behind the network. */
+function groupsOf(part: string): string[] {
+  return part === "" ? [] : part.split(":").flatMap((group) => (group.includes(".") ? ["0", "0"] : [group]));
+}
+
 function readNetwork(text: string): Network | undefined {
   const [, address = "", bits = ""] = /^([0-9a-fA-F.:]+)\/(\d{1,3})$/.exec(text) ?? [];
   const family = familyOf(address);

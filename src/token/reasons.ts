@@ -38,8 +38,14 @@ export const READY_REASONS = {
   ],
 } as const;
 
-/** The reasons of other conditions, and SecretDrift, which only Events have. */
-const OTHER_REASONS = ["OverMaximum", "NotRenewed", "SecretDrift"] as const;
+/** What can be unusual about the uses of a token; the schema allows no other. The reasons of Events. */
+export const ANOMALY_KINDS = ["NewNetwork", "ManyAddresses", "UnusualRate", "WrongSecrets"] as const;
+
+/** The reasons that only Events have. */
+export const EVENT_REASONS = ["SecretDrift", ...ANOMALY_KINDS] as const;
+
+/** The reasons of other conditions, and of Events. */
+const OTHER_REASONS = ["OverMaximum", "NotRenewed", ...EVENT_REASONS] as const;
 
 export type Reason = (typeof READY_REASONS)["True" | "False"][number] | (typeof OTHER_REASONS)[number];
 

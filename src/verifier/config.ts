@@ -61,6 +61,14 @@ export const verifierEnvironment = z.object({
     .string()
     .optional()
     .describe("a file with tokens that work without the database (default: none)"),
+  APITOKEN_VERIFIER_LEARNING: durationBetween(0, 30 * 86_400_000)
+    .prefault("1h")
+    .describe("how long a token is watched before anything about its uses is reported as unusual; 0s: nothing ever is"),
+  APITOKEN_VERIFIER_POD_NETWORKS: networksSetting
+    .prefault("")
+    .describe(
+      "networks in which addresses change all the time and are not unusual, separated by commas (default: none)",
+    ),
   APITOKEN_VERIFIER_AUDIENCES: listSetting
     .prefault("")
     .describe("audiences that TokenReviews may ask for, separated by commas (default: any)"),
@@ -98,6 +106,9 @@ export interface VerifierConfig {
   /** 0: any number. Without trusted proxies no client is known, so that nobody's failures are counted. */
   readonly failuresPerMinute: number;
   readonly breakGlassFile: string | undefined;
+  /** How long a token is watched before anything about its uses is unusual; 0: nothing ever is. */
+  readonly learningMs: number;
+  readonly podNetworks: readonly string[];
   readonly audiences: readonly string[];
   /** Without a slash at its end. */
   readonly issuer: string | undefined;
@@ -128,6 +139,8 @@ export function readVerifierConfig(environment: NodeJS.ProcessEnv): VerifierConf
     failuresPerMinute:
       settings.APITOKEN_VERIFIER_TRUSTED_PROXIES.length === 0 ? 0 : settings.APITOKEN_VERIFIER_FAILURES_PER_MINUTE,
     breakGlassFile: settings.APITOKEN_VERIFIER_BREAK_GLASS_FILE,
+    learningMs: settings.APITOKEN_VERIFIER_LEARNING,
+    podNetworks: settings.APITOKEN_VERIFIER_POD_NETWORKS,
     audiences: settings.APITOKEN_VERIFIER_AUDIENCES,
     issuer: settings.APITOKEN_VERIFIER_ISSUER?.replace(/\/+$/, ""),
     tls: certificate === undefined || key === undefined ? undefined : { certificate, key },

@@ -4,6 +4,8 @@
  */
 import { Counter, collectDefaultMetrics, Histogram, Registry } from "prom-client";
 import { registerLevel } from "../runtime/levels.ts";
+import type { AnomalyKind } from "../token/anomalies.ts";
+import { ANOMALY_KINDS } from "../token/reasons.ts";
 import { FAILURE_REASONS } from "../token/verdict.ts";
 import type { Face } from "./parts.ts";
 
@@ -28,6 +30,7 @@ export interface VerifierMetrics {
   countSource(source: "memory" | "row" | "outage"): void;
   countStatement(): void;
   countBreakGlass(): void;
+  countAnomaly(kind: AnomalyKind): void;
   /** Takes how long an answer took, in seconds; of a sample of the answers. */
   timeAnswer(seconds: number): void;
 }
@@ -86,6 +89,13 @@ export function createVerifierMetrics(levels: VerifierLevels): VerifierMetrics {
       this.inc(levels.usesNotCounted());
     },
   });
+  const anomalies = new Counter({
+    name: "apitoken_verifier_anomalies_total",
+    help: "Unusual uses of tokens, by kind.",
+    labelNames: ["kind"],
+    registers,
+  });
+  for (const kind of ANOMALY_KINDS) anomalies.inc({ kind }, 0);
   const answerSeconds = new Histogram({
     name: "apitoken_verifier_answer_seconds",
     help: "How long answers took, from the request to the sent answer; of one request in 16.",
@@ -132,6 +142,7 @@ export function createVerifierMetrics(levels: VerifierLevels): VerifierMetrics {
       statements += 1;
     },
     countBreakGlass: () => breakGlassUses.inc(),
+    countAnomaly: (kind) => anomalies.inc({ kind }),
     timeAnswer: (seconds) => answerSeconds.observe(seconds),
   };
 }

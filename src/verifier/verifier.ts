@@ -56,7 +56,7 @@ export async function startVerifier(config: VerifierConfig, identity: string, lo
     ...readLevels(knowledge, file, failures),
     usesNotCounted: () => uses.lost,
   });
-  const uses = createUseReports(db, log);
+  const uses = createUseReports({ ...config, db, log, onAnomaly: metrics.countAnomaly, nowMs: knowledge.clock.nowMs });
   let isDraining = false;
   const health = await startHealthServer({
     port: config.httpPort,

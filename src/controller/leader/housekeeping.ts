@@ -1,19 +1,21 @@
 /*
  * Some work has no event that asks for it: partitions of next month, resources that were deleted while no controller
- * ran, and the use of tokens, which is not notified. Housekeeping does it once an hour; only uses are taken over every half
- * minute.
+ * ran, and the use of tokens, which is not notified. Housekeeping does it once an hour; only uses, and what is unusual about them, are
+ * taken over every half minute.
  */
 import { setTimeout as delay } from "node:timers/promises";
+import { API_VERSION } from "../../kube/resources/group.ts";
 import {
   createEventPartitions,
   dropEmptyPartitions,
   EVENT_MONTHS_AHEAD,
   MONTHLY_TABLES,
 } from "../../postgres/event-partitions.ts";
-import { foldUses } from "../../postgres/inboxes.ts";
+import { foldUses, takeAnomalies } from "../../postgres/inboxes.ts";
 import { findBlockNames } from "../../postgres/owner-blocks.ts";
 import { findAcceptedResources } from "../../postgres/tokens.ts";
 import type { Logger } from "../../runtime/log.ts";
+import { describeAnomaly, isAnomalyKind } from "../../token/anomalies.ts";
 import { keyOf } from "../pass/caches.ts";
 import type { PassContext } from "../pass/context.ts";
 import type { Queue } from "../queue/queue.ts";
@@ -59,7 +61,8 @@ export function keepHouse(options: HousekeepingOptions, signal: AbortSignal): Ho
       await delay(isDone ? HOUSEKEEPING_MS : HOUSEKEEPING_RETRY_MS, undefined, { signal: wake }).catch(() => {});
     }
   };
-  return { hurry: () => hurry.abort(), ended: Promise.all([work(), takeOverUses(options, signal)]) };
+  const inboxes = [takeOverUses(options, signal), announceAnomalies(options, signal)];
+  return { hurry: () => hurry.abort(), ended: Promise.all([work(), ...inboxes]) };
 }
 
 /** Takes over what verifiers have noted about uses, until the signal. Uses that statuses should name are looked at. */
@@ -74,6 +77,25 @@ async function takeOverUses({ context, tokens, log }: HousekeepingOptions, signa
       if (caches.apiTokens.get(key) !== undefined) tokens.add(key);
     }
     if (taken === 0) await delay(USES_MS, undefined, { signal }).catch(() => {});
+  }
+}
+
+/** Makes an Event of each unusual use that a verifier has noticed, until the signal. Nothing else is done about it. */
+async function announceAnomalies({ context, log }: HousekeepingOptions, signal: AbortSignal): Promise<void> {
+  const { db, clusterId, caches, events } = context;
+  while (!signal.aborted) {
+    const anomalies = await takeAnomalies(db, clusterId).catch((error: unknown) => {
+      log.warn({ err: error }, "unusual uses cannot be taken over; retrying");
+      return [];
+    });
+    for (const { namespace, name, uid, kind, tokenId, address } of anomalies) {
+      if (caches.apiTokens.get(keyOf({ namespace, name }))?.metadata.uid !== uid || !isAnomalyKind(kind)) continue;
+      events.record(
+        { apiVersion: API_VERSION, kind: "ApiToken", namespace, name, uid },
+        describeAnomaly(kind, tokenId, address),
+      );
+    }
+    if (anomalies.length === 0) await delay(USES_MS, undefined, { signal }).catch(() => {});
   }
 }
 

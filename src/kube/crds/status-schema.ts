@@ -5,7 +5,7 @@
 import { BLOCK_REASONS } from "../../token/block.ts";
 import { CONDITION_TYPES } from "../../token/model.ts";
 import { POLICY_REASONS } from "../../token/policy-status.ts";
-import { REASONS } from "../../token/reasons.ts";
+import { EVENT_REASONS, REASONS } from "../../token/reasons.ts";
 
 type Json = { [key: string]: unknown };
 
@@ -56,7 +56,7 @@ export const API_TOKEN_STATUS: Json = {
       "The state of the token. Ready: the Secret holds a token that works. LifetimeClamped: it ends earlier than the spec asks for. ExpiringSoon: it ends soon and will not be renewed automatically. Revoked: it was ended before its expiry.",
       {
         type: `One of ${CONDITION_TYPES.join(", ")}. Ready exists from the first pass on, the others only while they hold.`,
-        reasons: REASONS.filter((reason) => reason !== "SecretDrift"),
+        reasons: REASONS.filter((reason) => !(EVENT_REASONS as readonly string[]).includes(reason)),
         message:
           "What this means for the ApiToken and, if you need to do something, what. Written for people; do not parse it.",
       },

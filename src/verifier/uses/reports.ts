@@ -2,9 +2,10 @@
  * Reports uses and refusals to the database behind the answers: nobody waits for it, and what cannot be reported is kept, within
  * limits, until the database is back.
  */
-import type { Queryable } from "../../postgres/database.ts";
 import type { Logger } from "../../runtime/log.ts";
+import { isAddress } from "../../token/network.ts";
 import type { Answer } from "../lookup.ts";
+import { createWatch, type WatchOptions } from "./anomalies.ts";
 import { createUseCounts } from "./counts.ts";
 import { createLatestUses } from "./latest.ts";
 import { createRefusals } from "./refusals.ts";
@@ -27,11 +28,20 @@ const EVERY_MS = 15_000;
 /** Counts change a row for each token that was used, so they are reported less often: at every fourth report. */
 const COUNTS_EVERY = 4;
 
+export interface UseReportsOptions extends WatchOptions {
+  readonly log: Logger;
+  /** The database's time, in ms since 1970. */
+  readonly nowMs: () => number;
+  readonly everyMs?: number;
+}
+
 /** Begins to report every few seconds. */
-export function createUseReports(db: Queryable, log: Logger, everyMs = EVERY_MS): UseReports {
+export function createUseReports(options: UseReportsOptions): UseReports {
+  const { db, log, nowMs, everyMs = EVERY_MS } = options;
   const latest = createLatestUses(db);
   const refusals = createRefusals(db);
   const counts = createUseCounts(db);
+  const watch = createWatch(options, nowMs);
   let reporting = Promise.resolve();
   let reports = 0;
 
@@ -45,26 +55,31 @@ export function createUseReports(db: Queryable, log: Logger, everyMs = EVERY_MS)
     reporting = reporting.catch(() => {}).then(run);
     return reporting;
   };
-  const flush = () => report([latest, refusals, counts]);
+  const flush = () => report([latest, refusals, watch, counts]);
   const timer = setInterval(() => {
     reports += 1;
-    report(reports % COUNTS_EVERY === 0 ? [latest, refusals, counts] : [latest, refusals]).catch((error: unknown) =>
-      log.debug({ err: error }, "uses could not be reported; trying again"),
-    );
+    const parts = reports % COUNTS_EVERY === 0 ? [latest, refusals, watch, counts] : [latest, refusals, watch];
+    report(parts).catch((error: unknown) => log.debug({ err: error }, "uses could not be reported; trying again"));
   }, everyMs);
   timer.unref();
 
   return {
-    note(answer, atMs, address) {
+    note(answer, atMs, shownAddress) {
       if (answer.kind === "unknown") return;
       const why = answer.kind === "no" ? answer.why : undefined;
       // Only whoever has the secret uses the token; whoever has its id alone is refused.
       const { token } = answer;
-      if (token !== undefined) latest.note(token.uses, atMs, address);
+      const address = shownAddress === token?.uses.latestAddress ? shownAddress : readAddress(shownAddress);
+      if (token !== undefined) {
+        watch.see(token.uses, atMs, address);
+        latest.note(token.uses, atMs, address);
+      }
       const uses = (answer.kind === "no" ? (token ?? answer.claimed) : token)?.uses;
       if (uses === undefined) return;
       counts.count(uses, why, atMs);
-      if (why !== undefined) refusals.note(uses, why, atMs, address);
+      if (why === undefined) return;
+      refusals.note(uses, why, atMs, address);
+      if (why === "WrongSecret") watch.seeWrongSecret(uses, atMs, address);
     },
     flush,
     async stop() {
@@ -75,4 +90,9 @@ export function createUseReports(db: Queryable, log: Logger, everyMs = EVERY_MS)
       return counts.lost;
     },
   };
+}
+
+/** What a header or a form says may be anything; one that the database cannot read would keep all others from being reported. */
+function readAddress(shown: string | undefined): string | undefined {
+  return shown !== undefined && isAddress(shown) ? shown : undefined;
 }

@@ -2,6 +2,8 @@
  * What a verifier keeps of a token's uses until it is reported. It is written in the hot path, so it holds plain values.
  */
 
+import type { Habits } from "./habits.ts";
+
 /** What is to be reported of a token's uses. Times are the database's, in ms since 1970. */
 export interface Uses {
   readonly id: string;
@@ -13,6 +15,10 @@ export interface Uses {
   refusedMs: number;
   /** What is counted of the current day. */
   day: DayCounts | undefined;
+  /** What is usual for it; undefined until it is used. */
+  habits: Habits | undefined;
+  /** How often it was used since its rate was last looked at. */
+  sinceLook: number;
 }
 
 /** A token's uses on one day in UTC, as far as they have not been reported. */
@@ -37,5 +43,7 @@ export function createUses(id: string): Uses {
     isReported: true,
     refusedMs: Number.NEGATIVE_INFINITY,
     day: undefined,
+    habits: undefined,
+    sinceLook: 0,
   };
 }

@@ -106,3 +106,57 @@ test("tokens that a verifier sees after their end are counted for the alerts, by
     );
   }
 }, 120_000);
+
+test("what is unusual about a token's uses causes an Event on its ApiToken, and nothing else", async ({
+  cluster,
+  databaseUrl,
+}) => {
+  const token = await issueToken(cluster, "watched", { owner: "alice" });
+  const verifier = await startTestVerifier({
+    url: databaseUrl,
+    keyring: await readKeyring(cluster),
+    settings: {
+      APITOKEN_VERIFIER_LEARNING: "1s",
+      APITOKEN_VERIFIER_TRUSTED_PROXIES: "127.0.0.1/32",
+      APITOKEN_VERIFIER_POD_NETWORKS: "10.0.0.0/8",
+    },
+  });
+  const use = async (address: string) => {
+    const headers = { authorization: `Bearer ${token}`, "x-forwarded-for": address };
+    expect((await fetch(`${verifier.gatewayUrl}/verify`, { headers })).status).toBe(200);
+  };
+  const count = (kind: string) =>
+    readMetric({ port: verifier.httpPort }, `apitoken_verifier_anomalies_total{kind="${kind}"}`);
+  try {
+    await verifier.ready;
+    let network = 0;
+    await use("198.51.100.1");
+    await eventually(async () => {
+      network += 1;
+      await use(`198.51.${network % 100}.1`);
+      expect(await count("NewNetwork")).toBe(1);
+    });
+    for (let host = 1; host <= 20; host += 1) await use(`198.51.${network % 100}.${host}`);
+    expect(await count("ManyAddresses")).toBe(1);
+    for (let host = 1; host <= 20; host += 1) await use(`10.${host}.0.1`);
+    expect(await count("NewNetwork")).toBe(1);
+  } finally {
+    await verifier.stop();
+  }
+  const eventReasons = async () => {
+    const path = `/apis/events.k8s.io/v1/namespaces/${cluster.namespace}/events`;
+    const { items } = await cluster.transport.request<{ items: { regarding?: { name?: string }; reason?: string }[] }>(
+      "GET",
+      path,
+    );
+    return items.filter(({ regarding }) => regarding?.name === "watched").map(({ reason }) => reason);
+  };
+  await eventually(async () => {
+    const reasons = await eventReasons();
+    expect(reasons.filter((reason) => reason === "NewNetwork")).toHaveLength(1);
+    expect(reasons.filter((reason) => reason === "ManyAddresses")).toHaveLength(1);
+  }, SOON);
+  const events = "select reason from apitoken.security_events where event = 'UnusualUse' order by reason";
+  expect(await runAsSuperuser(databaseUrl, events)).toEqual([{ reason: "ManyAddresses" }, { reason: "NewNetwork" }]);
+  expect(await findRows(databaseUrl, "watched")).toMatchObject([{ is_live: true, revision: 1 }]);
+}, 90_000);

@@ -3,9 +3,11 @@ import pg from "pg";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { type Database, type DatabaseRole, openDatabase } from "../../../src/postgres/database.ts";
+import { takeAnomalies } from "../../../src/postgres/inboxes.ts";
 import { type Fence, raiseEpoch } from "../../../src/postgres/leader-epoch.ts";
 import { eraseBlockedOwner, recordBlock } from "../../../src/postgres/owner-blocks.ts";
 import { issueToken, type NewTokenRow, updateToken } from "../../../src/postgres/token-writes.ts";
+import { ANOMALY_KINDS } from "../../../src/token/reasons.ts";
 import { FAILURE_REASONS } from "../../../src/token/verdict.ts";
 import { createLogin, createTestDatabase, type TestLogin } from "../../support/database.ts";
 import { aNewTokenRow } from "../../support/token-rows.ts";
@@ -153,6 +155,27 @@ describe("the verifier", () => {
       most,
     );
     expect(await find("select uses::text from apitoken.token_usage")).toEqual([{ uses: "9000000000000000000" }]);
+  });
+
+  test.each(ANOMALY_KINDS)("an anomaly of the kind %s is recorded once a day, and passed on once", async (kind) => {
+    for (let time = 0; time < 3; time += 1) {
+      await session.query("select apitoken.report_anomalies(array[$1, $1], array[$2, $2], '{10.0.0.1,10.0.0.2}')", [
+        id,
+        kind,
+      ]);
+    }
+    const events = "select reason, host(address) as address from apitoken.security_events where event = 'UnusualUse'";
+    expect(await find(events)).toEqual([{ reason: kind, address: "10.0.0.1" }]);
+    expect(await takeAnomalies(db, randomUUID())).toEqual([]);
+    expect(await takeAnomalies(db, fence.clusterId)).toMatchObject([{ tokenId: id, kind, address: "10.0.0.1" }]);
+    expect(await takeAnomalies(db, fence.clusterId)).toEqual([]);
+  });
+
+  test("anomalies that no controller takes are forgotten after a day", async () => {
+    await session.query("select apitoken.report_anomalies(array[$1], '{NewNetwork}', '{null}')", [id]);
+    await find("update apitoken.anomalies set noticed_at = now() - interval '25 hours'");
+    expect(await takeAnomalies(db, randomUUID())).toEqual([]);
+    expect(await find("select from apitoken.anomalies")).toEqual([]);
   });
 
   test("an actor of any length adds a short one to the trail", async () => {

@@ -3,7 +3,7 @@
  */
 import { test as base, expect, onTestFinished } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
-import { openDatabase } from "../../../src/postgres/database.ts";
+import { type Database, openDatabase } from "../../../src/postgres/database.ts";
 import type { VerifiableToken } from "../../../src/postgres/verification.ts";
 import { createLogger } from "../../../src/runtime/log.ts";
 import { createKeyring } from "../../../src/token/keyring.ts";
@@ -13,6 +13,7 @@ import { createUseReports } from "../../../src/verifier/uses/reports.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { startTcpProxy } from "../../support/proxy.ts";
 import { startStatementProxy } from "../../support/statement-proxy.ts";
+import { insertTokenRows, KEPT } from "../../support/token-rows.ts";
 import {
   forgeSecret,
   type HandMadeToken,
@@ -124,11 +125,11 @@ test("each day's uses are counted by their results, and those of several verifie
 test("verifiers that report many tokens at once, over and over, do not wait for each other in turn", async ({
   url,
 }) => {
-  const tokens = await Promise.all(Array.from({ length: 200 }, () => issueByHand(url, keyring)));
+  await insertTokenRows(url, [{ prefix: "many", count: 200, ...KEPT.live }]);
+  const tokens = await runAsSuperuser<{ id: string }>(url, "select id from apitoken.tokens where name like 'many-%'");
   const db = openDatabase({ url, role: "apitoken_verifier", actor: "test", maxConnections: 4 });
   onTestFinished(() => db.close());
-  const log = createLogger("verifier", "fatal", { write: () => {} });
-  const reports = Array.from({ length: 4 }, () => createUseReports(db, log, 600_000));
+  const reports = Array.from({ length: 4 }, () => reportTo(db));
   for (let round = 0; round < 10; round += 1) {
     for (const report of reports) {
       for (const { id } of [...tokens].sort(() => Math.random() - 0.5)) {
@@ -145,6 +146,18 @@ test("verifiers that report many tokens at once, over and over, do not wait for 
   );
   expect(row).toEqual({ uses: 4 * 10 * 200, rows: 200 });
 });
+
+/** Reports that are sent only when the test says so. */
+const reportTo = (db: Database) =>
+  createUseReports({
+    db,
+    log: createLogger("verifier", "error", { write: () => {} }),
+    learningMs: 0,
+    podNetworks: [],
+    onAnomaly: () => {},
+    nowMs: Date.now,
+    everyMs: 600_000,
+  });
 
 /** The answer about a good token of which nothing but the id counts. */
 function goodAnswer(id: string): Answer {
@@ -169,7 +182,7 @@ test("what cannot be reported is kept until the database is back", async ({ url 
   away.host = `127.0.0.1:${network.port}`;
   const db = openDatabase({ url: away.href, role: "apitoken_verifier", actor: "test", maxConnections: 1 });
   onTestFinished(() => db.close());
-  const reports = createUseReports(db, createLogger("verifier", "fatal", { write: () => {} }), 600_000);
+  const reports = reportTo(db);
   const answer = goodAnswer(token.id);
   reports.note(answer, Date.now(), "10.0.0.1");
   await network.setMode({ kind: "refuse" });
@@ -183,4 +196,20 @@ test("what cannot be reported is kept until the database is back", async ({ url 
       token.id,
     ]),
   ).toEqual([{ address: "10.0.0.2" }]);
+});
+
+test("an address that is none, which a client has made up, keeps no use from being reported", async ({ url }) => {
+  const made = ["unknown", "fe80::1%eth0", "10.0.0.0/8", "'", "1".repeat(1_000)];
+  const tokens = await Promise.all(made.map(() => issueByHand(url, keyring)));
+  const dead = await issueByHand(url, keyring, "revoked_at = now() - interval '1 hour'");
+  const verifier = await start(url);
+  for (const [place, token] of tokens.entries()) expect(await ask(verifier, token.plaintext, made[place])).toBe(200);
+  expect(await ask(verifier, dead.plaintext, "unknown")).toBe(401);
+  await verifier.stop();
+  const ids = [...tokens, dead].map(({ id }) => id);
+  expect(
+    await runAsSuperuser(url, "select distinct address from apitoken.token_uses where token_id = any ($1)", [ids]),
+  ).toEqual([{ address: null }]);
+  expect(await runAsSuperuser(url, "select from apitoken.token_uses where token_id = any ($1)", [ids])).toHaveLength(6);
+  expect(await failuresOf(url, dead)).toEqual([{ reason: "Revoked", address: null }]);
 });

@@ -4,10 +4,11 @@ import { REPLACED } from "../../../src/controller/metrics/metrics.ts";
 import { UNINSTALLED } from "../../../src/controller/uninstall/uninstall.ts";
 import { BLOCK_CONDITION_GUIDES, CONDITION_GUIDES, POLICY_CONDITION_GUIDES } from "../../../src/kube/crds/api-guide.ts";
 import { HOLDER_REASONS } from "../../../src/postgres/inboxes.ts";
+import { describeAnomaly } from "../../../src/token/anomalies.ts";
 import { type ApiTokenStatus, CONDITION_TYPES } from "../../../src/token/model.ts";
 import { describeActions, describeChange } from "../../../src/token/notes.ts";
 import { ISSUE_CAUSES, REVOCATION_REASONS } from "../../../src/token/plan/action.ts";
-import { REASONS } from "../../../src/token/reasons.ts";
+import { ANOMALY_KINDS, REASONS } from "../../../src/token/reasons.ts";
 import { codeIn, readProjectFile, readTable } from "./tables.ts";
 
 const text = readProjectFile("docs/lifecycle.md");
@@ -55,7 +56,9 @@ describe("docs/lifecycle.md explains", () => {
       ...{ kind: "issueToken", cause, revision: 2 },
       ...{ issuedAt: new Date(0), expiresAt: new Date(1), activeSince: new Date(0) },
     })) as Parameters<typeof describeActions>[0];
-    const notes = [...describeActions(actions), ...describeChange({}, { conditions: conditions ?? [] })];
+    const anomalies = ANOMALY_KINDS.map((kind) => describeAnomaly(kind, "aaaaaaaaaaaa", undefined));
+    const changes = describeChange({}, { conditions: conditions ?? [] });
+    const notes = [...describeActions(actions), ...changes, ...anomalies];
     const reasons = new Set(notes.map(({ reason }) => reason).filter((reason) => reason !== "Issued"));
     expect([...reasons].sort()).toEqual(namesIn("## Events").sort());
   });
@@ -93,7 +96,7 @@ describe("docs/lifecycle.md explains", () => {
       .map((file) => readProjectFile(`migrations/${file}`))
       .join();
     const written = sql.matchAll(
-      /'(Token[A-Z][a-z]+|Tokens[A-Z][a-z]+|RowsCleaned|PartitionDropped|OwnerErased|VerificationFailed)'/g,
+      /'(Token[A-Z][a-z]+|Tokens[A-Z][a-z]+|RowsCleaned|PartitionDropped|OwnerErased|VerificationFailed|UnusualUse)'/g,
     );
     expect(namesIn("## The audit trail").sort()).toEqual([...new Set([...written].map(([, event]) => event))].sort());
   });

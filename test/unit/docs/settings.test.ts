@@ -52,6 +52,7 @@ describe.each(PROGRAMS)("the settings of %s in docs/settings.md", (program, sche
       ...Object.keys(REQUIRED),
       "APITOKEN_WATCH_NAMESPACES",
       "APITOKEN_VERIFIER_TRUSTED_PROXIES",
+      "APITOKEN_VERIFIER_POD_NETWORKS",
       "APITOKEN_VERIFIER_AUDIENCES",
     ]);
     const isTold = ([name, value]: [string, unknown]) => value !== undefined && !withoutDefault.has(name);

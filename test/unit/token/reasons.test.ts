@@ -8,7 +8,7 @@ import type {
   Observed,
   PolicyVerdict,
 } from "../../../src/token/model.ts";
-import type { Reason } from "../../../src/token/reasons.ts";
+import type { EVENT_REASONS, Reason } from "../../../src/token/reasons.ts";
 import { findCondition } from "../../../src/token/status.ts";
 import {
   aConvergedObserved,
@@ -38,8 +38,8 @@ interface Said {
   readonly message: string;
 }
 
-/** Reasons that only Events have: see notes.test.ts. */
-type EventReason = "Renewing" | "SecretDrift";
+/** Reasons that only Events have: see notes.test.ts and anomalies.test.ts. */
+type EventReason = "Renewing" | (typeof EVENT_REASONS)[number];
 
 /** Every reason; a new one does not compile without a case. */
 const REASONS: Readonly<Record<Exclude<Reason, EventReason>, Said>> = {

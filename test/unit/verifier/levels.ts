@@ -8,5 +8,6 @@ export const NO_LEVELS: VerifierLevels = {
   isDatabaseAvailable: () => false,
   clockAheadSeconds: () => 0,
   isKeyringReadable: () => true,
+  clientsOverLimit: () => 0,
   usesNotCounted: () => 0,
 };
