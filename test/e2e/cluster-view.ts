@@ -2,7 +2,7 @@
  * How the e2e looks at the cluster: only with kubectl, as an administrator would, so that it depends on nothing of the
  * programs that it tests.
  */
-import { FULLNAME, SYSTEM, TENANT } from "./installation.ts";
+import { RELEASE, SYSTEM, TENANT } from "./installation.ts";
 import { getJson, kubectl, until } from "./programs.ts";
 
 interface Condition {
@@ -27,7 +27,9 @@ export interface JobView {
   readonly status: { readonly succeeded?: number; readonly conditions?: readonly Condition[] };
 }
 
-const selector = (component: string) => `app.kubernetes.io/instance=tokens,app.kubernetes.io/component=${component}`;
+const OF_RELEASE = `app.kubernetes.io/instance=${RELEASE}`;
+
+const selector = (component: string) => `${OF_RELEASE},app.kubernetes.io/component=${component}`;
 
 /** The pods of one component of the release. */
 export async function listPods(component: string): Promise<PodView[]> {
@@ -47,8 +49,12 @@ export async function listApiTokens(): Promise<ApiTokenView[]> {
   return (await getJson<{ items: ApiTokenView[] }>("apitokens", "-n", TENANT)).items;
 }
 
-export function isReady({ status }: ApiTokenView): boolean {
-  return status?.conditions?.some(({ type, status: is }) => type === "Ready" && is === "True") ?? false;
+export const isReady = ({ status }: ApiTokenView): boolean => hasReady(status?.conditions);
+
+export const isPodReady = ({ status }: PodView): boolean => hasReady(status.conditions);
+
+function hasReady(conditions: readonly Condition[] | undefined): boolean {
+  return conditions?.some(({ type, status }) => type === "Ready" && status === "True") ?? false;
 }
 
 /** Waits until the tenant has at least this many ApiTokens and all of them are Ready. */
@@ -75,7 +81,7 @@ export async function findLeader(): Promise<string | undefined> {
   return pods.find(({ metadata }) => lease.spec.holderIdentity?.startsWith(metadata.name))?.metadata.name;
 }
 
-/** Waits until all replicas are up to date and ready. */
+/** Waits until all replicas of all Deployments are up to date and ready. */
 export function untilRolledOut(): Promise<string> {
-  return kubectl("rollout", "status", `deployment/${FULLNAME}`, "-n", SYSTEM, "--timeout=300s");
+  return kubectl("rollout", "status", "deployment", "-n", SYSTEM, "-l", OF_RELEASE, "--timeout=300s");
 }

@@ -12,6 +12,9 @@ export const TENANT = "e2e-tenant";
 export const RELEASE = "tokens";
 export const FULLNAME = "tokens-apitoken-operator";
 
+/** The images, as the Dockerfile names their targets. */
+export const TARGETS = ["controller", "cleanup", "migrate", "verifier"] as const;
+
 /** The chart in this checkout. */
 export const CHART = fileURLToPath(new URL("../../charts/apitoken-operator", import.meta.url));
 
@@ -53,11 +56,14 @@ export async function deploy(
   ...args: string[]
 ): Promise<string> {
   const { registry, tag } = images;
-  const tags = ["controller", "cleanup", "migrate"].map((name) => [name, { tag }]);
+  // An older chart may not know the verifier.
+  const hasVerifier = chart === CHART;
+  const tags = TARGETS.filter((name) => hasVerifier || name !== "verifier").map((name) => [name, { tag }]);
   const values = {
     image: { registry, ...(tag === undefined ? {} : Object.fromEntries(tags)) },
     devPostgres: { enabled: true, image: images.postgres },
     cleanup: { schedule: "* * * * *" },
+    ...(hasVerifier ? { verifier: { enabled: true } } : {}),
     extraObjects: [ALLOW_CONSUMER],
     ...over,
   };

@@ -7,6 +7,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { tryAccount } from "./account.ts";
 import {
   findLeader,
   listApiTokens,
@@ -25,12 +26,15 @@ import {
   RELEASE,
   removeEverything,
   SYSTEM,
+  TARGETS,
   TENANT,
 } from "./installation.ts";
 import { readConsumer, startConsumer } from "./load.ts";
 import { type E2eOptions, HELP, readOptions } from "./options.ts";
 import { getJson, kubectl, kubectlWith, need, print, run, runLine, step, until } from "./programs.ts";
+import { stopTenantProgram } from "./tenant-pod.ts";
 import { applyToken, readTokenIds, requestRotation, upgradeValues, upgradeVersion } from "./upgrade.ts";
+import { judgeCaller, killVerifier, loseDatabase, revokeDoomed, startCaller } from "./verifier.ts";
 
 const { current, previous, supply, waits, keeps, needsHelp } = readCommandLine();
 const EXAMPLES = fileURLToPath(new URL("../../examples/", import.meta.url));
@@ -53,7 +57,7 @@ function readCommandLine(): E2eOptions {
 async function provideImages({ build, load }: NonNullable<typeof supply>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "apitoken-e2e-"));
   try {
-    for (const target of ["controller", "cleanup", "migrate"]) {
+    for (const target of TARGETS) {
       const values = { target, image: imageName(current.images, target), "": join(folder, `${target}.tar`) };
       await runLine(build, values);
       if (load?.includes("{}")) await runLine("docker save -o {} {image}", values);
@@ -80,17 +84,8 @@ async function install(): Promise<void> {
   print(await kubectl("get", "pods", "-n", SYSTEM));
 }
 
-const OF_RELEASE = `app.kubernetes.io/instance=${RELEASE}`;
-const MINTING = "kubernetes.io/service-account-token";
-
-interface AdmissionPolicyView {
-  readonly status?: {
-    readonly observedGeneration?: number;
-    readonly typeChecking?: { readonly expressionWarnings?: readonly object[] };
-  };
-}
-
-const startLoad = () => startConsumer(imageName(current.images, "controller"), "hello");
+const nodeImage = imageName(current.images, "controller");
+const startLoad = () => startConsumer(nodeImage, "hello");
 
 async function applyExamples(): Promise<void> {
   const files = readdirSync(EXAMPLES).filter((name) => name.endsWith(".yaml"));
@@ -113,26 +108,6 @@ async function scrapeMetrics(): Promise<void> {
     need(leading[0]?.includes(line) ?? false, `the leader's metrics lack ${line}`);
   }
   print(`${texts.length} replicas answer, one leads`);
-}
-
-/** Uses the account's own rights. Only a controller-manager checks the types of the expressions. */
-async function tryAccount(): Promise<void> {
-  const checked = await until("the admission policy's types are checked", async () => {
-    const { items } = await getJson<{ items: AdmissionPolicyView[] }>("validatingadmissionpolicies", "-l", OF_RELEASE);
-    return items.length > 0 && items.every(({ status }) => status?.observedGeneration !== undefined) && items;
-  });
-  const warnings = checked.flatMap(({ status }) => status?.typeChecking?.expressionWarnings ?? []);
-  need(warnings.length === 0, `the expressions have type errors: ${JSON.stringify(warnings)}`);
-  const account = `--as=system:serviceaccount:${SYSTEM}:${FULLNAME}`;
-  const annotations = { "kubernetes.io/service-account.name": "default" };
-  const metadata = { name: "minted", namespace: TENANT, annotations, labels: { "apitoken.dev/managed": "true" } };
-  const minted = JSON.stringify({ apiVersion: "v1", kind: "Secret", type: MINTING, metadata });
-  const refusal = await kubectlWith(minted, "create", account, "-f", "-").catch((error: Error) => error.message);
-  need(
-    refusal.includes("the controller writes only Secrets of type Opaque"),
-    `a Secret of type ${MINTING} was not refused: ${refusal}`,
-  );
-  print(`the controller's account cannot create a Secret of type ${MINTING}`);
 }
 
 async function rotate(): Promise<void> {
@@ -188,6 +163,7 @@ async function judgeConsumer(): Promise<void> {
   const { checks, failures, fault, tokenIds, slowestMs } = await readConsumer();
   print(`${checks} checks with ${tokenIds.length} tokens, ${failures} failed; the slowest took ${slowestMs} ms`);
   need(failures === 0, `the consumer was refused: ${fault}`);
+  await stopTenantProgram("consumer");
 }
 
 async function examine(): Promise<void> {
@@ -196,7 +172,7 @@ async function examine(): Promise<void> {
 }
 
 async function uninstall(): Promise<void> {
-  await kubectl("delete", "pod", "consumer", "-n", TENANT, "--wait=false");
+  await stopTenantProgram("caller");
   const before = await readTokenIds();
   print(await helm("uninstall", RELEASE, "--namespace", SYSTEM, "--wait"));
   need(JSON.stringify(await readTokenIds()) === JSON.stringify(before), "ApiTokens were deleted with the release");
@@ -216,6 +192,7 @@ const STEPS: readonly (readonly [title: string, work: () => Promise<unknown>])[]
   ...(previous === undefined
     ? []
     : ([["helm upgrade to the chart in this checkout", () => upgradeVersion(current)]] as const)),
+  ["a gateway asks the verifier, 100 times a second from now on", () => startCaller(nodeImage, "hello")],
   ["helm test", async () => print(await helm("test", RELEASE, "--namespace", SYSTEM))],
   ["examples", applyExamples],
   ["metrics", scrapeMetrics],
@@ -226,6 +203,10 @@ const STEPS: readonly (readonly [title: string, work: () => Promise<unknown>])[]
   ["the cleanup", cleanUp],
   ["the doctor finds nothing", examine],
   ["the consumer has noticed nothing", judgeConsumer],
+  ["a revocation reaches the gateway", revokeDoomed],
+  ["a pod of the verifier is killed", killVerifier],
+  ["Postgres is away for a minute", loseDatabase],
+  ["the gateway got no wrong answer", judgeCaller],
   ["helm uninstall", uninstall],
   ...(keeps ? [] : ([["remove everything", removeEverything]] as const)),
 ];
@@ -244,7 +225,7 @@ async function main(): Promise<void> {
 
 main().catch(async (error: Error) => {
   process.stderr.write(`\nFAILED: ${error.message}\n${error.cause instanceof Error ? error.cause.message : ""}\n`);
-  const about = `kubectl get all,events -n ${SYSTEM}; kubectl logs -n ${SYSTEM} -l app.kubernetes.io/component=controller --all-containers --tail=30 --prefix; kubectl get apitokens,pods,events -n ${TENANT}`;
+  const about = `kubectl get all,events -n ${SYSTEM}; kubectl logs -n ${SYSTEM} -l 'app.kubernetes.io/component in (controller, verifier)' --all-containers --tail=30 --prefix; kubectl get apitokens,pods,events -n ${TENANT}`;
   process.stderr.write(await run("sh", ["-c", about]).catch((failure: Error) => failure.message));
   process.exitCode = 1;
 });

@@ -61,7 +61,7 @@ done
 cd "$root"
 trap end EXIT
 run up
-for target in controller cleanup migrate; do
+for target in controller cleanup migrate verifier; do
   run image -t "apitoken-operator-$target:e2e" --target "$target" .
 done
 run load postgres:15

@@ -86,7 +86,9 @@ export async function upgradeVersion(current: Version): Promise<void> {
 export async function upgradeValues(current: Version): Promise<void> {
   const { hello, ...before } = await readTokenIds();
   const load = await readConsumer();
-  const rollout = deploy("upgrade", current, { controller: { logLevel: "debug" } }, ...WAIT);
+  const logLevel = "debug";
+  const over = { controller: { logLevel }, verifier: { enabled: true, logLevel } };
+  const rollout = deploy("upgrade", current, over, ...WAIT);
   await requestRotation("hello");
   print(await rollout);
   await untilRolledOut();

@@ -33,7 +33,7 @@ function run(args: readonly string[] = [], env: NodeJS.ProcessEnv = {}) {
 
 const told = () => readFileSync(join(folder, "told"), "utf8").trim().split("\n");
 
-const BUILDS = ["controller", "cleanup", "migrate"].map(
+const BUILDS = ["controller", "cleanup", "migrate", "verifier"].map(
   (target) => `image -t apitoken-operator-${target}:e2e --target ${target} .`,
 );
 const E2E = "exec -- node test/e2e/main.ts --no-build --tag e2e";
