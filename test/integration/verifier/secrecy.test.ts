@@ -1,17 +1,21 @@
 /*
  * What a verifier is shown must stay with whoever has shown it, whatever they do wrong and whatever fails.
  */
-import { writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test as base, expect } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { createKeyring } from "../../../src/token/keyring.ts";
 import { createToken } from "../../../src/token/token-string.ts";
+import { createBreakGlassToken } from "../../../src/verifier/break-glass.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { startTcpProxy } from "../../support/proxy.ts";
 import { issueByHand, startTestVerifier, type TestVerifier } from "../../support/verifier.ts";
 
 const keyring = createKeyring();
+const glass = createBreakGlassToken({ name: "on-call", owner: "operators", scopes: [] }, 3_600_000);
 
 const test = base
   .extend("databaseUrl", () => createTestDatabase())
@@ -25,8 +29,17 @@ const test = base
   .extend("verifier", async ({ databaseUrl, network }, { onCleanup }) => {
     const url = new URL(databaseUrl);
     url.host = `127.0.0.1:${network.port}`;
-    // So that X-Forwarded-For counts, whatever it holds.
-    const settings = { APITOKEN_VERIFIER_TRUSTED_PROXIES: "127.0.0.0/8" };
+    const folder = mkdtempSync(join(tmpdir(), "apitoken-secrecy-"));
+    onCleanup(() => rmSync(folder, { recursive: true, force: true }));
+    const breakGlassFile = join(folder, "tokens.json");
+    writeFileSync(breakGlassFile, JSON.stringify({ tokens: [glass.entry] }));
+    const settings = {
+      APITOKEN_VERIFIER_BREAK_GLASS_FILE: breakGlassFile,
+      // So that X-Forwarded-For counts, whatever it holds.
+      APITOKEN_VERIFIER_TRUSTED_PROXIES: "127.0.0.0/8",
+      // So that no question is left without a look at its token.
+      APITOKEN_VERIFIER_FAILURES_PER_MINUTE: "0",
+    };
     const verifier = await startTestVerifier({ url: url.href, keyring, settings });
     let stopping: Promise<void> | undefined;
     const stop = () => {
@@ -126,7 +139,7 @@ async function listSecrets(databaseUrl: string, tokens: readonly string[]): Prom
   const rows = await runAsSuperuser<{ hash: Buffer }>(databaseUrl, "select hash from apitoken.tokens");
   return [
     ...tokens.flatMap((token) => [token, token.slice(16, 16 + 43), ...spell(Buffer.from(token))]),
-    ...[...keys, ...rows.map(({ hash }) => hash)].flatMap(spell),
+    ...[...keys, ...rows.map(({ hash }) => hash), Buffer.from(glass.entry.sha256, "hex")].flatMap(spell),
   ];
 }
 
@@ -150,7 +163,7 @@ test("no token, hash or key is in an answer, a metric or a log, whatever is aske
   const [live = "", ...others] = known;
   const stranger = createToken();
   const tokens = [live, ...others, stranger.plaintext, stranger.plaintext.replace(stranger.id, good?.id ?? "")];
-  tokens.push(`${live.slice(0, -1)}~`, live.slice(0, 59));
+  tokens.push(glass.plaintext, `${live.slice(0, -1)}~`, live.slice(0, 59));
   const secrets = await listSecrets(databaseUrl, [...tokens.slice(0, -1), client.plaintext]);
   const ask = () => askEverywhere(verifier, tokens, client.plaintext);
 
@@ -171,6 +184,7 @@ test("no token, hash or key is in an answer, a metric or a log, whatever is aske
 
   expectNothing(answers.join("\n"), "an answer", secrets);
   expectNothing(metrics, "the metrics", secrets);
+  expect(verifier.log.join()).toContain("a break-glass token was used");
   expectNothing(verifier.log.join("\n"), "the log", secrets);
   const tables = await runAsSuperuser<{ name: string }>(
     databaseUrl,
