@@ -8,6 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 /** What has been answered about one token. */
 export interface TokenReport {
   readonly good: number;
+  /** After a hundred refusals in a minute the verifier only asks to wait (429), but never for a good token. */
   readonly refused: number;
   /** Nobody answered, or the verifier could not say: neither is a wrong answer. */
   readonly unanswered: number;
@@ -76,7 +77,7 @@ async function ask(file: string, report: ReturnType<typeof nothing>): Promise<vo
       report.good += 1;
       report.lastGoodMs = Math.max(report.lastGoodMs, askedAtMs);
       if (report.firstRefusedMs !== 0 && askedAtMs > report.firstRefusedMs + HEARS_WITHIN_MS) seen.revived += 1;
-    } else if (status === 401) {
+    } else if (status === 401 || status === 429) {
       report.refused += 1;
       if (report.firstRefusedMs === 0 || askedAtMs < report.firstRefusedMs) report.firstRefusedMs = askedAtMs;
     } else throw new Error(`the verifier answered ${status}`);
