@@ -4,7 +4,7 @@
  */
 
 import type { Queryable } from "../database.ts";
-import { isTrue } from "./condition.ts";
+import { formatCondition, isTrue } from "./condition.ts";
 import { formatStuck } from "./families.ts";
 import { quoteLiteral, quoteTable } from "./identifiers.ts";
 import { cutoffsAt, findConditions } from "./references.ts";
@@ -196,10 +196,13 @@ function formatCount(target: CleanupTarget, cutoffs: Cutoffs, isDeadOnly: boolea
 }
 
 /** SQL: when the row died, as far as that has happened by a moment; null if it has not, or if nothing says when. */
-function formatDeath({ expiresAt, revokedAt }: CleanupTarget, moment: string): string {
-  const died = [expiresAt, revokedAt].flatMap((times) =>
-    times === undefined ? [] : [passedAt(times, moment, TARGET_ROW)],
-  );
+function formatDeath({ expiresAt, revokedAt, revoked }: CleanupTarget, moment: string): string {
+  const died = expiresAt === undefined ? [] : [passedAt(expiresAt, moment, TARGET_ROW)];
+  if (revokedAt !== undefined) {
+    const passed = passedAt(revokedAt, moment, TARGET_ROW);
+    // Of a row that is not revoked, the time says something else, such as when it was last changed.
+    died.push(revoked === undefined ? passed : `case when ${formatCondition(revoked, TARGET_ROW)} then ${passed} end`);
+  }
   return died.length === 0 ? "null::timestamptz" : `least(${died.join(", ")})`;
 }
 

@@ -183,6 +183,28 @@ test("the controller exports what runs have recorded: sums by table and reason, 
   expect(bad('table_bytes{table="app.sessions",part="indexes"}')).toBeGreaterThan(0);
 });
 
+test("the age of dead rows is that of rows that are dead: a flag's time is their death only where the flag is set", async () => {
+  await execute(
+    url,
+    "create table app.devices (id bigint primary key, is_deleted boolean, updated_at timestamptz, expires_at timestamptz)",
+    `insert into app.devices select n, n > 30, now() - n * interval '1 day', case when n = 1 then now() - interval '1 hour' end
+     from generate_series(1, 40) n`,
+    `insert into app.devices values (100, false, now() - interval '900 days', null),
+                                    (101, false, now() - interval '800 days', now() - interval '2 hours')`,
+    "grant select, delete, update on app.devices to apitoken_cleanup",
+  );
+  const target = `{ table: app.devices, expiresAt: expires_at, revoked: is_deleted = true, revokedAt: updated_at,
+                    retention: { revoked: 35d } }`;
+  const config = ["--config", writeConfig(`targets: [${target}]`), "-o", "json"];
+  const ageDays = (figures: { oldestDeadAt?: unknown } | undefined) =>
+    (Date.now() - Date.parse(String(figures?.oldestDeadAt))) / 86_400_000;
+  const { exitCode, report } = await runCleanup(url, config);
+  expect(exitCode).toBe(0);
+  const devices = report.targets.find(({ table }) => table === "app.devices");
+  expect(ageDays(devices?.before)).toBeCloseTo(40, 1);
+  expect(ageDays(devices?.after)).toBeCloseTo(34, 1);
+});
+
 test("figures that cannot be read are not exported, and the reason is logged", async () => {
   await runCleanup(url, ["--config", writeConfig(TARGETS)]);
   await execute(url, "revoke select on apitoken.cleanup_runs from apitoken_controller");
