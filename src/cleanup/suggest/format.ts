@@ -32,15 +32,18 @@ const INTRODUCTION = [
   'Look at every line with CHECK. Then run "cleanup validate --config FILE": it counts, and shows rows to look up.',
 ];
 
+const NOTHING_FOUND = [
+  "No table that the role or the login may read looks like tokens or sessions.",
+  "To look at tables without grants, let DATABASE_URL name a login that may read them and is a member of apitoken_cleanup, or a superuser.",
+];
+
 /** The text: YAML that the other commands take as their configuration. */
 export function formatSuggestions({ suggestions, others, notLookedAt }: Suggestions): string {
   const ready = suggestions.filter(({ doubts }) => doubts.length === 0);
   const doubtful = suggestions.filter(({ doubts }) => doubts.length > 0);
   const lines = [
     ...INTRODUCTION.map(comment),
-    ...(suggestions.length === 0
-      ? ["No table that the role or the login may read looks like tokens or sessions."].map(comment)
-      : []),
+    ...(suggestions.length === 0 ? NOTHING_FOUND.map(comment) : []),
     ready.length === 0 ? "targets: []" : "targets:",
     ...ready.flatMap((suggestion) => ["", ...formatNotes(suggestion), ...formatTarget(suggestion.target)].map(indent)),
     ...(doubtful.length === 0 ? [] : ["", "  # Not ready: settle what is said, then remove the comment signs."]),

@@ -111,7 +111,9 @@ function chooseRule(table: CandidateTable, columns: readonly Column[]): Rule {
   const names = revocations.map(({ name }) => columnName(name));
   const revokedAt = names.length === 0 ? {} : { revokedAt: names.length === 1 ? names[0] : names };
   const revoked =
-    names.length === 0 ? "" : `${expiry === undefined ? "" : ", "}${names.join(", ")} look like a revocation`;
+    names.length === 0
+      ? ""
+      : `${expiry === undefined ? "" : ", "}${names.join(", ")} ${names.length === 1 ? "looks" : "look"} like a revocation`;
   return {
     times: { ...expiry?.times, ...revokedAt },
     used: [...(expiry?.used ?? []), ...revocations],

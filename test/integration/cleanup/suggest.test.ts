@@ -121,7 +121,7 @@ test("each proposal has its reasons, and what has to be checked", () => {
   expect(find("app.access_tokens")).toMatchObject({
     doubts: [],
     reasons: [
-      'its name has "token" in it; expires looks like an expiry, revoked_at look like a revocation',
+      'its name has "token" in it; expires looks like an expiry, revoked_at looks like a revocation',
       expect.stringMatching(/^expires, in 90 rows: 80 times from .* to .*, in milliseconds, 10 that mean no time/),
       expect.stringContaining("revoked_at, in 90 rows: no times, 90 null"),
     ],
@@ -175,4 +175,5 @@ test("an empty database gets an empty list", async () => {
   expect(exitCode).toBe(0);
   expect(parse(stdout)).toEqual({ targets: [] });
   expect(stdout).toContain("# No table that the role or the login may read looks like tokens or sessions.\n");
+  expect(stdout).toContain("# To look at tables without grants, let DATABASE_URL name a login that may read them");
 });
