@@ -4,7 +4,7 @@
  */
 import type { TableFacts } from "../../postgres/cleanup/catalog.ts";
 import { type Constant, formatConstant } from "../../postgres/cleanup/condition.ts";
-import { formatTableName } from "../../postgres/cleanup/identifiers.ts";
+import { formatTableName, type TableName } from "../../postgres/cleanup/identifiers.ts";
 import { type CleanupTarget, isOwnTable } from "../../postgres/cleanup/target.ts";
 import { adviseOn, findIndexedTimes } from "./advice.ts";
 import { type ConstantUse, createColumnReader, mayBeSecret } from "./columns.ts";
@@ -26,17 +26,21 @@ export interface CheckedTarget {
   readonly constants: readonly ConstantUse[];
 }
 
-/** Checks a target of the configuration against the catalog. `facts` is undefined if the table does not exist. */
+/**
+ * Checks a target of the configuration against the catalog. `facts` is undefined if the table does not exist; then `near` may be a
+ * table with a similar name.
+ */
 export function checkTarget(
   config: TargetConfig,
   facts: TableFacts | undefined,
   defaultMaxFraction: number,
+  near?: TableName,
 ): CheckedTarget {
   const { name } = config;
   const findings: CheckFinding[] = [];
   const fail = (message: string) => void findings.push({ level: "error", message });
   if (facts === undefined) {
-    fail(`there is no table ${formatTableName(config.table)} in this database`);
+    fail(`there is no table ${formatTableName(config.table)} in this database${describeNear(near)}`);
     return { name, config, target: undefined, findings, constants: [] };
   }
   for (const message of findObstructions(facts)) fail(message);
@@ -90,6 +94,13 @@ export function checkTarget(
     ],
     constants,
   };
+}
+
+/** Without quotes, app."UserSession" is app.usersession, and YAML takes one pair of quotes for itself. */
+function describeNear(near: TableName | undefined): string {
+  if (near === undefined) return "";
+  const name = formatTableName(near);
+  return name.includes('"') ? `, but ${name}; in YAML, write it with two kinds of quotes: '${name}'` : `, but ${name}`;
 }
 
 function describeUnused(value: Constant): CheckFinding {

@@ -20,7 +20,8 @@ export function findReferenceFaults(facts: TableFacts, config: TargetConfig): st
     ];
   }
   const unreadable = facts.references.filter(
-    (reference) => mustRead(reference) && !(reference.hasUsage && reference.mayRead),
+    // The target's own rights have an error of their own.
+    (reference) => mustRead(reference) && reference.oid !== facts.oid && !(reference.hasUsage && reference.mayRead),
   );
   return [...findUnnamed(facts, config), ...new Set(unreadable.map(describeUnreadable))];
 }

@@ -1,7 +1,7 @@
 /*
  * The tables that a run cleans: the operator's own and those of the configuration file, checked in the same way.
  */
-import { findConstantFault, findTimeZone, readTableFacts } from "../../postgres/cleanup/catalog.ts";
+import { findConstantFault, findNearTable, findTimeZone, readTableFacts } from "../../postgres/cleanup/catalog.ts";
 import { formatTableName } from "../../postgres/cleanup/identifiers.ts";
 import { findCascaded, hasRowsOf } from "../../postgres/cleanup/references.ts";
 import type { CleanupTarget } from "../../postgres/cleanup/target.ts";
@@ -103,11 +103,9 @@ export function requireTargets(checked: readonly CheckedTarget[]): CleanupTarget
 
 async function checkOne(db: Queryable, target: TargetConfig, maxFraction: number): Promise<CheckedTarget> {
   const zone = target.timezone === undefined ? undefined : await findTimeZone(db, target.timezone);
-  const checked = checkTarget(
-    { ...target, timezone: zone ?? target.timezone },
-    await readTableFacts(db, target.table),
-    maxFraction,
-  );
+  const facts = await readTableFacts(db, target.table);
+  const near = facts === undefined ? await findNearTable(db, target.table) : undefined;
+  const checked = checkTarget({ ...target, timezone: zone ?? target.timezone }, facts, maxFraction, near);
   const faults: CheckFinding[] = [];
   if (zone === undefined && target.timezone !== undefined) {
     const shown = JSON.stringify(target.timezone);

@@ -149,6 +149,18 @@ export async function findTimeZone(db: Queryable, name: string): Promise<string 
   return row?.name;
 }
 
+/** A table whose name differs from this one only in case or in its schema; undefined if there is none. */
+export async function findNearTable(db: Queryable, { schema, table }: TableName): Promise<TableName | undefined> {
+  const [row] = await db.query<TableName>({
+    text: `select n.nspname as schema, c.relname as table from pg_class c join pg_namespace n on n.oid = c.relnamespace
+           where lower(c.relname) = lower($2) and c.relkind in ('r', 'p')
+             and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_(toast|temp)'
+           order by lower(n.nspname) = lower($1) desc, c.relname = $2 desc, n.nspname, c.relname limit 1`,
+    values: [schema, table],
+  });
+  return row;
+}
+
 /** Why Postgres does not take a constant (SQL) as a value of a type; undefined if it does. */
 export async function findConstantFault(db: Queryable, constant: string, type: string): Promise<string | undefined> {
   try {

@@ -219,12 +219,22 @@ const TABLES = [
   "create table app.local (id integer primary key, expires_at timestamp, day date, n bigint, words text, state integer)",
   "create table app.keyless (id integer, expires_at timestamptz)",
   "grant select, delete, update on app.local, app.keyless to apitoken_cleanup",
+  'create table app."DeviceCodes" (id integer primary key, e timestamptz)',
   "create table app.owned (id integer primary key, session bigint references app.sessions)",
 ] as const;
 
 test.each([
   ["an unknown table", "table: app.missing, expiresAt: e", "there is no table app.missing in this database"],
-  ["an unknown schema", "table: missing.sessions, expiresAt: e", "there is no table missing.sessions in this database"],
+  [
+    "an unknown schema",
+    "table: missing.sessions, expiresAt: e",
+    "there is no table missing.sessions in this database, but",
+  ],
+  [
+    "a table whose quotes YAML has taken",
+    'table: "app.DeviceCodes", expiresAt: e',
+    `no table app.devicecodes in this database, but app."DeviceCodes"; in YAML, write it with two kinds of quotes: 'app."DeviceCodes"'`,
+  ],
   ["an unknown column", "table: app.sessions, expiresAt: expiry", 'no column "expiry"; it has id, user_id, expires_at'],
   [
     "an unknown key",

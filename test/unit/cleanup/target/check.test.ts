@@ -117,6 +117,13 @@ test("a table that does not exist is an error", () => {
   ]);
 });
 
+test("rights that the table itself lacks are one error, also if it refers to itself", () => {
+  const references = [aReference({ oid: aTableFacts().oid, toOid: aTableFacts().oid, mayRead: false })];
+  expect(messages("error", check({}, { mayDelete: false, references }))).toEqual([
+    expect.stringContaining("the role lacks rights"),
+  ]);
+});
+
 test("a missing index is a warning with the command to run", () => {
   const warnings = messages("warning", check({}, { indexes: [] })).join("\n");
   expect(warnings).toContain('create index concurrently on "app"."refresh_tokens" ("expires_at")');
