@@ -76,15 +76,18 @@ export interface HandMadeToken {
 export async function issueByHand(url: string, keyring: Keyring, changes?: string): Promise<HandMadeToken> {
   const { id, plaintext } = createToken();
   const [pepper] = keyring.peppers;
+  const hash = hashToken(plaintext, pepper).toString("hex");
+  // In one transaction: a verifier may read what is issued at once.
   await runAsSuperuser(
     url,
-    `insert into apitoken.tokens (id, cluster_id, namespace, name, resource_uid, revision, owner, scopes, hash, hash_algorithm,
+    `begin;
+     insert into apitoken.tokens (id, cluster_id, namespace, name, resource_uid, revision, owner, scopes, hash, hash_algorithm,
        key_id, issued_at, expires_at)
-     values ($1, '11111111-1111-4111-8111-111111111111', 'shop', 'orders', gen_random_uuid(), 1, 'alice', '{read,write}', $2,
-       'hmac-sha256', $3, now() - interval '2 days', now() + interval '1 day')`,
-    [id, hashToken(plaintext, pepper), pepper.id],
+     values ('${id}', '11111111-1111-4111-8111-111111111111', 'shop', 'orders', gen_random_uuid(), 1, 'alice', '{read,write}',
+       '\\x${hash}', 'hmac-sha256', '${pepper.id}', now() - interval '2 days', now() + interval '1 day');
+     ${changes === undefined ? "" : `update apitoken.tokens set ${changes} where id = '${id}';`}
+     commit`,
   );
-  if (changes !== undefined) await changeByHand(url, { id }, changes);
   return { id, plaintext };
 }
 
