@@ -46,7 +46,7 @@ LABEL org.opencontainers.image.title="apitoken-operator verifier" \
       org.opencontainers.image.description="Says whether API tokens are good, to gateways and backends" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /build/dist/verifier.js /build/dist/bcrypt-worker.js ./
-EXPOSE 8080 8181 8182
+EXPOSE 8080 8181 8182 8183
 ENTRYPOINT ["/usr/local/bin/node", "--max-semi-space-size=16", "/app/verifier.js"]
 
 FROM runtime AS controller

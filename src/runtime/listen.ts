@@ -1,8 +1,7 @@
 /*
  * Every server of every program begins to listen here, so that a port that is taken is reported alike.
  */
-import type { Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Server } from "node:net";
 import { Fault } from "./fault.ts";
 
 /** Listens on a port (0 picks a free one) of all addresses, or of one; returns the port. Throws a Fault. */

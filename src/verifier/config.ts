@@ -37,6 +37,9 @@ export const verifierEnvironment = z.object({
   APITOKEN_VERIFIER_INTROSPECTION_PORT: portSetting
     .prefault("8182")
     .describe("port for backends: /introspect, /tokenreview, /revoke, /leaks and /explain"),
+  APITOKEN_VERIFIER_GRPC_PORT: portSetting
+    .prefault("8183")
+    .describe("port for gateways that ask over gRPC: envoy.service.auth.v3.Authorization/Check"),
   APITOKEN_HTTP_PORT: portSetting.prefault("8080").describe("port of /healthz, /readyz and /metrics"),
   APITOKEN_LOG_LEVEL: logLevelSetting,
   APITOKEN_VERIFIER_CACHE_ROWS: integerSetting(1, 10_000_000)
@@ -96,6 +99,7 @@ export interface VerifierConfig {
   readonly keyringFile: string;
   readonly gatewayPort: number;
   readonly introspectionPort: number;
+  readonly grpcPort: number;
   readonly httpPort: number;
   readonly logLevel: LogLevel;
   readonly cacheRows: number;
@@ -129,6 +133,7 @@ export function readVerifierConfig(environment: NodeJS.ProcessEnv): VerifierConf
     keyringFile: settings.APITOKEN_KEYRING_FILE,
     gatewayPort: settings.APITOKEN_VERIFIER_PORT,
     introspectionPort: settings.APITOKEN_VERIFIER_INTROSPECTION_PORT,
+    grpcPort: settings.APITOKEN_VERIFIER_GRPC_PORT,
     httpPort: settings.APITOKEN_HTTP_PORT,
     logLevel: settings.APITOKEN_LOG_LEVEL,
     cacheRows: settings.APITOKEN_VERIFIER_CACHE_ROWS,

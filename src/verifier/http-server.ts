@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type RequestListener, type ServerOptions } from "node:http";
 import { createServer as createTlsServer } from "node:https";
+import { Server as TlsServer } from "node:tls";
 import { Fault } from "../runtime/fault.ts";
 import { listen } from "../runtime/listen.ts";
 import { whenEnded } from "../runtime/signals.ts";
@@ -43,19 +44,12 @@ const SETTINGS: ServerOptions = {
 
 /** Starts a server; port 0 picks a free port. Throws a Fault if it cannot listen or read its certificate. */
 export async function startHttpServer({ port, tls, handle }: HttpServerOptions): Promise<HttpServer> {
-  let pair = tls && readTls(tls);
+  const pair = tls && readTls(tls);
   const server =
     pair === undefined ? createServer(SETTINGS, handle) : createTlsServer({ ...SETTINGS, ...pair }, handle);
   return {
     port: await listen(server, port),
-    renewCertificate() {
-      if (tls === undefined || !("setSecureContext" in server)) return false;
-      const next = readTls(tls);
-      if (pair?.cert.equals(next.cert) && pair.key.equals(next.key)) return false;
-      server.setSecureContext(next);
-      pair = next;
-      return true;
-    },
+    renewCertificate: createRenewal(server, tls, pair),
     async close(limitMs) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeIdleConnections();
@@ -65,7 +59,31 @@ export async function startHttpServer({ port, tls, handle }: HttpServerOptions):
   };
 }
 
-function readTls({ certificate, key }: TlsFiles): { readonly cert: Buffer; readonly key: Buffer } {
+/** A certificate chain and its key, in PEM. */
+export interface CertificatePair {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+}
+
+/** Returns a server's `renewCertificate`. `first` is what it has begun with; without it, it does not speak TLS. */
+export function createRenewal(
+  server: object,
+  tls: TlsFiles | undefined,
+  first: CertificatePair | undefined,
+): () => boolean {
+  let pair = first;
+  return () => {
+    if (tls === undefined || !(server instanceof TlsServer)) return false;
+    const next = readTls(tls);
+    if (pair?.cert.equals(next.cert) && pair.key.equals(next.key)) return false;
+    server.setSecureContext(next);
+    pair = next;
+    return true;
+  };
+}
+
+/** The certificate and its key, as they are now. Throws a Fault if they cannot be read. */
+export function readTls({ certificate, key }: TlsFiles): CertificatePair {
   try {
     return { cert: readFileSync(certificate), key: readFileSync(key) };
   } catch (cause) {

@@ -13,6 +13,7 @@ import type { Truth } from "./memory/truth.ts";
 export type Face =
   | "verify"
   | "shadow"
+  | "grpc"
   | "token"
   | "introspect"
   | "tokenreview"

@@ -22,8 +22,8 @@ export async function runVerifier({ environment, stop }: CommandContext): Promis
   try {
     const identity = inventIdentity();
     const verifier = await startVerifier(config, identity, log);
-    const { gatewayPort, introspectionPort, httpPort } = verifier;
-    log.info({ version: VERSION, identity, gatewayPort, introspectionPort, httpPort }, "started");
+    const { gatewayPort, introspectionPort, grpcPort, httpPort } = verifier;
+    log.info({ version: VERSION, identity, gatewayPort, introspectionPort, grpcPort, httpPort }, "started");
     void verifier.ready.then(() => log.info("ready: the tokens have been read"));
     await Promise.race([whenAborted(stop), verifier.finished]);
     setTimeout(() => process.exit(EXIT.failed), config.drainMs + STOP_LIMIT_MS).unref();

@@ -2,6 +2,7 @@
  * How long answers take. Reading the clock twice for each request would cost as much as looking the token up, so a sample is timed.
  */
 import type { RequestListener } from "node:http";
+import type { GrpcMethod } from "./grpc-server.ts";
 
 /** One request in this many is timed. */
 const EVERY = 16;
@@ -17,5 +18,21 @@ export function timeSome(handle: RequestListener, onAnswer: (seconds: number) =>
     }
     left -= 1;
     handle(request, response);
+  };
+}
+
+/** The same for a method of gRPC, until its answer is known. */
+export function timeSomeCalls(method: GrpcMethod, onAnswer: (seconds: number) => void, every = EVERY): GrpcMethod {
+  let left = 0;
+  return (message) => {
+    left = left === 0 ? every - 1 : left - 1;
+    if (left !== every - 1) return method(message);
+    const startedAtMs = performance.now();
+    const report = () => onAnswer((performance.now() - startedAtMs) / 1_000);
+    const reply = method(message);
+    if (reply instanceof Promise)
+      reply.then(report, () => {}); // who gets the reply sees its failure
+    else report();
+    return reply;
   };
 }

@@ -24,6 +24,7 @@ import { createUseReports, type UseReports } from "./uses/reports.ts";
 export interface Verifier {
   readonly gatewayPort: number;
   readonly introspectionPort: number;
+  readonly grpcPort: number;
   readonly httpPort: number;
   /** Resolves when memory has been filled, so that the verifier is ready. */
   readonly ready: Promise<void>;
@@ -72,11 +73,13 @@ export async function startVerifier(config: VerifierConfig, identity: string, lo
   return {
     gatewayPort: listeners.gatewayPort,
     introspectionPort: listeners.introspectionPort,
+    grpcPort: listeners.grpcPort,
     httpPort: health.port,
     ready: knowledge.ready,
     finished: knowledge.keep(ending.signal),
     async stop() {
       isDraining = true;
+      listeners.leave();
       await delay(config.drainMs);
       await listeners.close(CLOSE_MS);
       await whenEnded(uses.stop(), REPORT_MS);

@@ -91,6 +91,7 @@ async function startBenchVerifier(
       APITOKEN_VERIFIER_PORT: String(gatewayPort),
       APITOKEN_VERIFIER_INTROSPECTION_PORT: String(introspectionPort),
       APITOKEN_HTTP_PORT: String(httpPort),
+      APITOKEN_VERIFIER_GRPC_PORT: "0",
       APITOKEN_VERIFIER_DRAIN: "0s",
       ...settings,
     },

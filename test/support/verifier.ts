@@ -43,6 +43,7 @@ export async function startTestVerifier({ url, keyring, settings = {} }: TestVer
     APITOKEN_KEYRING_FILE: keyringFile,
     APITOKEN_VERIFIER_PORT: "0",
     APITOKEN_VERIFIER_INTROSPECTION_PORT: "0",
+    APITOKEN_VERIFIER_GRPC_PORT: "0",
     APITOKEN_HTTP_PORT: "0",
     APITOKEN_VERIFIER_DRAIN: "0s",
     ...settings,

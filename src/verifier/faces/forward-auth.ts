@@ -83,7 +83,7 @@ export const IDENTITY_HEADERS = [
 ] as const;
 
 /** Lets a request through without saying whose it is: in shadow mode, what would have been refused. */
-const ANONYMOUS = IDENTITY_HEADERS.flatMap((name) => [name, ""]);
+export const ANONYMOUS = IDENTITY_HEADERS.flatMap((name) => [name, ""]);
 
 const VARY = ["Vary", "Authorization"];
 const SHADOW_ANSWER = emptyAnswer(200, [...ANONYMOUS, ...NO_STORE, ...VARY]);
@@ -105,7 +105,7 @@ export function answerGateway(route: VerifyRoute, answer: Answer | NoToken, fres
 }
 
 /** How far along a token is: in its overlap its end is set, and in its grace it is accepted for fewer scopes. */
-function stateOf({ token, isInGrace }: Answer & { kind: "yes" }): "live" | "ending" | "grace" {
+export function stateOf({ token, isInGrace }: Answer & { kind: "yes" }): "live" | "ending" | "grace" {
   if (isInGrace) return "grace";
   return token.row.revokedAt === undefined ? "live" : "ending";
 }
@@ -133,7 +133,8 @@ function describeToken(answer: Answer & { kind: "yes" }, { maxAgeSeconds, nowMs 
   return headers;
 }
 
-function describeIdentity({ token: { row }, scopes }: Answer & { kind: "yes" }, state: string): string[] {
+/** The headers of a good token: names and values in turn. */
+export function describeIdentity({ token: { row }, scopes }: Answer & { kind: "yes" }, state: string): string[] {
   return [
     "X-Auth-Owner",
     headerValue(row.owner),

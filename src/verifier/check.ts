@@ -1,0 +1,45 @@
+/*
+ * What gateways ask over gRPC: from the message to the answer, on the same path as /verify.
+ */
+import { readBearer } from "./faces/bearer.ts";
+import { readCheckRequest } from "./faces/check-request.ts";
+import { answerCheck, MISCONFIGURED, readCheckRoute } from "./faces/ext-authz.ts";
+import { answerHealth } from "./faces/grpc-health.ts";
+import { GRPC, type GrpcMethod } from "./grpc-server.ts";
+import type { Answer } from "./lookup.ts";
+import type { VerifierParts } from "./parts.ts";
+import { timeSomeCalls } from "./timing.ts";
+
+const SERVICE = "envoy.service.auth.v3.Authorization";
+
+/** The methods of the gRPC port. */
+export function createGrpcMethods(parts: VerifierParts, isReady: () => boolean): ReadonlyMap<string, GrpcMethod> {
+  const check: GrpcMethod = (message) => {
+    const facts = readCheckRequest(message);
+    const route = readCheckRoute(facts);
+    if (route === undefined) {
+      parts.count("grpc", "misconfigured");
+      return MISCONFIGURED;
+    }
+    const face = route.isShadow ? "shadow" : "grpc";
+    const credentials = readBearer(facts.authorization);
+    if (credentials.kind !== "token") {
+      parts.count(face, credentials.kind);
+      return answerCheck(route, credentials, facts);
+    }
+    const forwardedFor = facts.forwardedFor.length === 0 ? undefined : facts.forwardedFor.join(",");
+    const address = parts.findAddress(facts.peer, forwardedFor);
+    const finish = (answer: Answer) => {
+      parts.note(face, answer, address === "" ? undefined : address);
+      return answerCheck(route, answer, facts);
+    };
+    const answer = parts.guardedLookup(credentials.token, { address, scopes: route.scopes });
+    return answer instanceof Promise ? answer.then(finish) : finish(answer);
+  };
+  const checkHealth: GrpcMethod = (message) =>
+    answerHealth(message, [SERVICE], isReady()) ?? { code: GRPC.notFound, message: "there is no such service" };
+  return new Map([
+    [`/${SERVICE}/Check`, timeSomeCalls(check, parts.timeAnswer)],
+    ["/grpc.health.v1.Health/Check", checkHealth],
+  ]);
+}

@@ -1,0 +1,143 @@
+/*
+ * What a gateway asks with `envoy.service.auth.v3.CheckRequest`: the few facts of it that decide.
+ * https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/auth/v3/attribute_context.proto
+ */
+import { IDENTITY_HEADERS } from "./forward-auth.ts";
+import { visitFields } from "./protobuf.ts";
+
+/** A request to an application, as its gateway describes it. */
+export interface CheckFacts {
+  /** The address of the gateway's peer, as the gateway itself has seen it; "" if it does not say. */
+  readonly peer: string;
+  /** The values of Authorization. Envoy joins several with commas, unless `encode_raw_headers` is set. */
+  readonly authorization: readonly string[];
+  readonly forwardedFor: readonly string[];
+  /** The values of X-Apitoken-Scope. */
+  readonly addedScopes: readonly string[];
+  /** The names of headers that an application could take for one of ours, though they are spelled in another way. */
+  readonly lookalikes: readonly string[];
+  /** What the gateway's configuration says about the route: keys and values in turn. */
+  readonly context: readonly string[];
+}
+
+/** A header of the request that names more scopes, separated by spaces or commas. It can only add to what the route needs. */
+export const SCOPE_HEADER = "x-apitoken-scope";
+
+interface Draft {
+  peer: string;
+  authorization: string[];
+  forwardedFor: string[];
+  addedScopes: string[];
+  lookalikes: string[];
+  context: string[];
+}
+
+/** Numbers of the fields, named after their messages. */
+const CHECK_REQUEST = { attributes: 1 };
+const ATTRIBUTES = { source: 1, request: 4, contextExtensions: 10 };
+const PEER = { address: 1 };
+const ADDRESS = { socketAddress: 1 };
+const SOCKET_ADDRESS = { address: 2 };
+const REQUEST = { http: 2 };
+const HTTP = { headers: 3, headerMap: 13 };
+const HEADER_MAP = { headers: 1 };
+
+/** Reads a message. Throws a ProtobufError if it is none. */
+export function readCheckRequest(bytes: Buffer): CheckFacts {
+  const draft: Draft = {
+    peer: "",
+    authorization: [],
+    forwardedFor: [],
+    addedScopes: [],
+    lookalikes: [],
+    context: [],
+  };
+  visitFields(bytes, 0, bytes.length, (field, start, end) => {
+    if (field === CHECK_REQUEST.attributes) readAttributes(bytes, start, end, draft);
+  });
+  return draft;
+}
+
+function readAttributes(bytes: Buffer, start: number, end: number, draft: Draft): void {
+  visitFields(bytes, start, end, (field, from, to) => {
+    if (field === ATTRIBUTES.source) draft.peer = readPeer(bytes, from, to);
+    else if (field === ATTRIBUTES.request) readRequest(bytes, from, to, draft);
+    else if (field === ATTRIBUTES.contextExtensions) {
+      const [key, value] = readPair(bytes, from, to);
+      draft.context.push(bytes.toString("utf8", key.start, key.end), bytes.toString("utf8", value.start, value.end));
+    }
+  });
+}
+
+function readPeer(bytes: Buffer, start: number, end: number): string {
+  let peer = "";
+  visitFields(bytes, start, end, (field, from, to) => {
+    if (field !== PEER.address) return;
+    visitFields(bytes, from, to, (kind, first, last) => {
+      if (kind !== ADDRESS.socketAddress) return;
+      visitFields(bytes, first, last, (part, begin, stop) => {
+        if (part === SOCKET_ADDRESS.address) peer = bytes.toString("utf8", begin, stop);
+      });
+    });
+  });
+  return peer;
+}
+
+function readRequest(bytes: Buffer, start: number, end: number, draft: Draft): void {
+  visitFields(bytes, start, end, (field, from, to) => {
+    if (field !== REQUEST.http) return;
+    visitFields(bytes, from, to, (part, first, last) => {
+      if (part === HTTP.headers) readHeader(bytes, first, last, draft);
+      else if (part === HTTP.headerMap) {
+        visitFields(bytes, first, last, (entry, begin, stop) => {
+          if (entry === HEADER_MAP.headers) readHeader(bytes, begin, stop, draft);
+        });
+      }
+    });
+  });
+}
+
+interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+const NOWHERE: Span = { start: 0, end: 0 };
+
+/** An entry of a map, or a HeaderValue: the key is field 1; the value is field 2 or, if it is not UTF-8, field 3. */
+function readPair(bytes: Buffer, start: number, end: number): readonly [key: Span, value: Span] {
+  let key = NOWHERE;
+  let value = NOWHERE;
+  visitFields(bytes, start, end, (field, from, to) => {
+    if (field === 1) key = { start: from, end: to };
+    else if (field === 2 || field === 3) value = { start: from, end: to };
+  });
+  return [key, value];
+}
+
+/** The name of a header, with everything that some applications read as "-" written as "-". */
+const spell = (name: string) => name.replaceAll(/[^a-z0-9]/g, "-");
+const OURS: ReadonlySet<string> = new Set(IDENTITY_HEADERS.map((name) => name.toLowerCase()));
+const LONGEST_NAME = Math.max(...[...OURS, SCOPE_HEADER].map((name) => name.length));
+
+function readHeader(bytes: Buffer, start: number, end: number, draft: Draft): void {
+  const [key, value] = readPair(bytes, start, end);
+  if (!isOfInterest(bytes, key)) return;
+  const name = bytes.toString("latin1", key.start, key.end).toLowerCase();
+  const text = () => bytes.toString("latin1", value.start, value.end);
+  if (name === "authorization") draft.authorization.push(text());
+  else if (name === "x-forwarded-for") draft.forwardedFor.push(text());
+  else if (name === SCOPE_HEADER) draft.addedScopes.push(text());
+  else if (!OURS.has(name) && OURS.has(spell(name))) draft.lookalikes.push(name);
+}
+
+const A = 0x61;
+const X = 0x78;
+/** Makes a letter a small one. */
+const SMALL = 0x20;
+
+/** Most headers need not even be read: the names of those that count begin with "a" or "x" and are short. */
+function isOfInterest(bytes: Buffer, { start, end }: Span): boolean {
+  const first = (bytes[start] ?? 0) | SMALL;
+  return (first === A || first === X) && end - start <= LONGEST_NAME;
+}
