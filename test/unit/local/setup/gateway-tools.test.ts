@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import {
+  findGatewayCrds,
   findGatewayTools,
   findPythonBackend,
   gatewayFolder,
@@ -45,18 +46,23 @@ const install = async (_: string, requirements: URL, folder: string) => {
   if (program === undefined) mkdirSync(join(folder, "authlib"));
   else put(join(folder, program));
 };
+const download = async (folder: string) =>
+  ["httproutes", "referencegrants"].forEach((kind) => {
+    writeFileSync(join(folder, `gateway.networking.k8s.io_${kind}.yaml`), "");
+  });
 const fails = (message: string) => () => Promise.reject(new Error(message));
 const hasNginx = process.platform === "linux" || process.arch === "arm64";
 
 test("missing gateways are installed once, and of each package only the program is kept", async () => {
-  await provideGatewayTools({ environment, install });
+  await provideGatewayTools({ environment, install, download });
   const names = Object.keys(PROGRAMS).filter((name) => name !== "nginx" || hasNginx);
   expect(findGatewayTools(environment)).toMatchObject(
     Object.fromEntries(names.map((name) => [name, join(gatewayFolder(name, environment), name)])),
   );
   expect(existsSync(join(gatewayFolder("caddy", environment), "packages"))).toBe(false);
   expect(findPythonBackend(environment)).toMatchObject({ python: join(home, "bin/python3") });
-  await provideGatewayTools({ environment, install: fails("again") });
+  expect(findGatewayCrds(environment)).toContain(home);
+  await provideGatewayTools({ environment, install: fails("again"), download: fails("again") });
   expect(said).toEqual([]);
 });
 
@@ -67,9 +73,11 @@ test("the host's programs are used if a variable names them, and its own nginx i
 });
 
 test("a gateway that cannot be had is reported, and the attempt leaves nothing behind", async () => {
-  await provideGatewayTools({ environment, install: fails("no network\nand more") });
+  const all = { install: fails("no network\nand more"), download: fails("Go is not installed") };
+  await provideGatewayTools({ environment, ...all });
   expect(findGatewayTools(environment)).not.toHaveProperty("traefik");
   expect(said.join("")).toContain("could not get traefik: no network; tests that depend on it are skipped");
+  expect(said.join("")).toContain("could not get the CRDs of the Gateway API: Go is not installed");
   expect(said.join("")).toContain("could not get the Python packages authlib and requests: no network");
   expect(existsSync(gatewayFolder("traefik", environment))).toBe(false);
 });
@@ -81,7 +89,7 @@ test("CI fails without a gateway that there is for the platform", async () => {
 
 test("without Python nothing is attempted for the example in Python", async () => {
   rmSync(join(home, "bin/python3"));
-  await provideGatewayTools({ environment, install });
+  await provideGatewayTools({ environment, install, download });
   expect(findPythonBackend(environment)).toBeUndefined();
   expect(said).toEqual([]);
 });
