@@ -646,14 +646,15 @@ begin
   return true;
 end $$;
 
--- An OwnerBlock that is in effect.
+-- An OwnerBlock that is in effect, and stays so until the end of the transaction: it can be neither lifted nor changed meanwhile.
+-- The revocations of a block are not notified one by one, so whoever hears that it was lifted must find all of them.
 create function apitoken.find_effective_block(cluster uuid, block_uid uuid) returns apitoken.blocked_owners
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   block apitoken.blocked_owners;
 begin
   select * into block from apitoken.blocked_owners b
-  where b.cluster_id = cluster and b.uid = block_uid and b.effective_at <= clock_timestamp();
+  where b.cluster_id = cluster and b.uid = block_uid and b.effective_at <= clock_timestamp() for no key update;
   if block.uid is null then
     raise exception 'no OwnerBlock with this uid is in effect' using errcode = '55000';
   end if;

@@ -51,6 +51,12 @@ export const verifierEnvironment = z.object({
   APITOKEN_VERIFIER_OUTAGE: durationBetween(0, 86_400_000)
     .prefault("5m")
     .describe("how long known tokens are served while the database does not answer"),
+  APITOKEN_VERIFIER_SNAPSHOT_DIR: z
+    .string()
+    .optional()
+    .describe(
+      "a folder of this verifier's own for a sealed copy of its memory, for restarts in an outage (default: none)",
+    ),
   APITOKEN_VERIFIER_MAX_AGE: durationBetween(0, 300_000)
     .prefault("0s")
     .describe("how long gateways may keep a good answer (Cache-Control)"),
@@ -105,6 +111,7 @@ export interface VerifierConfig {
   readonly cacheRows: number;
   readonly staleAfterMs: number;
   readonly outageMs: number;
+  readonly snapshotFolder: string | undefined;
   readonly maxAgeSeconds: number;
   readonly trustedProxies: readonly string[];
   /** 0: any number. Without trusted proxies no client is known, so that nobody's failures are counted. */
@@ -139,6 +146,7 @@ export function readVerifierConfig(environment: NodeJS.ProcessEnv): VerifierConf
     cacheRows: settings.APITOKEN_VERIFIER_CACHE_ROWS,
     staleAfterMs: settings.APITOKEN_VERIFIER_STALE_AFTER_LOSS,
     outageMs: settings.APITOKEN_VERIFIER_OUTAGE,
+    snapshotFolder: settings.APITOKEN_VERIFIER_SNAPSHOT_DIR,
     maxAgeSeconds: Math.floor(settings.APITOKEN_VERIFIER_MAX_AGE / 1_000),
     trustedProxies: settings.APITOKEN_VERIFIER_TRUSTED_PROXIES,
     failuresPerMinute:

@@ -1,11 +1,12 @@
 /*
  * What a verifier knows: the tokens and blocks in memory, how old that is, and how it asks for the rest.
  */
-import type { Database, Queryable } from "../postgres/database.ts";
+import type { Database, DatabaseLogin, Queryable } from "../postgres/database.ts";
 import { DatabaseUnavailableError } from "../postgres/errors.ts";
 import { requireSchema } from "../postgres/migrations.ts";
 import type { Logger } from "../runtime/log.ts";
 import { pause, unlessAborted } from "../runtime/signals.ts";
+import type { Keyring } from "../token/keyring.ts";
 import { createVerifierClock, type VerifierClock } from "./clock.ts";
 import { type Blockages, createBlockages } from "./memory/blockages.ts";
 import { createFinder, type Finder } from "./memory/finder.ts";
@@ -13,6 +14,8 @@ import { keepMemory } from "./memory/keeper.ts";
 import { createTokenMemory, type TokenMemory } from "./memory/memory.ts";
 import { createProver, type Prover } from "./memory/prover.ts";
 import { createTruth, type Truth, type TruthLimits } from "./memory/truth.ts";
+import { readMachineClock } from "./snapshot/machine-clock.ts";
+import { createSnapshots, nameDatabase, type Snapshots } from "./snapshot/snapshots.ts";
 
 export interface Knowledge {
   readonly memory: TokenMemory;
@@ -21,6 +24,7 @@ export interface Knowledge {
   readonly prover: Prover;
   readonly clock: VerifierClock;
   readonly finder: Finder;
+  readonly snapshots: Snapshots;
   readonly isDatabaseAvailable: boolean;
   /** Resolves when everything has been read for the first time. */
   readonly ready: Promise<void>;
@@ -33,6 +37,10 @@ export interface KnowledgeOptions extends TruthLimits {
   /** How many tokens are kept in memory. */
   readonly cacheRows: number;
   readonly log: Logger;
+  readonly databaseLogin: DatabaseLogin;
+  /** Where snapshots are kept; undefined: nowhere. */
+  readonly snapshotFolder: string | undefined;
+  readonly keyring: () => Keyring;
   /** The database is asked about tokens. */
   readonly onStatement: () => void;
 }
@@ -61,6 +69,18 @@ export function createKnowledge(options: KnowledgeOptions): Knowledge {
     onStatement,
     onFailure: (error) => log.debug({ err: error }, "tokens could not be looked up"),
   });
+  const snapshots = createSnapshots({
+    folder: options.snapshotFolder,
+    keyring: options.keyring,
+    memory,
+    blockages,
+    truth,
+    clock,
+    machine: readMachineClock(),
+    database: nameDatabase(options.databaseLogin.url),
+    outageMs: options.outageMs,
+    log,
+  });
   const ready = Promise.withResolvers<void>();
   let isDatabaseAvailable = false;
   const keeper = {
@@ -88,13 +108,15 @@ export function createKnowledge(options: KnowledgeOptions): Knowledge {
     prover,
     clock,
     finder,
+    snapshots,
     ready: ready.promise,
     get isDatabaseAvailable() {
       return isDatabaseAvailable;
     },
     async keep(signal) {
+      await snapshots.restore();
       await waitForSchema(db, log, signal);
-      await keepMemory(keeper, signal);
+      await Promise.all([keepMemory(keeper, signal), snapshots.keep(signal)]);
     },
   };
 }

@@ -101,7 +101,9 @@ export function createLookup(parts: LookupParts): Lookup {
 
   const decide = (known: KnownToken, blockedFromMs: number, request: TokenRequest): Answer => {
     const nowMs = clock.nowMs();
-    const verdict = judgePrepared(known.prepared, nowMs, nowMs >= blockedFromMs, request);
+    // What was dead when it was read is dead, even if this clock is behind the database's.
+    const judgedAtMs = known.isEnded ? Number.POSITIVE_INFINITY : nowMs;
+    const verdict = judgePrepared(known.prepared, judgedAtMs, nowMs >= blockedFromMs, request);
     return verdict.kind === "active"
       ? { kind: "yes", token: known, scopes: verdict.scopes, isInGrace: verdict.isInGrace }
       : { kind: "no", why: verdict.why, token: known };

@@ -20,6 +20,7 @@ export interface VerifierLevels {
   readonly isKeyringReadable: () => boolean;
   readonly clientsOverLimit: () => number;
   readonly usesNotCounted: () => number;
+  readonly snapshotAgeSeconds: () => number;
 }
 
 /** The verifier's metrics. Labels have few values: nothing is labelled by token, owner or address. */
@@ -122,6 +123,11 @@ export function createVerifierMetrics(levels: VerifierLevels): VerifierMetrics {
     "apitoken_verifier_clients_over_limit",
     "Clients that have shown too many tokens that are none within a minute.",
     levels.clientsOverLimit,
+  );
+  gauge(
+    "apitoken_verifier_snapshot_age_seconds",
+    "How old the last snapshot of the tokens in memory is: +Inf if there is none.",
+    levels.snapshotAgeSeconds,
   );
   // Starts the series at 0, so that Prometheus sees the first refusal as an increase.
   answers.set("verify", new Map(["yes", "unknown", ...FAILURE_REASONS].map((result) => [result, 0])));

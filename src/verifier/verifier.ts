@@ -42,6 +42,9 @@ const CLOSE_MS = 1_000;
 /** A hundred thousand tokens' uses are reported within it. */
 const REPORT_MS = 3_000;
 
+/** A busy disk may take a second or two. */
+const SNAPSHOT_MS = 2_500;
+
 /**
  * Starts a verifier: it listens at once, and is ready when memory has been filled. Throws a KeyringError, or a Fault if a port
  * is taken.
@@ -50,7 +53,13 @@ export async function startVerifier(config: VerifierConfig, identity: string, lo
   const ending = new AbortController();
   const file = await openKeyringFile(config.keyringFile, log, ending.signal);
   const db = connect(config, identity, log);
-  const knowledge = createKnowledge({ ...config, db, log, onStatement: () => metrics.countStatement() });
+  const knowledge = createKnowledge({
+    ...config,
+    db,
+    log,
+    keyring: () => file.keyring,
+    onStatement: () => metrics.countStatement(),
+  });
   const breakGlass = await openBreakGlass(config.breakGlassFile, knowledge.clock, log, ending.signal);
   const failures = createFailureLimit({ perMinute: config.failuresPerMinute });
   const metrics = createVerifierMetrics({
@@ -82,7 +91,7 @@ export async function startVerifier(config: VerifierConfig, identity: string, lo
       listeners.leave();
       await delay(config.drainMs);
       await listeners.close(CLOSE_MS);
-      await whenEnded(uses.stop(), REPORT_MS);
+      await Promise.all([whenEnded(uses.stop(), REPORT_MS), whenEnded(knowledge.snapshots.write(), SNAPSHOT_MS)]);
       ending.abort(new Error("stopped"));
       await Promise.all([health.close(), whenEnded(db.close(), CLOSE_MS)]);
     },
@@ -110,7 +119,7 @@ function readLevels(
   file: KeyringFile,
   failures: FailureLimit,
 ): Omit<VerifierLevels, "usesNotCounted"> {
-  const { memory, truth, clock } = knowledge;
+  const { memory, truth, clock, snapshots } = knowledge;
   return {
     tokens: () => memory.size,
     memoryAgeSeconds: () => truth.ageMs / 1_000,
@@ -119,6 +128,7 @@ function readLevels(
     clockAheadSeconds: () => clock.aheadMs / 1_000,
     isKeyringReadable: () => file.isReadable,
     clientsOverLimit: () => failures.clientsOver,
+    snapshotAgeSeconds: () => snapshots.ageMs / 1_000,
   };
 }
 

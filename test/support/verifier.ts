@@ -52,6 +52,7 @@ export async function startTestVerifier({ url, keyring, settings = {} }: TestVer
   const logger = createLogger("verifier", "debug", { write: (line) => void log.push(line) });
   const verifier = await startVerifier(config, "test", logger);
   verifier.finished.catch(() => {});
+  let stopped: Promise<void> | undefined;
   return {
     ...verifier,
     gatewayUrl: `http://127.0.0.1:${verifier.gatewayPort}`,
@@ -60,9 +61,9 @@ export async function startTestVerifier({ url, keyring, settings = {} }: TestVer
     keyringFile,
     writeKeyring,
     log,
-    async stop() {
-      await verifier.stop();
-      rmSync(folder, { recursive: true, force: true });
+    stop() {
+      stopped ??= verifier.stop().finally(() => rmSync(folder, { recursive: true, force: true }));
+      return stopped;
     },
   };
 }

@@ -13,6 +13,16 @@ export interface Blockages {
   beginReading(owner?: string): (found: readonly OwnerBlockage[]) => void;
   /** The owners whose blocks must be read again. */
   readonly suspects: ReadonlySet<string>;
+  /** What is known at this moment, for a snapshot. */
+  readonly state: BlockagesState;
+  /** Begins with what a snapshot holds. Call it before anything is read or heard. */
+  restore(state: BlockagesState): void;
+}
+
+/** What is known of blocks: since when owners are blocked, in ms since 1970, and whose blocks must be read again. */
+export interface BlockagesState {
+  readonly starts: readonly (readonly [owner: string, fromMs: number])[];
+  readonly suspects: readonly string[];
 }
 
 /** Creates an empty list of blocks. */
@@ -55,5 +65,12 @@ export function createBlockages(): Blockages {
       };
     },
     suspects,
+    get state() {
+      return { starts: [...starts], suspects: [...suspects] };
+    },
+    restore(state) {
+      starts = new Map(state.starts);
+      for (const owner of state.suspects) suspects.add(owner);
+    },
   };
 }

@@ -69,6 +69,7 @@ export async function keepMemory(options: KeeperOptions, signal: AbortSignal): P
         },
         onBlockChange(owner) {
           blockages.hearChange(owner);
+          memory.hearBlockChange(owner);
           reader.readBlocks();
         },
         onEverything() {

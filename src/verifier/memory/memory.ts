@@ -33,11 +33,21 @@ export interface TokenMemory {
   isAbsent(id: string): boolean;
   /** Tokens that something was heard of and that were not read since, at most `count`; none while memory lacks others as well. */
   listNews(count: number): readonly string[];
+  /** A block on an owner has changed. It may have revoked any of the owner's tokens: they are not notified one by one. */
+  hearBlockChange(owner: string): void;
   readonly size: number;
+  /** The ids of all known tokens at this moment. */
+  readonly ids: readonly string[];
+  /** Keeps a row of a snapshot that was true at `atMs` of the database's time, unless something is known of its token already. */
+  restore(row: VerifiableToken, atMs: number, isSuspect: boolean): void;
 }
 
 /** More than that are not kept one by one: they are found when everything is read again. */
 const MOST_NEWS = 10_000;
+const NEVER = -1;
+
+/** So many owners are kept whose blocks have changed since everything was read; beyond that every token is suspect. */
+const MOST_OWNERS = 10_000;
 
 /** Creates an empty memory. */
 export function createTokenMemory(limit: number): TokenMemory {
@@ -50,6 +60,10 @@ export function createTokenMemory(limit: number): TokenMemory {
   let isWhole = false;
   /** How many tokens that were not dead had to make room. */
   let dropped = 0;
+  /** The last reading that had begun when a block's change was heard of, by owner: what it and earlier ones read is suspect. */
+  const blockChanges = new Map<string, number>();
+  /** The same for all owners that are not in it. */
+  let otherBlockChanges = NEVER;
 
   const makeRoom = () => {
     for (const [id, token] of tokens) {
@@ -84,7 +98,13 @@ export function createTokenMemory(limit: number): TokenMemory {
   };
 
   return {
-    get: (id) => tokens.get(id),
+    get(id) {
+      const token = tokens.get(id);
+      const isQuiet = blockChanges.size === 0 && otherBlockChanges === NEVER;
+      if (isQuiet || token === undefined || token.isEnded) return token;
+      token.isSuspect ||= (blockChanges.get(token.row.owner) ?? otherBlockChanges) >= token.readIn;
+      return token;
+    },
     beginReading() {
       const changed = new Set<string>();
       readings.add(changed);
@@ -103,6 +123,8 @@ export function createTokenMemory(limit: number): TokenMemory {
           // What was heard of before it began was committed before, so it has been read if it is accepted.
           news = new Set([...changed].slice(0, MOST_NEWS));
           isWhole = hadRoom && dropped === droppedBefore && changed.size <= MOST_NEWS;
+          for (const [owner, lastReading] of blockChanges) if (lastReading < reading) blockChanges.delete(owner);
+          if (otherBlockChanges < reading) otherBlockChanges = NEVER;
         },
         end: () => void readings.delete(changed),
       };
@@ -117,8 +139,21 @@ export function createTokenMemory(limit: number): TokenMemory {
     listNews(count) {
       return isWhole ? [...news].slice(0, count) : [];
     },
+    hearBlockChange(owner) {
+      if (blockChanges.size >= MOST_OWNERS) {
+        blockChanges.clear();
+        otherBlockChanges = readingsBegun;
+      }
+      blockChanges.set(owner, readingsBegun);
+    },
     get size() {
       return tokens.size;
+    },
+    get ids() {
+      return [...tokens.keys()];
+    },
+    restore(row, atMs, isSuspect) {
+      if (!tokens.has(row.id) && tokens.size < limit) keep(row, atMs, 0, isSuspect);
     },
   };
 }

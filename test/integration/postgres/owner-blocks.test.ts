@@ -7,6 +7,7 @@ import { raiseEpoch } from "../../../src/postgres/leader-epoch.ts";
 import { endBlockedTokens, eraseBlockedOwner, findBlock, recordBlock } from "../../../src/postgres/owner-blocks.ts";
 import { issueToken } from "../../../src/postgres/token-writes.ts";
 import { createTestDatabase } from "../../support/database.ts";
+import { eventually } from "../../support/eventually.ts";
 import { aNewTokenRow } from "../../support/token-rows.ts";
 
 const LIMIT = { max: 100, onLimit: "RevokeOldest", scope: "Cluster" } as const;
@@ -69,4 +70,30 @@ test("what was counted of an erased owner's tokens goes, also where the token's 
   await endBlockedTokens(db, fence, block.uid);
   while (!(await eraseBlockedOwner(db, fence, block.uid, PSEUDONYM)).isComplete);
   expect(await runAsSuperuser(url, "select token_id from apitoken.token_usage")).toEqual([{ token_id: other.id }]);
+});
+
+test("a block is not lifted while tokens are being revoked for it, which nothing else would tell a verifier", async () => {
+  const clusterId = randomUUID();
+  const fence = await raiseEpoch(db, clusterId, "test");
+  await issueToken(db, fence, aNewTokenRow("swept", { owner: "dora" }), LIMIT);
+  const block = { uid: randomUUID(), name: "dora", owner: "dora", reason: "", effectiveAt: new Date(0) };
+  await recordBlock(db, fence, block);
+  const sweep = new pg.Client(url);
+  await sweep.connect();
+  try {
+    await sweep.query("begin");
+    await sweep.query("select apitoken.end_blocked_tokens($1, $2, $3, 10)", [fence.epoch, clusterId, block.uid]);
+    const lift = runAsSuperuser(url, "delete from apitoken.blocked_owners where uid = $1", [block.uid]);
+    await eventually(async () => {
+      const waiting = await runAsSuperuser(
+        url,
+        `select from pg_stat_activity where wait_event_type = 'Lock' and query like 'delete from apitoken.blocked_owners%'`,
+      );
+      expect(waiting).toHaveLength(1);
+    });
+    await sweep.query("commit");
+    await lift;
+  } finally {
+    await sweep.end();
+  }
 });

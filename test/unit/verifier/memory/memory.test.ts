@@ -46,6 +46,52 @@ test("what was being read when a change was heard of is suspect", () => {
   expect(memory.beginReading().keep(aRow("a"), NOW_MS).isSuspect).toBe(false);
 });
 
+test("a change of a block makes suspect what its owner has, and what is being read of it, and nothing else", () => {
+  const memory = createTokenMemory(10);
+  const reading = memory.beginReading();
+  for (const row of [aRow("a"), aRow("b", { owner: "bob" }), revoked("dead")]) reading.keep(row, NOW_MS);
+  memory.hearBlockChange("alice");
+  reading.keep(aRow("late"), NOW_MS);
+  reading.keep(aRow("other", { owner: "bob" }), NOW_MS);
+  const suspects = () => ["a", "b", "dead", "late", "other"].filter((id) => memory.get(id)?.isSuspect);
+  expect(suspects()).toEqual(["a", "late"]);
+  memory.beginReading().keep(aRow("a"), NOW_MS);
+  expect(suspects()).toEqual(["late"]);
+  const everything = memory.beginReading();
+  for (const id of ["a", "late"]) everything.keep(aRow(id), NOW_MS);
+  everything.keep(aRow("b", { owner: "bob" }), NOW_MS);
+  everything.wasComplete(true);
+  expect(suspects()).toEqual(["other"]); // which was not found
+});
+
+test("however many blocks change, the change of each is noticed", () => {
+  const memory = createTokenMemory(10);
+  memory.beginReading().keep(aRow("a"), NOW_MS);
+  memory.hearBlockChange("alice");
+  for (let number = 0; number < 20_000; number += 1) memory.hearBlockChange(`owner-${number}`);
+  expect(memory.get("a")?.isSuspect).toBe(true);
+});
+
+test("a row of a snapshot is kept if nothing is known of its token, and dead as it was then", () => {
+  const memory = createTokenMemory(2);
+  memory.beginReading().keep(aRow("known"), NOW_MS);
+  memory.restore(revoked("known"), NOW_MS, false);
+  memory.restore(revoked("dead"), NOW_MS, false);
+  memory.restore(aRow("too many"), NOW_MS, false);
+  expect(memory.ids).toEqual(["known", "dead"]);
+  expect(memory.get("known")?.isEnded).toBe(false);
+  expect(memory.beginReading().keep(aRow("dead"), NOW_MS).isEnded).toBe(true);
+});
+
+test("a row of a snapshot is suspect if it was, and once everything has been read without it", () => {
+  const memory = createTokenMemory(10);
+  memory.restore(aRow("a"), NOW_MS, true);
+  memory.restore(aRow("b"), NOW_MS, false);
+  expect(["a", "b"].map((id) => memory.get(id)?.isSuspect)).toEqual([true, false]);
+  memory.beginReading().wasComplete(true);
+  expect(memory.get("b")?.isSuspect).toBe(true);
+});
+
 test("no reading brings back what was dead when it was read, in whatever order they come", () => {
   const memory = createTokenMemory(10);
   const early = memory.beginReading();
