@@ -7,15 +7,22 @@ import { endToken } from "../postgres/verification.ts";
 import { readJson } from "../runtime/json.ts";
 import { decryptMetadata } from "../token/metadata-cipher.ts";
 import { DONT_KNOW, emptyAnswer, type HttpAnswer, NOT_FOUND, oauthError, TOO_MANY_FAILURES } from "./faces/answer.ts";
-import { AMBIGUOUS_CLIENT, readClient, UNKNOWN_CLIENT } from "./faces/client-authentication.ts";
+import { AMBIGUOUS_CLIENT, NAMELESS_CLIENT, readClient, UNKNOWN_CLIENT } from "./faces/client-authentication.ts";
 import { explainAnswer } from "./faces/explain.ts";
-import { answerIntrospection } from "./faces/introspect.ts";
+import { answerIntrospection, describeIntrospection } from "./faces/introspect.ts";
 import { BAD_LEAKS, LEAKS_TAKEN, NO_TOKEN, NOT_REVOKED, REVOKED, readLeaks } from "./faces/revoke.ts";
 import { describeServer } from "./faces/server-metadata.ts";
+import {
+  INTROSPECTION_JWT,
+  introspectionClaims,
+  introspectionJwtAnswer,
+  wantsIntrospectionJwt,
+} from "./faces/signed.ts";
 import { answerReview, readTokenReview } from "./faces/token-review.ts";
-import { addressOf, send } from "./gateway.ts";
+import { addressOf, answerKeys, send } from "./gateway.ts";
 import { headerValues, readBody } from "./http-server.ts";
 import type { Answer } from "./lookup.ts";
+import type { KnownToken } from "./memory/known-token.ts";
 import type { VerifierParts } from "./parts.ts";
 
 /** The scopes that callers need. */
@@ -62,13 +69,24 @@ export function createBackendHandler(parts: VerifierParts): RequestListener {
 
 async function handle(parts: VerifierParts, request: IncomingMessage): Promise<HttpAnswer> {
   const path = (request.url ?? "").split("?", 1)[0] ?? "";
-  if (path === METADATA_PATH && request.method === "GET") return describeServer(issuerOf(parts, request));
+  if (request.method === "GET") {
+    const { signer } = parts;
+    if (isMetadataPath(parts, path)) return describeServer(issuerOf(parts, request), signer?.algorithm);
+    const keys = answerKeys(path, signer);
+    if (keys !== undefined) return keys;
+  }
   const handler = Object.hasOwn(POSTS, path) ? POSTS[path] : undefined;
   if (handler === undefined) return NOT_FOUND;
   if (request.method !== "POST") return NOT_POST;
   const body = await readBody(request, BODY_LIMIT_BYTES);
   if (body === undefined) return TOO_LARGE;
   return handler(parts, { request, body, address: addressOf(request, parts) });
+}
+
+/** RFC 8414, 3: the path of the issuer, if it has one, stands behind. */
+function isMetadataPath({ issuer }: VerifierParts, path: string): boolean {
+  const issuerPath = issuer === undefined ? "" : new URL(issuer).pathname.replace(/\/+$/, "");
+  return path === METADATA_PATH || path === METADATA_PATH + issuerPath;
 }
 
 function issuerOf({ issuer }: VerifierParts, request: IncomingMessage): string {
@@ -78,15 +96,21 @@ function issuerOf({ issuer }: VerifierParts, request: IncomingMessage): string {
 async function introspect(parts: VerifierParts, call: Call): Promise<HttpAnswer> {
   const form = readForm(call);
   if (form === undefined) return NOT_A_FORM;
-  const refusal = await refuseCaller(parts, call, form, INTROSPECT_SCOPE);
-  if (refusal !== undefined) return refusal;
+  const signer = wantsIntrospectionJwt(headerValues(call.request, "accept")) ? parts.signer : undefined;
+  const caller = await findCaller(parts, call, form, INTROSPECT_SCOPE);
+  if (caller.kind === "refused") return caller.isNameless && signer !== undefined ? NAMELESS_CLIENT : caller.answer;
   const token = onlyValue(form, "token");
   if (token === undefined) return NO_TOKEN;
   // A token that is bound to networks is inactive unless the backend says where its own client is.
   const address = onlyValue(form, "client_address") ?? "";
   const answer = await parts.lookup(token, { address, scopes: [] });
   parts.note("introspect", answer, address === "" ? undefined : address);
-  return answerIntrospection(answer, answer.kind === "yes" ? readMetadata(parts, answer) : undefined);
+  const metadata = answer.kind === "yes" ? readMetadata(parts, answer) : undefined;
+  if (signer === undefined || answer.kind === "unknown") return answerIntrospection(answer, metadata);
+  const { namespace, name } = caller.token.row;
+  const described = describeIntrospection(answer, metadata);
+  const claims = introspectionClaims(signer.issuer, `${namespace}/${name}`, parts.clock.nowMs(), described);
+  return introspectionJwtAnswer(signer.sign(INTROSPECTION_JWT, claims));
 }
 
 function readMetadata({ keyring }: VerifierParts, { token: { row } }: Answer & { kind: "yes" }) {
@@ -94,8 +118,8 @@ function readMetadata({ keyring }: VerifierParts, { token: { row } }: Answer & {
 }
 
 async function reviewToken(parts: VerifierParts, call: Call): Promise<HttpAnswer> {
-  const refusal = await refuseCaller(parts, call, undefined, INTROSPECT_SCOPE);
-  if (refusal !== undefined) return refusal;
+  const caller = await findCaller(parts, call, undefined, INTROSPECT_SCOPE);
+  if (caller.kind === "refused") return caller.answer;
   const review = readTokenReview(readJson(call.body));
   if (review === undefined) return oauthError(400, "invalid_request", "the body must be a TokenReview, v1 or v1beta1");
   const answer = await parts.lookup(review.spec.token, { address: "", scopes: [] });
@@ -106,8 +130,8 @@ async function reviewToken(parts: VerifierParts, call: Call): Promise<HttpAnswer
 async function explain(parts: VerifierParts, call: Call): Promise<HttpAnswer> {
   const form = readForm(call);
   if (form === undefined) return NOT_A_FORM;
-  const refusal = await refuseCaller(parts, call, form, EXPLAIN_SCOPE);
-  if (refusal !== undefined) return refusal;
+  const caller = await findCaller(parts, call, form, EXPLAIN_SCOPE);
+  if (caller.kind === "refused") return caller.answer;
   const token = onlyValue(form, "token");
   if (token === undefined) return NO_TOKEN;
   const request = { address: onlyValue(form, "client_address"), scopes: form.getAll("scope") };
@@ -151,21 +175,25 @@ async function end(parts: VerifierParts, plaintext: string, reason: "RevokedByHo
   }
 }
 
-/** The answer to a caller who may not ask; undefined if they may. */
-async function refuseCaller(
+/** Who asks, by their token; or the answer to somebody who may not ask. `isNameless`: they have not said who they are. */
+type Caller =
+  | { readonly kind: "known"; readonly token: KnownToken }
+  | { readonly kind: "refused"; readonly answer: HttpAnswer; readonly isNameless?: boolean };
+
+async function findCaller(
   parts: VerifierParts,
   { request, address }: Call,
   form: URLSearchParams | undefined,
   scope: string,
-): Promise<HttpAnswer | undefined> {
+): Promise<Caller> {
   const client = readClient(headerValues(request, "authorization"), form);
-  if (client.kind === "faulty") return AMBIGUOUS_CLIENT;
-  if (client.kind === "none") return UNKNOWN_CLIENT;
+  if (client.kind === "faulty") return { kind: "refused", answer: AMBIGUOUS_CLIENT };
+  if (client.kind === "none") return { kind: "refused", answer: UNKNOWN_CLIENT, isNameless: true };
   const answer = await parts.guardedLookup(client.token, { address, scopes: [scope] });
   parts.note("caller", answer, address);
-  if (answer.kind === "unknown") return DONT_KNOW;
-  if (answer.kind === "yes") return undefined;
-  return answer.why === "TooManyFailures" ? TOO_MANY_FAILURES : UNKNOWN_CLIENT;
+  if (answer.kind === "unknown") return { kind: "refused", answer: DONT_KNOW };
+  if (answer.kind === "yes") return { kind: "known", token: answer.token };
+  return { kind: "refused", answer: answer.why === "TooManyFailures" ? TOO_MANY_FAILURES : UNKNOWN_CLIENT };
 }
 
 function readForm({ request, body }: Call): URLSearchParams | undefined {

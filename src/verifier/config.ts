@@ -85,6 +85,10 @@ export const verifierEnvironment = z.object({
     .url({ protocol: /^https?$/, error: "must be an http or https URL" })
     .optional()
     .describe("the URL of the introspection port, for the RFC 8414 document (default: as the request has it)"),
+  APITOKEN_VERIFIER_SIGNING_KEY: z
+    .string()
+    .optional()
+    .describe("a file with private keys in PEM, Ed25519 or P-256, for signed answers; the first signs (default: none)"),
   APITOKEN_VERIFIER_TLS_CERT: z
     .string()
     .optional()
@@ -123,6 +127,8 @@ export interface VerifierConfig {
   readonly audiences: readonly string[];
   /** Without a slash at its end. */
   readonly issuer: string | undefined;
+  /** The keys for signed answers, and who they are from; undefined: nothing is signed. */
+  readonly signing: { readonly file: string; readonly issuer: string } | undefined;
   readonly tls: TlsFiles | undefined;
   readonly drainMs: number;
 }
@@ -133,6 +139,13 @@ export function readVerifierConfig(environment: NodeJS.ProcessEnv): VerifierConf
   const { APITOKEN_VERIFIER_TLS_CERT: certificate, APITOKEN_VERIFIER_TLS_KEY: key } = settings;
   if ((certificate === undefined) !== (key === undefined)) {
     throw new ConfigError("APITOKEN_VERIFIER_TLS_CERT and APITOKEN_VERIFIER_TLS_KEY go together: set both or neither");
+  }
+  const issuer = settings.APITOKEN_VERIFIER_ISSUER?.replace(/\/+$/, "");
+  const signingKey = settings.APITOKEN_VERIFIER_SIGNING_KEY;
+  if (signingKey !== undefined && issuer === undefined) {
+    throw new ConfigError(
+      "APITOKEN_VERIFIER_SIGNING_KEY needs APITOKEN_VERIFIER_ISSUER: set it to the URL that clients use",
+    );
   }
   return {
     databaseLogin: readLogin(settings),
@@ -155,7 +168,8 @@ export function readVerifierConfig(environment: NodeJS.ProcessEnv): VerifierConf
     learningMs: settings.APITOKEN_VERIFIER_LEARNING,
     podNetworks: settings.APITOKEN_VERIFIER_POD_NETWORKS,
     audiences: settings.APITOKEN_VERIFIER_AUDIENCES,
-    issuer: settings.APITOKEN_VERIFIER_ISSUER?.replace(/\/+$/, ""),
+    issuer,
+    signing: signingKey === undefined || issuer === undefined ? undefined : { file: signingKey, issuer },
     tls: certificate === undefined || key === undefined ? undefined : { certificate, key },
     drainMs: settings.APITOKEN_VERIFIER_DRAIN,
   };

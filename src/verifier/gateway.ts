@@ -8,9 +8,12 @@ import { NOT_FOUND } from "./faces/answer.ts";
 import { readBearer, refuseBearer } from "./faces/bearer.ts";
 import { answerGateway, MARKER, readRoute, type VerifyRoute } from "./faces/forward-auth.ts";
 import { answerHolder } from "./faces/self.ts";
+import { KEYS_PATH } from "./faces/server-metadata.ts";
+import { describeKeys, IDENTITY_TYPE, identityClaims } from "./faces/signed.ts";
 import { headerValues } from "./http-server.ts";
 import type { Answer } from "./lookup.ts";
 import type { VerifierParts } from "./parts.ts";
+import type { Signer } from "./signing/signer.ts";
 
 /** A route that is the same for all requests of a gateway is read once; clients can make up more, behind a misconfigured one. */
 const ROUTES_KEPT = 1_000;
@@ -19,7 +22,7 @@ const NOTHING_WANTED: readonly string[] = [];
 
 /** Handles the requests of gateways: `/verify`, `/shadow` and `/token`. */
 export function createGatewayHandler(parts: VerifierParts): RequestListener {
-  const { clock, maxAgeSeconds } = parts;
+  const { clock, maxAgeSeconds, signer } = parts;
   const routes = new Map<string, VerifyRoute | undefined>();
 
   const findRoute = (url: string): VerifyRoute | undefined => {
@@ -28,7 +31,9 @@ export function createGatewayHandler(parts: VerifierParts): RequestListener {
     const kept = routes.get(own);
     if (kept !== undefined || routes.has(own)) return kept;
     if (routes.size >= ROUTES_KEPT) routes.clear();
-    const route = readRoute(own);
+    const read = readRoute(own);
+    // Without a key there is nothing that could be signed: the gateway's configuration is wrong, and no request may pass.
+    const route = read?.audience !== undefined && signer === undefined ? undefined : read;
     routes.set(own, route);
     return route;
   };
@@ -42,7 +47,11 @@ export function createGatewayHandler(parts: VerifierParts): RequestListener {
     const address = addressOf(request, parts);
     const finish = (answer: Answer) => {
       parts.note(face, answer, address);
-      send(response, answerGateway(route, answer, { maxAgeSeconds, nowMs: clock.nowMs() }));
+      const nowMs = clock.nowMs();
+      send(
+        response,
+        answerGateway(route, answer, { maxAgeSeconds, nowMs }, signIdentity(signer, route, answer, nowMs)),
+      );
     };
     settle(parts.guardedLookup(credentials.token, { address, scopes: route.scopes }), finish);
   };
@@ -62,8 +71,22 @@ export function createGatewayHandler(parts: VerifierParts): RequestListener {
     const route = findRoute(url);
     if (route !== undefined) return verify(request, response, route);
     if (url === "/token" && request.method === "GET") return describe(request, response);
-    send(response, NOT_FOUND);
+    send(response, answerKeys(url, signer) ?? NOT_FOUND);
   };
+}
+
+/** The public keys, on both ports: applications behind a gateway may not reach the other one. */
+export function answerKeys(path: string, signer: Signer | undefined): HttpAnswer | undefined {
+  return path === KEYS_PATH && signer !== undefined ? describeKeys(signer.publicKeys) : undefined;
+}
+
+/** The identity for the route's application; undefined if none is wanted. */
+function signIdentity(signer: Signer | undefined, { audience }: VerifyRoute, answer: Answer, nowMs: number) {
+  if (audience === undefined || signer === undefined || answer.kind !== "yes") return undefined;
+  return signer.signOnce(answer.token, `${answer.isInGrace} ${audience}`, nowMs, () => ({
+    type: IDENTITY_TYPE,
+    claims: identityClaims(signer.issuer, audience, nowMs, answer),
+  }));
 }
 
 /** Where a request comes from, as far as that can be trusted. */

@@ -8,6 +8,7 @@ import type { VerifierClock } from "./clock.ts";
 import type { GuardedLookup } from "./failure-limit.ts";
 import type { Answer, Lookup } from "./lookup.ts";
 import type { Truth } from "./memory/truth.ts";
+import type { Signer } from "./signing/signer.ts";
 
 /** The ways in which a verifier is asked. */
 export type Face =
@@ -37,6 +38,8 @@ export interface VerifierParts {
   readonly maxAgeSeconds: number;
   /** The audiences for which tokens are meant; empty: any. */
   readonly audiences: readonly string[];
+  /** Signs answers; undefined: nothing is signed. */
+  readonly signer: Signer | undefined;
   /** The URL under which clients reach this verifier, without a slash at its end; undefined: whatever the request names. */
   readonly issuer: string | undefined;
   /** Counts an answer for which no token was looked up. */

@@ -18,6 +18,7 @@ import { startListeners } from "./listeners.ts";
 import { type Answer, createLookup, type EmergencyTokens } from "./lookup.ts";
 import { createVerifierMetrics, type VerifierLevels, type VerifierMetrics } from "./metrics.ts";
 import type { Face, VerifierParts } from "./parts.ts";
+import { createSigner, type Signer } from "./signing/signer.ts";
 import { createUseReports, type UseReports } from "./uses/reports.ts";
 
 /** A running verifier. */
@@ -52,6 +53,7 @@ const SNAPSHOT_MS = 2_500;
 export async function startVerifier(config: VerifierConfig, identity: string, log: Logger): Promise<Verifier> {
   const ending = new AbortController();
   const file = await openKeyringFile(config.keyringFile, log, ending.signal);
+  const signer = config.signing && createSigner({ ...config.signing, log, signal: ending.signal });
   const db = connect(config, identity, log);
   const knowledge = createKnowledge({
     ...config,
@@ -76,7 +78,7 @@ export async function startVerifier(config: VerifierConfig, identity: string, lo
   });
   const listeners = await startListeners(
     config,
-    assemble({ config, db, log, file, knowledge, breakGlass, failures, metrics, uses }),
+    assemble({ config, db, log, file, signer, knowledge, breakGlass, failures, metrics, uses }),
     log,
   );
   return {
@@ -137,6 +139,7 @@ interface Materials {
   readonly db: Database;
   readonly log: Logger;
   readonly file: KeyringFile;
+  readonly signer: Signer | undefined;
   readonly knowledge: Knowledge;
   readonly breakGlass: EmergencyTokens | undefined;
   readonly failures: FailureLimit;
@@ -146,7 +149,7 @@ interface Materials {
 
 /** What the listeners' handlers work with. */
 function assemble(materials: Materials): VerifierParts {
-  const { config, db, log, file, knowledge, breakGlass, failures, metrics, uses } = materials;
+  const { config, db, log, file, signer, knowledge, breakGlass, failures, metrics, uses } = materials;
   const { memory, truth, clock } = knowledge;
   const keyring = () => file.keyring;
   const hasher = createTokenHasher();
@@ -164,6 +167,7 @@ function assemble(materials: Materials): VerifierParts {
     maxAgeSeconds: config.maxAgeSeconds,
     audiences: config.audiences,
     issuer: config.issuer,
+    signer,
     count: metrics.countAnswer,
     timeAnswer: metrics.timeAnswer,
     note(face, answer, address) {

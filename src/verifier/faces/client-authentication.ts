@@ -46,3 +46,11 @@ export const AMBIGUOUS_CLIENT: HttpAnswer = oauthError(
   "authenticate in one way: HTTP Basic, client_secret or a bearer token",
   NO_STORE,
 );
+
+/** RFC 9701, 5: who asks for a signed answer without saying who they are gets the status 400. */
+export const NAMELESS_CLIENT: HttpAnswer = oauthError(
+  400,
+  "invalid_request",
+  "a signed answer is for somebody: authenticate with an ApiToken with the scope for this",
+  NO_STORE,
+);

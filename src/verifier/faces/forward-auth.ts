@@ -16,6 +16,8 @@ export interface VerifyRoute {
   readonly isForNginx: boolean;
   /** Every request is let through, and what would have been refused is counted. */
   readonly isShadow: boolean;
+  /** The application that is to get a signed identity; undefined: none is wanted. */
+  readonly audience: string | undefined;
 }
 
 const ROOT = "/verify";
@@ -47,12 +49,14 @@ function readQuery(query = ""): Omit<VerifyRoute, "isShadow"> {
   return {
     scopes: parameters.getAll("scope").flatMap((scopes) => scopes.split(" ")),
     isForNginx: parameters.has("nginx"),
+    audience: parameters.get("audience") || undefined,
   };
 }
 
 function readSegments(segments: readonly string[]): Omit<VerifyRoute, "isShadow"> | undefined {
   const scopes: string[] = [];
   let isForNginx = false;
+  let audience: string | undefined;
   for (let place = 0; place < segments.length; place += 1) {
     const segment = segments[place];
     if (segment === "nginx") isForNginx = true;
@@ -61,9 +65,13 @@ function readSegments(segments: readonly string[]): Omit<VerifyRoute, "isShadow"
       const scope = decode(segments[place]);
       if (scope === undefined) return undefined;
       scopes.push(scope);
+    } else if (segment === "audience") {
+      place += 1;
+      audience = decode(segments[place]);
+      if (audience === undefined) return undefined;
     } else return undefined;
   }
-  return { scopes, isForNginx };
+  return { scopes, isForNginx, audience };
 }
 
 function decode(segment: string | undefined): string | undefined {
@@ -97,10 +105,20 @@ export interface Freshness {
   readonly nowMs: number;
 }
 
-/** The answer to a gateway about a request. */
-export function answerGateway(route: VerifyRoute, answer: Answer | NoToken, freshness: Freshness): HttpAnswer {
-  if (answer.kind === "yes") return { status: 200, headers: describeToken(answer, freshness) };
-  if (route.isShadow) return SHADOW_ANSWER;
+/** Holds the signed identity, on routes with an audience: always there, so that no client can send its own. */
+const JWT_HEADER = "X-Auth-Jwt";
+
+/** The answer to a gateway about a request. `jwt` is the identity, if it is to be signed. */
+export function answerGateway(
+  route: VerifyRoute,
+  answer: Answer | NoToken,
+  freshness: Freshness,
+  jwt = "",
+): HttpAnswer {
+  const withJwt = (headers: readonly string[]) =>
+    route.audience === undefined ? headers : [...headers, JWT_HEADER, jwt];
+  if (answer.kind === "yes") return { status: 200, headers: withJwt(describeToken(answer, freshness)) };
+  if (route.isShadow) return { ...SHADOW_ANSWER, headers: withJwt(SHADOW_ANSWER.headers) };
   const refusal = refuseBearer(answer, route.scopes);
   return route.isForNginx && refusal.status !== 401 && refusal.status !== 403
     ? { status: 403, headers: [...refusal.headers, "X-Error-Status", String(refusal.status)] }

@@ -10,11 +10,22 @@ const INACTIVE: HttpAnswer = jsonAnswer(200, { active: false });
 /** The answer to a backend about a token. `metadata` is undefined if it cannot be read. */
 export function answerIntrospection(answer: Answer, metadata: TokenMetadata | undefined): HttpAnswer {
   if (answer.kind === "unknown") return DONT_KNOW;
-  if (answer.kind === "no") return INACTIVE;
+  return answer.kind === "no" ? INACTIVE : jsonAnswer(200, describeActive(answer, metadata));
+}
+
+/** What the answer says, for one that is signed. */
+export function describeIntrospection(
+  answer: Exclude<Answer, { kind: "unknown" }>,
+  metadata: TokenMetadata | undefined,
+): object {
+  return answer.kind === "no" ? { active: false } : describeActive(answer, metadata);
+}
+
+function describeActive(answer: Answer & { kind: "yes" }, metadata: TokenMetadata | undefined): object {
   const { token, scopes, isInGrace } = answer;
   const { row, prepared } = token;
   const endsMs = isInGrace ? prepared.acceptedUntilMs : prepared.liveUntilMs;
-  return jsonAnswer(200, {
+  return {
     active: true,
     scope: scopes.join(" "),
     client_id: `${row.namespace}/${row.name}`,
@@ -26,7 +37,7 @@ export function answerIntrospection(answer: Answer, metadata: TokenMetadata | un
     jti: row.id,
     ...(isInGrace ? { in_grace: true } : {}),
     ...(metadata === undefined || Object.keys(metadata).length === 0 ? {} : { metadata }),
-  });
+  };
 }
 
 function toSeconds(time: Date): number {
