@@ -61,6 +61,7 @@ export async function startWalkingVerifier(options: WalkingVerifierOptions): Pro
     APITOKEN_KEYRING_FILE: keyringFile,
     APITOKEN_VERIFIER_PORT: String(gatewayPort),
     APITOKEN_VERIFIER_INTROSPECTION_PORT: String(introspectionPort),
+    APITOKEN_VERIFIER_GRPC_PORT: "0",
     APITOKEN_HTTP_PORT: String(httpPort),
     APITOKEN_VERIFIER_DRAIN: "0s",
     APITOKEN_VERIFIER_STALE_AFTER_LOSS: `${bounds.staleMs}ms`,
