@@ -112,9 +112,8 @@ function hasManyAddresses(habits: Habits, address: string, atMs: number): boolea
     return false;
   }
   const { addresses } = habits.recent;
-  if (addresses.length >= MANY_ADDRESSES || addresses.includes(address)) return false;
-  addresses.push(address);
-  return addresses.length >= MANY_ADDRESSES;
+  if (addresses.length < MANY_ADDRESSES && !addresses.includes(address)) addresses.push(address);
+  return addresses.length >= MANY_ADDRESSES; // also those of the learning time, once it is over
 }
 
 /** Whether to tell of it now; notes that it was told. */

@@ -75,6 +75,14 @@ describe("addresses", () => {
     expect(useFrom(learned(), MANY_ADDRESSES, 1_000)).toEqual(["ManyAddresses"]);
   });
 
+  test("that became many while a token was learned are reported once it is learned", () => {
+    const habits = beginHabits(LEARNED_MS - 1_000);
+    const kinds = Array.from({ length: 40 }, (_, n) =>
+      learnAddress(habits, `192.0.2.${n + 1}`, LEARNED_MS - 1_000 + n * 50, 1_000),
+    );
+    expect(kinds.flat()).toEqual(["ManyAddresses"]);
+  });
+
   test("are not many if as many come within a day", () => {
     expect(useFrom(learned(), 200, (24 * HOUR_MS) / 200)).toEqual([]);
   });
