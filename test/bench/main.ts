@@ -8,6 +8,7 @@ import { benchCleanupLarge } from "./cleanup-large.ts";
 import { benchCreate } from "./create.ts";
 import { benchFairness } from "./fairness.ts";
 import type { Bench, Figures } from "./figures.ts";
+import { benchGrpc } from "./grpc.ts";
 import { readMachine } from "./machine.ts";
 import { type BenchOptions, formatHelp, readOptions } from "./options.ts";
 import { benchOwnerBlock } from "./owner-block.ts";
@@ -31,6 +32,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   bystander: benchBystander,
   partition: benchPartition,
   verify: benchVerify,
+  grpc: benchGrpc,
 };
 
 const options = readCommandLine();

@@ -30,6 +30,7 @@ const BARS: Readonly<Record<string, readonly ["≤" | "≥", number]>> = {
   verify_p99_over_bare: ["≤", 2],
   verify_statements_per_1000: ["≤", 1],
   introspect_over_bare: ["≥", 0.6],
+  grpc_over_bare: ["≥", 0.6],
   verifier_rss_mib: ["≤", 150],
   flood_refused: ["≥", 2_000_000],
   flood_good_p99_ms: ["≤", 5],
