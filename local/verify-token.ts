@@ -58,5 +58,13 @@ export async function verifyToken(
     throw failure ?? new Error(`it cannot be said whether the token is good: ${answer.why}`);
   if (answer.kind === "no") return undefined;
   const { row } = answer.token;
-  return { ...row, scopes: answer.scopes, metadata: decryptMetadata(row.encryptedMetadata, row.id, keyring) };
+  const { hash, issuedAt, expiresAt, revokedAt } = row;
+  const times = { issuedAt, expiresAt, revokedAt };
+  return {
+    ...row,
+    ...times,
+    hash,
+    scopes: answer.scopes,
+    metadata: decryptMetadata(row.encryptedMetadata, row.id, keyring),
+  };
 }

@@ -63,7 +63,8 @@ export interface PreparedToken {
 export function prepareToken(token: JudgedToken): PreparedToken {
   return {
     scopes: token.scopes,
-    graceScopes: token.scopes.filter((scope) => token.grace?.scopes.includes(scope)),
+    graceScopes:
+      token.grace === undefined ? NOTHING : token.scopes.filter((scope) => token.grace?.scopes.includes(scope)),
     liveUntilMs: liveUntil(token).getTime(),
     acceptedUntilMs: acceptedUntil(token).getTime(),
     end: isRevocationItsEnd(token) ? "Revoked" : "Expired",

@@ -197,7 +197,8 @@ async function findCaller(
 }
 
 function readForm({ request, body }: Call): URLSearchParams | undefined {
-  const type = request.headers["content-type"] ?? "";
+  // Of all headers only this one is read: Node would make an object of all of them.
+  const type = headerValues(request, "content-type")?.[0] ?? "";
   return /^application\/x-www-form-urlencoded *(;|$)/i.test(type) ? new URLSearchParams(body) : undefined;
 }
 

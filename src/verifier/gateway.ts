@@ -101,7 +101,8 @@ export function settle(answer: Answer | Promise<Answer>, finish: (answer: Answer
 }
 
 /** Sends an answer before the request's body is read: nothing in it counts. */
-export function send(response: ServerResponse, { status, headers, body }: HttpAnswer): void {
+export function send(response: ServerResponse, { status, headers, body, isAscii }: HttpAnswer): void {
   response.writeHead(status, headers as string[]);
-  response.end(body);
+  if (body === undefined) response.end();
+  else response.end(body, isAscii ? "latin1" : "utf8");
 }

@@ -7,6 +7,8 @@ export interface HttpAnswer {
   readonly status: number;
   readonly headers: readonly string[];
   readonly body?: string;
+  /** The body has only ASCII, so that it can be sent in one piece with the headers. */
+  readonly isAscii?: boolean;
 }
 
 /** Answers may hold what a token is good for, so nobody keeps them unless a face says otherwise. */
@@ -20,8 +22,13 @@ export function emptyAnswer(status: number, headers: readonly string[] = NO_STOR
 /** A JSON answer. */
 export function jsonAnswer(status: number, value: unknown, headers: readonly string[] = NO_STORE): HttpAnswer {
   const body = JSON.stringify(value);
-  const length = String(Buffer.byteLength(body));
-  return { status, headers: ["Content-Type", "application/json", ...headers, "Content-Length", length], body };
+  const bytes = Buffer.byteLength(body);
+  return {
+    status,
+    headers: ["Content-Type", "application/json", ...headers, "Content-Length", String(bytes)],
+    body,
+    isAscii: bytes === body.length,
+  };
 }
 
 /** It cannot be said whether a token is good. Whoever asks should try again soon, or try another verifier. */

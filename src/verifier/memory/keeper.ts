@@ -107,6 +107,8 @@ function createReader(options: KeeperOptions, signal: AbortSignal) {
       wanted.delete(part);
       try {
         await read(part);
+        // Last of all, so that however much is notified, everything else has its turn.
+        if (part === "news" && options.memory.listNews(1).length > 0) wanted.add("news");
       } catch (error) {
         options.log.debug({ err: error }, "tokens could not be read; trying again");
         wanted.add(part);
@@ -158,21 +160,21 @@ async function readEverything(options: KeeperOptions, isObsolete: () => boolean)
 
 /** Reads tokens that were heard of: those that were just issued or changed are known even if nobody uses them before an outage. */
 async function readNews({ db, memory, clock }: KeeperOptions): Promise<void> {
-  for (let ids = memory.listNews(NEWS_AT_ONCE); ids.length > 0; ids = memory.listNews(NEWS_AT_ONCE)) {
-    const reading = memory.beginReading();
-    try {
-      const askedAtMs = performance.now();
-      const { now, items } = await findTokens(db, ids);
-      clock.set(now, askedAtMs, performance.now());
-      const found = new Map(items.map(({ token }) => [token.id, token]));
-      for (const id of ids) {
-        const token = found.get(id);
-        if (token === undefined) reading.forget(id);
-        else reading.keep(token, now.getTime());
-      }
-    } finally {
-      reading.end();
+  const ids = memory.listNews(NEWS_AT_ONCE);
+  if (ids.length === 0) return;
+  const reading = memory.beginReading();
+  try {
+    const askedAtMs = performance.now();
+    const { now, items } = await findTokens(db, ids);
+    clock.set(now, askedAtMs, performance.now());
+    const found = new Map(items.map(({ token }) => [token.id, token]));
+    for (const id of ids) {
+      const token = found.get(id);
+      if (token === undefined) reading.forget(id);
+      else reading.keep(token, now.getTime());
     }
+  } finally {
+    reading.end();
   }
 }
 

@@ -5,6 +5,7 @@
 import type { VerifiableToken } from "../../postgres/verification.ts";
 import { type PreparedToken, prepareToken } from "../../token/verdict.ts";
 import { createUses, type Uses } from "../uses/uses.ts";
+import { CompactToken } from "./compact-token.ts";
 
 /** A row, ready to be judged, and what has happened to its token since it was last reported. */
 export interface KnownToken {
@@ -28,9 +29,10 @@ export interface KnownToken {
 
 /** A row that was read at `atMs` of the database's time. Whoever has shown the plaintext of `before` need not do so again. */
 export function createKnownToken(row: VerifiableToken, atMs: number, before: KnownToken | undefined): KnownToken {
-  const prepared = row.isEndRequested ? endNow(prepareToken(row)) : prepareToken(row);
+  const compact = new CompactToken(row);
+  const prepared = row.isEndRequested ? endNow(prepareToken(compact)) : prepareToken(compact);
   return {
-    row,
+    row: compact,
     prepared,
     isEnded: atMs >= prepared.acceptedUntilMs,
     isSuspect: false,
