@@ -83,14 +83,14 @@ export async function loseDatabase(): Promise<void> {
   // Its container ends with it, and so may the command.
   await kubectl("exec", `${DATABASE}-0`, "-n", SYSTEM, "--", "sh", "-c", "kill -QUIT 1").catch(() => {});
   const endsAtMs = performance.now() + AWAY_MS;
-  await untilAll(pods, "apitoken_database_available 0");
+  await untilAll(pods, "apitoken_verifier_database_available 0");
   while (performance.now() < endsAtMs) {
     const unready = (await listPods("verifier")).filter((pod) => !isPodReady(pod));
     need(unready.length === 0, `${unready.map(({ metadata }) => metadata.name).join(", ")}: not ready`);
     await judge();
     await delay(1_000);
   }
-  await untilAll(pods, "apitoken_database_available 0"); // it was away until now
+  await untilAll(pods, "apitoken_verifier_database_available 0"); // it was away until now
   await select(null);
   await untilAll(pods, "apitoken_verifier_fresh 1");
   await untilRolledOut();
