@@ -12,6 +12,7 @@ import { createBreakGlassToken } from "../../../src/verifier/break-glass.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { startTcpProxy } from "../../support/proxy.ts";
+import { openCheckClient, prefixed } from "../../support/verifier/check-client.ts";
 import { issueByHand, startTestVerifier, type TestVerifier } from "../../support/verifier.ts";
 
 const keyring = createKeyring();
@@ -74,6 +75,22 @@ const askAsGateway = (token: string): Asked[] => [
   [`/${token}`, {}],
 ];
 
+/** The same over gRPC, with a token in the path as well. */
+async function askOverGrpc({ grpcPort }: TestVerifier, token: string): Promise<string[]> {
+  const client = openCheckClient(`http://127.0.0.1:${grpcPort}`);
+  const headers = ["x-api-key", token, "cookie", `token=${token}`, "x-forwarded-for", token];
+  const authorizations = [`Bearer ${token}`, `Basic ${btoa(`${token}:${token}`)}`, token, `Bearer ${token}, Bearer x`];
+  try {
+    const outcomes = authorizations.map((value) =>
+      client.check({ headers: ["authorization", value, ...headers], context: { scope: "none" }, peer: token }),
+    );
+    const stray = client.call(`/${token}`, prefixed(Buffer.from(token)));
+    return [...(await Promise.all(outcomes)), await stray].map((outcome) => JSON.stringify(outcome));
+  } finally {
+    client.close();
+  }
+}
+
 /** A token wherever a backend, or somebody who confuses fields, could put it. */
 const askAsBackend = (token: string, client: string): Asked[] => [
   ...["/introspect", "/explain"].flatMap((path): Asked[] => [
@@ -119,15 +136,12 @@ const collect = async (url: string, asked: readonly Asked[]): Promise<string[]> 
     }),
   );
 
-async function askEverywhere(
-  { gatewayUrl, introspectionUrl }: TestVerifier,
-  tokens: readonly string[],
-  client: string,
-): Promise<string[]> {
+async function askEverywhere(verifier: TestVerifier, tokens: readonly string[], client: string): Promise<string[]> {
   const answers: string[] = [];
   for (const token of tokens) {
-    answers.push(...(await collect(gatewayUrl, askAsGateway(token))));
-    answers.push(...(await collect(introspectionUrl, askAsBackend(token, client))));
+    answers.push(...(await collect(verifier.gatewayUrl, askAsGateway(token))));
+    answers.push(...(await askOverGrpc(verifier, token)));
+    answers.push(...(await collect(verifier.introspectionUrl, askAsBackend(token, client))));
   }
   return answers;
 }
