@@ -16,6 +16,7 @@ import { benchPartition } from "./partition.ts";
 import { formatRecord } from "./record.ts";
 import { formatComparison, formatFigures } from "./report.ts";
 import { benchRestart } from "./restart.ts";
+import { benchRevoked } from "./revoked.ts";
 import { benchRotate } from "./rotate.ts";
 import { benchStartup } from "./startup.ts";
 import { benchVerify } from "./verify.ts";
@@ -33,6 +34,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   partition: benchPartition,
   verify: benchVerify,
   grpc: benchGrpc,
+  revoked: benchRevoked,
 };
 
 const options = readCommandLine();

@@ -28,6 +28,7 @@ export interface BenchVerifier {
 }
 
 export interface VerifyStage {
+  readonly databaseUrl: string;
   /** Good tokens of alice, with the scopes read and write. */
   readonly tokens: readonly HandMadeToken[];
   /** A token that may introspect. */
@@ -54,6 +55,7 @@ export async function startVerifyStage(rows: number, known: number): Promise<Ver
   await runAsSuperuser(url, "vacuum analyze apitoken.tokens");
 
   return {
+    databaseUrl: url,
     tokens,
     caller,
     async countTransactions() {

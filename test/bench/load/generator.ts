@@ -43,7 +43,7 @@ interface Lane {
   isBusy: boolean;
 }
 
-async function run({ port, requests, connections, seconds, perSecond }: Load): Promise<LoadResult> {
+async function run({ port, requests, connections, seconds, perSecond, isBursty = false }: Load): Promise<LoadResult> {
   const bytes = requests.map((request) => Buffer.from(request, "latin1"));
   const histogram = createHistogram();
   const statuses: Record<string, number> = {};
@@ -74,7 +74,7 @@ async function run({ port, requests, connections, seconds, perSecond }: Load): P
   if (perSecond === undefined) for (const lane of lanes) send(lane, startedAtMs);
   else {
     idle.push(...lanes);
-    pace(perSecond, startedAtMs + seconds * 1_000, idle, send);
+    pace({ perSecond, isBursty }, startedAtMs + seconds * 1_000, idle, send);
   }
   await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
   isOver = true;
@@ -91,7 +91,12 @@ async function run({ port, requests, connections, seconds, perSecond }: Load): P
 }
 
 /** Sends at an even rate. A request counts from when it was due, so that one that had to wait for a connection shows it. */
-function pace(perSecond: number, endsAtMs: number, idle: Lane[], send: (lane: Lane, dueAtMs: number) => void): void {
+function pace(
+  { perSecond, isBursty }: { perSecond: number; isBursty: boolean },
+  endsAtMs: number,
+  idle: Lane[],
+  send: (lane: Lane, dueAtMs: number) => void,
+): void {
   const gapMs = 1_000 / perSecond;
   let dueAtMs = performance.now();
   const turn = () => {
@@ -104,7 +109,7 @@ function pace(perSecond: number, endsAtMs: number, idle: Lane[], send: (lane: La
     }
     if (nowMs >= endsAtMs) return;
     // A timer would send what is due within a millisecond in one burst; what is due more rarely leaves the core to others.
-    if (gapMs < 2) setImmediate(turn);
+    if (gapMs < 2 && !isBursty) setImmediate(turn);
     else setTimeout(turn, 1);
   };
   turn();

@@ -15,6 +15,8 @@ export interface Load {
   readonly seconds: number;
   /** How many requests are sent each second, evenly. Undefined: as many as are answered. */
   readonly perSecond?: number;
+  /** Whether what is due within a millisecond may be sent at once, which leaves the core to others. */
+  readonly isBursty?: boolean;
 }
 
 /** What came back. */
