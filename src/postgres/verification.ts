@@ -2,7 +2,6 @@
  * What a verifier reads: tokens by id, all that are accepted, and the blocks on owners; always with the database's time, which
  * decides what they are worth.
  */
-import type { AnomalyKind } from "../token/anomalies.ts";
 import type { EncryptedMetadata } from "../token/metadata-cipher.ts";
 import type { Grace } from "../token/model.ts";
 import type { Queryable } from "./database.ts";
@@ -123,102 +122,6 @@ export async function readBlockages(db: Queryable, owner?: string): Promise<Owne
     values: [owner],
   });
   return rows.map((row) => ({ owner: row.owner, from: toDate(row.from) }));
-}
-
-/** A use of a token. */
-export interface TokenUse {
-  readonly id: string;
-  readonly at: Date;
-  /** Undefined if it is not known. */
-  readonly address: string | undefined;
-}
-
-/** How many uses the database takes in one call. */
-export const USES_PER_CALL = 1_000;
-
-/** Notes up to `USES_PER_CALL` uses. */
-export async function noteUses(db: Queryable, uses: readonly TokenUse[]): Promise<void> {
-  await db.query({
-    name: "note-uses",
-    text: "select apitoken.note_uses($1, $2, $3)",
-    values: [uses.map(({ id }) => id), uses.map(({ at }) => at), uses.map(({ address }) => address ?? null)],
-  });
-}
-
-/** A refusal of a token. */
-export interface TokenFailure {
-  readonly id: string;
-  /** One of `FAILURE_REASONS`. */
-  readonly why: string;
-  /** Undefined if it is not known. */
-  readonly address: string | undefined;
-}
-
-/** How many refusals the database takes in one call. */
-export const FAILURES_PER_CALL = 1_000;
-
-/** Records in the audit trail that tokens were refused, up to `FAILURES_PER_CALL`; once a minute for each token. */
-export async function recordFailures(db: Queryable, failures: readonly TokenFailure[]): Promise<void> {
-  await db.query({
-    name: "record-failures",
-    text: "select apitoken.record_failures($1, $2, $3)",
-    values: [
-      failures.map(({ id }) => id),
-      failures.map(({ why }) => why),
-      failures.map(({ address }) => address ?? null),
-    ],
-  });
-}
-
-/** How often a token was used on a day with the same result. */
-export interface UseCount {
-  readonly id: string;
-  /** In UTC, as in 2026-11-29. */
-  readonly day: string;
-  /** Good, or one of `FAILURE_REASONS`. */
-  readonly result: string;
-  readonly number: number;
-}
-
-/** How many counts the database takes in one call. */
-export const COUNTS_PER_CALL = 1_000;
-
-/** Adds up to `COUNTS_PER_CALL` counts to those of the same token, day and result. */
-export async function countUses(db: Queryable, counts: readonly UseCount[]): Promise<void> {
-  await db.query({
-    name: "count-uses",
-    text: "select apitoken.count_uses($1, $2, $3, $4)",
-    values: [
-      counts.map(({ id }) => id),
-      counts.map(({ day }) => day),
-      counts.map(({ result }) => result),
-      counts.map(({ number }) => number),
-    ],
-  });
-}
-
-/** Something unusual about the uses of a token. */
-export interface TokenAnomaly {
-  readonly id: string;
-  readonly kind: AnomalyKind;
-  /** Undefined if it is not known. */
-  readonly address: string | undefined;
-}
-
-/** How many anomalies the database takes in one call. */
-export const ANOMALIES_PER_CALL = 1_000;
-
-/** Reports up to `ANOMALIES_PER_CALL` anomalies, each once a day for each token. */
-export async function reportAnomalies(db: Queryable, anomalies: readonly TokenAnomaly[]): Promise<void> {
-  await db.query({
-    name: "report-anomalies",
-    text: "select apitoken.report_anomalies($1, $2, $3)",
-    values: [
-      anomalies.map(({ id }) => id),
-      anomalies.map(({ kind }) => kind),
-      anomalies.map(({ address }) => address ?? null),
-    ],
-  });
 }
 
 /** Ends the token with this hash for whoever has shown it. Says nothing, also if there is no such token. */

@@ -3,7 +3,7 @@
  * A watched address costs nothing in the hot path until it changes; rates are looked at once a minute.
  */
 import type { Queryable } from "../../postgres/database.ts";
-import { ANOMALIES_PER_CALL, reportAnomalies, type TokenAnomaly } from "../../postgres/verification.ts";
+import { REPORTS_PER_CALL, reportAnomalies, type TokenAnomaly } from "../../postgres/verifier-reports.ts";
 import type { AnomalyKind } from "../../token/anomalies.ts";
 import { isWithin, toBlockList } from "../../token/network.ts";
 import { beginHabits, type Habits, learnAddress, learnRate, learnWrongSecret } from "./habits.ts";
@@ -48,7 +48,7 @@ export function createWatch({ db, learningMs, podNetworks, onAnomaly }: WatchOpt
   const tell = ({ id }: Uses, kinds: readonly AnomalyKind[], address: string | undefined) => {
     for (const kind of kinds) {
       onAnomaly(kind);
-      if (waiting.length < ANOMALIES_PER_CALL) waiting.push({ id, kind, address });
+      if (waiting.length < REPORTS_PER_CALL) waiting.push({ id, kind, address });
     }
   };
   const lookAtRates = (atMs: number) => {
@@ -87,7 +87,7 @@ export function createWatch({ db, learningMs, podNetworks, onAnomaly }: WatchOpt
       try {
         await reportAnomalies(db, batch);
       } catch (error) {
-        waiting = [...batch, ...waiting].slice(0, ANOMALIES_PER_CALL);
+        waiting = [...batch, ...waiting].slice(0, REPORTS_PER_CALL);
         throw error;
       }
     },

@@ -3,7 +3,7 @@
  * reported, also while the database is away: what is lost is what a verifier had counted when it was killed.
  */
 import type { Queryable } from "../../postgres/database.ts";
-import { COUNTS_PER_CALL, countUses, type UseCount } from "../../postgres/verification.ts";
+import { countUses, REPORTS_PER_CALL, type UseCount } from "../../postgres/verifier-reports.ts";
 import { isFailureReason } from "../../token/verdict.ts";
 import type { DayCounts, Uses } from "./uses.ts";
 
@@ -59,8 +59,8 @@ export function createUseCounts(db: Queryable, mostWaiting = MOST_WAITING): UseC
     async flush() {
       // Few tokens in each statement, and in the order of their ids, so that two verifiers never wait for each other in turn.
       const batch = [...waiting].flatMap(listCounts).sort(([, a], [, b]) => (a.id < b.id ? -1 : 1));
-      for (let start = 0; start < batch.length; start += COUNTS_PER_CALL) {
-        const part = batch.slice(start, start + COUNTS_PER_CALL);
+      for (let start = 0; start < batch.length; start += REPORTS_PER_CALL) {
+        const part = batch.slice(start, start + REPORTS_PER_CALL);
         await countUses(
           db,
           part.map(([, count]) => count),

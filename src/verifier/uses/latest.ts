@@ -2,7 +2,7 @@
  * The latest use of each token: where it was used, and when. Good or dead: whoever still shows a dead one must learn of it.
  */
 import type { Queryable } from "../../postgres/database.ts";
-import { noteUses, USES_PER_CALL } from "../../postgres/verification.ts";
+import { noteUses, REPORTS_PER_CALL } from "../../postgres/verifier-reports.ts";
 import type { Uses } from "./uses.ts";
 
 /** Collects the latest uses. */
@@ -34,9 +34,9 @@ export function createLatestUses(db: Queryable): LatestUses {
       const batch = [...used].sort((a, b) => (a.id < b.id ? -1 : 1));
       used = new Set();
       for (const uses of batch) uses.isReported = true; // a use from now on goes into the next batch
-      for (let start = 0; start < batch.length; start += USES_PER_CALL) {
+      for (let start = 0; start < batch.length; start += REPORTS_PER_CALL) {
         try {
-          await report(batch.slice(start, start + USES_PER_CALL));
+          await report(batch.slice(start, start + REPORTS_PER_CALL));
         } catch (error) {
           for (const uses of batch.slice(start)) {
             uses.isReported = false;

@@ -3,7 +3,7 @@
  * for all of them.
  */
 import type { Queryable } from "../../postgres/database.ts";
-import { FAILURES_PER_CALL, recordFailures, type TokenFailure } from "../../postgres/verification.ts";
+import { REPORTS_PER_CALL, recordFailures, type TokenFailure } from "../../postgres/verifier-reports.ts";
 import { isFailureReason } from "../../token/verdict.ts";
 import type { Uses } from "./uses.ts";
 
@@ -17,13 +17,13 @@ export interface Refusals {
 /** The database records one a minute for each token. */
 const SILENCE_MS = 60_000;
 
-/** Begins with no refusals, and keeps at most `FAILURES_PER_CALL`. */
+/** Begins with no refusals, and keeps at most `REPORTS_PER_CALL`. */
 export function createRefusals(db: Queryable): Refusals {
   let waiting: TokenFailure[] = [];
   return {
     note(uses, why, atMs, address) {
       if (Math.abs(atMs - uses.refusedMs) < SILENCE_MS) return;
-      if (waiting.length >= FAILURES_PER_CALL || !isFailureReason(why)) return;
+      if (waiting.length >= REPORTS_PER_CALL || !isFailureReason(why)) return;
       uses.refusedMs = atMs;
       waiting.push({ id: uses.id, why, address });
     },
@@ -34,7 +34,7 @@ export function createRefusals(db: Queryable): Refusals {
       try {
         await recordFailures(db, batch);
       } catch (error) {
-        waiting = [...batch, ...waiting].slice(0, FAILURES_PER_CALL);
+        waiting = [...batch, ...waiting].slice(0, REPORTS_PER_CALL);
         throw error;
       }
     },
