@@ -783,8 +783,8 @@ declare
   parent text;
   partition_name text;
 begin
-  if months_ahead not between 0 and 120 then
-    raise exception 'months_ahead is %, but must be from 0 to 120', months_ahead using errcode = '22023';
+  if months_ahead not between 0 and 60 then
+    raise exception 'months_ahead is %, but must be from 0 to 60', months_ahead using errcode = '22023';
   end if;
   for parent, lower_bound in -- the trail first: without it nothing can be issued
     select p.name, this_month + make_interval(months => month)

@@ -2,6 +2,7 @@
  * Unit tests state only what matters to them: each builder returns a complete and ordinary object, and a test overrides
  * the fields that its sentence is about.
  */
+import type { VerifiableToken } from "../../src/postgres/verification.ts";
 import type {
   AppliedPolicy,
   DesiredSecret,
@@ -151,3 +152,25 @@ export function aSecret(overrides: Partial<Observed["secret"] & { state: "ours" 
 
 /** A Secret of ours that holds the row with this id. */
 export const ours = (holds: string | undefined, isDecorated = true) => aSecret({ holds, isDecorated });
+
+/** A live token as a verifier reads it. */
+export function aVerifiableToken(id: string, changes: Partial<VerifiableToken> = {}): VerifiableToken {
+  return {
+    id,
+    namespace: "shop",
+    name: "orders",
+    owner: "alice",
+    scopes: ["read"],
+    allowedCidrs: [],
+    grace: undefined,
+    hash: Buffer.from(`hash of ${id}`),
+    hashAlgorithm: "hmac-sha256",
+    keyId: "p-1",
+    encryptedMetadata: undefined,
+    issuedAt: later(-HOUR_MS),
+    expiresAt: later(HOUR_MS),
+    revokedAt: undefined,
+    isEndRequested: false,
+    ...changes,
+  };
+}

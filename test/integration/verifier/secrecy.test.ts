@@ -27,13 +27,17 @@ const test = base
     onCleanup(() => network.close());
     return network;
   })
-  .extend("verifier", async ({ databaseUrl, network }, { onCleanup }) => {
-    const url = new URL(databaseUrl);
-    url.host = `127.0.0.1:${network.port}`;
+  // biome-ignore lint/correctness/noEmptyPattern: vitest reads a fixture's dependencies from its parameter's pattern
+  .extend("breakGlassFile", async ({}, { onCleanup }) => {
     const folder = mkdtempSync(join(tmpdir(), "apitoken-secrecy-"));
     onCleanup(() => rmSync(folder, { recursive: true, force: true }));
-    const breakGlassFile = join(folder, "tokens.json");
-    writeFileSync(breakGlassFile, JSON.stringify({ tokens: [glass.entry] }));
+    const file = join(folder, "tokens.json");
+    writeFileSync(file, JSON.stringify({ tokens: [glass.entry] }));
+    return file;
+  })
+  .extend("verifier", async ({ databaseUrl, network, breakGlassFile }, { onCleanup }) => {
+    const url = new URL(databaseUrl);
+    url.host = `127.0.0.1:${network.port}`;
     const settings = {
       APITOKEN_VERIFIER_BREAK_GLASS_FILE: breakGlassFile,
       // So that X-Forwarded-For counts, whatever it holds.

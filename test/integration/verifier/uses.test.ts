@@ -4,12 +4,12 @@
 import { test as base, expect, onTestFinished } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { type Database, openDatabase } from "../../../src/postgres/database.ts";
-import type { VerifiableToken } from "../../../src/postgres/verification.ts";
 import { createLogger } from "../../../src/runtime/log.ts";
 import { createKeyring } from "../../../src/token/keyring.ts";
 import type { Answer } from "../../../src/verifier/lookup.ts";
 import { createKnownToken } from "../../../src/verifier/memory/known-token.ts";
 import { createUseReports } from "../../../src/verifier/uses/reports.ts";
+import { aVerifiableToken } from "../../support/builders.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { startTcpProxy } from "../../support/proxy.ts";
 import { startStatementProxy } from "../../support/statement-proxy.ts";
@@ -161,15 +161,7 @@ const reportTo = (db: Database) =>
 
 /** The answer about a good token of which nothing but the id counts. */
 function goodAnswer(id: string): Answer {
-  const row = {
-    id,
-    scopes: [],
-    allowedCidrs: [],
-    grace: undefined,
-    expiresAt: new Date(8.64e15),
-    revokedAt: undefined,
-  };
-  const token = createKnownToken(row as unknown as VerifiableToken, 0, undefined);
+  const token = createKnownToken(aVerifiableToken(id, { expiresAt: new Date(8.64e15) }), 0, undefined);
   return { kind: "yes", token, scopes: [], isInGrace: false };
 }
 

@@ -1,28 +1,6 @@
 import { expect, test } from "vitest";
-import type { VerifiableToken } from "../../../../src/postgres/verification.ts";
 import { createTokenMemory } from "../../../../src/verifier/memory/memory.ts";
-import { HOUR_MS, later, NOW } from "../../../support/builders.ts";
-
-function aRow(id: string, changes: Partial<VerifiableToken> = {}): VerifiableToken {
-  return {
-    id,
-    namespace: "shop",
-    name: "orders",
-    owner: "alice",
-    scopes: ["read"],
-    allowedCidrs: [],
-    grace: undefined,
-    hash: Buffer.from(`hash of ${id}`),
-    hashAlgorithm: "hmac-sha256",
-    keyId: "p-1",
-    encryptedMetadata: undefined,
-    issuedAt: later(-HOUR_MS),
-    expiresAt: later(HOUR_MS),
-    revokedAt: undefined,
-    isEndRequested: false,
-    ...changes,
-  };
-}
+import { aVerifiableToken as aRow, later, NOW } from "../../../support/builders.ts";
 
 const NOW_MS = NOW.getTime();
 const revoked = (id: string) => aRow(id, { revokedAt: later(-1) });
