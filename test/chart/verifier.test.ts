@@ -17,14 +17,17 @@ describe.skipIf(tools.helm === undefined)("the verifier", () => {
     expect(objects.filter(({ metadata }) => metadata.name.includes("verifier"))).toEqual([]);
   });
 
-  test("has no credentials but its own login and the keyring, which it cannot change", async () => {
+  test("has no credentials but its own login, the keyring, and what the values name, and can change none", async () => {
     const pod = podOf(await renderChart(VALUES));
     expect(pod.automountServiceAccountToken).toBe(false);
     const secrets = pod.volumes.flatMap(({ secret }: { secret?: { secretName: string } }) => secret?.secretName ?? []);
-    expect(secrets.sort()).toEqual(["apitoken-keyring", "tokens-verifier", "verifier-tls"]);
+    const named = ["verifier-break-glass", "verifier-signing", "verifier-tls"];
+    expect(secrets.sort()).toEqual(["apitoken-keyring", "tokens-verifier", ...named]);
+    const volumes = pod.volumes.filter(({ secret }: { secret?: object }) => secret !== undefined);
     const [{ volumeMounts }] = pod.containers;
-    for (const name of ["keyring", "tls"]) {
-      expect(volumeMounts.find((mount: { name: string }) => mount.name === name)).toMatchObject({ readOnly: true });
+    for (const { name } of volumes) {
+      const mounts = volumeMounts.filter((mount: { name: string }) => mount.name === name);
+      for (const mount of mounts) expect(mount).toMatchObject({ readOnly: true });
     }
   });
 
