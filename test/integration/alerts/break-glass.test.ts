@@ -7,6 +7,7 @@ import { createBreakGlassToken } from "../../../src/verifier/break-glass.ts";
 import { expectFiring, hasPromtool, history } from "../../support/alerts/promtool.ts";
 import { scrape } from "../../support/alerts/scrape.ts";
 import { createTestDatabase } from "../../support/database.ts";
+import { eventually } from "../../support/eventually.ts";
 import { startTestVerifier } from "../../support/verifier.ts";
 
 test.skipIf(!hasPromtool)("a single use of a break-glass token raises an alert", async () => {
@@ -21,7 +22,14 @@ test.skipIf(!hasPromtool)("a single use of a break-glass token raises an alert",
   });
   try {
     await verifier.ready;
-    const unused = await scrape({ port: verifier.httpPort });
+    const unused = await eventually(async () => {
+      const figures = await scrape({ port: verifier.httpPort });
+      const isFresh = [...figures.samples].some(
+        ([series, value]) => series.startsWith("apitoken_verifier_fresh{") && value === 1,
+      );
+      if (!isFresh) throw new Error("the verifier does not answer from memory yet");
+      return figures;
+    });
     const response = await fetch(`${verifier.gatewayUrl}/verify`, {
       headers: { authorization: `Bearer ${plaintext}` },
     });
