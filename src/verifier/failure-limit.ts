@@ -3,6 +3,7 @@
  * others do from the same address: beyond the limit, a refusal only asks to wait, and costs the database next to nothing.
  */
 import { isIPv6 } from "node:net";
+import { networkOf } from "../token/network.ts";
 import type { Answer, Lookup } from "./lookup.ts";
 
 export interface FailureLimits {
@@ -67,15 +68,7 @@ export function createFailureLimit({ perMinute }: FailureLimits, now = () => per
 
 /** Whoever has an IPv6 address has a whole /64 of them. */
 function clientOf(address: string): string {
-  if (!isIPv6(address)) return address;
-  const [head = "", tail] = address.split("::", 2);
-  const first = head === "" ? [] : head.split(":");
-  const last = tail === undefined || tail === "" ? [] : tail.split(":");
-  const groups = tail === undefined ? first : [...first, ...Array(8 - first.length - last.length).fill("0"), ...last];
-  return groups
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(":");
+  return (isIPv6(address) ? networkOf(address) : undefined) ?? address;
 }
 
 /** Says what a token that a client shows is worth, unless the client has shown too many that are none. */

@@ -3,8 +3,8 @@
  */
 import { KeyringError, parseKeyring } from "../runtime/keyring-json.ts";
 import type { Logger } from "../runtime/log.ts";
+import { watchFile } from "../runtime/watched-file.ts";
 import type { Keyring } from "../token/keyring.ts";
-import { watchFile } from "./watched-file.ts";
 
 /** The keyring of a file. */
 export interface KeyringFile {

@@ -9,24 +9,21 @@ const EVERY = 16;
 
 /** Passes on every request, and reports in seconds how long some of the answers took, until they were sent. */
 export function timeSome(handle: RequestListener, onAnswer: (seconds: number) => void, every = EVERY): RequestListener {
-  let left = 0;
+  const isTimed = createSample(every);
   return (request, response) => {
-    if (left === 0) {
-      left = every;
+    if (isTimed()) {
       const startedAtMs = performance.now();
       response.once("finish", () => onAnswer((performance.now() - startedAtMs) / 1_000));
     }
-    left -= 1;
     handle(request, response);
   };
 }
 
 /** The same for a method of gRPC, until its answer is known. */
 export function timeSomeCalls(method: GrpcMethod, onAnswer: (seconds: number) => void, every = EVERY): GrpcMethod {
-  let left = 0;
+  const isTimed = createSample(every);
   return (message) => {
-    left = left === 0 ? every - 1 : left - 1;
-    if (left !== every - 1) return method(message);
+    if (!isTimed()) return method(message);
     const startedAtMs = performance.now();
     const report = () => onAnswer((performance.now() - startedAtMs) / 1_000);
     const reply = method(message);
@@ -34,5 +31,15 @@ export function timeSomeCalls(method: GrpcMethod, onAnswer: (seconds: number) =>
       reply.then(report, () => {}); // who gets the reply sees its failure
     else report();
     return reply;
+  };
+}
+
+/** True for the first call, and for one in `every` from then on. */
+function createSample(every: number): () => boolean {
+  let left = 0;
+  return () => {
+    const isNext = left === 0;
+    left = isNext ? every - 1 : left - 1;
+    return isNext;
   };
 }

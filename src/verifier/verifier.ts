@@ -53,7 +53,7 @@ const SNAPSHOT_MS = 2_500;
 export async function startVerifier(config: VerifierConfig, identity: string, log: Logger): Promise<Verifier> {
   const ending = new AbortController();
   const file = await openKeyringFile(config.keyringFile, log, ending.signal);
-  const signer = config.signing && createSigner({ ...config.signing, log, signal: ending.signal });
+  const signer = config.signing && (await createSigner({ ...config.signing, log, signal: ending.signal }));
   const db = connect(config, identity, log);
   const knowledge = createKnowledge({
     ...config,

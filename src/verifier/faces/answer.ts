@@ -2,6 +2,8 @@
  * What the faces have in common: how an answer over HTTP looks, and those that several of them give.
  */
 
+import type { Answer } from "../lookup.ts";
+
 /** An answer over HTTP: `headers` are names and values in turn, as `writeHead` takes them. */
 export interface HttpAnswer {
   readonly status: number;
@@ -48,6 +50,11 @@ export function oauthError(
   headers: readonly string[] = [],
 ): HttpAnswer {
   return jsonAnswer(status, { error, error_description: description }, [...NO_STORE, ...headers]);
+}
+
+/** When a good answer ends, in ms since 1970: with the token's life or, if that is over, with its grace. */
+export function endOf({ token: { prepared }, isInGrace }: Answer & { kind: "yes" }): number {
+  return isInGrace ? prepared.acceptedUntilMs : prepared.liveUntilMs;
 }
 
 /** Percent-encodes what a header cannot hold: only visible ASCII and single spaces are left as they are. */

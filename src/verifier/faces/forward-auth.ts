@@ -6,7 +6,7 @@
  * /verify/scope/orders:read/-/the/clients/path?scope=of-the-client. Nothing after the marker is looked at.
  */
 import type { Answer } from "../lookup.ts";
-import { emptyAnswer, type HttpAnswer, headerValue, NO_STORE } from "./answer.ts";
+import { emptyAnswer, endOf, type HttpAnswer, headerValue, NO_STORE } from "./answer.ts";
 import { type NoToken, refuseBearer } from "./bearer.ts";
 
 /** What a gateway wants to know, as its configuration has it. */
@@ -139,8 +139,7 @@ function describeToken(answer: Answer & { kind: "yes" }, { maxAgeSeconds, nowMs 
   token.answers ??= {};
   const kept = token.answers[state];
   if (kept !== undefined) return kept;
-  const endsMs = state === "grace" ? token.prepared.acceptedUntilMs : token.prepared.liveUntilMs;
-  const maxAge = Math.max(0, Math.min(maxAgeSeconds, Math.floor((endsMs - nowMs) / 1_000)));
+  const maxAge = Math.max(0, Math.min(maxAgeSeconds, Math.floor((endOf(answer) - nowMs) / 1_000)));
   const headers = [
     ...describeIdentity(answer, state),
     "Cache-Control",

@@ -3,7 +3,7 @@
  */
 import type { TokenMetadata } from "../../token/model.ts";
 import type { Answer } from "../lookup.ts";
-import { DONT_KNOW, type HttpAnswer, jsonAnswer } from "./answer.ts";
+import { DONT_KNOW, endOf, type HttpAnswer, jsonAnswer } from "./answer.ts";
 
 const INACTIVE: HttpAnswer = jsonAnswer(200, { active: false });
 
@@ -23,15 +23,14 @@ export function describeIntrospection(
 
 function describeActive(answer: Answer & { kind: "yes" }, metadata: TokenMetadata | undefined): object {
   const { token, scopes, isInGrace } = answer;
-  const { row, prepared } = token;
-  const endsMs = isInGrace ? prepared.acceptedUntilMs : prepared.liveUntilMs;
+  const { row } = token;
   return {
     active: true,
     scope: scopes.join(" "),
     client_id: `${row.namespace}/${row.name}`,
     sub: row.owner,
     token_type: "Bearer",
-    exp: Math.floor(endsMs / 1_000),
+    exp: Math.floor(endOf(answer) / 1_000),
     iat: toSeconds(row.issuedAt),
     nbf: toSeconds(row.issuedAt),
     jti: row.id,

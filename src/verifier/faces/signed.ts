@@ -3,7 +3,7 @@
  * (RFC 7517).
  */
 import type { Answer } from "../lookup.ts";
-import { type HttpAnswer, jsonAnswer, NO_STORE } from "./answer.ts";
+import { endOf, type HttpAnswer, jsonAnswer, NO_STORE } from "./answer.ts";
 
 export const INTROSPECTION_JWT = "token-introspection+jwt";
 
@@ -37,10 +37,9 @@ const IDENTITY_SECONDS = 60;
 
 /** The claims for an application: whose token it was, and what it is good for. They end with the token. */
 export function identityClaims(issuer: string, audience: string, nowMs: number, answer: Answer & { kind: "yes" }) {
-  const { token, scopes, isInGrace } = answer;
-  const { row, prepared } = token;
+  const { token, scopes } = answer;
+  const { row } = token;
   const iat = Math.floor(nowMs / 1_000);
-  const endsMs = isInGrace ? prepared.acceptedUntilMs : prepared.liveUntilMs;
   return {
     iss: issuer,
     aud: audience,
@@ -49,7 +48,7 @@ export function identityClaims(issuer: string, audience: string, nowMs: number, 
     scope: scopes.join(" "),
     token_id: row.id,
     iat,
-    exp: Math.min(iat + IDENTITY_SECONDS, Math.ceil(endsMs / 1_000)),
+    exp: Math.min(iat + IDENTITY_SECONDS, Math.ceil(endOf(answer) / 1_000)),
   };
 }
 

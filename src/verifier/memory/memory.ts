@@ -137,7 +137,7 @@ export function createTokenMemory(limit: number): TokenMemory {
     },
     isAbsent: (id) => isWhole && !news.has(id) && !tokens.has(id),
     listNews(count) {
-      return isWhole ? [...news].slice(0, count) : [];
+      return isWhole ? [...news.values().take(count)] : [];
     },
     hearBlockChange(owner) {
       if (blockChanges.size >= MOST_OWNERS) {

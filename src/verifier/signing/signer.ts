@@ -1,9 +1,9 @@
 /*
  * Signs for the faces, with the keys of a file that is read again: a Secret can be replaced while the verifier runs.
  */
-import { readFileSync } from "node:fs";
 import { Fault } from "../../runtime/fault.ts";
 import type { Logger } from "../../runtime/log.ts";
+import { watchFile } from "../../runtime/watched-file.ts";
 import type { KnownToken } from "../memory/known-token.ts";
 import { readSigningKeys, type SigningKey } from "./signing-key.ts";
 
@@ -49,32 +49,28 @@ export interface SignerOptions {
 const READ_EVERY_MS = 60_000;
 
 /** Reads the keys, and again every minute. Throws a Fault if that fails at first; later the last keys stay in use. */
-export function createSigner({ file, issuer, log, signal }: SignerOptions): Signer {
-  let keys = readKeys(file);
-  let isReadable = true;
+export async function createSigner({ file: path, issuer, log, signal }: SignerOptions): Promise<Signer> {
+  const where = `the file ${path}`;
+  const file = await watchFile(
+    {
+      path,
+      everyMs: READ_EVERY_MS,
+      parse: (pem) => readSigningKeys(pem, where),
+      missing: (cause) => createMissingFault(where, cause),
+      onUnreadable: (error) => log.warn({ err: error }, "the signing keys cannot be read; the last ones are used"),
+    },
+    signal,
+  );
   let kept = new Map<string, Kept>();
 
-  const renew = () => {
-    try {
-      keys = readKeys(file);
-      isReadable = true;
-    } catch (error) {
-      if (isReadable) log.warn({ err: error }, "the signing keys cannot be read; the last ones are used");
-      isReadable = false;
-    }
-  };
-  const timer = setInterval(renew, READ_EVERY_MS);
-  timer.unref();
-  signal.addEventListener("abort", () => clearInterval(timer), { once: true });
-
-  const sign: Signer["sign"] = (type, claims) => keys[0].sign(type, claims);
+  const sign: Signer["sign"] = (type, claims) => file.content[0].sign(type, claims);
   return {
     issuer,
     get algorithm() {
-      return keys[0].algorithm;
+      return file.content[0].algorithm;
     },
     get publicKeys() {
-      return keys.map(({ publicKey }) => publicKey);
+      return file.content.map(({ publicKey }) => publicKey);
     },
     sign,
     signOnce(token, purpose, nowMs, make) {
@@ -90,16 +86,7 @@ export function createSigner({ file, issuer, log, signal }: SignerOptions): Sign
   };
 }
 
-function readKeys(file: string): readonly [SigningKey, ...SigningKey[]] {
-  const where = `the file ${file}`;
-  return readSigningKeys(readText(file, where), where);
-}
-
-function readText(file: string, where: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (cause) {
-    const problem = "the signing keys cannot be read";
-    throw new Fault({ faultCode: "APITOKEN_E_CONFIG_INVALID", object: where, problem }, { cause });
-  }
+function createMissingFault(where: string, cause: unknown): Fault {
+  const problem = "the signing keys cannot be read";
+  return new Fault({ faultCode: "APITOKEN_E_CONFIG_INVALID", object: where, problem }, { cause });
 }

@@ -3,11 +3,12 @@
  * A watched address costs nothing in the hot path until it changes; rates are looked at once a minute.
  */
 import type { Queryable } from "../../postgres/database.ts";
-import { REPORTS_PER_CALL, reportAnomalies, type TokenAnomaly } from "../../postgres/verifier-reports.ts";
+import { reportAnomalies, type TokenAnomaly } from "../../postgres/verifier-reports.ts";
 import type { AnomalyKind } from "../../token/anomalies.ts";
 import { isWithin, toBlockList } from "../../token/network.ts";
 import { beginHabits, type Habits, learnAddress, learnRate, learnWrongSecret } from "./habits.ts";
 import type { Uses } from "./uses.ts";
+import { createWaiting } from "./waiting.ts";
 
 export interface WatchOptions {
   readonly db: Queryable;
@@ -39,7 +40,7 @@ export function createWatch({ db, learningMs, podNetworks, onAnomaly }: WatchOpt
   const pods = toBlockList(podNetworks);
   let active = new Set<Uses>();
   let spanStartMs: number | undefined;
-  let waiting: TokenAnomaly[] = [];
+  const waiting = createWaiting<TokenAnomaly>(db, reportAnomalies);
 
   const habitsOf = (uses: Uses, atMs: number): Habits => {
     uses.habits ??= beginHabits(atMs);
@@ -48,7 +49,7 @@ export function createWatch({ db, learningMs, podNetworks, onAnomaly }: WatchOpt
   const tell = ({ id }: Uses, kinds: readonly AnomalyKind[], address: string | undefined) => {
     for (const kind of kinds) {
       onAnomaly(kind);
-      if (waiting.length < REPORTS_PER_CALL) waiting.push({ id, kind, address });
+      waiting.add({ id, kind, address });
     }
   };
   const lookAtRates = (atMs: number) => {
@@ -81,15 +82,7 @@ export function createWatch({ db, learningMs, podNetworks, onAnomaly }: WatchOpt
     },
     async flush() {
       lookAtRates(nowMs());
-      const batch = waiting;
-      if (batch.length === 0) return;
-      waiting = [];
-      try {
-        await reportAnomalies(db, batch);
-      } catch (error) {
-        waiting = [...batch, ...waiting].slice(0, REPORTS_PER_CALL);
-        throw error;
-      }
+      await waiting.flush();
     },
   };
 }

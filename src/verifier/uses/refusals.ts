@@ -3,9 +3,10 @@
  * for all of them.
  */
 import type { Queryable } from "../../postgres/database.ts";
-import { REPORTS_PER_CALL, recordFailures, type TokenFailure } from "../../postgres/verifier-reports.ts";
+import { recordFailures, type TokenFailure } from "../../postgres/verifier-reports.ts";
 import { isFailureReason } from "../../token/verdict.ts";
 import type { Uses } from "./uses.ts";
+import { createWaiting } from "./waiting.ts";
 
 /** Collects refusals. */
 export interface Refusals {
@@ -19,24 +20,14 @@ const SILENCE_MS = 60_000;
 
 /** Begins with no refusals, and keeps at most `REPORTS_PER_CALL`. */
 export function createRefusals(db: Queryable): Refusals {
-  let waiting: TokenFailure[] = [];
+  const waiting = createWaiting<TokenFailure>(db, recordFailures);
   return {
     note(uses, why, atMs, address) {
       if (Math.abs(atMs - uses.refusedMs) < SILENCE_MS) return;
-      if (waiting.length >= REPORTS_PER_CALL || !isFailureReason(why)) return;
+      if (waiting.isFull || !isFailureReason(why)) return;
       uses.refusedMs = atMs;
-      waiting.push({ id: uses.id, why, address });
+      waiting.add({ id: uses.id, why, address });
     },
-    async flush() {
-      const batch = waiting;
-      if (batch.length === 0) return;
-      waiting = [];
-      try {
-        await recordFailures(db, batch);
-      } catch (error) {
-        waiting = [...batch, ...waiting].slice(0, REPORTS_PER_CALL);
-        throw error;
-      }
-    },
+    flush: waiting.flush,
   };
 }

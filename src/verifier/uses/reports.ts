@@ -55,11 +55,14 @@ export function createUseReports(options: UseReportsOptions): UseReports {
     reporting = reporting.catch(() => {}).then(run);
     return reporting;
   };
-  const flush = () => report([latest, refusals, watch, counts]);
+  const often = [latest, refusals, watch];
+  const all = [...often, counts];
+  const flush = () => report(all);
   const timer = setInterval(() => {
     reports += 1;
-    const parts = reports % COUNTS_EVERY === 0 ? [latest, refusals, watch, counts] : [latest, refusals, watch];
-    report(parts).catch((error: unknown) => log.debug({ err: error }, "uses could not be reported; trying again"));
+    report(reports % COUNTS_EVERY === 0 ? all : often).catch((error: unknown) =>
+      log.debug({ err: error }, "uses could not be reported; trying again"),
+    );
   }, everyMs);
   timer.unref();
 

@@ -18,16 +18,18 @@ export interface WatchedFileOptions<Content> {
   readonly parse: (text: string) => Content;
   /** The error to throw if the file cannot be read. */
   readonly missing: (cause: unknown) => Error;
-  readonly onChanged: () => void;
+  readonly onChanged?: () => void;
   /** Reported once, until the file can be read again. */
   readonly onUnreadable: (error: unknown) => void;
+  /** How often it is read: every second, unless this says otherwise. */
+  readonly everyMs?: number;
 }
 
 const EVERY_MS = 1_000;
 
-/** Reads the file, and again every second until the signal. Throws what `missing` and `parse` throw if that fails at first. */
+/** Reads the file, and again and again until the signal. Throws what `missing` and `parse` throw if that fails at first. */
 export async function watchFile<Content>(
-  { path, parse, missing, onChanged, onUnreadable }: WatchedFileOptions<Content>,
+  { path, parse, missing, onChanged, onUnreadable, everyMs = EVERY_MS }: WatchedFileOptions<Content>,
   signal: AbortSignal,
 ): Promise<WatchedFile<Content>> {
   const read = async () => {
@@ -41,13 +43,13 @@ export async function watchFile<Content>(
   const state = { content: parse(text), isReadable: true };
   const watch = async () => {
     while (!signal.aborted) {
-      await delay(EVERY_MS, undefined, { signal, ref: false }).catch(() => {});
+      await delay(everyMs, undefined, { signal, ref: false }).catch(() => {});
       try {
         const next = await read();
         if (next !== text) {
           state.content = parse(next);
           text = next;
-          onChanged();
+          onChanged?.();
         }
         state.isReadable = true;
       } catch (error) {
