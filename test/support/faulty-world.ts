@@ -15,7 +15,7 @@ import { createTestDatabase, findRows } from "./database.ts";
 import { eventually } from "./eventually.ts";
 import { createWriteTap } from "./faults.ts";
 import { type ClusterResources, createClusterResources } from "./policies.ts";
-import { startTcpProxy, type TcpProxy } from "./proxy.ts";
+import { startDatabaseProxy, startTcpProxy, type TcpProxy } from "./proxy.ts";
 import { issueToken } from "./resources.ts";
 
 /** A controller that reaches the API server and the database only through proxies. Tests reach both directly. */
@@ -38,8 +38,7 @@ export async function createFaultyWorld(): Promise<FaultyWorld> {
   const cluster = await connectCluster();
   const resources = createClusterResources(cluster);
   const databaseUrl = await createTestDatabase();
-  const { hostname, port } = new URL(databaseUrl);
-  const database = await startTcpProxy({ host: hostname, port: Number(port) });
+  const database = await startDatabaseProxy(databaseUrl);
   const api = await startApiProxy(cluster.kubeconfigPath);
   const network = await startTcpProxy({ host: "127.0.0.1", port: api.port });
   const folder = mkdtempSync(join(tmpdir(), "apitoken-faulty-"));
@@ -48,10 +47,8 @@ export async function createFaultyWorld(): Promise<FaultyWorld> {
   kubeconfig.clusters[0].cluster.server = `https://127.0.0.1:${network.port}`;
   writeFileSync(kubeconfigPath, JSON.stringify(kubeconfig), { mode: 0o600 });
 
-  const proxiedUrl = new URL(databaseUrl);
-  proxiedUrl.port = String(database.port);
   const tap = createWriteTap();
-  const controller = await startTestController({ ...cluster, kubeconfigPath }, proxiedUrl.href, {
+  const controller = await startTestController({ ...cluster, kubeconfigPath }, database.url, {
     wrapTransport: (transport) => tap.wrapTransport(hurryWatches(transport)),
     wrapDatabase: tap.wrapDatabase,
   });

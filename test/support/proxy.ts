@@ -39,6 +39,19 @@ interface Pair {
   delivered: number;
 }
 
+/** A proxy in front of a database; `url` is the database's, by way of the proxy. */
+export interface DatabaseProxy extends TcpProxy {
+  readonly url: string;
+}
+
+/** Starts a proxy between a program and the database of a URL. */
+export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseProxy> {
+  const url = new URL(databaseUrl);
+  const proxy = await startTcpProxy({ host: url.hostname, port: Number(url.port) });
+  url.host = `127.0.0.1:${proxy.port}`;
+  return Object.assign(proxy, { url: url.href });
+}
+
 /** Starts a proxy in mode "pass" on a free port of the loopback interface. */
 export async function startTcpProxy(target: { readonly host: string; readonly port: number }): Promise<TcpProxy> {
   const pairs = new Set<Pair>();

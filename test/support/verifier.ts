@@ -12,6 +12,7 @@ import { hashToken, type Keyring } from "../../src/token/keyring.ts";
 import { createToken } from "../../src/token/token-string.ts";
 import { readVerifierConfig } from "../../src/verifier/config.ts";
 import { startVerifier, type Verifier } from "../../src/verifier/verifier.ts";
+import { eventually } from "./eventually.ts";
 
 export interface TestVerifier extends Verifier {
   /** Where gateways, and backends, ask. */
@@ -66,6 +67,17 @@ export async function startTestVerifier({ url, keyring, settings = {} }: TestVer
       return stopped;
     },
   };
+}
+
+/** The value of a metric, with its labels as they are exported; NaN if there is none. */
+export async function readVerifierMetric({ httpUrl }: Pick<TestVerifier, "httpUrl">, name: string): Promise<number> {
+  const text = await (await fetch(`${httpUrl}/metrics`)).text();
+  return Number(new RegExp(`^${name.replaceAll(/[{}"]/g, "\\$&")} (\\S+)$`, "m").exec(text)?.[1]);
+}
+
+/** Waits until a verifier answers from memory. */
+export async function untilFresh(verifier: Pick<TestVerifier, "httpUrl">): Promise<void> {
+  await eventually(async () => (await readVerifierMetric(verifier, "apitoken_verifier_fresh")) === 1);
 }
 
 /** A token that a test has issued by hand. */

@@ -5,7 +5,7 @@ import { expectFiring, expectShown, hasPromtool, history, lasting } from "../../
 import { type Scrape, scrape } from "../../support/alerts/scrape.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
-import { startTcpProxy } from "../../support/proxy.ts";
+import { startDatabaseProxy } from "../../support/proxy.ts";
 import { forgeSecret, issueByHand, startTestVerifier, type TestVerifier } from "../../support/verifier.ts";
 
 /*
@@ -18,15 +18,12 @@ const SETTINGS = { APITOKEN_VERIFIER_OUTAGE: "0s", APITOKEN_VERIFIER_TRUSTED_PRO
 const test = base
   .extend("databaseUrl", () => createTestDatabase())
   .extend("network", async ({ databaseUrl }, { onCleanup }) => {
-    const { hostname, port } = new URL(databaseUrl);
-    const network = await startTcpProxy({ host: hostname, port: Number(port) });
+    const network = await startDatabaseProxy(databaseUrl);
     onCleanup(() => network.close());
     return network;
   })
-  .extend("verifier", async ({ databaseUrl, network }, { onCleanup }) => {
-    const url = new URL(databaseUrl);
-    url.host = `127.0.0.1:${network.port}`;
-    const verifier = await startTestVerifier({ url: url.href, keyring, settings: SETTINGS });
+  .extend("verifier", async ({ network }, { onCleanup }) => {
+    const verifier = await startTestVerifier({ url: network.url, keyring, settings: SETTINGS });
     onCleanup(() => verifier.stop());
     await verifier.ready;
     return verifier;

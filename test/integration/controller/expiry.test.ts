@@ -4,22 +4,15 @@ import { startTestController } from "../../support/controllers.ts";
 import { verifies } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { clusterTest } from "../../support/fixtures.ts";
-import { startTcpProxy, type TcpProxy } from "../../support/proxy.ts";
+import { startDatabaseProxy } from "../../support/proxy.ts";
 import { issueToken, untilReady } from "../../support/resources.ts";
 
 /** A database that can be taken away from the controller alone. */
 const test = clusterTest.extend("line", async ({ databaseUrl }, { onCleanup }) => {
-  const { hostname, port } = new URL(databaseUrl);
-  const proxy = await startTcpProxy({ host: hostname, port: Number(port) });
+  const proxy = await startDatabaseProxy(databaseUrl);
   onCleanup(() => proxy.close());
   return proxy;
 });
-
-function through(databaseUrl: string, line: TcpProxy): string {
-  const url = new URL(databaseUrl);
-  url.port = String(line.port);
-  return url.href;
-}
 
 const readyOf = async (cluster: TestCluster, name: string) => conditionOf(await cluster.get(name), "Ready");
 const expiryOf = async (cluster: TestCluster, name: string) =>
@@ -34,7 +27,7 @@ describe("a token that expires while the database is away", () => {
     { timeout: 120_000 },
     async (kind, { cluster, databaseUrl, line }) => {
       const name = `expires-${kind}`;
-      const controller = await startTestController(cluster, through(databaseUrl, line));
+      const controller = await startTestController(cluster, line.url);
       try {
         await issueToken(cluster, `${name}-kept`);
         await issueToken(cluster, name, { owner: "alice", duration: "10s" });
@@ -63,11 +56,9 @@ describe("a token that expires while the database is away", () => {
 
 test("the first thing that a controller does after a start is to end Ready of what has expired meanwhile", async ({
   cluster,
-  databaseUrl,
   line,
 }) => {
-  const url = through(databaseUrl, line);
-  const first = await startTestController(cluster, url);
+  const first = await startTestController(cluster, line.url);
   await issueToken(cluster, "unattended", { owner: "alice", duration: "10s" });
   await first.stop();
   const expiresAtMs = await expiryOf(cluster, "unattended");
@@ -75,7 +66,7 @@ test("the first thing that a controller does after a start is to end Ready of wh
   expect((await readyOf(cluster, "unattended"))?.status).toBe("True");
 
   await line.setMode({ kind: "refuse" });
-  const second = await startTestController(cluster, url);
+  const second = await startTestController(cluster, line.url);
   try {
     await eventually(
       async () =>

@@ -11,7 +11,7 @@ import { createToken } from "../../../src/token/token-string.ts";
 import { createBreakGlassToken } from "../../../src/verifier/break-glass.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
-import { startTcpProxy } from "../../support/proxy.ts";
+import { startDatabaseProxy } from "../../support/proxy.ts";
 import { openCheckClient, prefixed } from "../../support/verifier/check-client.ts";
 import { issueByHand, startTestVerifier, type TestVerifier } from "../../support/verifier.ts";
 
@@ -22,8 +22,7 @@ const test = base
   .extend("databaseUrl", () => createTestDatabase())
   /** The network between the verifier and its database. */
   .extend("network", async ({ databaseUrl }, { onCleanup }) => {
-    const { hostname, port } = new URL(databaseUrl);
-    const network = await startTcpProxy({ host: hostname, port: Number(port) });
+    const network = await startDatabaseProxy(databaseUrl);
     onCleanup(() => network.close());
     return network;
   })
@@ -35,9 +34,7 @@ const test = base
     writeFileSync(file, JSON.stringify({ tokens: [glass.entry] }));
     return file;
   })
-  .extend("verifier", async ({ databaseUrl, network, breakGlassFile }, { onCleanup }) => {
-    const url = new URL(databaseUrl);
-    url.host = `127.0.0.1:${network.port}`;
+  .extend("verifier", async ({ network, breakGlassFile }, { onCleanup }) => {
     const settings = {
       APITOKEN_VERIFIER_BREAK_GLASS_FILE: breakGlassFile,
       // So that X-Forwarded-For counts, whatever it holds.
@@ -45,7 +42,7 @@ const test = base
       // So that no question is left without a look at its token.
       APITOKEN_VERIFIER_FAILURES_PER_MINUTE: "0",
     };
-    const verifier = await startTestVerifier({ url: url.href, keyring, settings });
+    const verifier = await startTestVerifier({ url: network.url, keyring, settings });
     let stopping: Promise<void> | undefined;
     const stop = () => {
       stopping ??= verifier.stop();

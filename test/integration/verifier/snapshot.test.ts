@@ -9,7 +9,7 @@ import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { createKeyring, hashToken } from "../../../src/token/keyring.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
-import { startTcpProxy } from "../../support/proxy.ts";
+import { startDatabaseProxy } from "../../support/proxy.ts";
 import {
   blockByHand,
   changeByHand,
@@ -17,6 +17,7 @@ import {
   issueByHand,
   startTestVerifier,
   type TestVerifier,
+  untilFresh,
 } from "../../support/verifier.ts";
 
 const keyring = createKeyring();
@@ -25,8 +26,7 @@ const FILE = "memory.snapshot";
 const test = base
   .extend("databaseUrl", { scope: "file" }, () => createTestDatabase())
   .extend("network", async ({ databaseUrl }, { onCleanup }) => {
-    const { hostname, port } = new URL(databaseUrl);
-    const network = await startTcpProxy({ host: hostname, port: Number(port) });
+    const network = await startDatabaseProxy(databaseUrl);
     onCleanup(() => network.close());
     return network;
   })
@@ -37,14 +37,12 @@ const test = base
     return folder;
   })
   /** Starts a verifier behind the network; it is stopped at the end. */
-  .extend("start", ({ databaseUrl, network, folder }, { onCleanup }) => {
+  .extend("start", ({ network, folder }, { onCleanup }) => {
     const started: TestVerifier[] = [];
     onCleanup(async () => void (await Promise.all(started.map((verifier) => verifier.stop()))));
     return async (outage = "1m", keys = keyring) => {
-      const url = new URL(databaseUrl);
-      url.host = `127.0.0.1:${network.port}`;
       const settings = { APITOKEN_VERIFIER_OUTAGE: outage, APITOKEN_VERIFIER_SNAPSHOT_DIR: folder };
-      const verifier = await startTestVerifier({ url: url.href, keyring: keys, settings });
+      const verifier = await startTestVerifier({ url: network.url, keyring: keys, settings });
       started.push(verifier);
       return verifier;
     };
@@ -63,9 +61,6 @@ const ask = async ({ gatewayUrl }: TestVerifier, { plaintext }: HandMadeToken): 
 
 const metrics = async ({ httpUrl }: TestVerifier) => (await fetch(`${httpUrl}/metrics`)).text();
 const isReady = async ({ httpUrl }: TestVerifier) => (await fetch(`${httpUrl}/readyz`)).status === 200;
-
-const untilFresh = (verifier: TestVerifier) =>
-  eventually(async () => expect(await metrics(verifier)).toMatch(/^apitoken_verifier_fresh 1$/m));
 
 const untilIgnored = (verifier: TestVerifier, why: string) =>
   eventually(() => expect(verifier.log.join("")).toContain(`"why":"${why}"`));

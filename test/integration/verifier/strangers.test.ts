@@ -11,9 +11,15 @@ import { createKeyring, hashToken } from "../../../src/token/keyring.ts";
 import { createToken } from "../../../src/token/token-string.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
-import { startTcpProxy } from "../../support/proxy.ts";
+import { startDatabaseProxy } from "../../support/proxy.ts";
 import { aNewTokenRow } from "../../support/token-rows.ts";
-import { issueByHand, startTestVerifier, type TestVerifier } from "../../support/verifier.ts";
+import {
+  issueByHand,
+  readVerifierMetric,
+  startTestVerifier,
+  type TestVerifier,
+  untilFresh,
+} from "../../support/verifier.ts";
 
 const keyring = createKeyring();
 const [pepper] = keyring.peppers;
@@ -22,18 +28,15 @@ const LIMIT = { max: 100, onLimit: "RevokeOldest", scope: "Cluster" } as const;
 const test = base
   .extend("databaseUrl", { scope: "file" }, () => createTestDatabase())
   .extend("network", async ({ databaseUrl }, { onCleanup }) => {
-    const { hostname, port } = new URL(databaseUrl);
-    const network = await startTcpProxy({ host: hostname, port: Number(port) });
+    const network = await startDatabaseProxy(databaseUrl);
     onCleanup(() => network.close());
     return network;
   })
-  .extend("verifier", async ({ databaseUrl, network }, { onCleanup }) => {
-    const url = new URL(databaseUrl);
-    url.host = `127.0.0.1:${network.port}`;
-    const verifier = await startTestVerifier({ url: url.href, keyring });
+  .extend("verifier", async ({ network }, { onCleanup }) => {
+    const verifier = await startTestVerifier({ url: network.url, keyring });
     onCleanup(() => verifier.stop());
     await verifier.ready;
-    await eventually(async () => expect(await metric(verifier, "apitoken_verifier_fresh")).toBe(1));
+    await untilFresh(verifier);
     return verifier;
   })
   /** What a leading controller writes with. */
@@ -43,15 +46,11 @@ const test = base
     return { db, fence: await raiseEpoch(db, randomUUID(), "test") };
   });
 
-const metric = async ({ httpUrl }: TestVerifier, name: string): Promise<number> => {
-  const text = await (await fetch(`${httpUrl}/metrics`)).text();
-  return Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1]);
-};
-
 const ask = async ({ gatewayUrl }: TestVerifier, plaintext: string): Promise<number> =>
   (await fetch(`${gatewayUrl}/verify`, { headers: { authorization: `Bearer ${plaintext}` } })).status;
 
-const statements = (verifier: TestVerifier) => metric(verifier, "apitoken_verifier_lookup_statements_total");
+const statements = (verifier: TestVerifier) =>
+  readVerifierMetric(verifier, "apitoken_verifier_lookup_statements_total");
 
 /** Shows tokens that do not exist, 50 at once; returns the statuses that came back. */
 async function flood(verifier: TestVerifier, count: number): Promise<Set<number>> {
@@ -122,12 +121,12 @@ test("a token that was issued and never used is known when the database goes awa
   network,
 }) => {
   const { plaintext, row } = aCredential();
-  const before = await metric(verifier, "apitoken_verifier_tokens");
+  const before = await readVerifierMetric(verifier, "apitoken_verifier_tokens");
   await issueToken(controller.db, controller.fence, aNewTokenRow("unused", row), LIMIT);
-  await eventually(async () => expect(await metric(verifier, "apitoken_verifier_tokens")).toBe(before + 1));
+  await eventually(async () => expect(await readVerifierMetric(verifier, "apitoken_verifier_tokens")).toBe(before + 1));
   await network.setMode({ kind: "refuse" });
   network.reset();
-  await eventually(async () => expect(await metric(verifier, "apitoken_verifier_fresh")).toBe(0));
+  await eventually(async () => expect(await readVerifierMetric(verifier, "apitoken_verifier_fresh")).toBe(0));
   expect(await ask(verifier, plaintext)).toBe(200);
   // What does not exist cannot be told from what was issued since.
   expect(await flood(verifier, 1_000)).toEqual(new Set([503]));

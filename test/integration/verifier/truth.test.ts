@@ -6,14 +6,16 @@ import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { createKey, createKeyring, type Keyring } from "../../../src/token/keyring.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
-import { startTcpProxy } from "../../support/proxy.ts";
+import { startDatabaseProxy } from "../../support/proxy.ts";
 import {
   blockByHand,
   changeByHand,
   type HandMadeToken,
   issueByHand,
+  readVerifierMetric,
   startTestVerifier,
   type TestVerifier,
+  untilFresh,
 } from "../../support/verifier.ts";
 
 const keyring = createKeyring();
@@ -22,16 +24,11 @@ const test = base
   .extend("databaseUrl", { scope: "file" }, () => createTestDatabase())
   /** The network between the verifier and its database. */
   .extend("network", async ({ databaseUrl }, { onCleanup }) => {
-    const { hostname, port } = new URL(databaseUrl);
-    const network = await startTcpProxy({ host: hostname, port: Number(port) });
+    const network = await startDatabaseProxy(databaseUrl);
     onCleanup(() => network.close());
     return network;
   })
-  .extend("url", ({ databaseUrl, network }) => {
-    const url = new URL(databaseUrl);
-    url.host = `127.0.0.1:${network.port}`;
-    return url.href;
-  })
+  .extend("url", ({ network }) => network.url)
   .extend("verifier", async ({ url }, { onCleanup }) => {
     const verifier = await startTestVerifier({ url, keyring, settings: { APITOKEN_VERIFIER_OUTAGE: "10s" } });
     onCleanup(() => verifier.stop());
@@ -40,14 +37,6 @@ const test = base
 
 const ask = async ({ gatewayUrl }: TestVerifier, { plaintext }: HandMadeToken): Promise<number> =>
   (await fetch(`${gatewayUrl}/verify`, { headers: { authorization: `Bearer ${plaintext}` } })).status;
-
-const metric = async ({ httpUrl }: TestVerifier, name: string): Promise<number> => {
-  const text = await (await fetch(`${httpUrl}/metrics`)).text();
-  return Number(new RegExp(`^${name.replaceAll(/[{}"]/g, "\\$&")} (\\S+)$`, "m").exec(text)?.[1]);
-};
-
-const untilFresh = (verifier: TestVerifier) =>
-  eventually(async () => expect(await metric(verifier, "apitoken_verifier_fresh")).toBe(1));
 
 const AWAY = { kind: "refuse" } as const;
 const SILENT = { kind: "stall" } as const;
@@ -64,9 +53,9 @@ test("what is in memory is answered without a statement", async ({ databaseUrl, 
   const token = await issueByHand(databaseUrl, keyring);
   await untilFresh(verifier);
   expect(await ask(verifier, token)).toBe(200);
-  const before = await metric(verifier, "apitoken_verifier_lookup_statements_total");
+  const before = await readVerifierMetric(verifier, "apitoken_verifier_lookup_statements_total");
   for (let count = 0; count < 100; count += 1) expect(await ask(verifier, token)).toBe(200);
-  expect(await metric(verifier, "apitoken_verifier_lookup_statements_total")).toBe(before);
+  expect(await readVerifierMetric(verifier, "apitoken_verifier_lookup_statements_total")).toBe(before);
 });
 
 test.for([
@@ -163,7 +152,7 @@ test.for([
     await untilFresh(verifier);
     expect(await ask(verifier, known)).toBe(200);
     await network.setMode(mode);
-    await eventually(async () => expect(await metric(verifier, "apitoken_verifier_fresh")).toBe(0));
+    await eventually(async () => expect(await readVerifierMetric(verifier, "apitoken_verifier_fresh")).toBe(0));
     const stranger = await issueByHand(databaseUrl, keyring); // of one that was issued before it has heard
     expect(await ask(verifier, known)).toBe(200);
     expect((await fetch(`${verifier.httpUrl}/readyz`)).status).toBe(200);
@@ -182,7 +171,7 @@ test("an outage is survived for as long as it was set, and no longer", async ({ 
   expect(await ask(verifier, token)).toBe(200);
   await network.setMode(AWAY);
   await eventually(async () =>
-    expect(await metric(verifier, "apitoken_verifier_memory_age_seconds")).toBeGreaterThan(5),
+    expect(await readVerifierMetric(verifier, "apitoken_verifier_memory_age_seconds")).toBeGreaterThan(5),
   );
   expect(await ask(verifier, token)).toBe(200);
   await eventually(async () => expect(await ask(verifier, token)).toBe(503), { timeoutMs: 12_000 });

@@ -11,7 +11,7 @@ import { createKnownToken } from "../../../src/verifier/memory/known-token.ts";
 import { createUseReports } from "../../../src/verifier/uses/reports.ts";
 import { aVerifiableToken } from "../../support/builders.ts";
 import { createTestDatabase } from "../../support/database.ts";
-import { startTcpProxy } from "../../support/proxy.ts";
+import { startDatabaseProxy } from "../../support/proxy.ts";
 import { startStatementProxy } from "../../support/statement-proxy.ts";
 import { insertTokenRows, KEPT } from "../../support/token-rows.ts";
 import {
@@ -167,12 +167,9 @@ function goodAnswer(id: string): Answer {
 
 test("what cannot be reported is kept until the database is back", async ({ url }) => {
   const token = await issueByHand(url, keyring);
-  const { hostname, port } = new URL(url);
-  const network = await startTcpProxy({ host: hostname, port: Number(port) });
+  const network = await startDatabaseProxy(url);
   onTestFinished(() => network.close());
-  const away = new URL(url);
-  away.host = `127.0.0.1:${network.port}`;
-  const db = openDatabase({ url: away.href, role: "apitoken_verifier", actor: "test", maxConnections: 1 });
+  const db = openDatabase({ url: network.url, role: "apitoken_verifier", actor: "test", maxConnections: 1 });
   onTestFinished(() => db.close());
   const reports = reportTo(db);
   const answer = goodAnswer(token.id);

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { type BackgroundProcess, findFreePorts, startProcess } from "../../../local/processes.ts";
 import { formatKeyring } from "../../../src/runtime/keyring-json.ts";
 import type { Keyring } from "../../../src/token/keyring.ts";
-import { startTcpProxy, type TcpProxy } from "../proxy.ts";
+import { startDatabaseProxy, type TcpProxy } from "../proxy.ts";
 import type { Bounds } from "./oracle.ts";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
@@ -50,14 +50,12 @@ export async function startWalkingVerifier(options: WalkingVerifierOptions): Pro
   mkdirSync(snapshotFolder);
   const writeKeyring = (next: Keyring) => writeFileSync(keyringFile, formatKeyring(next));
   writeKeyring(keyring);
-  const address = new URL(databaseUrl);
-  const network = await startTcpProxy({ host: address.hostname, port: Number(address.port) });
-  address.host = `127.0.0.1:${network.port}`;
+  const network = await startDatabaseProxy(databaseUrl);
   const [gatewayPort, introspectionPort, httpPort] = (await findFreePorts(3)) as [number, number, number];
   const env = {
     ...process.env,
     CLOCK_SHIFT_MS: String(clockShiftMs),
-    DATABASE_URL: address.href,
+    DATABASE_URL: network.url,
     APITOKEN_KEYRING_FILE: keyringFile,
     APITOKEN_VERIFIER_PORT: String(gatewayPort),
     APITOKEN_VERIFIER_INTROSPECTION_PORT: String(introspectionPort),

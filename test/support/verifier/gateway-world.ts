@@ -10,7 +10,7 @@ import { expect } from "vitest";
 import { createKeyring } from "../../../src/token/keyring.ts";
 import { createTestDatabase } from "../database.ts";
 import { eventually } from "../eventually.ts";
-import { startTcpProxy } from "../proxy.ts";
+import { startDatabaseProxy } from "../proxy.ts";
 import { blockByHand, type HandMadeToken, issueByHand, startTestVerifier, type TestVerifier } from "../verifier.ts";
 import { CASE_HEADER, type GatewayApp, type SeenRequest, startGatewayApp } from "./gateway-app.ts";
 import {
@@ -40,13 +40,10 @@ export async function startGatewayWorld(settings: Readonly<Record<string, string
   const keyring = createKeyring();
   const databaseUrl = await createTestDatabase();
   await blockByHand(databaseUrl, BLOCKED_OWNER);
-  const { hostname, port } = new URL(databaseUrl);
-  const network = await startTcpProxy({ host: hostname, port: Number(port) });
-  const url = new URL(databaseUrl);
-  url.host = `127.0.0.1:${network.port}`;
+  const network = await startDatabaseProxy(databaseUrl);
   const app = await startGatewayApp();
   const verifier = await startTestVerifier({
-    url: url.href,
+    url: network.url,
     keyring,
     settings: { APITOKEN_VERIFIER_TRUSTED_PROXIES: "127.0.0.1/32", ...settings },
   });
