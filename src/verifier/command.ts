@@ -28,7 +28,7 @@ const breakGlassCommand = defineCommand({
     output: OUTPUT_OPTION,
   },
   examples: ["verifier break-glass on-call --scopes orders:read,orders:write"],
-  run: async (context) => (await import("./break-glass-command.ts")).makeBreakGlassToken(context),
+  run: async (context) => (await import("./break-glass/command.ts")).makeBreakGlassToken(context),
 });
 
 export const verifierCommand = defineCommand({

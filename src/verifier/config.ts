@@ -14,7 +14,7 @@ import {
   readLogin,
 } from "../runtime/config.ts";
 import { isNetwork } from "../token/network.ts";
-import type { TlsFiles } from "./http-server.ts";
+import type { TlsFiles } from "./server/http-server.ts";
 
 const portSetting = integerSetting(0, 65_535);
 

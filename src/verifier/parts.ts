@@ -3,9 +3,9 @@
  */
 import type { Database } from "../postgres/database.ts";
 import type { Keyring } from "../token/keyring.ts";
-import type { FindAddress } from "./client-address.ts";
 import type { VerifierClock } from "./clock.ts";
-import type { GuardedLookup } from "./failure-limit.ts";
+import type { FindAddress } from "./limits/client-address.ts";
+import type { GuardedLookup } from "./limits/failure-limit.ts";
 import type { Answer, Lookup } from "./lookup.ts";
 import type { Truth } from "./memory/truth.ts";
 import type { Signer } from "./signing/signer.ts";

@@ -2,7 +2,7 @@
  * The least that an HTTP server of Node can do, with the verifier's own listener settings: what the verifier is measured against.
  * A program of its own, so that each server has one process. Prints its port.
  */
-import { startHttpServer } from "../../../src/verifier/http-server.ts";
+import { startHttpServer } from "../../../src/verifier/server/http-server.ts";
 
 const HEADERS = ["Content-Length", "0"];
 

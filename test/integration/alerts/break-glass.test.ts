@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { createKeyring } from "../../../src/token/keyring.ts";
-import { createBreakGlassToken } from "../../../src/verifier/break-glass.ts";
+import { createBreakGlassToken } from "../../../src/verifier/break-glass/tokens.ts";
 import { expectFiring, hasPromtool, history } from "../../support/alerts/promtool.ts";
 import { scrape } from "../../support/alerts/scrape.ts";
 import { createTestDatabase } from "../../support/database.ts";

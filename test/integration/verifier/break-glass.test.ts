@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, expect, test } from "vitest";
 import { createKeyring } from "../../../src/token/keyring.ts";
-import { type BreakGlassEntry, createBreakGlassToken } from "../../../src/verifier/break-glass.ts";
+import { type BreakGlassEntry, createBreakGlassToken } from "../../../src/verifier/break-glass/tokens.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { issueByHand, startTestVerifier, type TestVerifier } from "../../support/verifier.ts";

@@ -8,7 +8,7 @@ import { test as base, expect } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { createKeyring } from "../../../src/token/keyring.ts";
 import { createToken } from "../../../src/token/token-string.ts";
-import { createBreakGlassToken } from "../../../src/verifier/break-glass.ts";
+import { createBreakGlassToken } from "../../../src/verifier/break-glass/tokens.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { startDatabaseProxy } from "../../support/proxy.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createFindAddress } from "../../../src/verifier/client-address.ts";
+import { createFindAddress } from "../../../../src/verifier/limits/client-address.ts";
 
 const PROXIES = ["10.0.0.0/8", "fd00::/8"];
 

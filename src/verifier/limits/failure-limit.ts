@@ -3,8 +3,8 @@
  * others do from the same address: beyond the limit, a refusal only asks to wait, and costs the database next to nothing.
  */
 import { isIPv6 } from "node:net";
-import { networkOf } from "../token/network.ts";
-import type { Answer, Lookup } from "./lookup.ts";
+import { networkOf } from "../../token/network.ts";
+import type { Answer, Lookup } from "../lookup.ts";
 
 export interface FailureLimits {
   /** How many failures a client has in a minute; 0: any number. */

@@ -2,7 +2,7 @@
  * Where a request comes from. A header can be forged by anybody, so it counts as far as trusted proxies have written it: from the
  * right, the first address that is not one of theirs.
  */
-import { isWithin, toBlockList } from "../token/network.ts";
+import { isWithin, toBlockList } from "../../token/network.ts";
 
 /** Says where a request comes from: by the peer of its connection, and its X-Forwarded-For, if it has one. */
 export type FindAddress = (peer: string, forwardedFor: string | undefined) => string;

@@ -3,17 +3,17 @@
  * memory suffices.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
-import type { HttpAnswer } from "./faces/answer.ts";
-import { NOT_FOUND } from "./faces/answer.ts";
-import { readBearer, refuseBearer } from "./faces/bearer.ts";
-import { answerGateway, MARKER, readRoute, type VerifyRoute } from "./faces/forward-auth.ts";
-import { answerHolder } from "./faces/self.ts";
-import { KEYS_PATH } from "./faces/server-metadata.ts";
-import { describeKeys, IDENTITY_TYPE, identityClaims } from "./faces/signed.ts";
+import type { HttpAnswer } from "../faces/answer.ts";
+import { NOT_FOUND } from "../faces/answer.ts";
+import { readBearer, refuseBearer } from "../faces/bearer.ts";
+import { answerGateway, MARKER, readRoute, type VerifyRoute } from "../faces/forward-auth.ts";
+import { answerHolder } from "../faces/self.ts";
+import { KEYS_PATH } from "../faces/server-metadata.ts";
+import { describeKeys, IDENTITY_TYPE, identityClaims } from "../faces/signed.ts";
+import type { Answer } from "../lookup.ts";
+import type { VerifierParts } from "../parts.ts";
+import type { Signer } from "../signing/signer.ts";
 import { headerValues } from "./http-server.ts";
-import type { Answer } from "./lookup.ts";
-import type { VerifierParts } from "./parts.ts";
-import type { Signer } from "./signing/signer.ts";
 
 /** A route that is the same for all requests of a gateway is read once; clients can make up more, behind a misconfigured one. */
 const ROUTES_KEPT = 1_000;

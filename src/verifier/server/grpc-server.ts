@@ -12,9 +12,9 @@ import {
   type ServerOptions,
 } from "node:http2";
 import { setTimeout as delay } from "node:timers/promises";
-import { listen } from "../runtime/listen.ts";
-import { whenEnded } from "../runtime/signals.ts";
-import { ProtobufError } from "./faces/protobuf.ts";
+import { listen } from "../../runtime/listen.ts";
+import { whenEnded } from "../../runtime/signals.ts";
+import { ProtobufError } from "../faces/protobuf.ts";
 import { createRenewal, type HttpServer, readTls, type TlsFiles } from "./http-server.ts";
 
 /** A call that has failed. `code` is one of gRPC's; `message` is ASCII, without "%". */

@@ -2,14 +2,14 @@
  * The ports on which a verifier is asked.
  */
 import type { RequestListener } from "node:http";
-import type { Logger } from "../runtime/log.ts";
+import type { Logger } from "../../runtime/log.ts";
+import type { VerifierConfig } from "../config.ts";
+import type { VerifierParts } from "../parts.ts";
 import { createBackendHandler } from "./backend.ts";
 import { createGrpcMethods } from "./check.ts";
-import type { VerifierConfig } from "./config.ts";
 import { createGatewayHandler } from "./gateway.ts";
 import { startGrpcServer } from "./grpc-server.ts";
 import { type HttpServer, startHttpServer } from "./http-server.ts";
-import type { VerifierParts } from "./parts.ts";
 import { timeSome } from "./timing.ts";
 
 /** What listens. */

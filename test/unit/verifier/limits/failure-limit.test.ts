@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { createFailureLimit, guardLookup } from "../../../src/verifier/failure-limit.ts";
-import type { Answer, Lookup } from "../../../src/verifier/lookup.ts";
+import { createFailureLimit, guardLookup } from "../../../../src/verifier/limits/failure-limit.ts";
+import type { Answer, Lookup } from "../../../../src/verifier/lookup.ts";
 
 /** A limit of three failures a minute, and a clock that the test moves. */
 function aLimit() {

@@ -1,13 +1,13 @@
 /*
  * What gateways ask over gRPC: from the message to the answer, on the same path as /verify.
  */
-import { readBearer } from "./faces/bearer.ts";
-import { readCheckRequest } from "./faces/check-request.ts";
-import { answerCheck, MISCONFIGURED, readCheckRoute } from "./faces/ext-authz.ts";
-import { answerHealth } from "./faces/grpc-health.ts";
+import { readBearer } from "../faces/bearer.ts";
+import { readCheckRequest } from "../faces/check-request.ts";
+import { answerCheck, MISCONFIGURED, readCheckRoute } from "../faces/ext-authz.ts";
+import { answerHealth } from "../faces/grpc-health.ts";
+import type { Answer } from "../lookup.ts";
+import type { VerifierParts } from "../parts.ts";
 import { GRPC, type GrpcMethod } from "./grpc-server.ts";
-import type { Answer } from "./lookup.ts";
-import type { VerifierParts } from "./parts.ts";
 import { timeSomeCalls } from "./timing.ts";
 
 const SERVICE = "envoy.service.auth.v3.Authorization";

@@ -3,27 +3,27 @@
  * ApiToken with the scope for it.
  */
 import type { IncomingMessage, RequestListener } from "node:http";
-import { endToken } from "../postgres/verification.ts";
-import { readJson } from "../runtime/json.ts";
-import { decryptMetadata } from "../token/metadata-cipher.ts";
-import { DONT_KNOW, emptyAnswer, type HttpAnswer, NOT_FOUND, oauthError, TOO_MANY_FAILURES } from "./faces/answer.ts";
-import { AMBIGUOUS_CLIENT, NAMELESS_CLIENT, readClient, UNKNOWN_CLIENT } from "./faces/client-authentication.ts";
-import { explainAnswer } from "./faces/explain.ts";
-import { answerIntrospection, describeIntrospection } from "./faces/introspect.ts";
-import { BAD_LEAKS, LEAKS_TAKEN, NO_TOKEN, NOT_REVOKED, REVOKED, readLeaks } from "./faces/revoke.ts";
-import { describeServer } from "./faces/server-metadata.ts";
+import { endToken } from "../../postgres/verification.ts";
+import { readJson } from "../../runtime/json.ts";
+import { decryptMetadata } from "../../token/metadata-cipher.ts";
+import { DONT_KNOW, emptyAnswer, type HttpAnswer, NOT_FOUND, oauthError, TOO_MANY_FAILURES } from "../faces/answer.ts";
+import { AMBIGUOUS_CLIENT, NAMELESS_CLIENT, readClient, UNKNOWN_CLIENT } from "../faces/client-authentication.ts";
+import { explainAnswer } from "../faces/explain.ts";
+import { answerIntrospection, describeIntrospection } from "../faces/introspect.ts";
+import { BAD_LEAKS, LEAKS_TAKEN, NO_TOKEN, NOT_REVOKED, REVOKED, readLeaks } from "../faces/revoke.ts";
+import { describeServer } from "../faces/server-metadata.ts";
 import {
   INTROSPECTION_JWT,
   introspectionClaims,
   introspectionJwtAnswer,
   wantsIntrospectionJwt,
-} from "./faces/signed.ts";
-import { answerReview, readTokenReview } from "./faces/token-review.ts";
+} from "../faces/signed.ts";
+import { answerReview, readTokenReview } from "../faces/token-review.ts";
+import type { Answer } from "../lookup.ts";
+import type { KnownToken } from "../memory/known-token.ts";
+import type { VerifierParts } from "../parts.ts";
 import { addressOf, answerKeys, send } from "./gateway.ts";
 import { headerValues, readBody } from "./http-server.ts";
-import type { Answer } from "./lookup.ts";
-import type { KnownToken } from "./memory/known-token.ts";
-import type { VerifierParts } from "./parts.ts";
 
 /** The scopes that callers need. */
 export const INTROSPECT_SCOPE = "apitoken:introspect";

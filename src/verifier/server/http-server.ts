@@ -5,9 +5,9 @@ import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type RequestListener, type ServerOptions } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { Server as TlsServer } from "node:tls";
-import { Fault } from "../runtime/fault.ts";
-import { listen } from "../runtime/listen.ts";
-import { whenEnded } from "../runtime/signals.ts";
+import { Fault } from "../../runtime/fault.ts";
+import { listen } from "../../runtime/listen.ts";
+import { whenEnded } from "../../runtime/signals.ts";
 
 /** Files with a certificate chain and its key, in PEM. */
 export interface TlsFiles {

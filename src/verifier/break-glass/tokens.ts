@@ -4,16 +4,16 @@
  */
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import { Fault } from "../runtime/fault.ts";
-import { readJson } from "../runtime/json.ts";
-import type { Logger } from "../runtime/log.ts";
-import { watchFile } from "../runtime/watched-file.ts";
-import { isSameHash } from "../token/keyring.ts";
-import { createToken } from "../token/token-string.ts";
-import { judgePrepared } from "../token/verdict.ts";
-import type { VerifierClock } from "./clock.ts";
-import type { EmergencyTokens } from "./lookup.ts";
-import { createKnownToken, type KnownToken } from "./memory/known-token.ts";
+import { Fault } from "../../runtime/fault.ts";
+import { readJson } from "../../runtime/json.ts";
+import type { Logger } from "../../runtime/log.ts";
+import { watchFile } from "../../runtime/watched-file.ts";
+import { isSameHash } from "../../token/keyring.ts";
+import { createToken } from "../../token/token-string.ts";
+import { judgePrepared } from "../../token/verdict.ts";
+import type { VerifierClock } from "../clock.ts";
+import type { EmergencyTokens } from "../lookup.ts";
+import { createKnownToken, type KnownToken } from "../memory/known-token.ts";
 
 const MOST_TOKENS = 100;
 const WORD = z.string().min(1).max(253);

@@ -1,9 +1,9 @@
 /*
  * `verifier break-glass`: makes a token that works without the database.
  */
-import type { CommandContext } from "../runtime/command/declare.ts";
-import { EXIT } from "../runtime/exit-codes.ts";
-import { createBreakGlassToken } from "./break-glass.ts";
+import type { CommandContext } from "../../runtime/command/declare.ts";
+import { EXIT } from "../../runtime/exit-codes.ts";
+import { createBreakGlassToken } from "./tokens.ts";
 
 type Options = {
   readonly owner: string | undefined;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createAllowance } from "../../../src/verifier/allowance.ts";
+import { createAllowance } from "../../../../src/verifier/limits/allowance.ts";
 
 test("a burst may be taken at once, and then so many a second", () => {
   const clock = { ms: 0 };
