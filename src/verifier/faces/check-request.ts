@@ -2,7 +2,7 @@
  * What a gateway asks with `envoy.service.auth.v3.CheckRequest`: the few facts of it that decide.
  * https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/auth/v3/attribute_context.proto
  */
-import { IDENTITY_HEADERS } from "./forward-auth.ts";
+import { IDENTITY_HEADERS, JWT_HEADER } from "./forward-auth.ts";
 import { visitFields } from "./protobuf.ts";
 
 /** A request to an application, as its gateway describes it. */
@@ -14,7 +14,7 @@ export interface CheckFacts {
   readonly forwardedFor: readonly string[];
   /** The values of X-Apitoken-Scope. */
   readonly addedScopes: readonly string[];
-  /** The names of headers that an application could take for one of ours, though they are spelled in another way. */
+  /** The names of headers that an application could take for one of ours, and that not every answer replaces. */
   readonly lookalikes: readonly string[];
   /** What the gateway's configuration says about the route: keys and values in turn. */
   readonly context: readonly string[];
@@ -117,7 +117,8 @@ function readPair(bytes: Buffer, start: number, end: number): readonly [key: Spa
 
 /** The name of a header, with everything that some applications read as "-" written as "-". */
 const spell = (name: string) => name.replaceAll(/[^a-z0-9]/g, "-");
-const OURS: ReadonlySet<string> = new Set(IDENTITY_HEADERS.map((name) => name.toLowerCase()));
+const REPLACED: ReadonlySet<string> = new Set(IDENTITY_HEADERS.map((name) => name.toLowerCase()));
+const OURS: ReadonlySet<string> = new Set([...REPLACED, JWT_HEADER.toLowerCase()]);
 const LONGEST_NAME = Math.max(...[...OURS, SCOPE_HEADER].map((name) => name.length));
 
 function readHeader(bytes: Buffer, start: number, end: number, draft: Draft): void {
@@ -128,7 +129,7 @@ function readHeader(bytes: Buffer, start: number, end: number, draft: Draft): vo
   if (name === "authorization") draft.authorization.push(text());
   else if (name === "x-forwarded-for") draft.forwardedFor.push(text());
   else if (name === SCOPE_HEADER) draft.addedScopes.push(text());
-  else if (!OURS.has(name) && OURS.has(spell(name))) draft.lookalikes.push(name);
+  else if (!REPLACED.has(name) && OURS.has(spell(name))) draft.lookalikes.push(name);
 }
 
 const A = 0x61;

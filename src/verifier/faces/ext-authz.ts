@@ -7,7 +7,7 @@ import type { Answer } from "../lookup.ts";
 import { emptyAnswer, type HttpAnswer } from "./answer.ts";
 import { type NoToken, refuseBearer } from "./bearer.ts";
 import type { CheckFacts } from "./check-request.ts";
-import { ANONYMOUS, describeIdentity, stateOf } from "./forward-auth.ts";
+import { ANONYMOUS, describeIdentity, JWT_HEADER, stateOf } from "./forward-auth.ts";
 import { delimited, numeric, utf8 } from "./protobuf.ts";
 
 /** What a gateway's configuration says about a route, in `context_extensions`. */
@@ -17,6 +17,8 @@ export interface CheckRoute {
   readonly isShadow: boolean;
   /** The application does not get the token. */
   readonly removesAuthorization: boolean;
+  /** The application that is to get a signed identity; undefined: none is wanted. */
+  readonly audience: string | undefined;
 }
 
 /** Clients may add scopes, and the challenge repeats them. No token has a scope this long. */
@@ -33,18 +35,20 @@ export function readCheckRoute({
   const scopes: string[] = [];
   let isShadow: boolean | undefined = false;
   let removesAuthorization: boolean | undefined = false;
+  let audience: string | undefined;
   for (let place = 0; place < context.length; place += 2) {
     const value = context[place + 1] ?? "";
     if (context[place] === "scope") addScopes(scopes, value);
     else if (context[place] === "shadow") isShadow = readBoolean(value);
     else if (context[place] === "remove_authorization") removesAuthorization = readBoolean(value);
+    else if (context[place] === "audience") audience = value === "" ? undefined : value;
     else return undefined;
   }
   if (isShadow === undefined || removesAuthorization === undefined) return undefined;
   const addition = addedScopes.join(" ");
   if (addition.length <= LONGEST_ADDITION) addScopes(scopes, addition);
   else scopes.push(addition.slice(0, LONGEST_ADDITION));
-  return { scopes, isShadow, removesAuthorization };
+  return { scopes, isShadow, removesAuthorization, audience };
 }
 
 function addScopes(scopes: string[], text: string): void {
@@ -64,16 +68,26 @@ const DENIED = { status: 1, headers: 2 };
 const CODES: Readonly<Record<number, number>> = { 400: 3, 401: 16, 403: 7, 429: 8, 500: 13, 503: 14 };
 const UNKNOWN_CODE = 2;
 
-/** The answer to a gateway about a request, as the bytes of a CheckResponse. */
+/** The answer to a gateway about a request, as the bytes of a CheckResponse. `jwt` is the identity, if it is to be signed. */
 export function answerCheck(
   route: CheckRoute,
   answer: Answer | NoToken,
   { lookalikes }: Pick<CheckFacts, "lookalikes">,
+  jwt = "",
 ): string {
   if (answer.kind !== "yes" && !route.isShadow) return refuse(refuseBearer(answer, route.scopes));
-  const removed = route.removesAuthorization ? ["authorization", ...lookalikes] : lookalikes;
-  if (answer.kind !== "yes") return allow(ANONYMOUS, removed);
-  return allow(describeIdentity(answer, stateOf(answer)), removed) + delimited(RESPONSE.metadata, describe(answer));
+  const withJwt = (identity: readonly string[]) =>
+    route.audience === undefined ? identity : [...identity, JWT_HEADER, jwt];
+  const removed = listRemoved(route, lookalikes);
+  if (answer.kind !== "yes") return allow(withJwt(ANONYMOUS), removed);
+  const identity = withJwt(describeIdentity(answer, stateOf(answer)));
+  return allow(identity, removed) + delimited(RESPONSE.metadata, describe(answer));
+}
+
+/** What is not replaced is removed. Gateways remove last, so what is set must not be among it. */
+function listRemoved({ audience, removesAuthorization }: CheckRoute, lookalikes: readonly string[]): readonly string[] {
+  const others = audience === undefined ? lookalikes : lookalikes.filter((name) => name !== JWT_HEADER.toLowerCase());
+  return removesAuthorization ? ["authorization", ...others] : others;
 }
 
 /** OK, which is 0. A reader may take an answer without a status for a refusal. */

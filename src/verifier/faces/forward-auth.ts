@@ -106,7 +106,7 @@ export interface Freshness {
 }
 
 /** Holds the signed identity, on routes with an audience: always there, so that no client can send its own. */
-const JWT_HEADER = "X-Auth-Jwt";
+export const JWT_HEADER = "X-Auth-Jwt";
 
 /** The answer to a gateway about a request. `jwt` is the identity, if it is to be signed. */
 export function answerGateway(

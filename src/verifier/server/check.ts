@@ -8,16 +8,19 @@ import { answerHealth } from "../faces/grpc-health.ts";
 import type { Answer } from "../lookup.ts";
 import type { VerifierParts } from "../parts.ts";
 import { GRPC, type GrpcMethod } from "./grpc-server.ts";
+import { signIdentity } from "./identity.ts";
 import { timeSomeCalls } from "./timing.ts";
 
 const SERVICE = "envoy.service.auth.v3.Authorization";
 
 /** The methods of the gRPC port. */
 export function createGrpcMethods(parts: VerifierParts, isReady: () => boolean): ReadonlyMap<string, GrpcMethod> {
+  const { clock, signer } = parts;
   const check: GrpcMethod = (message) => {
     const facts = readCheckRequest(message);
     const route = readCheckRoute(facts);
-    if (route === undefined) {
+    // Without a key there is nothing that could be signed: the gateway's configuration is wrong.
+    if (route === undefined || (route.audience !== undefined && signer === undefined)) {
       parts.count("grpc", "misconfigured");
       return MISCONFIGURED;
     }
@@ -31,7 +34,7 @@ export function createGrpcMethods(parts: VerifierParts, isReady: () => boolean):
     const address = parts.findAddress(facts.peer, forwardedFor);
     const finish = (answer: Answer) => {
       parts.note(face, answer, address === "" ? undefined : address);
-      return answerCheck(route, answer, facts);
+      return answerCheck(route, answer, facts, signIdentity(signer, route, answer, clock.nowMs()));
     };
     const answer = parts.guardedLookup(credentials.token, { address, scopes: route.scopes });
     return answer instanceof Promise ? answer.then(finish) : finish(answer);

@@ -9,11 +9,12 @@ import { readBearer, refuseBearer } from "../faces/bearer.ts";
 import { answerGateway, MARKER, readRoute, type VerifyRoute } from "../faces/forward-auth.ts";
 import { answerHolder } from "../faces/self.ts";
 import { KEYS_PATH } from "../faces/server-metadata.ts";
-import { describeKeys, IDENTITY_TYPE, identityClaims } from "../faces/signed.ts";
+import { describeKeys } from "../faces/signed.ts";
 import type { Answer } from "../lookup.ts";
 import type { VerifierParts } from "../parts.ts";
 import type { Signer } from "../signing/signer.ts";
 import { headerValues } from "./http-server.ts";
+import { signIdentity } from "./identity.ts";
 
 /** A route that is the same for all requests of a gateway is read once; clients can make up more, behind a misconfigured one. */
 const ROUTES_KEPT = 1_000;
@@ -78,15 +79,6 @@ export function createGatewayHandler(parts: VerifierParts): RequestListener {
 /** The public keys, on both ports: applications behind a gateway may not reach the other one. */
 export function answerKeys(path: string, signer: Signer | undefined): HttpAnswer | undefined {
   return path === KEYS_PATH && signer !== undefined ? describeKeys(signer.publicKeys) : undefined;
-}
-
-/** The identity for the route's application; undefined if none is wanted. */
-function signIdentity(signer: Signer | undefined, { audience }: VerifyRoute, answer: Answer, nowMs: number) {
-  if (audience === undefined || signer === undefined || answer.kind !== "yes") return undefined;
-  return signer.signOnce(answer.token, `${answer.isInGrace} ${audience}`, nowMs, () => ({
-    type: IDENTITY_TYPE,
-    claims: identityClaims(signer.issuer, audience, nowMs, answer),
-  }));
 }
 
 /** Where a request comes from, as far as that can be trusted. */

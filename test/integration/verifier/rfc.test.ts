@@ -2,23 +2,17 @@
  * What RFC 7662, 7009, 6750, 9701 and 8414 demand of a server, one case for each sentence with a MUST that applies to this one.
  * What they demand of clients, of refresh tokens and of TLS is left out.
  */
-import { generateKeyPairSync } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { test as base, describe, expect } from "vitest";
 import { createKeyring } from "../../../src/token/keyring.ts";
 import { createToken } from "../../../src/token/token-string.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
-import { openJwt } from "../../support/jwt.ts";
+import { createSigningKeys, openJwt, readKeys } from "../../support/jwt.ts";
 import { type HandMadeToken, issueByHand, startTestVerifier, type TestVerifier } from "../../support/verifier.ts";
 
 const keyring = createKeyring();
 const ISSUER = "https://tokens.example.com/auth";
 const JWT_TYPE = "application/token-introspection+jwt";
-
-const createPem = () => generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" }).toString();
 
 const test = base
   .extend("databaseUrl", { scope: "file" }, () => createTestDatabase())
@@ -27,16 +21,11 @@ const test = base
   )
   .extend("good", ({ databaseUrl }) => issueByHand(databaseUrl, keyring))
   .extend("verifier", { scope: "file" }, async ({ databaseUrl }, { onCleanup }) => {
-    const folder = mkdtempSync(join(tmpdir(), "apitoken-signing-"));
-    writeFileSync(join(folder, "keys.pem"), createPem() + createPem());
-    const settings = {
-      APITOKEN_VERIFIER_ISSUER: `${ISSUER}/`,
-      APITOKEN_VERIFIER_SIGNING_KEY: join(folder, "keys.pem"),
-    };
+    const { settings, remove } = createSigningKeys({ issuer: `${ISSUER}/`, count: 2 });
     const verifier = await startTestVerifier({ url: databaseUrl, keyring, settings });
     onCleanup(async () => {
       await verifier.stop();
-      rmSync(folder, { recursive: true });
+      remove();
     });
     await verifier.ready;
     return verifier;
@@ -62,9 +51,6 @@ function call({ introspectionUrl }: TestVerifier, { path = "/introspect", client
 
 const verify = ({ gatewayUrl }: TestVerifier, authorization?: string, path = "/verify") =>
   fetch(gatewayUrl + path, { headers: authorization === undefined ? {} : { authorization } });
-
-const readKeys = async (url: string) =>
-  (await (await fetch(`${url}/.well-known/jwks.json`)).json()) as Parameters<typeof openJwt>[1];
 
 /** Tokens that are not active, each for another reason. */
 const INACTIVE = {
@@ -330,61 +316,6 @@ describe("RFC 8414, the server's metadata", () => {
       const { keys } = await readKeys(url);
       expect(keys).toHaveLength(2);
       for (const key of keys) expect(key).toEqual({ ...key, use: "sig", alg: "EdDSA", d: undefined });
-    }
-  });
-});
-
-describe("the signed identity for applications", () => {
-  const PATH = "/verify/audience/orders/scope/read/-/the/clients/path?audience=evil";
-
-  test("is a JWT for the route's audience, and ends after a minute or with the token", async ({
-    databaseUrl,
-    verifier,
-    good,
-  }) => {
-    const { headers } = await verify(verifier, `Bearer ${good.plaintext}`, PATH);
-    const { header, claims } = openJwt(headers.get("x-auth-jwt") ?? "", await readKeys(verifier.gatewayUrl));
-    expect(header.typ).toBe("apitoken-identity+jwt");
-    expect(claims).toEqual({
-      iss: ISSUER,
-      aud: "orders",
-      sub: "alice",
-      client_id: "shop/orders",
-      scope: "read write",
-      token_id: good.id,
-      iat: expect.any(Number),
-      exp: Number(claims.iat) + 60,
-    });
-    const ending = await issueByHand(databaseUrl, keyring, "expires_at = now() + interval '20 seconds'");
-    const answer = await verify(verifier, `Bearer ${ending.plaintext}`, PATH);
-    const { claims: short } = openJwt(answer.headers.get("x-auth-jwt") ?? "", await readKeys(verifier.gatewayUrl));
-    expect(Number(short.exp) - Number(short.iat)).toBeLessThanOrEqual(21);
-  });
-
-  test("is the same for some time, and another one for another audience", async ({ verifier, good }) => {
-    const ask = async (audience: string) =>
-      (await verify(verifier, `Bearer ${good.plaintext}`, `/verify/audience/${audience}/-/`)).headers.get("x-auth-jwt");
-    const first = await ask("orders");
-    expect(await ask("orders")).toBe(first);
-    expect(await ask("billing")).not.toBe(first);
-  });
-
-  test("is an empty header in shadow mode, so that no client can send its own, and none where nobody wants it", async ({
-    verifier,
-    good,
-  }) => {
-    const shadow = await verify(verifier, undefined, "/shadow/audience/orders/-/");
-    expect([shadow.status, shadow.headers.get("x-auth-jwt")]).toEqual([200, ""]);
-    expect((await verify(verifier, `Bearer ${good.plaintext}`)).headers.has("x-auth-jwt")).toBe(false);
-  });
-
-  test("lets no request pass where there is no key to sign it with", async ({ databaseUrl, good }) => {
-    const verifier = await startTestVerifier({ url: databaseUrl, keyring });
-    try {
-      expect((await verify(verifier, `Bearer ${good.plaintext}`, "/verify/audience/orders/-/")).status).toBe(404);
-      expect((await fetch(`${verifier.gatewayUrl}/.well-known/jwks.json`)).status).toBe(404);
-    } finally {
-      await verifier.stop();
     }
   });
 });

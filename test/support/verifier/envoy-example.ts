@@ -23,11 +23,12 @@ export interface EnvoyPorts {
 
 const START_MS = 30_000;
 
-/** Starts Envoy with the example; resolves once it answers. */
+/** Starts Envoy with the example, or with what `edit` makes of it; resolves once it answers. */
 export async function startEnvoy(
   program: string,
   example: string,
   { verifier, app }: EnvoyPorts,
+  edit = (text: string) => text,
 ): Promise<RunningEnvoy> {
   const folder = mkdtempSync(join(tmpdir(), "apitoken-envoy-"));
   const [port] = (await findFreePorts(1)) as [number];
@@ -40,7 +41,7 @@ export async function startEnvoy(
   const text = addresses.reduce(
     (all, [host, from, to]) =>
       all.replaceAll(`address: ${host}, port_value: ${from} }`, `address: 127.0.0.1, port_value: ${to} }`),
-    readFileSync(new URL(example, EXAMPLES), "utf8"),
+    edit(readFileSync(new URL(example, EXAMPLES), "utf8")),
   );
   const file = join(folder, example);
   writeFileSync(file, text);

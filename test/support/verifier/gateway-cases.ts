@@ -79,10 +79,9 @@ const INVALID_REQUEST: Refused = { passes: false, status: 400, challenge: `${REA
 const DONT_KNOW: Refused = { passes: false, status: 503, hasRetryAfter: true };
 
 /** A client's own headers with our names, each once. */
-const FORGED = ["Owner", "Scopes", "Token-Id", "Namespace", "Name", "Expires-At", "Token-State"].flatMap((name) => [
-  `X-Auth-${name}`,
-  "forged",
-]);
+const FORGED = ["Owner", "Scopes", "Token-Id", "Namespace", "Name", "Expires-At", "Token-State", "Jwt"].flatMap(
+  (name) => [`X-Auth-${name}`, "forged"],
+);
 /** Allowed in the name of a header, and read as "_" by CGI, WSGI or PHP. */
 const READ_AS_UNDERSCORE = [..."!#$%&'*+.^`|~"];
 const UPGRADE = ["Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13"];

@@ -32,7 +32,7 @@ const token = createKnownToken(
   undefined,
 );
 const YES = { kind: "yes", token, scopes: token.row.scopes, isInGrace: false } as const;
-const ROUTE = { scopes: ["orders:read"], isShadow: false, removesAuthorization: false };
+const ROUTE = { scopes: ["orders:read"], isShadow: false, removesAuthorization: false, audience: undefined };
 const NO_LOOKALIKES = { lookalikes: [] };
 
 const answer = (...args: Parameters<typeof answerCheck>) =>
@@ -71,6 +71,26 @@ test("headers that look like ours go, and the token where the route says so", ()
     "authorization",
     ...lookalikes,
   ]);
+});
+
+test("a signed identity replaces the client's where the route names an audience, also if there is nobody to name", () => {
+  const route = { ...ROUTE, audience: "orders" };
+  const forged = { lookalikes: ["x-auth-jwt", "x_auth_jwt"] };
+  const passed = readCheckResponse(Buffer.from(answerCheck(route, YES, forged, "a.b.c"), "latin1"));
+  expect(passed.ok?.headers).toHaveLength(8);
+  expect(passed.ok?.headers.at(-1)).toEqual(["x-auth-jwt", "a.b.c", OVERWRITE]);
+  expect(passed.ok?.removed, "gateways remove after they have replaced").toEqual(["x_auth_jwt"]);
+  expect(answer({ ...route, isShadow: true }, { kind: "none" }, forged).ok?.headers.at(-1)).toEqual([
+    "x-auth-jwt",
+    "",
+    OVERWRITE,
+  ]);
+});
+
+test("a client's own signed identity is removed where the route names no audience", () => {
+  const { ok } = answer(ROUTE, YES, { lookalikes: ["x-auth-jwt"] });
+  expect(ok?.headers.map(([name]) => name)).not.toContain("x-auth-jwt");
+  expect(ok?.removed).toEqual(["x-auth-jwt"]);
 });
 
 test.each([
@@ -123,15 +143,16 @@ describe("the route", () => {
     readCheckRoute({ context: Object.entries(context).flat(), addedScopes });
 
   test("wants nothing unless the gateway says so", () => {
-    expect(read({})).toEqual({ scopes: [], isShadow: false, removesAuthorization: false });
-    expect(read({ scope: "" })?.scopes).toEqual([]);
+    expect(read({})).toEqual({ scopes: [], isShadow: false, removesAuthorization: false, audience: undefined });
+    expect(read({ scope: "", audience: "" })).toEqual(read({}));
   });
 
-  test("has its scopes, its mode and what becomes of the token from the gateway", () => {
-    expect(read({ scope: "a b", shadow: "true", remove_authorization: "true" })).toEqual({
+  test("has its scopes, its mode, its audience and what becomes of the token from the gateway", () => {
+    expect(read({ scope: "a b", shadow: "true", remove_authorization: "true", audience: "orders" })).toEqual({
       scopes: ["a", "b"],
       isShadow: true,
       removesAuthorization: true,
+      audience: "orders",
     });
   });
 
@@ -180,13 +201,14 @@ describe("a check request", () => {
     expect(readCheckRequest(writeCheckRequest({ headers, isRaw: true })).authorization).toHaveLength(2);
   });
 
-  test("shows every header that looks like one of ours, and none that is", () => {
+  test("shows every header that looks like one of ours, and none that is always replaced", () => {
     const names = IDENTITY_HEADERS.map((name) => name.toLowerCase());
-    const lookalikes = names.flatMap((name) => [
+    const spellings = [...names, "x-auth-jwt"].flatMap((name) => [
       name.replaceAll("-", "_"),
       name.replace("-", "."),
       name.replace("-", "!"),
     ]);
+    const lookalikes = ["x-auth-jwt", ...spellings];
     const others = ["x-auth-other", "x-authowner", "x-auth-owner-2", "y-auth-owner", "x-a"];
     const headers = [...names, ...lookalikes, ...others].flatMap((name) => [name, "forged"]);
     expect(readCheckRequest(writeCheckRequest({ headers })).lookalikes).toEqual(lookalikes);
