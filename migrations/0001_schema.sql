@@ -51,6 +51,8 @@ create table apitoken.tokens (
   metadata bytea, -- AES-256-GCM: nonce, ciphertext, tag; the row's id is the associated data
   metadata_key_id text,
   grace_scopes text[] not null default '{}',
+  rate_limit_requests integer check (rate_limit_requests > 0), -- so many uses at once, and as many again in rate_limit_seconds
+  rate_limit_seconds integer check (rate_limit_seconds > 0),
   supersedes boolean not null default false, -- ends older ApiTokens of the owner once it is in its Secret
   hash bytea not null unique,
   hash_algorithm text not null check (hash_algorithm in ('hmac-sha256', 'bcrypt')),
@@ -62,6 +64,7 @@ create table apitoken.tokens (
   last_used_address inet,
   unique (resource_uid, revision),
   check ((metadata is null) = (metadata_key_id is null)),
+  check ((rate_limit_requests is null) = (rate_limit_seconds is null)),
   check (expires_at > issued_at)
 ) with (
   fillfactor = 90, -- free space on each page: an update of last_used_at touches no index
@@ -347,11 +350,13 @@ create trigger record_change after update on apitoken.tokens
 for each row when ( -- a use is not a change, and the reason changes with revoked_at
   (old.id, old.cluster_id, old.namespace, old.name, old.resource_uid, old.resource_created_at, old.revision, old.owner,
    old.description, old.scopes, old.allowed_cidrs, old.metadata, old.metadata_key_id, old.grace_seconds,
-   old.grace_scopes, old.hash, old.hash_algorithm, old.key_id, old.issued_at, old.expires_at, old.revoked_at)
+   old.grace_scopes, old.rate_limit_requests, old.rate_limit_seconds, old.hash, old.hash_algorithm, old.key_id, old.issued_at,
+   old.expires_at, old.revoked_at)
   is distinct from
   (new.id, new.cluster_id, new.namespace, new.name, new.resource_uid, new.resource_created_at, new.revision, new.owner,
    new.description, new.scopes, new.allowed_cidrs, new.metadata, new.metadata_key_id, new.grace_seconds,
-   new.grace_scopes, new.hash, new.hash_algorithm, new.key_id, new.issued_at, new.expires_at, new.revoked_at)
+   new.grace_scopes, new.rate_limit_requests, new.rate_limit_seconds, new.hash, new.hash_algorithm, new.key_id, new.issued_at,
+   new.expires_at, new.revoked_at)
 ) execute function apitoken.record_token_change();
 
 -- Tells every cluster whose block has changed, whoever has changed it: the owner's ApiTokens need a new look.
@@ -543,13 +548,13 @@ begin
   perform set_config('apitoken.requested_by', coalesce(row_to_issue ->> 'requested_by', ''), true);
   insert into apitoken.tokens
     (id, cluster_id, namespace, name, resource_uid, resource_created_at, revision, owner, description, scopes, allowed_cidrs,
-     metadata, metadata_key_id, grace_seconds, grace_scopes, supersedes, hash, hash_algorithm, key_id, issued_at, expires_at,
-     active_since)
+     metadata, metadata_key_id, grace_seconds, grace_scopes, rate_limit_requests, rate_limit_seconds, supersedes, hash,
+     hash_algorithm, key_id, issued_at, expires_at, active_since)
   values
     (token.id, token.cluster_id, token.namespace, token.name, token.resource_uid, token.resource_created_at, token.revision,
      token.owner, token.description, token.scopes, token.allowed_cidrs, token.metadata, token.metadata_key_id,
-     token.grace_seconds, token.grace_scopes, verdict.supersedes, token.hash, token.hash_algorithm, token.key_id,
-     token.issued_at, token.expires_at, token.active_since);
+     token.grace_seconds, token.grace_scopes, token.rate_limit_requests, token.rate_limit_seconds, verdict.supersedes,
+     token.hash, token.hash_algorithm, token.key_id, token.issued_at, token.expires_at, token.active_since);
   return 'issued';
 end $$;
 
@@ -580,9 +585,10 @@ begin
   update apitoken.tokens t
   set id = token.id, owner = token.owner, description = token.description, scopes = token.scopes,
       allowed_cidrs = token.allowed_cidrs, metadata = token.metadata, metadata_key_id = token.metadata_key_id,
-      grace_seconds = token.grace_seconds, grace_scopes = token.grace_scopes, supersedes = verdict.supersedes,
-      hash = token.hash, hash_algorithm = token.hash_algorithm, key_id = token.key_id, issued_at = token.issued_at,
-      expires_at = token.expires_at, last_used_at = null, last_used_address = null
+      grace_seconds = token.grace_seconds, grace_scopes = token.grace_scopes,
+      rate_limit_requests = token.rate_limit_requests, rate_limit_seconds = token.rate_limit_seconds,
+      supersedes = verdict.supersedes, hash = token.hash, hash_algorithm = token.hash_algorithm, key_id = token.key_id,
+      issued_at = token.issued_at, expires_at = token.expires_at, last_used_at = null, last_used_address = null
   where t.id = lost_id;
   return 'issued';
 end $$;

@@ -3,6 +3,7 @@
  */
 import type { EncryptedMetadata } from "../token/metadata-cipher.ts";
 import type { Grace, OwnerLimit } from "../token/model.ts";
+import type { RateLimit } from "../token/rate-limit.ts";
 import type { Queryable, Statement } from "./database.ts";
 import { FencedError, IssueRefusedError } from "./errors.ts";
 import type { Fence } from "./leader-epoch.ts";
@@ -15,6 +16,7 @@ export interface TokenGrant {
   readonly scopes: readonly string[];
   readonly allowedCidrs: readonly string[];
   readonly grace: Grace | undefined;
+  readonly rateLimit: RateLimit | undefined;
   readonly encryptedMetadata: EncryptedMetadata | undefined;
 }
 
@@ -117,6 +119,8 @@ function credentialRow({ clusterId }: Fence, token: NewCredential) {
     allowed_cidrs: token.allowedCidrs,
     grace_seconds: graceSeconds(token.grace) ?? null,
     grace_scopes: token.grace?.scopes ?? [],
+    rate_limit_requests: token.rateLimit?.requests ?? null,
+    rate_limit_seconds: token.rateLimit?.seconds ?? null,
     hash: formatBytes(token.hash),
     hash_algorithm: token.hashAlgorithm,
     key_id: token.keyId,
@@ -139,7 +143,8 @@ export async function updateToken(
     name: "update-token",
     text: `update apitoken.tokens
            set owner = $4, description = $5, scopes = $6, allowed_cidrs = $7, grace_seconds = $8, grace_scopes = $9,
-               metadata = $10, metadata_key_id = $11, expires_at = coalesce($12, expires_at)
+               rate_limit_requests = $10, rate_limit_seconds = $11, metadata = $12, metadata_key_id = $13,
+               expires_at = coalesce($14, expires_at)
            where cluster_id = $1 and id = $3 and exists (select from fence)
            returning 1`,
     values: [id, ...grantValues(grant), expiresAt],
@@ -169,7 +174,7 @@ export async function revokeTokens(
 }
 
 function grantValues(grant: TokenGrant): unknown[] {
-  const { owner, description, scopes, allowedCidrs, grace, encryptedMetadata } = grant;
+  const { owner, description, scopes, allowedCidrs, grace, rateLimit, encryptedMetadata } = grant;
   return [
     owner,
     description,
@@ -177,6 +182,8 @@ function grantValues(grant: TokenGrant): unknown[] {
     allowedCidrs,
     graceSeconds(grace),
     grace?.scopes ?? [],
+    rateLimit?.requests,
+    rateLimit?.seconds,
     encryptedMetadata?.bytes,
     encryptedMetadata?.keyId,
   ];

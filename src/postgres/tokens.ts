@@ -3,6 +3,7 @@
  */
 import type { EncryptedMetadata } from "../token/metadata-cipher.ts";
 import type { Grace, ObservedBlock, OwnerLimit, Rivals, TokenRow } from "../token/model.ts";
+import type { RateLimit } from "../token/rate-limit.ts";
 import type { Queryable } from "./database.ts";
 import { type PostgresTime, toDate, toOptionalDate } from "./time.ts";
 
@@ -51,6 +52,8 @@ interface Row {
   allowed_cidrs: string[];
   grace_seconds: number | null;
   grace_scopes: string[];
+  rate_limit_requests: number | null;
+  rate_limit_seconds: number | null;
   supersedes: boolean;
   hash: Buffer;
   hash_algorithm: TokenRecord["hashAlgorithm"];
@@ -65,9 +68,9 @@ interface Row {
   last_used_at: PostgresTime | null;
 }
 
-const COLUMNS = `id, resource_uid, revision, owner, description, scopes, allowed_cidrs, grace_seconds, grace_scopes, supersedes,
-  hash, hash_algorithm, key_id, metadata, metadata_key_id, issued_at, expires_at, revoked_at, revocation_reason,
-  active_since`;
+const COLUMNS = `id, resource_uid, revision, owner, description, scopes, allowed_cidrs, grace_seconds, grace_scopes,
+  rate_limit_requests, rate_limit_seconds, supersedes, hash, hash_algorithm, key_id, metadata, metadata_key_id, issued_at,
+  expires_at, revoked_at, revocation_reason, active_since`;
 
 /** What verifiers have noted and the controller has not taken over yet counts already. */
 const LAST_USED_AT = `greatest(t.last_used_at,
@@ -167,6 +170,7 @@ function toRecord(row: Row): TokenRecord {
     scopes: row.scopes,
     allowedCidrs: row.allowed_cidrs,
     grace: toGrace(row),
+    rateLimit: toRateLimit(row),
     supersedes: row.supersedes,
     hash: row.hash,
     hashAlgorithm: row.hash_algorithm,
@@ -187,6 +191,14 @@ export function toGrace({
   grace_scopes,
 }: Pick<Row, "grace_seconds" | "grace_scopes">): Grace | undefined {
   return grace_seconds === null ? undefined : { periodMs: grace_seconds * 1_000, scopes: grace_scopes };
+}
+
+/** The rate limit in two columns of a row. */
+export function toRateLimit({
+  rate_limit_requests: requests,
+  rate_limit_seconds: seconds,
+}: Pick<Row, "rate_limit_requests" | "rate_limit_seconds">): RateLimit | undefined {
+  return requests === null || seconds === null ? undefined : { requests, seconds };
 }
 
 /** The encrypted metadata in two columns of a row. */

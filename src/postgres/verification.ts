@@ -4,9 +4,10 @@
  */
 import type { EncryptedMetadata } from "../token/metadata-cipher.ts";
 import type { Grace } from "../token/model.ts";
+import type { RateLimit } from "../token/rate-limit.ts";
 import type { Queryable } from "./database.ts";
 import { type PostgresTime, toDate, toOptionalDate } from "./time.ts";
-import { IS_END_REQUESTED, toEncryptedMetadata, toGrace } from "./tokens.ts";
+import { IS_END_REQUESTED, toEncryptedMetadata, toGrace, toRateLimit } from "./tokens.ts";
 
 /** What it takes to recognise a token and to say what it is good for. */
 export interface VerifiableToken {
@@ -17,6 +18,7 @@ export interface VerifiableToken {
   readonly scopes: readonly string[];
   readonly allowedCidrs: readonly string[];
   readonly grace: Grace | undefined;
+  readonly rateLimit: RateLimit | undefined;
   readonly hash: Buffer;
   readonly hashAlgorithm: "hmac-sha256" | "bcrypt";
   /** The id of the pepper that the hash was made with. */
@@ -52,6 +54,8 @@ interface Row {
   allowed_cidrs: string[];
   grace_seconds: number | null;
   grace_scopes: string[];
+  rate_limit_requests: number | null;
+  rate_limit_seconds: number | null;
   hash: Buffer;
   hash_algorithm: VerifiableToken["hashAlgorithm"];
   key_id: string;
@@ -63,8 +67,9 @@ interface Row {
   is_end_requested: boolean;
 }
 
-const COLUMNS = `id, namespace, name, owner, scopes, allowed_cidrs, grace_seconds, grace_scopes, hash, hash_algorithm, key_id,
-  metadata, metadata_key_id, issued_at, expires_at, revoked_at, ${IS_END_REQUESTED} as is_end_requested`;
+const COLUMNS = `id, namespace, name, owner, scopes, allowed_cidrs, grace_seconds, grace_scopes, rate_limit_requests,
+  rate_limit_seconds, hash, hash_algorithm, key_id, metadata, metadata_key_id, issued_at, expires_at, revoked_at,
+  ${IS_END_REQUESTED} as is_end_requested`;
 
 /** The tokens with these ids, accepted or not. Ids without a row are left out. */
 export async function findTokens(db: Queryable, ids: readonly string[]): Promise<Reading<FoundToken>> {
@@ -147,6 +152,7 @@ function toToken(row: Row): VerifiableToken {
     scopes: row.scopes,
     allowedCidrs: row.allowed_cidrs,
     grace: toGrace(row),
+    rateLimit: toRateLimit(row),
     hash: row.hash,
     hashAlgorithm: row.hash_algorithm,
     keyId: row.key_id,

@@ -2,6 +2,7 @@
  * The inputs and outputs of every decision, in one place, so that decisions need neither a cluster nor a database. Times are
  * Dates, durations milliseconds. No type here holds a plaintext token.
  */
+import type { RateLimit } from "./rate-limit.ts";
 import type { Reason } from "./reasons.ts";
 
 /** What an ApiToken's spec asks for, with defaults applied. */
@@ -15,6 +16,8 @@ export interface DesiredToken {
   readonly rotation: DesiredRotation;
   /** The token is revoked when it has not been used for this long. */
   readonly inactivityTimeoutMs: number | undefined;
+  /** How often the token may be used; the policy may allow less. */
+  readonly rateLimit: RateLimit | undefined;
   readonly secret: DesiredSecret;
   readonly isRevoked: boolean;
   readonly revocationReason: string;
@@ -66,6 +69,8 @@ export interface AppliedPolicy {
   readonly inactivityTimeoutMs: number | undefined;
   /** How long after its expiry a token is still accepted, and for which scopes. */
   readonly grace: Grace | undefined;
+  /** How often each token may be used; a spec may ask for less. */
+  readonly rateLimit: RateLimit | undefined;
   /** A request for a rotation waits until the token is this old, unless it is the first one. */
   readonly minRequestIntervalMs: number;
   /** How long before its end a token that does not rotate is reported as ExpiringSoon. */
@@ -121,6 +126,7 @@ export interface TokenRow {
   /** Whether the metadata is encrypted under a key that is no longer the current one. */
   readonly isMetadataStale: boolean;
   readonly grace: Grace | undefined;
+  readonly rateLimit: RateLimit | undefined;
   /** Whether older ApiTokens of the owner make room for it once it is in its Secret. Until then it does not count for them. */
   readonly supersedes: boolean;
   readonly issuedAt: Date;

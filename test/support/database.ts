@@ -50,6 +50,8 @@ export interface TokenRowView {
   revision: number;
   owner: string;
   scopes: string[];
+  rate_limit_requests: number | null;
+  rate_limit_seconds: number | null;
   hash: Buffer;
   key_id: string;
   issued_at: Date;

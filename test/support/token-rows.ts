@@ -77,6 +77,7 @@ export function aNewTokenRow(name: string, rest: Partial<NewTokenRow> = {}): New
     scopes: [],
     allowedCidrs: [],
     grace: undefined,
+    rateLimit: undefined,
     activeSince: new Date(),
     requestedBy: undefined,
     hash: Buffer.from(randomUUID()),

@@ -18,6 +18,7 @@ import { currentKey, hashToken } from "../../token/keyring.ts";
 import { encryptMetadata } from "../../token/metadata-cipher.ts";
 import type { AppliedPolicy, OwnerLimit } from "../../token/model.ts";
 import type { Action } from "../../token/plan/action.ts";
+import { combineRateLimits } from "../../token/rate-limit.ts";
 import { createToken } from "../../token/token-string.ts";
 import type { PassContext } from "./context.ts";
 import type { Snapshot } from "./observe.ts";
@@ -180,9 +181,11 @@ async function createCredential(
 
 function describeGrant({ context, snapshot, desired, policy }: Execution, tokenId: string) {
   const { owner, description, scopes, allowedCidrs, metadata } = desired;
+  const { grace } = policy;
+  const rateLimit = combineRateLimits(desired.rateLimit, policy.rateLimit);
   const key = currentKey(context.keyring.encryption, snapshot.observed.now);
   const encryptedMetadata = encryptMetadata(metadata, tokenId, key);
-  return { owner, description, scopes, allowedCidrs, grace: policy.grace, encryptedMetadata };
+  return { owner, description, scopes, allowedCidrs, grace, rateLimit, encryptedMetadata };
 }
 
 /** Removing the last finalizer deletes the object. Its watch event may arrive later, so the cache is updated here. */

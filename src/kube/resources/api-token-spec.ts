@@ -4,7 +4,16 @@
  * server evaluates them.
  */
 import { z } from "zod";
-import { durationField, OWNER_RULE, ownerField, rules, scopeField, TEXT_RULE, timeField } from "./schema.ts";
+import {
+  durationField,
+  OWNER_RULE,
+  ownerField,
+  rateLimitField,
+  rules,
+  scopeField,
+  TEXT_RULE,
+  timeField,
+} from "./schema.ts";
 import { secretSpecSchema } from "./secret-spec.ts";
 
 const rotationSchema = z
@@ -73,6 +82,10 @@ export const apiTokenSpecSchema = z
     inactivityTimeout: durationField("1m").optional().meta({
       description:
         "Revokes the token and deletes the Secret when the token has not been used for this long, as a Go duration from 1m to 876000h, such as 720h. Counted from the last use or, if there was none, from the issue of the token; a renewal does not count as use. If the policy's timeout is shorter, that one applies. Default: the policy's timeout, or never.",
+    }),
+    rateLimit: rateLimitField().optional().meta({
+      description:
+        "How often the token may be used. Verifiers answer requests beyond it with 429 and Retry-After; each verifier counts for itself. The policy's limit applies as well: of both, the fewer requests at once and the slower rate. A change applies without a new token. Default: the policy's limit, or none.",
     }),
     allowedCIDRs: z
       .array(

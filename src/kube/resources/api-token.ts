@@ -9,7 +9,7 @@ import type { ApiTokenStatus, DesiredRotation, DesiredToken, ParsedSpec, SpecRem
 import { type Fields, TOO_LARGE } from "../json-fields.ts";
 import { apiTokenSpecSchema } from "./api-token-spec.ts";
 import { FINALIZER, IDENTITY_FIELDS, type ObjectMeta, REQUESTER_ANNOTATION, ROTATE_ANNOTATION } from "./group.ts";
-import { describeProblems, readDuration, withRemedy } from "./schema.ts";
+import { describeProblems, readDuration, readRateLimit, withRemedy } from "./schema.ts";
 
 type ApiTokenSpec = z.infer<typeof apiTokenSpecSchema>;
 
@@ -66,6 +66,7 @@ function toDesired(spec: ApiTokenSpec, resourceName: string): DesiredToken {
     rotation: toRotation(spec.rotation),
     inactivityTimeoutMs:
       spec.inactivityTimeout === undefined ? undefined : readDuration("inactivityTimeout", spec.inactivityTimeout),
+    rateLimit: spec.rateLimit && readRateLimit(spec.rateLimit),
     secret: {
       name: spec.secret.name ?? resourceName,
       key: spec.secret.key,

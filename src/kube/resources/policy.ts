@@ -12,7 +12,9 @@ import {
   durationField,
   isDuration,
   isScope,
+  rateLimitField,
   readDuration,
+  readRateLimit,
   rules,
   scopeField,
   withRemedy,
@@ -119,6 +121,10 @@ export const policySpecSchema = z
         description:
           "For a time after its expiry whoever verifies a token still accepts it, for these scopes only, so that a long job can still be watched and cancelled. A revoked token has no grace. Default: none.",
       }),
+    rateLimit: rateLimitField().optional().meta({
+      description:
+        "How often each token may be used. Verifiers answer requests beyond it with 429 and Retry-After; each verifier counts for itself. An ApiToken may set a lower limit. A change applies to existing tokens, unless they are suspended. Default: no limit.",
+    }),
     rotation: z
       .object({
         minRequestInterval: durationField("0s").default("1m").meta({
@@ -185,7 +191,7 @@ export function parsePolicy(resource: PolicyResource): Policy {
 }
 
 function toPolicy(name: string, spec: z.infer<typeof policySpecSchema>): Policy {
-  const { priority, namespaceSelector, owners, scopes, inactivityTimeout, grace } = spec;
+  const { priority, namespaceSelector, owners, scopes, inactivityTimeout, grace, rateLimit } = spec;
   return {
     name,
     priority,
@@ -200,6 +206,7 @@ function toPolicy(name: string, spec: z.infer<typeof policySpecSchema>): Policy 
     inactivityTimeoutMs:
       inactivityTimeout === undefined ? undefined : readDuration("inactivityTimeout", inactivityTimeout),
     grace: grace && toGrace(grace),
+    rateLimit: rateLimit && readRateLimit(rateLimit),
     minRequestIntervalMs: readDuration("rotation.minRequestInterval", spec.rotation.minRequestInterval),
     warnBeforeMs: readDuration("warnBefore", spec.warnBefore),
   };

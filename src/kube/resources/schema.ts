@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { DURATION_PATTERN, parseDuration } from "../../token/duration.ts";
 import { isOwner, OWNER_MAX_LENGTH, OWNER_PATTERN } from "../../token/owner.ts";
+import type { RateLimit } from "../../token/rate-limit.ts";
 
 /** A CEL rule of a schema node, as the CRD carries it (KEP-2876). */
 export interface Rule {
@@ -28,7 +29,7 @@ export function isDuration(text: string): string {
 export const LONGEST_DURATION = "876000h";
 
 /** A Go duration from `shortest` to `longest`. */
-export function durationField(shortest: string, longest = LONGEST_DURATION) {
+export function durationField(shortest: string, longest = LONGEST_DURATION, examples = "720h, 90m or 1h30m") {
   const bound = shortest === "0s" ? `of at most ${longest}` : `from ${shortest} to ${longest}`;
   return z
     .string()
@@ -36,9 +37,30 @@ export function durationField(shortest: string, longest = LONGEST_DURATION) {
     .meta(
       rules({
         rule: `${isDuration("self")} && duration(self) >= duration('${shortest}') && duration(self) <= duration('${longest}')`,
-        message: `must be a Go duration ${bound}, such as 720h, 90m or 1h30m`,
+        message: `must be a Go duration ${bound}, such as ${examples}`,
       }),
     );
+}
+
+const LONGEST_RATE_WINDOW = "24h";
+
+/** How often a token may be used. */
+export function rateLimitField() {
+  return z.object({
+    requests: z.int().min(1).max(1_000_000).meta({
+      description:
+        "How many requests the token may make in this time, from 1 to 1000000. They may come all at once: for a steadier flow, set fewer requests in a shorter time.",
+    }),
+    per: durationField("1s", LONGEST_RATE_WINDOW, "1s, 1m or 1h30m").meta({
+      description: "The time, as a Go duration from 1s to 24h, such as 1m. Rounded up to whole seconds.",
+    }),
+  });
+}
+
+/** Reads it. In whole seconds, as rows store it: otherwise each pass would see a difference and write the row again. */
+export function readRateLimit({ requests, per }: z.infer<ReturnType<typeof rateLimitField>>): RateLimit {
+  const ms = readDuration("rateLimit.per", per, LONGEST_RATE_WINDOW);
+  return { requests, seconds: Math.max(1, Math.ceil(ms / 1_000)) };
 }
 
 const SCOPE_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._~*/-]*(:[A-Za-z0-9._~*/-]+)*$";

@@ -1,7 +1,8 @@
 /*
  * What a token may do follows the spec and the policy for as long as the token is accepted.
  */
-import type { DesiredToken, Grace, TokenMetadata, TokenRow } from "../model.ts";
+import type { AppliedPolicy, DesiredToken, TokenMetadata, TokenRow } from "../model.ts";
+import { combineRateLimits, isSameRateLimit } from "../rate-limit.ts";
 import type { Action } from "./action.ts";
 import type { Situation } from "./situation.ts";
 
@@ -9,11 +10,11 @@ import type { Situation } from "./situation.ts";
 export function grant({ desired, applied }: Situation, token: TokenRow, expiresAt?: Date): Action[] {
   if (applied === undefined) return [];
   const isMoved = expiresAt !== undefined && token.expiresAt.getTime() !== expiresAt.getTime();
-  if (!isMoved && isAsDesired(token, desired, applied.grace)) return [];
+  if (!isMoved && isAsDesired(token, desired, applied)) return [];
   return [{ kind: "updateToken", tokenId: token.id, ...(isMoved ? { expiresAt } : {}) }];
 }
 
-function isAsDesired(token: TokenRow, desired: DesiredToken, grace: Grace | undefined): boolean {
+function isAsDesired(token: TokenRow, desired: DesiredToken, { grace, rateLimit }: AppliedPolicy): boolean {
   return (
     token.owner === desired.owner &&
     token.description === desired.description &&
@@ -22,7 +23,8 @@ function isAsDesired(token: TokenRow, desired: DesiredToken, grace: Grace | unde
     isSameList(token.scopes, desired.scopes) &&
     isSameList(token.allowedCidrs, desired.allowedCidrs) &&
     token.grace?.periodMs === grace?.periodMs &&
-    isSameList(token.grace?.scopes ?? [], grace?.scopes ?? [])
+    isSameList(token.grace?.scopes ?? [], grace?.scopes ?? []) &&
+    isSameRateLimit(token.rateLimit, combineRateLimits(desired.rateLimit, rateLimit))
   );
 }
 

@@ -97,6 +97,7 @@ function toKnownToken({ id, name, owner, scopes, sha256, expiresAt }: z.output<t
     scopes,
     allowedCidrs: [],
     grace: undefined,
+    rateLimit: undefined,
     hash: Buffer.from(sha256, "hex"),
     hashAlgorithm: "hmac-sha256" as const,
     keyId: "break-glass",

@@ -6,6 +6,7 @@
 import type { VerifiableToken } from "../../postgres/verification.ts";
 import type { EncryptedMetadata } from "../../token/metadata-cipher.ts";
 import type { Grace } from "../../token/model.ts";
+import type { RateLimit } from "../../token/rate-limit.ts";
 
 /** So many different texts, and lists of texts, are shared; beyond that, sharing begins again. */
 const MOST_SHARED = 20_000;
@@ -23,6 +24,7 @@ export class CompactToken implements VerifiableToken {
   readonly scopes: readonly string[];
   readonly allowedCidrs: readonly string[];
   readonly grace: Grace | undefined;
+  readonly rateLimit: RateLimit | undefined;
   readonly hashAlgorithm: VerifiableToken["hashAlgorithm"];
   readonly keyId: string;
   readonly encryptedMetadata: EncryptedMetadata | undefined;
@@ -40,6 +42,7 @@ export class CompactToken implements VerifiableToken {
     this.scopes = shareList(row.scopes);
     this.allowedCidrs = shareList(row.allowedCidrs);
     this.grace = row.grace && { periodMs: row.grace.periodMs, scopes: shareList(row.grace.scopes) };
+    this.rateLimit = row.rateLimit;
     this.hashAlgorithm = share(row.hashAlgorithm) as VerifiableToken["hashAlgorithm"];
     this.keyId = share(row.keyId);
     this.encryptedMetadata = row.encryptedMetadata;

@@ -41,6 +41,7 @@ type Item = readonly [
   scopes: readonly string[],
   allowedCidrs: readonly string[],
   grace: readonly [periodMs: number, scopes: readonly string[]] | null,
+  rateLimit: readonly [requests: number, seconds: number] | null,
   hash: string,
   hashAlgorithm: VerifiableToken["hashAlgorithm"],
   keyId: string,
@@ -63,6 +64,7 @@ export function formatToken({ row, isSuspect }: SnapshotToken): string {
     row.scopes,
     row.allowedCidrs,
     row.grace === undefined ? null : [row.grace.periodMs, row.grace.scopes],
+    row.rateLimit === undefined ? null : [row.rateLimit.requests, row.rateLimit.seconds],
     row.hash.toString("base64"),
     row.hashAlgorithm,
     row.keyId,
@@ -87,8 +89,8 @@ export function parseTokens(text: string): SnapshotToken[] {
 }
 
 function toToken(item: Item): SnapshotToken {
-  const [id, namespace, name, owner, scopes, allowedCidrs, grace, hash, hashAlgorithm, keyId, ...rest] = item;
-  const [metadata, issuedAtMs, expiresAtMs, revokedAtMs, isEndRequested, isSuspect] = rest;
+  const [id, namespace, name, owner, scopes, allowedCidrs, grace, rateLimit, hash, hashAlgorithm, ...rest] = item;
+  const [keyId, metadata, issuedAtMs, expiresAtMs, revokedAtMs, isEndRequested, isSuspect] = rest;
   return {
     row: {
       id,
@@ -98,6 +100,7 @@ function toToken(item: Item): SnapshotToken {
       scopes,
       allowedCidrs,
       grace: grace === null ? undefined : { periodMs: grace[0], scopes: grace[1] },
+      rateLimit: rateLimit === null ? undefined : { requests: rateLimit[0], seconds: rateLimit[1] },
       hash: Buffer.from(hash, "base64"),
       hashAlgorithm,
       keyId,

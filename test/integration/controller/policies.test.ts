@@ -109,6 +109,53 @@ describe("a policy", () => {
   });
 });
 
+describe("a rate limit", () => {
+  test("of the policy reaches existing tokens and goes with it, and a spec can only make it stricter", async ({
+    cluster,
+    databaseUrl,
+    resources,
+  }) => {
+    const specs: Readonly<Record<string, object>> = {
+      "rate-of-the-policy": {},
+      "rate-slower": { rateLimit: { requests: 5, per: "1h" } },
+      "rate-faster": { rateLimit: { requests: 10_000, per: "1s" } },
+      "rate-fewer-at-once": { rateLimit: { requests: 10, per: "1s" } },
+    };
+    /** Revision, requests and seconds of each row. */
+    const limitsOf = async (name: string) =>
+      (await findRows(databaseUrl, name)).map((row) => [row.revision, row.rate_limit_requests, row.rate_limit_seconds]);
+    const allLimits = async () =>
+      Object.fromEntries(await Promise.all(Object.keys(specs).map(async (name) => [name, await limitsOf(name)])));
+
+    await resources.applyPolicy("rate", { maxTokensPerOwner: 10 });
+    for (const [name, spec] of Object.entries(specs)) await issueToken(cluster, name, { owner: "judy", ...spec });
+    expect(await allLimits()).toEqual({
+      "rate-of-the-policy": [[1, null, null]],
+      "rate-slower": [[1, 5, 3_600]],
+      "rate-faster": [[1, 10_000, 1]],
+      "rate-fewer-at-once": [[1, 10, 1]],
+    });
+    await resources.applyPolicy("rate", { maxTokensPerOwner: 10, rateLimit: { requests: 600, per: "90s" } });
+    await eventually(async () =>
+      expect(await allLimits()).toEqual({
+        "rate-of-the-policy": [[1, 600, 90]],
+        "rate-slower": [[1, 5, 3_600]],
+        "rate-faster": [[1, 600, 90]],
+        "rate-fewer-at-once": [[1, 10, 2]],
+      }),
+    );
+    await cluster.annotate("rate-of-the-policy", { "apitoken.dev/rotate-requested-at": "now" });
+    await eventually(async () =>
+      expect(await limitsOf("rate-of-the-policy")).toEqual([
+        [1, 600, 90],
+        [2, 600, 90],
+      ]),
+    );
+    await resources.deletePolicy("rate");
+    await eventually(async () => expect(await limitsOf("rate-faster")).toEqual([[1, 10_000, 1]]));
+  });
+});
+
 describe("an owner's limit", () => {
   test("RevokeOldest: the newest ApiToken wins, the older one is superseded for good", async ({
     cluster,

@@ -80,6 +80,10 @@ describe("the API server refuses a policy", () => {
   test.for<[string, object, string]>([
     ["a grace of more than a year", { grace: { ...grace, period: "8761h" } }, "from 1s to 8760h"],
     ["a grace of less than a second", { grace: { ...grace, period: "999ms" } }, "from 1s to 8760h"],
+    ["a rate limit per less than a second", { rateLimit: { requests: 1, per: "999ms" } }, "from 1s to 24h"],
+    ["a rate limit per more than a day", { rateLimit: { requests: 1, per: "25h" } }, "from 1s to 24h"],
+    ["a rate limit without a time", { rateLimit: { requests: 1 } }, "per: Required value"],
+    ["a rate limit of no requests", { rateLimit: { requests: 0, per: "1m" } }, "greater than or equal to 1"],
     ["a NUL in a scope of the grace", { grace: { ...grace, scopes: ["a\u0000"] } }, "is not a valid scope"],
     ["a NUL in an owner", { owners: ["a\u0000"] }, "visible ASCII"],
     ["a blank in a scope", { scopes: ["a b"] }, "visible ASCII"],
@@ -105,6 +109,7 @@ describe("the API server refuses an ApiToken", () => {
     ["such an overlap", { rotation: { overlap: "876001h" } }, "at most 876000h"],
     ["such a lead", { rotation: { renewBefore: "876001h" } }, "from 1s to 876000h"],
     ["such a timeout", { inactivityTimeout: "876001h" }, "from 1m to 876000h"],
+    ["a rate limit per more than a day", { rateLimit: { requests: 1, per: "25h" } }, "from 1s to 24h"],
     ["a NUL in a scope", { scopes: ["a\u0000"] }, "is not a valid scope"],
   ])("with %s", async ([_, spec, message], { cluster }) => {
     const error = await cluster.apply("refused", { owner: "alice", ...spec }).catch((cause: unknown) => cause);

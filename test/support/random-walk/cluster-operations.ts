@@ -10,6 +10,8 @@ import type { Walk } from "./world.ts";
 
 const GRACES = [undefined, { period: "24h", scopes: ["a:read"] }, { period: "2s", scopes: ["a:read", "b:write"] }];
 
+const RATE_LIMITS = [undefined, { requests: 600, per: "1m" }, { requests: 5, per: "1500ms" }];
+
 async function applyPolicy(walk: Walk): Promise<string> {
   const { random, resources, policies } = walk;
   const name = `policy-${random.below(5)}`;
@@ -20,6 +22,7 @@ async function applyPolicy(walk: Walk): Promise<string> {
     scopes: random.chance(75) ? ["*"] : ["a:*", "b:*"],
   };
   const grace = random.pick(GRACES);
+  const rateLimit = random.pick(RATE_LIMITS);
   await resources.applyPolicy(name, {
     ...rules,
     onLimit: random.pick(["RevokeOldest", "Reject"]),
@@ -28,6 +31,7 @@ async function applyPolicy(walk: Walk): Promise<string> {
     defaultDuration: "12h",
     rotation: { minRequestInterval: random.pick(["0s", "0s", "5s"]) },
     ...(grace === undefined ? {} : { grace }),
+    ...(rateLimit === undefined ? {} : { rateLimit }),
   });
   policies.set(name, rules);
   return `${name} ${JSON.stringify(rules)}`;

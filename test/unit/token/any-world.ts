@@ -29,6 +29,13 @@ import { contentsOf, decorationOf, type World, type WorldSecret } from "./world.
 
 const hoursFromNow = (hours: number) => new Date(NOW.getTime() + hours * HOUR_MS);
 
+const anyRateLimit = fc.constantFrom(
+  undefined,
+  undefined,
+  { requests: 600, seconds: 60 },
+  { requests: 7, seconds: 3_600 },
+);
+
 /** Ids of rows that may exist, and a value that is not a token's. */
 const anyValue = fc.constantFrom("row1", "row2", "row3", "edited by hand");
 
@@ -40,6 +47,7 @@ const anyRow = fc.record({
   usedAt: fc.option(fc.integer({ min: -300, max: 0 }).map(hoursFromNow), { nil: undefined }),
   resourceUid: fc.constantFrom(RESOURCE_UID, RESOURCE_UID, RESOURCE_UID, "a former one's"),
   scopes: fc.constantFrom([], ["orders:read"]),
+  rateLimit: anyRateLimit,
   grace: fc.constantFrom(undefined, undefined, { periodMs: 500 * HOUR_MS, scopes: ["jobs:cancel"] }),
 });
 
@@ -79,6 +87,7 @@ export const anyDesired: fc.Arbitrary<DesiredToken> = fc
     lifetime: anyLifetime,
     rotation: anyRotation,
     inactivityTimeoutMs: anyTimeout,
+    rateLimit: anyRateLimit,
     scopes: fc.constantFrom([], ["orders:read"]),
     key: fc.constantFrom("token", "token", "password"),
     data: fc.constantFrom({}, {}, { header: "Bearer ${token}" }),
@@ -105,6 +114,7 @@ const anyAppliedPolicy: fc.Arbitrary<AppliedPolicy> = fc
     }),
     inactivityTimeoutMs: anyTimeout,
     minRequestIntervalMs: fc.constantFrom(0, 60_000, 48 * HOUR_MS),
+    rateLimit: anyRateLimit,
     grace: fc.constantFrom(undefined, undefined, { periodMs: HOUR_MS, scopes: ["jobs:cancel"] }),
   })
   .map(({ maxHours, ...rest }) => aPolicy({ ...rest, lifetime: { ...LIMITS, maxMs: maxHours * HOUR_MS } }));

@@ -18,6 +18,7 @@ import type {
 } from "../../../src/token/model.ts";
 import type { Action, Plan } from "../../../src/token/plan/action.ts";
 import { plan } from "../../../src/token/plan/plan.ts";
+import { combineRateLimits } from "../../../src/token/rate-limit.ts";
 import { isAccepted } from "../../../src/token/validity.ts";
 
 /** A Secret in the simulated cluster. */
@@ -242,13 +243,15 @@ export function ownSecrets({ secrets }: World): string[] {
 
 type Grant = Pick<
   TokenRow,
-  "owner" | "description" | "scopes" | "allowedCidrs" | "metadata" | "isMetadataStale" | "grace"
+  "owner" | "description" | "scopes" | "allowedCidrs" | "metadata" | "isMetadataStale" | "grace" | "rateLimit"
 >;
 
 /** What a row says of the token beside its life. */
 export function grantOf(world: World): Grant {
-  const { owner, description, scopes, allowedCidrs, metadata } = needDesired(world);
-  return { owner, description, scopes, allowedCidrs, metadata, isMetadataStale: false, grace: needPolicy(world).grace };
+  const { owner, description, scopes, allowedCidrs, metadata, ...desired } = needDesired(world);
+  const { grace, ...policy } = needPolicy(world);
+  const rateLimit = combineRateLimits(desired.rateLimit, policy.rateLimit);
+  return { owner, description, scopes, allowedCidrs, metadata, isMetadataStale: false, grace, rateLimit };
 }
 
 /** The end that the spec and the limits give a token issued at `issuedAt`. */

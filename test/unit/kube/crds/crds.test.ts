@@ -99,6 +99,7 @@ describe("the spec of an ApiToken", () => {
       lifetime: { kind: "default" },
       rotation: { isAutomatic: true, renewBefore: { percentage: 10 }, overlapMs: HOUR_MS },
       inactivityTimeoutMs: undefined,
+      rateLimit: undefined,
       secret: { name: "demo", key: "token", data: {}, labels: {}, annotations: {}, isRetained: false },
       isRevoked: false,
       revocationReason: "",
@@ -115,6 +116,7 @@ describe("the spec of an ApiToken", () => {
     ],
     [{ rotation: { overlap: "0s" } }, { rotation: expect.objectContaining({ overlapMs: 0 }) }],
     [{ inactivityTimeout: "24h" }, { inactivityTimeoutMs: 24 * HOUR_MS }],
+    [{ rateLimit: { requests: 600, per: "1m" } }, { rateLimit: { requests: 600, seconds: 60 } }],
     [{ allowedCIDRs: ["10.0.0.0/8"] }, { allowedCidrs: ["10.0.0.0/8"] }],
     [{ duration: "1h30m" }, { lifetime: { kind: "duration", durationMs: 1.5 * HOUR_MS } }],
     [
@@ -146,6 +148,7 @@ describe("the spec of an ApiToken", () => {
     [{ owner: "alice", rotation: { overlap: "long" } }, "spec.rotation.overlap"],
     [{ owner: "alice", rotation: { policy: "Never" } }, "spec.rotation.policy"],
     [{ owner: "alice", inactivityTimeout: "soon" }, "spec.inactivityTimeout"],
+    [{ owner: "alice", rateLimit: { requests: 1, per: "often" } }, "spec.rateLimit.per"],
     [{ owner: "alice", secret: { onDelete: "Keep" } }, "spec.secret.onDelete"],
     [null, "spec."],
   ])("that an older CRD let pass, %j, is a problem of %s, not a crash", (spec, field) => {
@@ -172,6 +175,7 @@ describe("an ApiTokenPolicy", () => {
       owner: { max: 1, onLimit: "RevokeOldest", scope: "Cluster" },
       inactivityTimeoutMs: undefined,
       grace: undefined,
+      rateLimit: undefined,
       minRequestIntervalMs: 60_000,
       warnBeforeMs: 168 * HOUR_MS,
     });
@@ -194,6 +198,7 @@ describe("an ApiTokenPolicy", () => {
       limitScope: "Database",
       inactivityTimeout: "90m",
       grace: { period: "10m", scopes: ["jobs:cancel"] },
+      rateLimit: { requests: 100, per: "1s" },
       rotation: { minRequestInterval: "5m" },
       warnBefore: "0s",
     };
@@ -207,6 +212,7 @@ describe("an ApiTokenPolicy", () => {
       owner: { max: 5, onLimit: "Reject", scope: "Database" },
       inactivityTimeoutMs: 1.5 * HOUR_MS,
       grace: { periodMs: 600_000, scopes: ["jobs:cancel"] },
+      rateLimit: { requests: 100, seconds: 1 },
       minRequestIntervalMs: 300_000,
       warnBeforeMs: 0,
     });
@@ -226,6 +232,14 @@ describe("an ApiTokenPolicy", () => {
     },
   );
 
+  test.each([
+    ["1500ms", 2],
+    ["0s", 1],
+    ["9999999h", 86_400],
+  ])("that an older CRD let pass, with a rate limit per %s, is read as what rows can hold", (per, seconds) => {
+    expect(parsePolicy(aPolicy({ rateLimit: { requests: 5, per } })).rateLimit).toEqual({ requests: 5, seconds });
+  });
+
   test("that an older CRD let pass, with a lifetime beyond all times, has the longest lifetime", () => {
     const { lifetime } = parsePolicy(aPolicy({ defaultDuration: "9999999h9999999h", maxDuration: "9999999h" }));
     expect(lifetime).toEqual({ defaultMs: 876_000 * HOUR_MS, maxMs: 876_000 * HOUR_MS });
@@ -240,6 +254,8 @@ describe("an ApiTokenPolicy", () => {
     [{ onLimit: "Ignore" }, "spec.onLimit"],
     [{ grace: { period: "a while", scopes: ["a"] } }, "spec.grace.period"],
     [{ grace: { period: "1m" } }, "spec.grace.scopes"],
+    [{ rateLimit: { requests: 0, per: "1m" } }, "spec.rateLimit.requests"],
+    [{ rateLimit: { requests: 1 } }, "spec.rateLimit.per"],
     [{ warnBefore: "7d" }, "spec.warnBefore"],
     [{ namespaceSelector: { matchExpressions: [{ key: "a", operator: "Is" }] } }, "spec.namespaceSelector.matchExp"],
   ])("that cannot be read, %j, is a problem of %s", (spec, field) => {

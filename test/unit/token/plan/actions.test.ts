@@ -231,6 +231,24 @@ test.each([
   expect(kinds).toEqual(["updateToken"]);
 });
 
+test.each([
+  ["a rate limit", undefined, { requests: 600, seconds: 60 }],
+  ["no rate limit any more", { requests: 600, seconds: 60 }, undefined],
+  ["fewer requests", { requests: 600, seconds: 60 }, { requests: 60, seconds: 60 }],
+  ["a longer time", { requests: 600, seconds: 60 }, { requests: 600, seconds: 61 }],
+])("a row is updated in place when the policy, or the spec, says %s", (_, before, rateLimit) => {
+  const observed = aConvergedObserved({}, { rateLimit: before });
+  const kindsOf = (actions: ReturnType<typeof actionsOf>) => actions.map(({ kind }) => kind);
+  expect(kindsOf(actionsOf(observed, {}, allow({ rateLimit })))).toEqual(["updateToken"]);
+  expect(kindsOf(actionsOf(observed, { rateLimit }))).toEqual(["updateToken"]);
+});
+
+test("a row with the combined rate limit of policy and spec is left as it is", () => {
+  const observed = aConvergedObserved({}, { rateLimit: { requests: 10, seconds: 72 } });
+  const spec = { rateLimit: { requests: 500, seconds: 3_600 } };
+  expect(actionsOf(observed, spec, allow({ rateLimit: { requests: 10, seconds: 1 } }))).toEqual([]);
+});
+
 describe("the Secret", () => {
   test("is rewritten from its own values if another key or template is wanted", () => {
     const observed = aConvergedObserved({ secret: aSecret({ holds: row.id, isIntact: false, isDecorated: false }) });

@@ -22,6 +22,7 @@ const token = createKnownToken(
     scopes: ["orders:read", "orders:write"],
     allowedCidrs: [],
     grace: undefined,
+    rateLimit: undefined,
     issuedAt: ISSUED,
     expiresAt: EXPIRES,
     revokedAt: undefined,

@@ -11,6 +11,7 @@ const ROW: VerifiableToken = {
   scopes: ["read", "write"],
   allowedCidrs: ["10.0.0.0/8"],
   grace: { periodMs: HOUR_MS, scopes: ["read"] },
+  rateLimit: { requests: 600, seconds: 60 },
   hash: Buffer.from("00ff7f80c3a9", "hex"),
   hashAlgorithm: "hmac-sha256",
   keyId: "p-1",
@@ -23,7 +24,10 @@ const ROW: VerifiableToken = {
 
 test.each([
   ["with everything", ROW],
-  ["with as little as possible", { ...ROW, scopes: [], allowedCidrs: [], grace: undefined, revokedAt: undefined }],
+  [
+    "with as little as possible",
+    { ...ROW, scopes: [], allowedCidrs: [], grace: undefined, rateLimit: undefined, revokedAt: undefined },
+  ],
 ])("a compact row %s reads like the row that it was made from", (_, row) => {
   const compact = new CompactToken(row);
   for (const [field, value] of Object.entries(row))
