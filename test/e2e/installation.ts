@@ -9,6 +9,8 @@ import { getJson, kubectl, kubectlApply, run } from "./programs.ts";
 
 export const SYSTEM = "e2e-apitoken-system";
 export const TENANT = "e2e-tenant";
+export const GATEWAYS = "e2e-gateways";
+export const NAMESPACES = [SYSTEM, TENANT, GATEWAYS] as const;
 export const RELEASE = "tokens";
 export const FULLNAME = "tokens-apitoken-operator";
 
@@ -63,13 +65,18 @@ export async function deploy(
     image: { registry, ...(tag === undefined ? {} : Object.fromEntries(tags)) },
     devPostgres: { enabled: true, image: images.postgres },
     cleanup: { schedule: "* * * * *" },
-    ...(hasVerifier ? { verifier: { enabled: true } } : {}),
+    ...(hasVerifier ? { verifier: { enabled: true }, networkPolicy: { verifyFrom: [inNamespace(GATEWAYS)] } } : {}),
     extraObjects: [ALLOW_CONSUMER],
     ...over,
   };
   const all = [verb, RELEASE, chart, "--namespace", SYSTEM, "--values", "-", ...args];
   const said = await helmWith(stringify(values), ...all);
   return /STATUS: \w+/.exec(said)?.[0] ?? said;
+}
+
+/** A NetworkPolicy's peer: every pod of a namespace. */
+function inNamespace(name: string): object {
+  return { namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": name } } };
 }
 
 /** The e2e's consumer connects to Postgres, which the chart's NetworkPolicy allows only to the operator. */
@@ -82,21 +89,19 @@ const ALLOW_CONSUMER = {
     policyTypes: ["Ingress"],
     ingress: [
       {
-        from: [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": TENANT } } }],
+        from: [inNamespace(TENANT)],
         ports: [{ port: 5432 }],
       },
     ],
   },
 };
 
-/** Creates two namespaces that admit only what passes Pod Security "restricted". */
+/** Creates the namespaces, which admit only what passes Pod Security "restricted". */
 export async function createNamespaces(): Promise<void> {
   const labels = Object.fromEntries(
     ["enforce", "warn", "audit"].map((mode) => [`pod-security.kubernetes.io/${mode}`, "restricted"]),
   );
-  await kubectlApply(
-    [SYSTEM, TENANT].map((name) => ({ apiVersion: "v1", kind: "Namespace", metadata: { name, labels } })),
-  );
+  await kubectlApply(NAMESPACES.map((name) => ({ apiVersion: "v1", kind: "Namespace", metadata: { name, labels } })));
 }
 
 /** Removes everything that an e2e may have left, in any state. */
@@ -105,7 +110,7 @@ export async function removeEverything(): Promise<void> {
   await releaseApiTokens().catch(() => {}); // without the CRD there are no ApiTokens
   const crds = ["apitokens", "apitokenpolicies", "ownerblocks"].map((plural) => `${plural}.apitoken.dev`);
   await kubectl("delete", "crd", ...crds, "--ignore-not-found", "--timeout=60s");
-  await kubectl("delete", "namespace", SYSTEM, TENANT, "--ignore-not-found", "--timeout=120s");
+  await kubectl("delete", "namespace", ...NAMESPACES, "--ignore-not-found", "--timeout=120s");
 }
 
 /** Removes finalizers, because no controller is left to do it. */

@@ -21,22 +21,22 @@ import {
   createNamespaces,
   deploy,
   FULLNAME,
+  GATEWAYS,
   helm,
   imageName,
   RELEASE,
   removeEverything,
   SYSTEM,
-  TARGETS,
   TENANT,
 } from "./installation.ts";
 import { readConsumer, startConsumer } from "./load.ts";
-import { type E2eOptions, HELP, readOptions } from "./options.ts";
+import { type E2eOptions, HELP, readOptions, type Supply } from "./options.ts";
 import { getJson, kubectl, kubectlWith, need, print, run, runLine, step, until } from "./programs.ts";
 import { stopTenantProgram } from "./tenant-pod.ts";
 import { applyToken, readTokenIds, requestRotation, upgradeValues, upgradeVersion } from "./upgrade.ts";
 import { judgeCaller, killVerifier, loseDatabase, revokeDoomed, startCaller } from "./verifier.ts";
 
-const { current, previous, supply, waits, keeps, needsHelp } = readCommandLine();
+const { current, previous, gateway, supply, waits, keeps, needsHelp } = readCommandLine();
 const EXAMPLES = fileURLToPath(new URL("../../examples/", import.meta.url));
 
 /** Applies an example in the tenant's namespace, for an owner of that namespace instead of the namespace "default". */
@@ -54,11 +54,11 @@ function readCommandLine(): E2eOptions {
   }
 }
 
-async function provideImages({ build, load }: NonNullable<typeof supply>): Promise<void> {
+async function provideImages({ build, load, images }: Supply): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "apitoken-e2e-"));
   try {
-    for (const target of TARGETS) {
-      const values = { target, image: imageName(current.images, target), "": join(folder, `${target}.tar`) };
+    for (const source of images) {
+      const values = { ...source, "": join(folder, `${source.target}.tar`) };
       await runLine(build, values);
       if (load?.includes("{}")) await runLine("docker save -o {} {image}", values);
       if (load !== undefined) await runLine(load, values);
@@ -192,7 +192,10 @@ const STEPS: readonly (readonly [title: string, work: () => Promise<unknown>])[]
   ...(previous === undefined
     ? []
     : ([["helm upgrade to the chart in this checkout", () => upgradeVersion(current)]] as const)),
-  ["a gateway asks the verifier, 100 times a second from now on", () => startCaller(nodeImage, "hello")],
+  [
+    "a caller asks an application behind a gateway, 100 times a second from now on",
+    () => startCaller({ node: nodeImage, gateway }),
+  ],
   ["helm test", async () => print(await helm("test", RELEASE, "--namespace", SYSTEM))],
   ["examples", applyExamples],
   ["metrics", scrapeMetrics],
@@ -203,10 +206,10 @@ const STEPS: readonly (readonly [title: string, work: () => Promise<unknown>])[]
   ["the cleanup", cleanUp],
   ["the doctor finds nothing", examine],
   ["the consumer has noticed nothing", judgeConsumer],
-  ["a revocation reaches the gateway", revokeDoomed],
+  ["a revocation reaches the caller", revokeDoomed],
   ["a pod of the verifier is killed", killVerifier],
   ["Postgres is away for a minute", loseDatabase],
-  ["the gateway got no wrong answer", judgeCaller],
+  ["the caller got no wrong answer", judgeCaller],
   ["helm uninstall", uninstall],
   ...(keeps ? [] : ([["remove everything", removeEverything]] as const)),
 ];
@@ -225,7 +228,7 @@ async function main(): Promise<void> {
 
 main().catch(async (error: Error) => {
   process.stderr.write(`\nFAILED: ${error.message}\n${error.cause instanceof Error ? error.cause.message : ""}\n`);
-  const about = `kubectl get all,events -n ${SYSTEM}; kubectl logs -n ${SYSTEM} -l 'app.kubernetes.io/component in (controller, verifier)' --all-containers --tail=30 --prefix; kubectl get apitokens,pods,events -n ${TENANT}`;
+  const about = `kubectl get all,events -n ${SYSTEM}; kubectl logs -n ${SYSTEM} -l 'app.kubernetes.io/component in (controller, verifier)' --all-containers --tail=30 --prefix; kubectl get apitokens,pods,events -n ${TENANT}; kubectl get pods,events -n ${GATEWAYS}; kubectl logs -n ${GATEWAYS} gateway --tail=30`;
   process.stderr.write(await run("sh", ["-c", about]).catch((failure: Error) => failure.message));
   process.exitCode = 1;
 });

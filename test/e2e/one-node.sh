@@ -64,5 +64,6 @@ run up
 for target in controller cleanup migrate verifier; do
   run image -t "apitoken-operator-$target:e2e" --target "$target" .
 done
+run image -t apitoken-operator-e2e-gateway:e2e --target e2e-gateway test/e2e/gateway-image
 run load postgres:15
 run exec -- node test/e2e/main.ts --no-build --tag e2e "$@"

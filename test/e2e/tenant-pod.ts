@@ -15,17 +15,21 @@ export interface TenantProgram {
   readonly image: string;
   readonly env: Readonly<Record<string, string>>;
   /** The Secrets that are mounted, by the folder below /. */
-  readonly secrets: Readonly<Record<string, string>>;
+  readonly secrets?: Readonly<Record<string, string>>;
+  /** Where the program listens, and a Service with its name. If left out, it only asks others. */
+  readonly port?: number;
 }
 
 /** Starts the program, together with other objects that it needs. */
 export async function startTenantProgram(program: TenantProgram, objects: readonly object[] = []): Promise<void> {
-  const metadata = { name: program.name, namespace: TENANT };
-  const code = { "program.mjs": await bundle(program.name) };
+  const { name, port } = program;
+  const metadata = { name, namespace: TENANT };
+  const code = { "program.mjs": await bundle(name) };
   await kubectlApply([
     ...objects,
     { apiVersion: "v1", kind: "ConfigMap", metadata, data: code },
-    { apiVersion: "v1", kind: "Pod", metadata, spec: describePod(program) },
+    { apiVersion: "v1", kind: "Pod", metadata: { ...metadata, labels: { app: name } }, spec: describePod(program) },
+    ...(port === undefined ? [] : [describeService(metadata, port)]),
   ]);
 }
 
@@ -39,16 +43,31 @@ export async function stopTenantProgram(name: string): Promise<void> {
   await kubectl("delete", "pod", name, "-n", TENANT, "--wait=false");
 }
 
-function describePod({ name, image, env, secrets }: TenantProgram): object {
+/** A Service for the pod of the same name. */
+export function describeService(metadata: { readonly name: string; readonly namespace: string }, port: number): object {
+  return { apiVersion: "v1", kind: "Service", metadata, spec: { selector: { app: metadata.name }, ports: [{ port }] } };
+}
+
+/** What Pod Security "restricted" asks of a pod. */
+export const POD_SECURITY = {
+  runAsNonRoot: true,
+  runAsUser: 65532,
+  fsGroup: 65532,
+  seccompProfile: { type: "RuntimeDefault" },
+};
+
+/** What it asks of a container, and a root file system that nobody writes to. */
+export const CONTAINER_SECURITY = {
+  allowPrivilegeEscalation: false,
+  readOnlyRootFilesystem: true,
+  capabilities: { drop: ["ALL"] },
+};
+
+function describePod({ name, image, env, secrets = {}, port }: TenantProgram): object {
   const folders = Object.entries(secrets);
   return {
     automountServiceAccountToken: false,
-    securityContext: {
-      runAsNonRoot: true,
-      runAsUser: 65532,
-      fsGroup: 65532,
-      seccompProfile: { type: "RuntimeDefault" },
-    },
+    securityContext: POD_SECURITY,
     containers: [
       {
         name,
@@ -56,11 +75,8 @@ function describePod({ name, image, env, secrets }: TenantProgram): object {
         imagePullPolicy: "IfNotPresent",
         command: ["/usr/local/bin/node", "/program/program.mjs"],
         env: Object.entries(env).map(([key, value]) => ({ name: key, value })),
-        securityContext: {
-          allowPrivilegeEscalation: false,
-          readOnlyRootFilesystem: true,
-          capabilities: { drop: ["ALL"] },
-        },
+        ...(port === undefined ? {} : { readinessProbe: { tcpSocket: { port }, periodSeconds: 1 } }),
+        securityContext: CONTAINER_SECURITY,
         volumeMounts: ["program", ...folders.map(([folder]) => folder)].map((folder) => ({
           name: folder,
           mountPath: `/${folder}`,

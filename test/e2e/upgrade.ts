@@ -22,9 +22,9 @@ export async function requestRotation(name: string): Promise<void> {
 }
 
 /** Applies an ApiToken of the tenant, for a new owner that the chart's policy allows there. */
-export async function applyToken(name: string): Promise<void> {
+export async function applyToken(name: string, scopes: readonly string[] = []): Promise<void> {
   const metadata = { name, namespace: TENANT };
-  const spec = { owner: `${TENANT}/${name}` };
+  const spec = { owner: `${TENANT}/${name}`, scopes };
   await kubectlApply([{ apiVersion: "apitoken.dev/v1alpha1", kind: "ApiToken", metadata, spec }]);
 }
 

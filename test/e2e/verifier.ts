@@ -1,9 +1,11 @@
 /*
- * The verifier on real pods: whatever happens to it or to its database, nobody who asks gets a wrong answer.
+ * The verifier on real pods, behind a real gateway: whatever happens to it or to its database, no client of the gateway gets a wrong
+ * answer.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { CallerReport } from "./caller.ts";
 import { isPodReady, listPods, scrape, untilRolledOut } from "./cluster-view.ts";
+import { GATEWAY_URL, startGateway } from "./gateway.ts";
 import { FULLNAME, SYSTEM, TENANT } from "./installation.ts";
 import { kubectl, need, print, until } from "./programs.ts";
 import { readReport, startTenantProgram } from "./tenant-pod.ts";
@@ -15,27 +17,31 @@ const AWAY_MS = 60_000;
 /** The caller's latest report. */
 const readCaller = (): Promise<CallerReport> => readReport("caller");
 
-/** Starts the caller: a pod that asks the verifier about two tokens all the time. */
-export async function startCaller(image: string, lasting: string): Promise<void> {
-  await applyToken("doomed");
-  await kubectl("wait", "apitoken/doomed", "-n", TENANT, "--for=condition=Ready", "--timeout=60s");
-  const env = {
-    VERIFIER_URL: `http://${FULLNAME}-verifier.${SYSTEM}:8181`,
-    LASTING_FILE: "/lasting/token",
-    DOOMED_FILE: "/doomed/token",
-  };
-  await startTenantProgram({ name: "caller", image, env, secrets: { lasting, doomed: "doomed" } });
-  await until("the verifier answers the caller", async () => {
-    const { lasting: first, doomed } = await readCaller();
-    return first.good > 100 && doomed.good > 100;
+/** Starts an application, a gateway in front of it, and the caller: a pod that goes through the gateway with two tokens all the time. */
+export async function startCaller(images: { readonly node: string; readonly gateway: string }): Promise<void> {
+  await startTenantProgram({ name: "app", image: images.node, env: { PORT: "8080" }, port: 8080 });
+  await applyToken("doomed", ["orders:read"]);
+  await kubectl("wait", "pod/app", "apitoken/doomed", "-n", TENANT, "--for=condition=Ready", "--timeout=60s");
+  await startGateway(images.gateway);
+  const env = { GATEWAY_URL, NAMESPACE: TENANT };
+  const secrets = { lasting: "hello", doomed: "doomed" };
+  await startTenantProgram({ name: "caller", image: images.node, env, secrets });
+  await until("the application answers the caller", async () => {
+    const { lasting, doomed, strangers } = await readCaller();
+    return lasting.good > 100 && doomed.good > 100 && strangers.refused + strangers.passed > 5;
   });
+  const { strangers } = await judge();
+  print(`requests with good tokens reach the application, and ${strangers.refused} others did not`);
 }
 
 /** Fails if the caller has had a wrong answer; returns its report. */
 async function judge(): Promise<CallerReport> {
   const report = await readCaller();
-  need(report.lasting.refused === 0, `a good token was refused ${report.lasting.refused} times`);
-  need(report.revived === 0, `a revoked token was good again ${report.revived} times`);
+  const { lasting, strangers, mistaken, revived, fault } = report;
+  need(strangers.passed === 0, `${strangers.passed} requests without a good token reached the application`);
+  need(mistaken === 0, `the application was given a wrong identity ${mistaken} times: ${fault}`);
+  need(lasting.refused === 0, `a good token was refused ${lasting.refused} times`);
+  need(revived === 0, `a revoked token was good again ${revived} times`);
   return report;
 }
 
@@ -69,8 +75,9 @@ export async function killVerifier(): Promise<void> {
   await until("the caller continues", async () => (await judge()).lasting.good > before.lasting.good + 200);
   const after = await judge();
   print(
-    `${pod?.metadata.name} was killed; ${after.lasting.good - before.lasting.good} good answers since, and ${after.lasting.unanswered - before.lasting.unanswered} requests had no answer from any pod`,
+    `${pod?.metadata.name} was killed; ${after.lasting.good - before.lasting.good} good answers since, and ${after.lasting.unanswered - before.lasting.unanswered} requests failed`,
   );
+  need(after.lasting.unanswered === before.lasting.unanswered, `a request failed: ${after.fault}`);
 }
 
 /** Ends the server of the database, and keeps it out of reach for a minute. Its pod stays, because the data is in it. */
@@ -112,9 +119,9 @@ async function untilAll(pods: readonly string[], line: string): Promise<void> {
 
 /** Fails unless the caller was answered all the time, and always rightly. */
 export async function judgeCaller(): Promise<void> {
-  const { lasting, doomed, slowestMs } = await judge();
+  const { lasting, doomed, strangers, slowestMs } = await judge();
   print(
-    `${lasting.good + doomed.good} times good with ${lasting.ids.length + doomed.ids.length} tokens, ${doomed.refused} times refused after the revocation; ${lasting.unanswered} unanswered; the slowest took ${slowestMs} ms`,
+    `${lasting.good + doomed.good} times good with ${lasting.ids.length + doomed.ids.length} tokens, ${doomed.refused} times refused after the revocation, ${strangers.refused} strangers refused; ${lasting.unanswered} unanswered; the slowest took ${slowestMs} ms`,
   );
   need(lasting.ids.length > 1, "the caller has seen no rotation");
 }

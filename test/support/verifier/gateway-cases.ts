@@ -4,6 +4,7 @@
  */
 import { createToken } from "../../../src/token/token-string.ts";
 import { forgeSecret, type HandMadeToken } from "../verifier.ts";
+import { IDENTITY_HEADERS } from "./identity.ts";
 
 /** The scope that the gateways' routes need, all but PROFILE_PATH. */
 export const ORDERS_SCOPE = "orders:read";
@@ -79,9 +80,7 @@ const INVALID_REQUEST: Refused = { passes: false, status: 400, challenge: `${REA
 const DONT_KNOW: Refused = { passes: false, status: 503, hasRetryAfter: true };
 
 /** A client's own headers with our names, each once. */
-const FORGED = ["Owner", "Scopes", "Token-Id", "Namespace", "Name", "Expires-At", "Token-State", "Jwt"].flatMap(
-  (name) => [`X-Auth-${name}`, "forged"],
-);
+const FORGED = IDENTITY_HEADERS.flatMap((name) => [`X-Auth-${name}`, "forged"]);
 /** Allowed in the name of a header, and read as "_" by CGI, WSGI or PHP. */
 const READ_AS_UNDERSCORE = [..."!#$%&'*+.^`|~"];
 const UPGRADE = ["Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13"];

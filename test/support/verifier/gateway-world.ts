@@ -22,6 +22,7 @@ import {
   PROFILE_PATH,
   type Refused,
 } from "./gateway-cases.ts";
+import { identityOf } from "./identity.ts";
 
 export interface GatewayWorld {
   readonly verifier: TestVerifier;
@@ -167,7 +168,7 @@ function expectPassed(answer: GatewayAnswer, token: HandMadeToken, request: Gate
   expect(answer.status).toBe(isUpgrade ? 101 : 200);
   if (isUpgrade) expect(answer.body).toBe("ping");
   expect(answer.seen).toMatchObject({ method, url: path, body });
-  expect(identityOf(answer.seen)).toEqual([
+  expect(identityOf(answer.seen?.rawHeaders ?? [])).toEqual([
     ["x-auth-expires-at", expect.stringMatching(/^\d{4}-\d\d-\d\dT/)],
     ["x-auth-name", "orders"],
     ["x-auth-namespace", "shop"],
@@ -176,19 +177,6 @@ function expectPassed(answer: GatewayAnswer, token: HandMadeToken, request: Gate
     ["x-auth-token-id", token.id],
     ["x-auth-token-state", expected.state ?? "live"],
   ]);
-}
-
-/**
- * All headers that an application could take for ours, however they are spelled: many read "_" as "-". Empty ones are left out, as
- * some gateways do.
- */
-function identityOf(seen: SeenRequest | undefined): (readonly [string, string])[] {
-  const { rawHeaders = [] } = seen ?? {};
-  const pairs = rawHeaders.flatMap((name, place) => (place % 2 === 0 ? [[name, rawHeaders[place + 1] ?? ""]] : []));
-  return pairs
-    .map(([name = "", value = ""]) => [name.toLowerCase().replaceAll(/[^a-z0-9]/g, "-"), value] as const)
-    .filter(([name, value]) => name.startsWith("x-auth-") && value !== "")
-    .sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 function expectRefused(answer: GatewayAnswer, { status, challenge, hasRetryAfter = false }: Refused): void {

@@ -33,9 +33,12 @@ function run(args: readonly string[] = [], env: NodeJS.ProcessEnv = {}) {
 
 const told = () => readFileSync(join(folder, "told"), "utf8").trim().split("\n");
 
-const BUILDS = ["controller", "cleanup", "migrate", "verifier"].map(
-  (target) => `image -t apitoken-operator-${target}:e2e --target ${target} .`,
-);
+const BUILDS = [
+  ...["controller", "cleanup", "migrate", "verifier"].map(
+    (target) => `image -t apitoken-operator-${target}:e2e --target ${target} .`,
+  ),
+  "image -t apitoken-operator-e2e-gateway:e2e --target e2e-gateway test/e2e/gateway-image",
+];
 const E2E = "exec -- node test/e2e/main.ts --no-build --tag e2e";
 
 test("a cluster is started, gets the images, runs the e2e and is removed", () => {

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { CHART } from "../../e2e/installation.ts";
 import { HELP, readOptions } from "../../e2e/options.ts";
@@ -6,8 +7,27 @@ test("by default the chart in this checkout is installed, with images that docke
   expect(readOptions([])).toMatchObject({
     current: { chart: CHART, images: { registry: "", tag: "e2e" } },
     previous: undefined,
-    supply: { build: "docker build --target {target} -t {image} .", load: undefined },
+    gateway: "apitoken-operator-e2e-gateway:e2e",
+    supply: { build: "docker build --target {target} -t {image} {context}", load: undefined },
   });
+});
+
+test("all images are built, from Dockerfiles that have these targets", () => {
+  const { supply, gateway } = readOptions(["--registry", "r.example.com"]);
+  expect(supply?.images.map(({ image }) => image)).toEqual([
+    ...["controller", "cleanup", "migrate", "verifier"].map((name) => `r.example.com/apitoken-operator-${name}:e2e`),
+    gateway,
+  ]);
+  for (const { target, context } of supply?.images ?? []) {
+    const dockerfile = readFileSync(new URL(`../../../${context}/Dockerfile`, import.meta.url), "utf8");
+    expect(dockerfile).toMatch(new RegExp(`^FROM .* AS ${target}$`, "m"));
+  }
+});
+
+test("a gateway that is there already is not built", () => {
+  const { supply, gateway } = readOptions(["--gateway", "r.example.com/gateway:1"]);
+  expect(gateway).toBe("r.example.com/gateway:1");
+  expect(supply?.images).toHaveLength(4);
 });
 
 test.each([
@@ -31,7 +51,18 @@ test("options that make no sense are an error", () => {
 });
 
 test("--help lists every option", () => {
-  for (const option of ["build", "load", "no-build", "registry", "tag", "postgres", "wait", "keep", "upgrade-from"]) {
+  for (const option of [
+    "build",
+    "load",
+    "no-build",
+    "registry",
+    "tag",
+    "postgres",
+    "gateway",
+    "wait",
+    "keep",
+    "upgrade-from",
+  ]) {
     expect(HELP).toMatch(new RegExp(`^ +--${option} `, "m"));
   }
 });
