@@ -53,7 +53,7 @@ FROM runtime AS controller
 LABEL org.opencontainers.image.title="apitoken-operator controller" \
       org.opencontainers.image.description="Reconciles ApiToken resources into Postgres rows and Secrets" \
       org.opencontainers.image.licenses="Apache-2.0"
-COPY --from=build /build/dist/controller.js /build/dist/bcrypt-worker.js ./
+COPY --from=build /build/dist/controller.js /build/dist/bcrypt-worker.js /build/dist/kubectl-apitoken.js ./
 COPY --from=build /build/dist/migrations ./migrations
 EXPOSE 8080
 # The controller keeps every ApiToken in memory and waits most of its time: a tight heap is worth more than the last bit

@@ -1,6 +1,6 @@
 /*
- * Bundles each program into one file: dist/{controller,cleanup,migrate,verifier}.js, with the migrations beside them, and what each
- * is made of in metafile.json. An argument names another folder than dist.
+ * Bundles each program into one file: dist/{controller,cleanup,migrate,verifier,kubectl-apitoken}.js, with the migrations beside
+ * them, and what each is made of in metafile.json. An argument names another folder than dist.
  */
 import { cpSync, rmSync, writeFileSync } from "node:fs";
 import { build } from "esbuild";
@@ -41,6 +41,7 @@ const { metafile } = await build({
     cleanup: "src/cleanup/main.ts",
     migrate: "src/migrate/main.ts",
     verifier: "src/verifier/main.ts",
+    "kubectl-apitoken": "src/kubectl/main.ts",
     "bcrypt-worker": "src/runtime/bcrypt-worker.ts",
   },
   outdir: folder,

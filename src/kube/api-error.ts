@@ -3,6 +3,7 @@
  * these errors carry fields, and nothing that the server may have quoted from a Secret.
  */
 import { Fault } from "../runtime/fault.ts";
+import type { MissingRight } from "./refusal.ts";
 
 /**
  * Whether a path of the API is one of Secrets. A namespace may be called "secrets" too, so this looks at the position.
@@ -19,11 +20,15 @@ export class KubeApiError extends Fault {
   readonly path: string;
   /** How long the server asks to wait before the next try; undefined if it does not ask. */
   readonly retryAfterMs: number | undefined;
+  /** What the server says beyond code and reason, as far as that may be shown. */
+  readonly detail: string | undefined;
+  /** The right that the caller lacks, if the server refused the call for that. */
+  readonly missingRight: MissingRight | undefined;
 
   /** `detail` must not come from a Secret: the message is logged. */
   constructor(
     call: { method: string; path: string },
-    answer: { code: number; reason: string; detail?: string; retryAfterMs?: number },
+    answer: { code: number; reason: string; detail?: string; retryAfterMs?: number; missingRight?: MissingRight },
   ) {
     const detail = answer.detail === undefined ? "" : `: ${answer.detail}`;
     super({
@@ -34,6 +39,8 @@ export class KubeApiError extends Fault {
     this.path = call.path;
     this.reason = answer.reason;
     this.retryAfterMs = answer.retryAfterMs;
+    this.detail = answer.detail;
+    this.missingRight = answer.missingRight;
   }
 }
 

@@ -5,9 +5,10 @@
  */
 
 import { setTimeout as delay } from "node:timers/promises";
-import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
+import type { KubeConfig } from "@kubernetes/client-node/dist/config.js";
 import { Agent, type Dispatcher, ProxyAgent } from "undici";
 import { Fault } from "../runtime/fault.ts";
+import { stripControls } from "../runtime/text.ts";
 
 /** What a request needs: address, headers and connections. Valid until the next `current`. */
 export interface Access {
@@ -47,49 +48,6 @@ export interface ConnectionLimits {
  */
 const FRESH_MS = 60_000;
 
-/**
- * Reads a kubeconfig file or, without a path, finds one as kubectl does, including the pod's service account. Throws an
- * Error that never quotes the file, because it holds credentials.
- */
-export function loadKubeConfig(path: string | undefined): KubeConfig {
-  const fault = { faultCode: "APITOKEN_E_KUBECONFIG_INVALID" } as const;
-  const config = new KubeConfig();
-  try {
-    if (path === undefined) config.loadFromDefault();
-    else config.loadFromFile(path);
-  } catch (error) {
-    const name = path ?? process.env.KUBECONFIG ?? "~/.kube/config";
-    if (error instanceof Error && "syscall" in error) {
-      throw new Fault({ ...fault, object: `the kubeconfig ${name}`, problem: "it cannot be read" }, { cause: error });
-    }
-    throw new Fault({
-      ...fault,
-      object: `the kubeconfig ${name}`,
-      problem: "it is malformed",
-      remedy: '"kubectl config view" shows where',
-    });
-  }
-  if (config.getCurrentCluster() === null) {
-    throw new Fault({
-      ...fault,
-      object: "the kubeconfig",
-      problem: "it names no cluster",
-      remedy: "set its current-context to a context whose cluster is in it",
-    });
-  }
-  // The client refuses http:// unless verification of TLS is off; without TLS there is nothing to verify.
-  config.loadFromOptions({
-    clusters: config.getClusters().map((cluster) => ({
-      ...cluster,
-      skipTLSVerify: cluster.skipTLSVerify || cluster.server.startsWith("http:"),
-    })),
-    users: config.getUsers(),
-    contexts: config.getContexts(),
-    currentContext: config.getCurrentContext(),
-  });
-  return config;
-}
-
 /** Authentication and TLS for every call. Connections are kept until certificates or the proxy change. */
 export function createCredentials(load: () => KubeConfig, limits: ConnectionLimits): Credentials {
   let config: KubeConfig | undefined = load();
@@ -110,7 +68,7 @@ export function createCredentials(load: () => KubeConfig, limits: ConnectionLimi
     config ??= load();
     const cluster = config.getCurrentCluster();
     const options: Parameters<KubeConfig["applyToHTTPSOptions"]>[0] = {};
-    await config.applyToHTTPSOptions(options);
+    await applyCredentials(config, options);
     const tls = pickTls(options as Record<string, unknown>);
     const tlsNow = JSON.stringify([tls, cluster?.proxyUrl]);
     let lanes = latest?.lanes;
@@ -150,6 +108,33 @@ export function createCredentials(load: () => KubeConfig, limits: ConnectionLimi
       await Promise.all([...open].map((dispatcher) => dispatcher.destroy()));
     },
   };
+}
+
+/** Characters of what a credentials plugin has written that are quoted. */
+const LONGEST_QUOTE = 300;
+
+/** A plugin that is missing or fails is named: its own words rarely say that they come from a plugin. */
+async function applyCredentials(
+  config: KubeConfig,
+  options: Parameters<KubeConfig["applyToHTTPSOptions"]>[0],
+): Promise<void> {
+  try {
+    await config.applyToHTTPSOptions(options);
+  } catch (error) {
+    const user = config.getCurrentUser();
+    const command = user?.exec?.command;
+    const text = error instanceof Error ? error.message : String(error);
+    const firstLines = stripControls(text.trim().slice(0, LONGEST_QUOTE));
+    throw new Fault({
+      faultCode: "APITOKEN_E_KUBECONFIG_INVALID",
+      object: `the kubeconfig's user ${JSON.stringify(user?.name ?? "")}`,
+      problem:
+        command === undefined
+          ? `its credentials cannot be read: ${firstLines}`
+          : `its credentials plugin ${JSON.stringify(command)} failed: ${firstLines || "it wrote nothing"}`,
+      remedy: command === undefined ? undefined : "run the plugin by hand, and log in again",
+    });
+  }
 }
 
 async function withDeadline<T>(work: Promise<T>, timeoutMs: number): Promise<T> {

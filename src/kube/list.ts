@@ -19,7 +19,10 @@ export interface ListOptions<T> {
   /** Called with each object on arrival; the page has what it returns. */
   readonly readItem: (raw: unknown) => T;
   readonly labelSelector?: string | undefined;
+  readonly fieldSelector?: string | undefined;
   readonly pageSize?: number | undefined;
+  /** For each page; a minute by default. */
+  readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal;
 }
 
@@ -49,14 +52,17 @@ export async function listAll<T>(transport: KubeTransport, path: string, options
 export async function* readPages<T>(
   transport: KubeTransport,
   path: string,
-  { fields, readItem, labelSelector, pageSize = PAGE_SIZE, signal }: ListOptions<T>,
+  { fields, readItem, labelSelector, fieldSelector, pageSize = PAGE_SIZE, timeoutMs = 60_000, signal }: ListOptions<T>,
 ): AsyncGenerator<ListPage<T>> {
-  const selector = labelSelector === undefined ? {} : { labelSelector };
+  const selector = {
+    ...(labelSelector === undefined ? {} : { labelSelector }),
+    ...(fieldSelector === undefined ? {} : { fieldSelector }),
+  };
   let token: string | undefined;
   do {
     const page: ListPage<T> = await transport.request("GET", path, {
       query: { ...selector, limit: String(pageSize), ...(token ? { continue: token } : {}) },
-      timeoutMs: 60_000,
+      timeoutMs,
       fields,
       readItem,
       ...(signal === undefined ? {} : { signal }),

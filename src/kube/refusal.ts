@@ -14,6 +14,30 @@ export interface RefusalStatus {
   };
 }
 
+/** A right that the API server found missing, as its own authorizer words it. */
+export interface MissingRight {
+  readonly user: string;
+  readonly verb: string;
+  /** With its group and subresource, such as "apitokens.apitoken.dev" and "pods/exec". */
+  readonly resource: string;
+  /** Undefined if the right is needed in the whole cluster. */
+  readonly namespace?: string;
+}
+
+/** https://github.com/kubernetes/apiserver/blob/master/pkg/endpoints/handlers/responsewriters/errors.go */
+const MISSING_RIGHT =
+  /is forbidden: User "([^"]*)" cannot ([a-z]+) resource "([^"]*)" in API group "([^"]*)"(?: in the namespace "([^"]*)"| at the cluster scope)/;
+
+/** The right that is missing, if that is why a call was refused. */
+export function findMissingRight({ message }: RefusalStatus): MissingRight | undefined {
+  const match = typeof message === "string" ? MISSING_RIGHT.exec(stripControls(message.slice(0, 2_000))) : null;
+  if (match === null) return undefined;
+  const [, user = "", verb = "", plural = "", group = "", namespace] = match;
+  const [name = "", ...subresource] = plural.split("/");
+  const resource = [group === "" ? name : `${name}.${group}`, ...subresource].join("/");
+  return { user, verb, resource, ...(namespace === undefined ? {} : { namespace }) };
+}
+
 /** Characters of an answer that are quoted. */
 const LONGEST_QUOTE = 500;
 

@@ -5,11 +5,12 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Dispatcher, request as send } from "undici";
 import { isCode, isSecretsPath, KubeApiError, KubeUnreachableError } from "./api-error.ts";
-import { type Access, createCredentials, type Lane, loadKubeConfig } from "./credentials.ts";
+import { type Access, createCredentials, type Lane } from "./credentials.ts";
 import { type Fields, parseJson } from "./json-fields.ts";
 import { readItems } from "./json-items.ts";
 import { readJsonLines } from "./json-lines.ts";
-import { explainRefusal, type RefusalStatus, readReason } from "./refusal.ts";
+import { loadKubeConfig } from "./kubeconfig.ts";
+import { explainRefusal, findMissingRight, type RefusalStatus, readReason } from "./refusal.ts";
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
@@ -18,6 +19,8 @@ export interface RequestOptions {
   readonly body?: unknown;
   /** The type of the body; JSON by default. */
   readonly contentType?: string;
+  /** The form of the answer that is asked for, such as a Table; plain JSON by default. */
+  readonly accept?: string;
   readonly signal?: AbortSignal;
   readonly timeoutMs?: number;
   /** Which fields are read of an answer that is large, or of each item of a list; all if undefined. */
@@ -54,7 +57,11 @@ export interface KubeTransport {
 export interface TransportOptions {
   readonly userAgent: string;
   /** A kubeconfig file; without it, the pod's service account or what kubectl would use. */
-  readonly kubeconfigPath?: string;
+  readonly kubeconfigPath?: string | undefined;
+  /** The kubeconfig's context; the current one by default. */
+  readonly context?: string | undefined;
+  /** The user to act as (impersonation). */
+  readonly impersonate?: string | undefined;
   /**
    * Must be shorter than the lease's renew deadline; otherwise two could lead at once (kubernetes/kubernetes#44887).
    */
@@ -66,9 +73,9 @@ const RETRIES_OF_429 = 5;
 
 /** Reads the kubeconfig, and throws if it is unusable. The first call opens the first connection. */
 export async function createTransport(options: TransportOptions): Promise<KubeTransport> {
-  const { userAgent, kubeconfigPath, requestTimeoutMs = 8_000, maxConnections = 32 } = options;
+  const { userAgent, kubeconfigPath, context, impersonate, requestTimeoutMs = 8_000, maxConnections = 32 } = options;
   const limits = { maxConnections, connectTimeoutMs: requestTimeoutMs };
-  const credentials = createCredentials(() => loadKubeConfig(kubeconfigPath), limits);
+  const credentials = createCredentials(() => loadKubeConfig({ path: kubeconfigPath, context, impersonate }), limits);
 
   const sendOnce = (access: Access, lane: Lane, method: Method, path: string, call: RequestOptions) =>
     send(`${access.server}${path}${formatQuery(call.query)}`, {
@@ -78,7 +85,7 @@ export async function createTransport(options: TransportOptions): Promise<KubeTr
       headers: {
         ...access.headers,
         "user-agent": userAgent,
-        accept: "application/json",
+        accept: call.accept ?? "application/json",
         ...(call.body === undefined ? {} : { "content-type": call.contentType ?? "application/json" }),
       },
       body: call.body === undefined ? null : JSON.stringify(call.body),
@@ -174,12 +181,14 @@ async function readError(method: string, path: string, answer: Dispatcher.Respon
   const status: RefusalStatus = typeof body === "object" && body !== null ? body : {};
   const seconds = Number(answer.headers["retry-after"] ?? status.details?.retryAfterSeconds ?? Number.NaN);
   const detail = explainRefusal(status, isSecretsPath(path));
+  const missingRight = answer.statusCode === 403 ? findMissingRight(status) : undefined;
   return new KubeApiError(
     { method, path },
     {
       code: answer.statusCode,
       reason: readReason(status),
       ...(detail === undefined ? {} : { detail }),
+      ...(missingRight === undefined ? {} : { missingRight }),
       ...(Number.isFinite(seconds) ? { retryAfterMs: Math.max(0, seconds * 1_000) } : {}),
     },
   );

@@ -15,12 +15,13 @@ export class RefusedError extends Fault {
  * Runs a program, or one of its commands ("controller doctor"), to its end and sets the process' exit code. `run` is given
  * a signal that SIGTERM and SIGINT abort; a second such signal ends the process at once. After `run` was stopped or has
  * failed, no work that is still in progress, such as a connection that hangs, keeps the process alive. An error that ends
- * the program is written to standard error, as a text or as one line of JSON.
+ * the program is written to standard error, as a text that begins with the program's name or as one line of JSON.
  */
 export async function runProgram(
   command: string,
   run: (stop: AbortSignal) => Promise<number>,
   output: "text" | "json" = "text",
+  program = command.split(" ")[0],
 ): Promise<void> {
   const stop = new AbortController();
   const onSignal = (signal: NodeJS.Signals) => {
@@ -33,7 +34,6 @@ export async function runProgram(
   } catch (error) {
     process.exitCode = findExitCode(error);
     const { aborted, reason } = stop.signal;
-    const program = command.split(" ")[0];
     if (aborted && error === reason) process.stderr.write(`${program}: ${reason.message}\n`);
     else if (output === "json") process.stderr.write(`${JSON.stringify({ error: toJsonFields(error) })}\n`);
     else process.stderr.write(`${program}: ${explain(error, command)}\n`);

@@ -8,7 +8,7 @@ import { oneOf } from "../config.ts";
 import type { ExitName } from "../exit-codes.ts";
 
 interface OptionBase {
-  /** One lower-case letter: "o" for `-o`. */
+  /** One letter: "o" for `-o`. */
   readonly short?: string;
   /** What the option does, for the help: no capital, no full stop. */
   readonly help: string;

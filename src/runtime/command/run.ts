@@ -35,7 +35,7 @@ export async function runCommandLine(program: Command): Promise<void> {
       }
     }
   };
-  await runProgram(call.path.join(" "), run, isJson ? "json" : "text");
+  await runProgram(call.path.join(" "), run, isJson ? "json" : "text", program.name);
 }
 
 function readWidth(): number {

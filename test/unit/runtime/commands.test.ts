@@ -5,9 +5,10 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import type { Command } from "../../../src/runtime/command/declare.ts";
 import { formatHelp } from "../../../src/runtime/command/help.ts";
 import { findCall } from "../../../src/runtime/command/parse.ts";
-import { listCommands, PROGRAMS } from "./programs.ts";
+import { folderOf, listCommands, PROGRAMS } from "./programs.ts";
 
 const entries = PROGRAMS.flatMap((program) => listCommands(program));
 
@@ -91,15 +92,15 @@ test.each(PROGRAMS)("every option of $name means the same in all its commands", 
 });
 
 /** The real program, without any environment. */
-function run(program: string, args: readonly string[]) {
-  const path = fileURLToPath(new URL(`../../../src/${program}/main.ts`, import.meta.url));
+function run(program: Command, args: readonly string[]) {
+  const path = fileURLToPath(new URL(`../../../src/${folderOf(program)}/main.ts`, import.meta.url));
   const { status, stdout, stderr } = spawnSync(process.execPath, [path, ...args], { encoding: "utf8", env: {} });
   return { status, stdout, stderr };
 }
 
 describe.each(PROGRAMS)("the program $name, without any setting", (program) => {
   test("prints its help", () => {
-    expect(run(program.name, ["-h"])).toEqual({
+    expect(run(program, ["-h"])).toEqual({
       status: 0,
       stdout: formatHelp([program.name], program, 80),
       stderr: "",
@@ -107,7 +108,7 @@ describe.each(PROGRAMS)("the program $name, without any setting", (program) => {
   });
 
   test("prints its version", () => {
-    expect(run(program.name, ["--version"])).toMatchObject({
+    expect(run(program, ["--version"])).toMatchObject({
       status: 0,
       stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/),
       stderr: "",
@@ -115,7 +116,7 @@ describe.each(PROGRAMS)("the program $name, without any setting", (program) => {
   });
 
   test("refuses an unknown option", () => {
-    expect(run(program.name, ["--hlep"])).toEqual({
+    expect(run(program, ["--hlep"])).toEqual({
       status: 2,
       stdout: "",
       stderr: `${program.name}: unknown option --hlep (did you mean --help?)\nError code: APITOKEN_E_USAGE (docs/errors.md)\nRun "${program.name} --help" for options and settings.\n`,

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
 import { parseConfigFile } from "../../../src/cleanup/config-file.ts";
 import { KubeApiError } from "../../../src/kube/api-error.ts";
-import { loadKubeConfig } from "../../../src/kube/credentials.ts";
+import { loadKubeConfig } from "../../../src/kube/kubeconfig.ts";
 import { classifyError } from "../../../src/postgres/errors.ts";
 import { ConfigError, databaseEnvironment, readEnvironment } from "../../../src/runtime/config.ts";
 import { Fault, findFaultCode, toJsonFields } from "../../../src/runtime/fault.ts";
@@ -113,8 +113,11 @@ test.each([
       );
     },
   ],
-  ["a kubeconfig that is not YAML", () => loadKubeConfig(writeTemporary(`users: [{ token: ${SECRET}`))],
-  ["a kubeconfig that names no cluster", () => loadKubeConfig(writeTemporary(`users: [{ token: ${SECRET} }]`))],
+  ["a kubeconfig that is not YAML", () => loadKubeConfig({ path: writeTemporary(`users: [{ token: ${SECRET}`) })],
+  [
+    "a kubeconfig that names no cluster",
+    () => loadKubeConfig({ path: writeTemporary(`users: [{ token: ${SECRET} }]`) }),
+  ],
   ["a configuration file that is not YAML", () => parseConfigFile(`password: ${SECRET}\ntargets: [`, "cleanup.yaml")],
   ["a keyring that is not JSON", () => parseKeyring(`{"secret":"${SECRET}"`, "here")],
 ])("a fault never repeats %s, in no field, cause or log line", (_what, provoke) => {

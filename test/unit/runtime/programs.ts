@@ -3,11 +3,26 @@
  */
 import { cleanupCommand } from "../../../src/cleanup/command.ts";
 import { controllerCommand } from "../../../src/controller/command.ts";
+import { kubectlCommand } from "../../../src/kubectl/command.ts";
 import { migrateCommand } from "../../../src/migrate/command.ts";
 import type { Command } from "../../../src/runtime/command/declare.ts";
 import { verifierCommand } from "../../../src/verifier/command.ts";
 
-export const PROGRAMS: readonly Command[] = [controllerCommand, cleanupCommand, migrateCommand, verifierCommand];
+/** Each program by its folder in src. */
+const FOLDERS: Readonly<Record<string, Command>> = {
+  controller: controllerCommand,
+  cleanup: cleanupCommand,
+  migrate: migrateCommand,
+  verifier: verifierCommand,
+  kubectl: kubectlCommand,
+};
+
+export const PROGRAMS: readonly Command[] = Object.values(FOLDERS);
+
+/** The folder of a program in src. */
+export function folderOf(program: Command): string {
+  return Object.keys(FOLDERS).find((folder) => FOLDERS[folder] === program) ?? "";
+}
 
 export interface Entry {
   /** As it is typed. */

@@ -1,0 +1,90 @@
+/*
+ * Reads many ApiTokens, page by page, so that tens of thousands neither take long nor fill the memory.
+ */
+import { isCode } from "../../kube/api-error.ts";
+import { readPages } from "../../kube/list.ts";
+import { apiTokensPath } from "../../kube/resources/api-token-api.ts";
+import { type ApiTokenView, readApiToken } from "./api-token.ts";
+import type { Client } from "./client.ts";
+
+/** Which ApiTokens are read. */
+export interface Selection {
+  /** Undefined for all namespaces. */
+  readonly namespace: string | undefined;
+  readonly labelSelector?: string | undefined;
+  /** The exact owner. */
+  readonly owner?: string | undefined;
+}
+
+const RETRIES_OF_EXPIRED = 3;
+
+/** Large enough for few round trips, small enough to be decoded while the next one is made. */
+const PAGE_SIZE = 1_000;
+
+/** What is read, and the version of the list, from which a watch continues. */
+export interface TokenList {
+  readonly tokens: readonly ApiTokenView[];
+  readonly resourceVersion: string;
+}
+
+/** Reads all ApiTokens of a selection as of one moment. Starts over if the list expires between two pages. */
+export async function readTokens(client: Client, selection: Selection): Promise<TokenList> {
+  for (let retry = 0; ; retry += 1) {
+    try {
+      return await readOnce(client, selection);
+    } catch (error) {
+      if (!isCode(error, 410) || retry === RETRIES_OF_EXPIRED) throw error;
+    }
+  }
+}
+
+async function readOnce(client: Client, selection: Selection): Promise<TokenList> {
+  const { owner } = selection;
+  if (owner === undefined) return readAll(client, selection, undefined);
+  try {
+    return await readAll(client, selection, `spec.owner=${owner}`);
+  } catch (error) {
+    // The CRD of an older release, or an older API server, knows no such field selector.
+    if (!isCode(error, 400)) throw error;
+    const all = await readAll(client, selection, undefined);
+    return { ...all, tokens: all.tokens.filter((token) => token.owner === owner) };
+  }
+}
+
+async function readAll(
+  { transport, timeoutMs, stop }: Client,
+  { namespace, labelSelector }: Selection,
+  fieldSelector: string | undefined,
+): Promise<TokenList> {
+  const tokens: ApiTokenView[] = [];
+  let resourceVersion = "";
+  const options = {
+    fields: API_TOKEN_VIEW_FIELDS,
+    readItem: readApiToken,
+    pageSize: PAGE_SIZE,
+    labelSelector,
+    fieldSelector,
+    timeoutMs,
+    signal: stop,
+  };
+  for await (const { items, metadata } of readPages(transport, apiTokensPath(namespace), options)) {
+    tokens.push(...(items ?? []));
+    resourceVersion = metadata.resourceVersion;
+  }
+  return { tokens, resourceVersion };
+}
+
+/** What is read of a large ApiToken. */
+const API_TOKEN_VIEW_FIELDS = {
+  metadata: {
+    name: "whole",
+    namespace: "whole",
+    uid: "whole",
+    generation: "whole",
+    creationTimestamp: "whole",
+    deletionTimestamp: "whole",
+    annotations: "bounded",
+  },
+  spec: "bounded",
+  status: "bounded",
+} as const;
