@@ -20,15 +20,22 @@ export class KubeApiError extends Fault {
   readonly path: string;
   /** How long the server asks to wait before the next try; undefined if it does not ask. */
   readonly retryAfterMs: number | undefined;
-  /** What the server says beyond code and reason, as far as that may be shown. */
-  readonly detail: string | undefined;
+  /** The server's own words, unless they may quote a Secret. */
+  readonly answer: string | undefined;
   /** The right that the caller lacks, if the server refused the call for that. */
   readonly missingRight: MissingRight | undefined;
 
   /** `detail` must not come from a Secret: the message is logged. */
   constructor(
     call: { method: string; path: string },
-    answer: { code: number; reason: string; detail?: string; retryAfterMs?: number; missingRight?: MissingRight },
+    answer: {
+      code: number;
+      reason: string;
+      detail?: string;
+      answer?: string;
+      retryAfterMs?: number;
+      missingRight?: MissingRight;
+    },
   ) {
     const detail = answer.detail === undefined ? "" : `: ${answer.detail}`;
     super({
@@ -39,7 +46,7 @@ export class KubeApiError extends Fault {
     this.path = call.path;
     this.reason = answer.reason;
     this.retryAfterMs = answer.retryAfterMs;
-    this.detail = answer.detail;
+    this.answer = answer.answer;
     this.missingRight = answer.missingRight;
   }
 }

@@ -95,6 +95,15 @@ function quote(text: string): string | undefined {
   return text === "" ? undefined : stripControls(text.slice(0, LONGEST_QUOTE));
 }
 
+/** Characters of an answer that are shown to whoever has made the call. */
+const LONGEST_ANSWER = 2_000;
+
+/** The server's own words, for whoever has made the call; undefined if they may quote a Secret. */
+export function readWords({ message }: RefusalStatus, isSecret: boolean): string | undefined {
+  if (isSecret || typeof message !== "string" || message === "") return undefined;
+  return stripControls(message.slice(0, LONGEST_ANSWER));
+}
+
 /** The fields of a Secret that were refused, with the reason for each. A key may be shown, a value may not. */
 function listFields(causes: NonNullable<RefusalStatus["details"]>["causes"]): string | undefined {
   const fields = (Array.isArray(causes) ? causes : []).slice(0, 3).flatMap((cause) => {

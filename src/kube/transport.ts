@@ -10,7 +10,7 @@ import { type Fields, parseJson } from "./json-fields.ts";
 import { readItems } from "./json-items.ts";
 import { readJsonLines } from "./json-lines.ts";
 import { loadKubeConfig } from "./kubeconfig.ts";
-import { explainRefusal, findMissingRight, type RefusalStatus, readReason } from "./refusal.ts";
+import { explainRefusal, findMissingRight, type RefusalStatus, readReason, readWords } from "./refusal.ts";
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
@@ -181,6 +181,7 @@ async function readError(method: string, path: string, answer: Dispatcher.Respon
   const status: RefusalStatus = typeof body === "object" && body !== null ? body : {};
   const seconds = Number(answer.headers["retry-after"] ?? status.details?.retryAfterSeconds ?? Number.NaN);
   const detail = explainRefusal(status, isSecretsPath(path));
+  const words = readWords(status, isSecretsPath(path));
   const missingRight = answer.statusCode === 403 ? findMissingRight(status) : undefined;
   return new KubeApiError(
     { method, path },
@@ -188,6 +189,7 @@ async function readError(method: string, path: string, answer: Dispatcher.Respon
       code: answer.statusCode,
       reason: readReason(status),
       ...(detail === undefined ? {} : { detail }),
+      ...(words === undefined ? {} : { answer: words }),
       ...(missingRight === undefined ? {} : { missingRight }),
       ...(Number.isFinite(seconds) ? { retryAfterMs: Math.max(0, seconds * 1_000) } : {}),
     },

@@ -3,6 +3,7 @@
  * quick.
  */
 import { defineCommand } from "../runtime/command/declare.ts";
+import { canICommand, createCommand, revealCommand, revokeCommand, rotateCommand } from "./commands/change.ts";
 import { explainCommand, listCommand, statusCommand, versionCommand } from "./commands/look.ts";
 
 export const kubectlCommand = defineCommand({
@@ -12,6 +13,9 @@ export const kubectlCommand = defineCommand({
     status; of all commands only reveal reads a Secret.
 
     Wherever a NAME is taken, the id of a token is accepted as well. Data goes to standard output, progress to standard error.`,
-  commands: [statusCommand, listCommand, explainCommand, versionCommand],
+  commands: [
+    ...[statusCommand, listCommand, createCommand, rotateCommand, revokeCommand, revealCommand, canICommand],
+    ...[explainCommand, versionCommand],
+  ],
   examples: ["kubectl apitoken status", "kubectl apitoken status orders -n shop"],
 });

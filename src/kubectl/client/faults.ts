@@ -30,8 +30,14 @@ export function explainFailure(error: unknown, client: Caller): unknown {
       remedy: 'log in again; "kubectl auth whoami" shows whether that helped',
     });
   }
-  if (error.code === 404 && isCollection(error.path)) return definitionsMissing(client);
-  return error;
+  // Of a kind that does not exist, the API server says nothing; of a namespace that does not, it says so.
+  if (error.code === 404 && error.answer === undefined && isCollection(error.path)) return definitionsMissing(client);
+  if (error.answer === undefined) return error;
+  return new Fault({
+    faultCode: "APITOKEN_E_API_REFUSED",
+    object: server,
+    problem: `it refuses this (${error.code} ${error.reason}): ${error.answer}`,
+  });
 }
 
 /** The text of a right, as in "list apitokens.apitoken.dev in the namespace shop". */

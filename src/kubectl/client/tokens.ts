@@ -14,6 +14,17 @@ export interface Selection {
   readonly labelSelector?: string | undefined;
   /** The exact owner. */
   readonly owner?: string | undefined;
+  /** The exact name. */
+  readonly name?: string | undefined;
+}
+
+/** The part of a selection that the API server makes by fields. Those of older releases cannot select by owner. */
+export function toFieldSelector({ owner, name }: Pick<Selection, "owner" | "name">): string | undefined {
+  const parts = [
+    ...(name === undefined ? [] : [`metadata.name=${name}`]),
+    ...(owner === undefined ? [] : [`spec.owner=${owner}`]),
+  ];
+  return parts.length === 0 ? undefined : parts.join(",");
 }
 
 const RETRIES_OF_EXPIRED = 3;
@@ -39,23 +50,20 @@ export async function readTokens(client: Client, selection: Selection): Promise<
 }
 
 async function readOnce(client: Client, selection: Selection): Promise<TokenList> {
-  const { owner } = selection;
-  if (owner === undefined) return readAll(client, selection, undefined);
+  const { owner, ...rest } = selection;
+  if (owner === undefined) return readAll(client, rest);
   try {
-    return await readAll(client, selection, `spec.owner=${owner}`);
+    return await readAll(client, selection);
   } catch (error) {
     // The CRD of an older release, or an older API server, knows no such field selector.
     if (!isCode(error, 400)) throw error;
-    const all = await readAll(client, selection, undefined);
+    const all = await readAll(client, rest);
     return { ...all, tokens: all.tokens.filter((token) => token.owner === owner) };
   }
 }
 
-async function readAll(
-  { transport, timeoutMs, stop }: Client,
-  { namespace, labelSelector }: Selection,
-  fieldSelector: string | undefined,
-): Promise<TokenList> {
+async function readAll({ transport, timeoutMs, stop }: Client, selection: Selection): Promise<TokenList> {
+  const { namespace, labelSelector } = selection;
   const tokens: ApiTokenView[] = [];
   let resourceVersion = "";
   const options = {
@@ -63,7 +71,7 @@ async function readAll(
     readItem: readApiToken,
     pageSize: PAGE_SIZE,
     labelSelector,
-    fieldSelector,
+    fieldSelector: toFieldSelector(selection),
     timeoutMs,
     signal: stop,
   };

@@ -8,10 +8,10 @@ import { type Client, withClient } from "../client/client.ts";
 import type { ScopeOptions } from "../client/options.ts";
 import { findPage, note, print, printObject } from "../client/output.ts";
 import { readTokens, type Selection, type TokenList } from "../client/tokens.ts";
+import { watchTokens } from "../client/watch.ts";
 import { ownersOf, whoAmI } from "../client/whoami.ts";
 import { type Filter, passes } from "./filter.ts";
 import { createRowFormat, formatList, type Layout, toItem } from "./list-text.ts";
-import { watchTokens } from "./watch.ts";
 
 export type ListOptions = ScopeOptions & {
   readonly mine: boolean;

@@ -81,7 +81,7 @@ test("list filters by owner on the server, and prints rows, names and objects", 
   expect((await plugin.run("list", "-o", "yaml")).stdout).toContain("  - namespace: ");
 });
 
-test("a user without rights is told which one is missing", async ({ cluster, plugin }) => {
+test("a user without rights learns which one is missing", async ({ cluster, plugin }) => {
   for (const args of [["status"], ["status", "orders"], ["list"]]) {
     const { code, stdout, stderr } = await plugin.runAs("nobody@example.com", ...args);
     expect({ code, stdout }, args.join(" ")).toEqual({ code: 1, stdout: "" });

@@ -3,9 +3,9 @@
  */
 import { isCode, KubeUnreachableError } from "../../kube/api-error.ts";
 import { apiTokensPath } from "../../kube/resources/api-token-api.ts";
-import { type ApiTokenView, readApiToken } from "../client/api-token.ts";
-import type { Client } from "../client/client.ts";
-import { readTokens, type Selection } from "../client/tokens.ts";
+import { type ApiTokenView, readApiToken } from "./api-token.ts";
+import type { Client } from "./client.ts";
+import { readTokens, type Selection, toFieldSelector } from "./tokens.ts";
 
 export interface TokenChange {
   readonly token: ApiTokenView;
@@ -39,8 +39,8 @@ export async function* watchTokens(
         from = object.metadata?.resourceVersion ?? from;
         if (type === "BOOKMARK") continue;
         const token = readApiToken(object);
-        const isSelected = selection.owner === undefined || token.owner === selection.owner;
-        if (isSelected) yield { token, isDeleted: type === "DELETED" };
+        if (selection.owner === undefined || token.owner === selection.owner)
+          yield { token, isDeleted: type === "DELETED" };
       }
     } catch (error) {
       if (client.stop.aborted) return;
@@ -56,12 +56,16 @@ export async function* watchTokens(
   }
 }
 
-function openWatch({ transport, stop }: Client, { namespace, labelSelector }: Selection, resourceVersion: string) {
+/** An owner is filtered here, because a server that cannot select by owner refuses the whole watch. */
+function openWatch({ transport, stop }: Client, { owner: _, ...selection }: Selection, resourceVersion: string) {
+  const { namespace, labelSelector } = selection;
+  const fieldSelector = toFieldSelector(selection);
   const query = {
     resourceVersion,
     allowWatchBookmarks: "true",
     timeoutSeconds: String(WATCH_SECONDS),
     ...(labelSelector === undefined ? {} : { labelSelector }),
+    ...(fieldSelector === undefined ? {} : { fieldSelector }),
   };
   return transport.watch<WatchEvent>(apiTokensPath(namespace), query, { signal: stop, stallMs: STALL_MS });
 }

@@ -1,0 +1,47 @@
+/*
+ * Waits for what the controller does with an ApiToken, for a limited time.
+ */
+import { type ApiTokenView, conditionOf, isReady, reasonOf } from "./api-token.ts";
+import type { Client } from "./client.ts";
+import { readTokens } from "./tokens.ts";
+import { watchTokens } from "./watch.ts";
+
+/** How a wait has ended. `token` is the ApiToken as it was seen last; undefined if it was never seen. */
+export interface Waited {
+  readonly outcome: "done" | "late" | "deleted";
+  readonly token: ApiTokenView | undefined;
+}
+
+/** Waits until the ApiToken is as `isDone` wants it. */
+export async function waitFor(
+  client: Client,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+  isDone: (token: ApiTokenView) => boolean,
+  timeoutMs: number,
+): Promise<Waited> {
+  const deadline = AbortSignal.timeout(timeoutMs);
+  const limited = { ...client, stop: AbortSignal.any([client.stop, deadline]) };
+  const selection = { namespace, name };
+  const { tokens, resourceVersion } = await readTokens(client, selection);
+  let [token] = tokens;
+  if (token !== undefined && isDone(token)) return { outcome: "done", token };
+  for await (const change of watchTokens(limited, selection, resourceVersion)) {
+    if (change.isDeleted) return { outcome: "deleted", token };
+    token = change.token;
+    if (isDone(token)) return { outcome: "done", token };
+  }
+  client.stop.throwIfAborted();
+  return { outcome: "late", token };
+}
+
+/** With these reasons, an ApiToken waits for a person: nothing that comes automatically makes it Ready. */
+const STUCK = [
+  ...["Expired", "Inactive", "RevokedBySpec", "OwnerBlocked", "OwnerLimitExceeded", "Superseded", "PolicyDenied"],
+  ...["PolicyMissing", "NamespaceTerminating", "SecretConflict", "InvalidSpec", "Suspended"],
+];
+
+/** Whether it makes no sense to wait any longer, by the current status. A newer controller says so in a condition. */
+export function isStuck(token: ApiTokenView): boolean {
+  if (!token.isObserved || isReady(token)) return false;
+  return conditionOf(token, "Stalled")?.status === "True" || STUCK.includes(reasonOf(token));
+}
