@@ -6,7 +6,7 @@ WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
 # Nothing that the bundles need has an install script.
 RUN npm ci --ignore-scripts
-COPY build.mjs ./
+COPY build.mjs bundle-options.mjs ./
 COPY migrations migrations
 COPY src src
 RUN node build.mjs

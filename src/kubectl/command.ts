@@ -4,7 +4,10 @@
  */
 import { defineCommand } from "../runtime/command/declare.ts";
 import { canICommand, createCommand, revealCommand, revokeCommand, rotateCommand } from "./commands/change.ts";
+import { completionCommand } from "./commands/completion.ts";
+import { checkCommand, doctorCommand, reportCommand } from "./commands/health.ts";
 import { explainCommand, listCommand, statusCommand, versionCommand } from "./commands/look.ts";
+import { offboardCommand, ownerCommand, reviewCommand } from "./commands/people.ts";
 
 export const kubectlCommand = defineCommand({
   name: "kubectl apitoken",
@@ -15,7 +18,8 @@ export const kubectlCommand = defineCommand({
     Wherever a NAME is taken, the id of a token is accepted as well. Data goes to standard output, progress to standard error.`,
   commands: [
     ...[statusCommand, listCommand, createCommand, rotateCommand, revokeCommand, revealCommand, canICommand],
-    ...[explainCommand, versionCommand],
+    ...[ownerCommand, offboardCommand, reviewCommand],
+    ...[checkCommand, doctorCommand, reportCommand, explainCommand, completionCommand, versionCommand],
   ],
   examples: ["kubectl apitoken status", "kubectl apitoken status orders -n shop"],
 });

@@ -1,11 +1,8 @@
 #!/usr/bin/env node
 /*
- * The program `kubectl-apitoken`, which kubectl runs as `kubectl apitoken`.
+ * The program `kubectl-apitoken`, which kubectl runs as `kubectl apitoken`. It does not wait at its top level, because its bundle is
+ * a CommonJS script: build.mjs explains why.
  */
-import { runCommandLine } from "../runtime/command/run.ts";
-import { kubectlCommand } from "./command.ts";
+import { startPlugin } from "./start.ts";
 
-// The reader of a pipe, such as head, may have had enough.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
-
-await runCommandLine(kubectlCommand);
+startPlugin();

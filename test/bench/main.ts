@@ -9,6 +9,7 @@ import { benchCreate } from "./create.ts";
 import { benchFairness } from "./fairness.ts";
 import type { Bench, Figures } from "./figures.ts";
 import { benchGrpc } from "./grpc.ts";
+import { benchKubectl } from "./kubectl.ts";
 import { readMachine } from "./machine.ts";
 import { type BenchOptions, formatHelp, readOptions } from "./options.ts";
 import { benchOwnerBlock } from "./owner-block.ts";
@@ -35,6 +36,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   verify: benchVerify,
   grpc: benchGrpc,
   revoked: benchRevoked,
+  kubectl: benchKubectl,
 };
 
 const options = readCommandLine();

@@ -35,6 +35,12 @@ const BARS: Readonly<Record<string, readonly ["≤" | "≥", number]>> = {
   verifier_rss_mib: ["≤", 150],
   flood_refused: ["≥", 2_000_000],
   flood_good_p99_ms: ["≤", 5],
+  kubectl_startup_ms: ["≤", 200],
+  kubectl_status_ms: ["≤", 1_000],
+  kubectl_status_one_ms: ["≤", 1_000],
+  kubectl_status_id_ms: ["≤", 1_000],
+  kubectl_check_ms: ["≤", 1_000],
+  kubectl_bytes: ["≤", 2_000_000],
 };
 
 /** One line per figure with its bar, below a line on the machine. */

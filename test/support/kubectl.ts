@@ -22,6 +22,8 @@ export interface Plugin {
   runAs(user: string, ...args: string[]): Promise<CommandResult>;
   /** Runs kubectl itself, with the plugin on its PATH. */
   kubectl(...args: string[]): Promise<CommandResult>;
+  /** The folder with the executables. */
+  readonly path: string;
   /** Deletes the executables. */
   dispose(): void;
 }
@@ -44,6 +46,7 @@ export function installPlugin(cluster: TestCluster, options: PluginOptions = {})
   const kubectl = (...args: string[]) => runProcess(inject("servers").kubectlPath, args, env);
   const place = ["-n", cluster.namespace];
   return {
+    path: folder,
     kubectl,
     run: (...args) => kubectl("apitoken", ...args, ...(takesNamespace(args) ? place : [])),
     runAs: (user, ...args) => kubectl("apitoken", ...args, ...(takesNamespace(args) ? place : []), "--as", user),

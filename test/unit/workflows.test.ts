@@ -39,11 +39,16 @@ const stepsOf = ({ jobs }: Workflow) => Object.values(jobs).flatMap(({ steps = [
 describe.each(readdirSync(new URL(".github/workflows", root)))("the workflow %s", (file) => {
   const workflow = readWorkflow(file);
 
-  test("may only read the sources and, if it publishes, write packages", () => {
+  test("may only read the sources and, if it publishes, write packages or a release", () => {
     expect(workflow.permissions).toEqual({ contents: "read" });
-    for (const { permissions = {} } of Object.values(workflow.jobs)) {
+    for (const [name, { permissions = {} }] of Object.entries(workflow.jobs)) {
       const { contents = "read", packages = "write", ...others } = permissions;
-      expect({ contents, packages, others }).toEqual({ contents: "read", packages: "write", others: {} });
+      const makesRelease = file === "release.yaml" && name === "plugin-release";
+      expect({ contents, packages, others }).toEqual({
+        contents: makesRelease ? "write" : "read",
+        packages: "write",
+        others: {},
+      });
     }
   });
 

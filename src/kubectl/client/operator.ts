@@ -24,7 +24,6 @@ export interface Workload {
 export interface Deployment extends Workload {
   readonly wanted: number;
   readonly available: number;
-  readonly hasPausedRollout: boolean;
 }
 
 /** What is read of a workload's object. */
@@ -33,7 +32,7 @@ interface RawWorkload {
 }
 
 interface RawDeployment extends RawWorkload {
-  readonly spec: { readonly replicas?: number; readonly paused?: boolean };
+  readonly spec: { readonly replicas?: number };
   readonly status?: { readonly availableReplicas?: number };
 }
 
@@ -63,7 +62,6 @@ export async function findDeployments(client: Client): Promise<readonly Deployme
     ...describeWorkload(raw),
     wanted: raw.spec.replicas ?? 1,
     available: raw.status?.availableReplicas ?? 0,
-    hasPausedRollout: raw.spec.paused === true,
   }));
 }
 

@@ -118,7 +118,7 @@ describe("a credentials plugin", () => {
     expect(server.requests[0]?.headers.authorization).toBe("Bearer from-false");
   });
 
-  test.each([
+  test.each<[string, object, RegExp, number?]>([
     [
       "that fails is named, with its words",
       plugin("console.error('log in first'); process.exit(1)"),
@@ -129,10 +129,11 @@ describe("a credentials plugin", () => {
       "that hangs is named",
       plugin("process.stdin.resume().on('end', () => process.exit())"),
       /credentials took longer than 1000 ms/,
+      1_000,
     ],
-  ])("%s", async (_, user, message) => {
+  ])("%s", async (_, user, message, timeoutMs = 30_000) => {
     const kubeconfig = write(kubeconfigFor("https://127.0.0.1:1", user));
-    const fault = await call({ kubeconfig, timeoutMs: 1_000 });
+    const fault = await call({ kubeconfig, timeoutMs });
     expect(fault).toMatchObject({
       faultCode: "APITOKEN_E_KUBECONFIG_INVALID",
       message: expect.stringMatching(message),

@@ -1,0 +1,58 @@
+/*
+ * How every program is bundled, whatever becomes of the bundle: a file of its own, or a part of a single executable.
+ */
+
+/**
+ * Of the client library only the reader of kubeconfigs is used. It imports the classes of all Kubernetes APIs for a
+ * method that nobody calls, and they would be half of what the controller's code takes of memory.
+ */
+const withoutGeneratedClient = {
+  name: "without-generated-client",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^\.\/gen\/index\.js$/ }, ({ importer }) =>
+      importer.endsWith("client-node/dist/config.js") ? { path: "generated-client", namespace: "left-out" } : undefined,
+    );
+    onLoad({ filter: /.*/, namespace: "left-out" }, () => ({
+      contents: `export class ServerConfiguration {}
+        export function createConfiguration() { throw new Error("the generated client is not in this bundle"); }`,
+    }));
+  },
+};
+
+/** Errors are in English only: zod's other fifty languages would be a tenth of each program, read at every start. */
+const withoutLocales = {
+  name: "without-locales",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /\/locales\/index\.js$/ }, ({ importer }) =>
+      /zod\/v4\/(core|classic)\/\w+\.js$/.test(importer) ? { path: "locales", namespace: "no-locales" } : undefined,
+    );
+    onLoad({ filter: /.*/, namespace: "no-locales" }, () => ({ contents: "export {};" }));
+  },
+};
+
+const OPTIONS = {
+  bundle: true,
+  platform: "node",
+  target: "node24",
+  external: ["pg-native"],
+  // The text of a bundle stays in memory. Names and lines are kept: they are what a stack trace shows.
+  minifySyntax: true,
+  minifyWhitespace: true,
+  lineLimit: 160,
+  legalComments: "none",
+  plugins: [withoutGeneratedClient, withoutLocales],
+  logLevel: "warning",
+};
+
+/** esbuild's options for a program that is an ES module. */
+export const BUNDLE_OPTIONS = {
+  ...OPTIONS,
+  format: "esm",
+  // Some dependencies are CommonJS and call require, which an ES module lacks.
+  banner: {
+    js: 'import { createRequire as createBundleRequire } from "node:module"; const require = createBundleRequire(import.meta.url);',
+  },
+};
+
+/** esbuild's options for a program that is a CommonJS script. */
+export const SCRIPT_OPTIONS = { ...OPTIONS, format: "cjs" };

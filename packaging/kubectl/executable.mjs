@@ -1,0 +1,49 @@
+/*
+ * Makes one executable of Node and the plugin, for the platform that this runs on.
+ * https://nodejs.org/docs/latest-v24.x/api/single-executable-applications.html
+ *
+ *   node packaging/kubectl/executable.mjs FILE
+ */
+import { execFileSync } from "node:child_process";
+import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { SCRIPT_OPTIONS } from "../../bundle-options.mjs";
+
+const POSTJECT = "postject@1.0.0-alpha.6";
+const FUSE = "NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2";
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+const [, , target] = process.argv;
+if (target === undefined) {
+  process.stderr.write("usage: executable.mjs FILE\n");
+  process.exit(2);
+}
+const folder = mkdtempSync(join(tmpdir(), "kubectl-apitoken-"));
+const [script, config, blob] = ["plugin.cjs", "sea.json", "plugin.blob"].map((name) => join(folder, name));
+await build({ ...SCRIPT_OPTIONS, entryPoints: [join(ROOT, "src/kubectl/main.ts")], outfile: script });
+writeFileSync(config, JSON.stringify({ main: script, output: blob, disableExperimentalSEAWarning: true }));
+execFileSync(process.execPath, ["--experimental-sea-config", config], { stdio: "inherit" });
+copyFileSync(process.execPath, target);
+chmodSync(target, 0o755);
+const isMac = process.platform === "darwin";
+// Its signature would no longer fit, and macOS runs nothing on arm64 without one.
+if (isMac) execFileSync("codesign", ["--remove-signature", target]);
+execFileSync(
+  process.platform === "win32" ? "npx.cmd" : "npx",
+  [
+    "--yes",
+    POSTJECT,
+    target,
+    "NODE_SEA_BLOB",
+    blob,
+    "--sentinel-fuse",
+    FUSE,
+    ...(isMac ? ["--macho-segment-name", "NODE_SEA"] : []),
+  ],
+  { stdio: "inherit", shell: process.platform === "win32" },
+);
+if (isMac) execFileSync("codesign", ["--sign", "-", target]);
+rmSync(folder, { recursive: true });
