@@ -23,7 +23,11 @@ export interface VerifyParts {
 }
 
 /** A good token, with the scopes that it has now. */
-export interface VerifiedToken extends VerifiableToken {
+export interface VerifiedToken
+  extends Pick<
+    VerifiableToken,
+    "id" | "namespace" | "name" | "owner" | "scopes" | "allowedCidrs" | "hashAlgorithm" | "expiresAt" | "revokedAt"
+  > {
   /** Undefined if it cannot be read, for example because the keyring lacks its key. */
   readonly metadata: TokenMetadata | undefined;
 }
@@ -57,14 +61,19 @@ export async function verifyToken(
   if (answer.kind === "unknown")
     throw failure ?? new Error(`it cannot be said whether the token is good: ${answer.why}`);
   if (answer.kind === "no") return undefined;
-  const { row } = answer.token;
-  const { hash, issuedAt, expiresAt, revokedAt } = row;
-  const times = { issuedAt, expiresAt, revokedAt };
+  const { id, namespace, name, owner, allowedCidrs, hashAlgorithm, expiresAt, revokedAt, encryptedMetadata } =
+    answer.token;
+  const metadata = decryptMetadata(encryptedMetadata, id, keyring);
   return {
-    ...row,
-    ...times,
-    hash,
+    id,
+    namespace,
+    name,
+    owner,
     scopes: answer.scopes,
-    metadata: decryptMetadata(row.encryptedMetadata, row.id, keyring),
+    allowedCidrs,
+    hashAlgorithm,
+    expiresAt,
+    revokedAt,
+    metadata,
   };
 }

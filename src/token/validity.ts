@@ -10,15 +10,24 @@ const LATEST_MS = 8.64e15;
 type Ends = Pick<TokenRow, "expiresAt" | "revokedAt">;
 type GracedEnds = Pick<TokenRow, "expiresAt" | "revokedAt" | "grace">;
 
-/** When a token stops being live: at its expiry, or at an earlier revocation, which may be in the future. */
-export function liveUntil({ expiresAt, revokedAt }: Ends): Date {
-  return revokedAt !== undefined && revokedAt < expiresAt ? revokedAt : expiresAt;
+/** When a token stops being live: at its expiry, or at an earlier revocation, which may be in the future. All in ms since 1970. */
+export function liveUntilMs(expiresMs: number, revokedMs: number | undefined): number {
+  return revokedMs !== undefined && revokedMs < expiresMs ? revokedMs : expiresMs;
 }
 
 /** When a token stops being accepted: at the end of the grace after its expiry, or at an earlier revocation. */
+export function acceptedUntilMs(expiresMs: number, revokedMs: number | undefined, graceMs: number): number {
+  return liveUntilMs(Math.min(expiresMs + graceMs, LATEST_MS), revokedMs);
+}
+
+/** `liveUntilMs` of a row. */
+export function liveUntil({ expiresAt, revokedAt }: Ends): Date {
+  return new Date(liveUntilMs(expiresAt.getTime(), revokedAt?.getTime()));
+}
+
+/** `acceptedUntilMs` of a row. */
 export function acceptedUntil({ expiresAt, revokedAt, grace }: GracedEnds): Date {
-  const graceEndMs = Math.min(expiresAt.getTime() + (grace?.periodMs ?? 0), LATEST_MS);
-  return liveUntil({ expiresAt: new Date(graceEndMs), revokedAt });
+  return new Date(acceptedUntilMs(expiresAt.getTime(), revokedAt?.getTime(), grace?.periodMs ?? 0));
 }
 
 /** Live: neither expired nor revoked at `now`. */

@@ -5,7 +5,7 @@
 import type { BlockList } from "node:net";
 import type { TokenRow } from "./model.ts";
 import { isWithin, toBlockList } from "./network.ts";
-import { acceptedUntil, liveUntil } from "./validity.ts";
+import { acceptedUntilMs, liveUntilMs } from "./validity.ts";
 
 /** What somebody wants to use a token for. What is left out is not checked. */
 export interface TokenRequest {
@@ -47,29 +47,41 @@ export type TokenVerdict =
   | { readonly kind: "active"; readonly scopes: readonly string[]; readonly isInGrace: boolean }
   | { readonly kind: "inactive"; readonly why: InactiveReason };
 
-/** What a token is worth, worked out once from its row, so that a verdict costs a few comparisons. Times are in ms since 1970. */
-export interface PreparedToken {
+/** What many tokens have in common, worked out once, so that a verdict costs a few comparisons. */
+export interface PreparedTerms {
   readonly scopes: readonly string[];
   readonly graceScopes: readonly string[];
+  readonly graceMs: number;
+  /** The networks that a token may be used from; undefined: any. */
+  readonly networks: BlockList | undefined;
+}
+
+/** A token, ready to be judged. Times are in ms since 1970. */
+export interface PreparedToken {
+  readonly terms: PreparedTerms;
   readonly liveUntilMs: number;
   readonly acceptedUntilMs: number;
   /** Why it will not be accepted any more. */
   readonly end: "Revoked" | "Expired";
-  /** The networks that it may be used from; undefined: any. */
-  readonly networks: BlockList | undefined;
 }
 
-/** Prepares the verdicts on the token of a row. */
-export function prepareToken(token: JudgedToken): PreparedToken {
+/** Prepares what a row allows. */
+export function prepareTerms({
+  scopes,
+  allowedCidrs,
+  grace,
+}: Omit<JudgedToken, "expiresAt" | "revokedAt">): PreparedTerms {
   return {
-    scopes: token.scopes,
-    graceScopes:
-      token.grace === undefined ? NOTHING : token.scopes.filter((scope) => token.grace?.scopes.includes(scope)),
-    liveUntilMs: liveUntil(token).getTime(),
-    acceptedUntilMs: acceptedUntil(token).getTime(),
-    end: isRevocationItsEnd(token) ? "Revoked" : "Expired",
-    networks: token.allowedCidrs.length === 0 ? undefined : toBlockList(token.allowedCidrs),
+    scopes,
+    graceScopes: grace === undefined ? NOTHING : scopes.filter((scope) => grace.scopes.includes(scope)),
+    graceMs: grace?.periodMs ?? 0,
+    networks: allowedCidrs.length === 0 ? undefined : toBlockList(allowedCidrs),
   };
+}
+
+/** Why a token will not be accepted any more. Times are in ms since 1970. */
+export function reasonOfEnd(revokedMs: number | undefined, acceptedUntil: number): PreparedToken["end"] {
+  return revokedMs !== undefined && revokedMs <= acceptedUntil ? "Revoked" : "Expired";
 }
 
 /** Whether a token is good for a request at `nowMs`, which should be the database's time. */
@@ -81,11 +93,12 @@ export function judgePrepared(
 ): TokenVerdict {
   if (isOwnerBlocked) return { kind: "inactive", why: "OwnerBlocked" };
   if (nowMs >= token.acceptedUntilMs) return { kind: "inactive", why: token.end };
-  if (address !== undefined && token.networks !== undefined && !isWithin(address, token.networks)) {
+  const { terms } = token;
+  if (address !== undefined && terms.networks !== undefined && !isWithin(address, terms.networks)) {
     return { kind: "inactive", why: "AddressNotAllowed" };
   }
   const isInGrace = nowMs >= token.liveUntilMs;
-  const scopes = isInGrace ? token.graceScopes : token.scopes;
+  const scopes = isInGrace ? terms.graceScopes : terms.scopes;
   if (!wanted.every((scope) => scopes.includes(scope))) return { kind: "inactive", why: "ScopeMissing" };
   return { kind: "active", scopes, isInGrace };
 }
@@ -98,9 +111,15 @@ export function judgeToken(
   { now, isOwnerBlocked }: TokenCircumstances,
   request: TokenRequest,
 ): TokenVerdict {
-  return judgePrepared(prepareToken(token), now.getTime(), isOwnerBlocked, request);
-}
-
-function isRevocationItsEnd(token: JudgedToken): boolean {
-  return token.revokedAt !== undefined && token.revokedAt <= acceptedUntil(token);
+  const terms = prepareTerms(token);
+  const expiresMs = token.expiresAt.getTime();
+  const revokedMs = token.revokedAt?.getTime();
+  const acceptedUntil = acceptedUntilMs(expiresMs, revokedMs, terms.graceMs);
+  const prepared = {
+    terms,
+    liveUntilMs: liveUntilMs(expiresMs, revokedMs),
+    acceptedUntilMs: acceptedUntil,
+    end: reasonOfEnd(revokedMs, acceptedUntil),
+  };
+  return judgePrepared(prepared, now.getTime(), isOwnerBlocked, request);
 }

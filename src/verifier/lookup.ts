@@ -98,12 +98,14 @@ export function createLookup(parts: LookupParts): Lookup {
   /** As constant in time for a token that nobody knows as for one that is known. */
   const digest = (plaintext: string) => digestOf("sha256", secret + plaintext, "buffer");
   const blank = randomBytes(32);
+  /** What a token has noted, while it is compared. */
+  const noted = Buffer.alloc(32);
 
   const decide = (known: KnownToken, blockedFromMs: number, request: TokenRequest): Answer => {
     const nowMs = clock.nowMs();
     // What was dead when it was read is dead, even if this clock is behind the database's.
     const judgedAtMs = known.isEnded ? Number.POSITIVE_INFINITY : nowMs;
-    const verdict = judgePrepared(known.prepared, judgedAtMs, nowMs >= blockedFromMs, request);
+    const verdict = judgePrepared(known, judgedAtMs, nowMs >= blockedFromMs, request);
     return verdict.kind === "active"
       ? { kind: "yes", token: known, scopes: verdict.scopes, isInGrace: verdict.isInGrace }
       : { kind: "no", why: verdict.why, token: known };
@@ -112,14 +114,14 @@ export function createLookup(parts: LookupParts): Lookup {
   /** The full check, which every token passes once: checksum, and the hash of its row. */
   const check = (plaintext: string, seen: Buffer, known: KnownToken): boolean | Promise<boolean> | Obstacle => {
     if (parseTokenId(plaintext) === undefined) return false;
-    const pepper = findPepper(parts.keyring(), known.row.keyId);
+    const pepper = findPepper(parts.keyring(), known.keyId);
     if (pepper === undefined) return "KeyUnknown";
-    if (known.row.hashAlgorithm === "bcrypt" && bcrypts >= BCRYPTS_AT_ONCE) return "Overloaded";
+    if (known.hashAlgorithm === "bcrypt" && bcrypts >= BCRYPTS_AT_ONCE) return "Overloaded";
     const note = (isMatch: boolean) => {
-      if (isMatch) known.seen = seen;
+      if (isMatch) known.keepSeen(seen);
       return isMatch;
     };
-    const isMatch = hasher.isMatch(hashToken(plaintext, pepper), known.row);
+    const isMatch = hasher.isMatch(hashToken(plaintext, pepper), known);
     if (typeof isMatch === "boolean") return note(isMatch);
     bcrypts += 1;
     return isMatch.then(note).finally(() => {
@@ -135,9 +137,10 @@ export function createLookup(parts: LookupParts): Lookup {
   ): Answer | Promise<Answer> => {
     known.isRecent = true;
     const seen = digest(plaintext);
-    const isSeen = timingSafeEqual(seen, known.seen ?? blank);
-    if (isSeen) return decide(known, blockedFromMs, request);
-    const checked = known.seen === undefined ? check(plaintext, seen, known) : false;
+    const wasSeen = known.readSeen(noted);
+    const isSame = timingSafeEqual(seen, wasSeen ? noted : blank);
+    if (isSame) return decide(known, blockedFromMs, request);
+    const checked = wasSeen ? false : check(plaintext, seen, known);
     if (typeof checked === "string") return { kind: "unknown", why: checked };
     const settle = (isMatch: boolean): Answer =>
       isMatch ? decide(known, blockedFromMs, request) : { kind: "no", why: "WrongSecret", claimed: known };
@@ -159,7 +162,7 @@ export function createLookup(parts: LookupParts): Lookup {
   const fromMemoryAlone = (id: string, plaintext: string, request: TokenRequest) => {
     const known = memory.get(id);
     if (known === undefined || known.isSuspect || truth.standing() === "outdated") return undefined;
-    const blockedFromMs = blockages.find(known.row.owner);
+    const blockedFromMs = blockages.find(known.owner);
     if (blockedFromMs === undefined) return undefined;
     onSource?.("outage");
     return judge(known, blockedFromMs, plaintext, request);
@@ -198,7 +201,7 @@ export function createLookup(parts: LookupParts): Lookup {
     if (known.isEnded) return judge(known, Number.POSITIVE_INFINITY, plaintext, request);
     const standing = truth.standing();
     if (standing === "fresh" && !known.isSuspect) {
-      const blockedFromMs = blockages.find(known.row.owner);
+      const blockedFromMs = blockages.find(known.owner);
       if (blockedFromMs !== undefined) {
         onSource?.("memory");
         return judge(known, blockedFromMs, plaintext, request);

@@ -191,6 +191,6 @@ function logBreakGlass(
   { token }: Answer & { kind: "yes" },
   address: string | undefined,
 ): void {
-  const { id: tokenId, name, owner } = token.row;
+  const { id: tokenId, name, owner } = token;
   log.warn({ face, tokenId, name, owner, address }, "a break-glass token was used");
 }

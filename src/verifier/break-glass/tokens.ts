@@ -13,7 +13,7 @@ import { createToken } from "../../token/token-string.ts";
 import { judgePrepared } from "../../token/verdict.ts";
 import type { VerifierClock } from "../clock.ts";
 import type { EmergencyTokens } from "../lookup.ts";
-import { createKnownToken, type KnownToken } from "../memory/known-token.ts";
+import { KnownToken } from "../memory/known-token.ts";
 
 const MOST_TOKENS = 100;
 const WORD = z.string().min(1).max(253);
@@ -71,8 +71,8 @@ export async function openBreakGlass(
     judge(id, plaintext, request) {
       const token = file.content.get(id);
       if (token === undefined) return undefined;
-      if (!isSameHash(hash(plaintext), token.row.hash)) return { kind: "no", why: "WrongSecret" };
-      const verdict = judgePrepared(token.prepared, clock.nowMs(), false, request);
+      if (!isSameHash(hash(plaintext), token.hash)) return { kind: "no", why: "WrongSecret" };
+      const verdict = judgePrepared(token, clock.nowMs(), false, request);
       return verdict.kind === "inactive"
         ? { kind: "no", why: verdict.why }
         : { kind: "yes", token, scopes: verdict.scopes, isInGrace: false, isBreakGlass: true };
@@ -107,7 +107,7 @@ function toKnownToken({ id, name, owner, scopes, sha256, expiresAt }: z.output<t
     revokedAt: undefined,
     isEndRequested: false,
   };
-  return createKnownToken(row, 0, undefined);
+  return new KnownToken(row, 0);
 }
 
 function createFault(path: string, problem: string, cause?: unknown): Fault {

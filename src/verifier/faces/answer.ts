@@ -53,8 +53,8 @@ export function oauthError(
 }
 
 /** When a good answer ends, in ms since 1970: with the token's life or, if that is over, with its grace. */
-export function endOf({ token: { prepared }, isInGrace }: Answer & { kind: "yes" }): number {
-  return isInGrace ? prepared.acceptedUntilMs : prepared.liveUntilMs;
+export function endOf({ token, isInGrace }: Answer & { kind: "yes" }): number {
+  return isInGrace ? token.acceptedUntilMs : token.liveUntilMs;
 }
 
 /** Percent-encodes what a header cannot hold: only visible ASCII and single spaces are left as they are. */

@@ -16,15 +16,15 @@ export function explainAnswer(answer: Answer, { standing, memoryAgeMs }: Explain
   if (answer.kind === "unknown") return jsonAnswer(200, { answer: "unknown", reason: answer.why, memory });
   const { token } = answer;
   const described = token && {
-    id: token.row.id,
-    owner: token.row.owner,
-    namespace: token.row.namespace,
-    name: token.row.name,
-    scopes: token.row.scopes,
-    allowedCIDRs: token.row.allowedCidrs,
-    expiresAt: token.row.expiresAt.toISOString(),
-    ...(token.row.revokedAt === undefined ? {} : { revokedAt: token.row.revokedAt.toISOString() }),
-    pepper: token.row.keyId,
+    id: token.id,
+    owner: token.owner,
+    namespace: token.namespace,
+    name: token.name,
+    scopes: token.scopes,
+    allowedCIDRs: token.allowedCidrs,
+    expiresAt: token.expiresAt.toISOString(),
+    ...(token.revokedAt === undefined ? {} : { revokedAt: token.revokedAt.toISOString() }),
+    pepper: token.keyId,
   };
   return jsonAnswer(200, {
     answer: answer.kind,

@@ -129,13 +129,13 @@ function encodeHeaders(field: number, headers: readonly string[]): string {
 }
 
 /** A `google.protobuf.Struct`, for access logs and rate limits. What a header cannot hold is not encoded here. */
-function describe({ token: { row }, scopes }: Answer & { kind: "yes" }): string {
+function describe({ token, scopes }: Answer & { kind: "yes" }): string {
   const list = scopes.map((scope) => delimited(1, stringValue(scope))).join("");
   return (
-    structField("token_id", stringValue(row.id)) +
-    structField("owner", stringValue(row.owner)) +
-    structField("namespace", stringValue(row.namespace)) +
-    structField("name", stringValue(row.name)) +
+    structField("token_id", stringValue(token.id)) +
+    structField("owner", stringValue(token.owner)) +
+    structField("namespace", stringValue(token.namespace)) +
+    structField("name", stringValue(token.name)) +
     structField("scopes", delimited(6, list))
   );
 }

@@ -117,7 +117,10 @@ export function answerGateway(
 ): HttpAnswer {
   const withJwt = (headers: readonly string[]) =>
     route.audience === undefined ? headers : [...headers, JWT_HEADER, jwt];
-  if (answer.kind === "yes") return { status: 200, headers: withJwt(describeToken(answer, freshness)) };
+  if (answer.kind === "yes") {
+    const good = describeToken(answer, freshness);
+    return route.audience === undefined ? good : { ...good, headers: withJwt(good.headers) };
+  }
   if (route.isShadow) return { ...SHADOW_ANSWER, headers: withJwt(SHADOW_ANSWER.headers) };
   const refusal = refuseBearer(answer, route.scopes);
   return route.isForNginx && refusal.status !== 401 && refusal.status !== 403
@@ -128,46 +131,38 @@ export function answerGateway(
 /** How far along a token is: in its overlap its end is set, and in its grace it is accepted for fewer scopes. */
 export function stateOf({ token, isInGrace }: Answer & { kind: "yes" }): "live" | "ending" | "grace" {
   if (isInGrace) return "grace";
-  return token.row.revokedAt === undefined ? "live" : "ending";
+  return token.isEnding ? "ending" : "live";
 }
 
-function describeToken(answer: Answer & { kind: "yes" }, { maxAgeSeconds, nowMs }: Freshness): readonly string[] {
+function describeToken(answer: Answer & { kind: "yes" }, { maxAgeSeconds, nowMs }: Freshness): HttpAnswer {
   // Each use is to be seen.
-  if (answer.isBreakGlass) return [...describeIdentity(answer, "live"), ...NO_STORE, ...VARY, "Content-Length", "0"];
+  if (answer.isBreakGlass) return emptyAnswer(200, [...describeIdentity(answer, "live"), ...NO_STORE, ...VARY]);
   const { token } = answer;
   const state = stateOf(answer);
-  token.answers ??= {};
-  const kept = token.answers[state];
+  const kept = token.findAnswer<HttpAnswer>(state);
   if (kept !== undefined) return kept;
   const maxAge = Math.max(0, Math.min(maxAgeSeconds, Math.floor((endOf(answer) - nowMs) / 1_000)));
-  const headers = [
-    ...describeIdentity(answer, state),
-    "Cache-Control",
-    `private, max-age=${maxAge}`,
-    ...VARY,
-    "Content-Length",
-    "0",
-  ];
+  const cacheControl = ["Cache-Control", `private, max-age=${maxAge}`];
+  const good = emptyAnswer(200, [...describeIdentity(answer, state), ...cacheControl, ...VARY]);
   // With a maximum age, the seconds that are left to the token's end change from answer to answer.
-  if (maxAgeSeconds === 0) token.answers[state] = headers;
-  return headers;
+  return maxAgeSeconds === 0 ? token.keepAnswer(state, good) : good;
 }
 
 /** The headers of a good token: names and values in turn. */
-export function describeIdentity({ token: { row }, scopes }: Answer & { kind: "yes" }, state: string): string[] {
+export function describeIdentity({ token, scopes }: Answer & { kind: "yes" }, state: string): string[] {
   return [
     "X-Auth-Owner",
-    headerValue(row.owner),
+    headerValue(token.owner),
     "X-Auth-Scopes",
     headerValue(scopes.join(" ")),
     "X-Auth-Token-Id",
-    row.id,
+    token.id,
     "X-Auth-Namespace",
-    headerValue(row.namespace),
+    headerValue(token.namespace),
     "X-Auth-Name",
-    headerValue(row.name),
+    headerValue(token.name),
     "X-Auth-Expires-At",
-    row.expiresAt.toISOString(),
+    token.expiresAt.toISOString(),
     "X-Auth-Token-State",
     state,
   ];

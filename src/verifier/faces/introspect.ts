@@ -23,17 +23,16 @@ export function describeIntrospection(
 
 function describeActive(answer: Answer & { kind: "yes" }, metadata: TokenMetadata | undefined): object {
   const { token, scopes, isInGrace } = answer;
-  const { row } = token;
   return {
     active: true,
     scope: scopes.join(" "),
-    client_id: `${row.namespace}/${row.name}`,
-    sub: row.owner,
+    client_id: `${token.namespace}/${token.name}`,
+    sub: token.owner,
     token_type: "Bearer",
     exp: Math.floor(endOf(answer) / 1_000),
-    iat: toSeconds(row.issuedAt),
-    nbf: toSeconds(row.issuedAt),
-    jti: row.id,
+    iat: toSeconds(token.issuedAt),
+    nbf: toSeconds(token.issuedAt),
+    jti: token.id,
     ...(isInGrace ? { in_grace: true } : {}),
     ...(metadata === undefined || Object.keys(metadata).length === 0 ? {} : { metadata }),
   };

@@ -10,18 +10,17 @@ export function answerHolder(answer: Answer): HttpAnswer {
   if (answer.kind === "unknown") return DONT_KNOW;
   if (answer.kind === "no") return refuseBearer(answer);
   const { token, scopes, isInGrace } = answer;
-  const { row, prepared } = token;
   return jsonAnswer(200, {
-    id: row.id,
-    owner: row.owner,
-    namespace: row.namespace,
-    name: row.name,
+    id: token.id,
+    owner: token.owner,
+    namespace: token.namespace,
+    name: token.name,
     scopes,
-    issuedAt: row.issuedAt.toISOString(),
-    expiresAt: row.expiresAt.toISOString(),
-    acceptedUntil: new Date(prepared.acceptedUntilMs).toISOString(),
+    issuedAt: token.issuedAt.toISOString(),
+    expiresAt: token.expiresAt.toISOString(),
+    acceptedUntil: new Date(token.acceptedUntilMs).toISOString(),
     // Its end is set, as a rotation does: the Secret holds the next one.
-    isPrevious: row.revokedAt !== undefined,
+    isPrevious: token.revokedAt !== undefined,
     isInGrace,
   });
 }

@@ -38,15 +38,14 @@ const IDENTITY_SECONDS = 60;
 /** The claims for an application: whose token it was, and what it is good for. They end with the token. */
 export function identityClaims(issuer: string, audience: string, nowMs: number, answer: Answer & { kind: "yes" }) {
   const { token, scopes } = answer;
-  const { row } = token;
   const iat = Math.floor(nowMs / 1_000);
   return {
     iss: issuer,
     aud: audience,
-    sub: row.owner,
-    client_id: `${row.namespace}/${row.name}`,
+    sub: token.owner,
+    client_id: `${token.namespace}/${token.name}`,
     scope: scopes.join(" "),
-    token_id: row.id,
+    token_id: token.id,
     iat,
     exp: Math.min(iat + IDENTITY_SECONDS, Math.ceil(endOf(answer) / 1_000)),
   };

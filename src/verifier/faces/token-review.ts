@@ -41,16 +41,15 @@ export function answerReview(
   const common = audiences.length === 0 ? wanted : wanted.filter((audience) => audiences.includes(audience));
   if (answer.kind === "no" || (wanted.length > 0 && common.length === 0)) return respond({ authenticated: false });
   const { token, scopes } = answer;
-  const { row } = token;
   return respond({
     authenticated: true,
     user: {
-      username: `${USER_PREFIX}${row.owner}`,
-      uid: row.id,
-      groups: [`${USER_PREFIX}${row.namespace}`],
+      username: `${USER_PREFIX}${token.owner}`,
+      uid: token.id,
+      groups: [`${USER_PREFIX}${token.namespace}`],
       extra: {
         "apitoken.dev/scopes": scopes,
-        "apitoken.dev/name": [`${row.namespace}/${row.name}`],
+        "apitoken.dev/name": [`${token.namespace}/${token.name}`],
       },
     },
     ...(wanted.length === 0 ? {} : { audiences: common }),

@@ -1,55 +1,165 @@
 /*
  * What a verifier keeps of a row: as little as it takes to answer, and ready to be judged. A hundred thousand of them must fit
- * into a small pod.
+ * into a small pod, all in use, so each is one object of plain values. A Date or a Buffer takes more than all texts of a row.
  */
 import type { VerifiableToken } from "../../postgres/verification.ts";
-import { type PreparedToken, prepareToken } from "../../token/verdict.ts";
+import type { EncryptedMetadata } from "../../token/metadata-cipher.ts";
+import type { Grace } from "../../token/model.ts";
+import type { RateLimit } from "../../token/rate-limit.ts";
+import { acceptedUntilMs, liveUntilMs } from "../../token/validity.ts";
+import { type PreparedToken, reasonOfEnd } from "../../token/verdict.ts";
 import { createUses, type Uses } from "../uses/uses.ts";
-import { CompactToken } from "./compact-token.ts";
+import { shareTerms, shareText, type TokenTerms } from "./terms.ts";
 
-/** A row, ready to be judged, and what has happened to its token since it was last reported. */
-export interface KnownToken {
-  readonly row: VerifiableToken;
-  readonly prepared: PreparedToken;
+/** Of so many tokens answers are kept. */
+const MOST_ANSWERED = 4_096;
+
+/** A row, ready to be judged, and what has happened to its token since it was last reported. Reads like the row. */
+export class KnownToken implements VerifiableToken, PreparedToken {
+  readonly id: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly owner: string;
+  readonly terms: TokenTerms;
+  readonly encryptedMetadata: EncryptedMetadata | undefined;
+  readonly isEndRequested: boolean;
   /** Whether it was dead when it was read. */
   readonly isEnded: boolean;
   /** Whether it has changed since it was read: only its row can tell how. */
-  isSuspect: boolean;
-  /** The number of the reading that it comes from. */
-  readIn: number;
-  /** The keyed digest of the plaintext that has passed the full check; undefined before. */
-  seen: Buffer | undefined;
+  isSuspect = false;
   /** Whether it was asked for since the search for room passed it. */
-  isRecent: boolean;
-  /** The answer to a gateway as it is sent, by state; made when it is first asked for. */
-  answers: Partial<Record<string, readonly string[]>> | undefined;
-  /** What is to be reported of its uses; one object for all rows that the token has had. */
-  readonly uses: Uses;
-}
+  isRecent = false;
+  /** The number of the reading that it comes from. */
+  readIn = 0;
+  #answers: Map<string, unknown> | undefined;
+  readonly #hash: string;
+  #seen: string | undefined;
+  /** Whole seconds are small integers, which take no memory of their own. Nobody needs to know it better. */
+  readonly #issuedSeconds: number;
+  readonly #expiresMs: number;
+  readonly #revokedMs: number | undefined;
+  #uses: Uses | undefined;
 
-/** A row that was read at `atMs` of the database's time. Whoever has shown the plaintext of `before` need not do so again. */
-export function createKnownToken(row: VerifiableToken, atMs: number, before: KnownToken | undefined): KnownToken {
-  const compact = new CompactToken(row);
-  const prepared = row.isEndRequested ? endNow(prepareToken(compact)) : prepareToken(compact);
-  return {
-    row: compact,
-    prepared,
-    isEnded: atMs >= prepared.acceptedUntilMs,
-    isSuspect: false,
-    readIn: 0,
-    seen: before?.row.hash.equals(row.hash) === true ? before.seen : undefined,
-    isRecent: false,
-    answers: undefined,
-    uses: before?.uses ?? createUses(row.id),
-  };
-}
+  /** A row that was read at `atMs` of the database's time. Whoever has shown the plaintext of `before` need not do so again. */
+  constructor(row: VerifiableToken, atMs: number, before?: KnownToken) {
+    this.id = row.id;
+    this.namespace = shareText(row.namespace);
+    this.name = row.name;
+    this.owner = shareText(row.owner);
+    this.terms = shareTerms(row);
+    this.encryptedMetadata = row.encryptedMetadata;
+    this.isEndRequested = row.isEndRequested;
+    this.#hash = row.hash.toString("latin1");
+    this.#issuedSeconds = Math.floor(row.issuedAt.getTime() / 1_000);
+    this.#expiresMs = row.expiresAt.getTime();
+    this.#revokedMs = row.revokedAt?.getTime();
+    this.#seen = before !== undefined && before.#hash === this.#hash ? before.#seen : undefined;
+    this.#uses = before === undefined ? undefined : before.#uses;
+    this.#answers = undefined;
+    this.isEnded = atMs >= this.acceptedUntilMs;
+  }
 
-/** As if the controller had already written what the holder has asked for. */
-function endNow(prepared: PreparedToken): PreparedToken {
-  return {
-    ...prepared,
-    end: "Revoked",
-    liveUntilMs: Number.NEGATIVE_INFINITY,
-    acceptedUntilMs: Number.NEGATIVE_INFINITY,
-  };
+  get scopes(): readonly string[] {
+    return this.terms.scopes;
+  }
+
+  get allowedCidrs(): readonly string[] {
+    return this.terms.allowedCidrs;
+  }
+
+  get grace(): Grace | undefined {
+    return this.terms.grace;
+  }
+
+  get rateLimit(): RateLimit | undefined {
+    return this.terms.rateLimit;
+  }
+
+  get hashAlgorithm(): VerifiableToken["hashAlgorithm"] {
+    return this.terms.hashAlgorithm;
+  }
+
+  get keyId(): string {
+    return this.terms.keyId;
+  }
+
+  get hash(): Buffer {
+    return Buffer.from(this.#hash, "latin1");
+  }
+
+  get issuedAt(): Date {
+    return new Date(this.#issuedSeconds * 1_000);
+  }
+
+  get expiresAt(): Date {
+    return new Date(this.#expiresMs);
+  }
+
+  /** Whether its end is set, as in its overlap. */
+  get isEnding(): boolean {
+    return this.#revokedMs !== undefined;
+  }
+
+  get revokedAt(): Date | undefined {
+    return this.#revokedMs === undefined ? undefined : new Date(this.#revokedMs);
+  }
+
+  /** Once its holder has ended it, as if the controller had already written so. */
+  get liveUntilMs(): number {
+    return this.isEndRequested ? Number.NEGATIVE_INFINITY : liveUntilMs(this.#expiresMs, this.#revokedMs);
+  }
+
+  get acceptedUntilMs(): number {
+    if (this.isEndRequested) return Number.NEGATIVE_INFINITY;
+    return acceptedUntilMs(this.#expiresMs, this.#revokedMs, this.terms.graceMs);
+  }
+
+  get end(): PreparedToken["end"] {
+    return this.isEndRequested ? "Revoked" : reasonOfEnd(this.#revokedMs, this.acceptedUntilMs);
+  }
+
+  /** What is to be reported of its uses; one object for all rows that the token has had since it was first used. */
+  get uses(): Uses {
+    this.#uses ??= createUses(this.id);
+    return this.#uses;
+  }
+
+  /** Whether the plaintext has passed the full check. */
+  get wasSeen(): boolean {
+    return this.#seen !== undefined;
+  }
+
+  /** Writes the keyed digest of the plaintext that has passed the full check into `target`; returns whether there is one. */
+  readSeen(target: Buffer): boolean {
+    if (this.#seen === undefined) return false;
+    target.write(this.#seen, "latin1");
+    return true;
+  }
+
+  /** Keeps the keyed digest of the plaintext that has just passed the full check. */
+  keepSeen(digest: Buffer): void {
+    this.#seen = digest.toString("latin1");
+  }
+
+  /** The answer of this name that was kept, each name with its own type; undefined if there is none, or none any more. */
+  findAnswer<Kept>(name: string): Kept | undefined {
+    return this.#answers?.get(name) as Kept | undefined;
+  }
+
+  /** Keeps an answer as it is sent, for a while: to make it takes longer than to find the token. Returns it. */
+  keepAnswer<Kept>(name: string, answer: Kept): Kept {
+    if (this.#answers === undefined) {
+      this.#answers = new Map();
+      const oldest = KnownToken.#answered[KnownToken.#nextAnswered];
+      if (oldest !== undefined) oldest.#answers = undefined;
+      KnownToken.#answered[KnownToken.#nextAnswered] = this;
+      KnownToken.#nextAnswered = (KnownToken.#nextAnswered + 1) % MOST_ANSWERED;
+    }
+    this.#answers.set(name, answer);
+    return answer;
+  }
+
+  /** The tokens with answers: the oldest loses its own to the next one. */
+  static readonly #answered: (KnownToken | undefined)[] = [];
+  static #nextAnswered = 0;
 }

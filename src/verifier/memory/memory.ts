@@ -4,7 +4,7 @@
  * it was read stays dead, whatever is read later: no row can bring it back (apitoken.refuse_revival).
  */
 import type { VerifiableToken } from "../../postgres/verification.ts";
-import { createKnownToken, type KnownToken } from "./known-token.ts";
+import { KnownToken } from "./known-token.ts";
 
 /** A reading of rows. What is heard while it continues makes suspect what it returns. */
 export interface MemoryReading {
@@ -84,7 +84,7 @@ export function createTokenMemory(limit: number): TokenMemory {
       news.delete(row.id);
       return before;
     }
-    const known = createKnownToken(row, atMs, before);
+    const known = new KnownToken(row, atMs, before);
     known.readIn = reading;
     known.isSuspect = isSuspect && !known.isEnded;
     if (before === undefined && tokens.size >= limit) makeRoom();
@@ -102,7 +102,7 @@ export function createTokenMemory(limit: number): TokenMemory {
       const token = tokens.get(id);
       const isQuiet = blockChanges.size === 0 && otherBlockChanges === NEVER;
       if (isQuiet || token === undefined || token.isEnded) return token;
-      token.isSuspect ||= (blockChanges.get(token.row.owner) ?? otherBlockChanges) >= token.readIn;
+      token.isSuspect ||= (blockChanges.get(token.owner) ?? otherBlockChanges) >= token.readIn;
       return token;
     },
     beginReading() {

@@ -107,14 +107,14 @@ async function introspect(parts: VerifierParts, call: Call): Promise<HttpAnswer>
   parts.note("introspect", answer, address === "" ? undefined : address);
   const metadata = answer.kind === "yes" ? readMetadata(parts, answer) : undefined;
   if (signer === undefined || answer.kind === "unknown") return answerIntrospection(answer, metadata);
-  const { namespace, name } = caller.token.row;
+  const { namespace, name } = caller.token;
   const described = describeIntrospection(answer, metadata);
   const claims = introspectionClaims(signer.issuer, `${namespace}/${name}`, parts.clock.nowMs(), described);
   return introspectionJwtAnswer(signer.sign(INTROSPECTION_JWT, claims));
 }
 
-function readMetadata({ keyring }: VerifierParts, { token: { row } }: Answer & { kind: "yes" }) {
-  return decryptMetadata(row.encryptedMetadata, row.id, keyring());
+function readMetadata({ keyring }: VerifierParts, { token }: Answer & { kind: "yes" }) {
+  return decryptMetadata(token.encryptedMetadata, token.id, keyring());
 }
 
 async function reviewToken(parts: VerifierParts, call: Call): Promise<HttpAnswer> {
@@ -164,14 +164,14 @@ async function end(parts: VerifierParts, plaintext: string, reason: "RevokedByHo
   if (answer.kind === "unknown" || (answer.kind === "yes" && answer.isBreakGlass)) return false;
   // A token that is refused for now may be good later: its block may be lifted. A dead one has nothing left to end.
   if (answer.token === undefined || (answer.kind === "no" && answer.why !== "OwnerBlocked")) return true;
-  const { row } = answer.token;
+  const { token } = answer;
   try {
-    await endToken(parts.db, row, reason);
+    await endToken(parts.db, token, reason);
     return true;
   } catch {
     return false;
   } finally {
-    parts.hearEnd(row.id);
+    parts.hearEnd(token.id);
   }
 }
 

@@ -74,7 +74,7 @@ export async function createSigner({ file: path, issuer, log, signal }: SignerOp
     },
     sign,
     signOnce(token, purpose, nowMs, make) {
-      const place = `${token.row.id} ${purpose}`;
+      const place = `${token.id} ${purpose}`;
       const last = kept.get(place);
       if (last !== undefined && last.token === token && nowMs < last.untilMs) return last.jwt;
       const { type, claims } = make();

@@ -156,7 +156,7 @@ function* formatAll(facts: SnapshotFacts, memory: TokenMemory): Generator<string
   for (const id of memory.ids) {
     const known = memory.get(id);
     if (known === undefined) continue; // it has made room for another one
-    const text = formatToken(known);
+    const text = formatToken({ row: known, isSuspect: known.isSuspect });
     texts.push(text);
     characters += text.length;
     if (characters < RECORD_CHARACTERS) continue;

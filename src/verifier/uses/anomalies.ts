@@ -38,7 +38,7 @@ const MOST_WATCHED = 200_000;
 /** Watches nothing yet. `nowMs` is the database's time. */
 export function createWatch({ db, learningMs, podNetworks, onAnomaly }: WatchOptions, nowMs: () => number): Watch {
   const pods = toBlockList(podNetworks);
-  let active = new Set<Uses>();
+  let active: Uses[] = [];
   let spanStartMs: number | undefined;
   const waiting = createWaiting<TokenAnomaly>(db, reportAnomalies);
 
@@ -62,7 +62,7 @@ export function createWatch({ db, learningMs, podNetworks, onAnomaly }: WatchOpt
       }
       uses.sinceLook = 0;
     }
-    active = new Set();
+    active = [];
     spanStartMs = atMs;
   };
   return {
@@ -72,8 +72,8 @@ export function createWatch({ db, learningMs, podNetworks, onAnomaly }: WatchOpt
         tell(uses, learnAddress(habitsOf(uses, atMs), address, atMs, learningMs), address);
       }
       if (uses.sinceLook === 0) {
-        if (active.size >= MOST_WATCHED) return;
-        active.add(uses);
+        if (active.length >= MOST_WATCHED) return;
+        active.push(uses);
       }
       uses.sinceLook += 1;
     },

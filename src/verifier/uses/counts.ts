@@ -4,8 +4,8 @@
  */
 import type { Queryable } from "../../postgres/database.ts";
 import { countUses, REPORTS_PER_CALL, type UseCount } from "../../postgres/verifier-reports.ts";
-import { isFailureReason } from "../../token/verdict.ts";
-import type { DayCounts, Uses } from "./uses.ts";
+import { FAILURE_REASONS, isFailureReason } from "../../token/verdict.ts";
+import type { Uses } from "./uses.ts";
 
 /** Counts uses. */
 export interface UseCounts {
@@ -22,50 +22,72 @@ const DAY_MS = 86_400_000;
 /** How many tokens' days may wait. */
 const MOST_WAITING = 200_000;
 
+/** Good, or refused for one of the reasons. */
+const MOST_RESULTS = 1 + FAILURE_REASONS.length;
+
 /** Begins with no counts. */
 export function createUseCounts(db: Queryable, mostWaiting = MOST_WAITING): UseCounts {
-  const waiting = new Set<DayCounts>();
+  /** The tokens with counts. */
+  let waiting: Uses[] = [];
+  /** What could not be reported, and what was counted on an earlier day. */
+  let earlier: UseCount[] = [];
   let lost = 0;
 
-  const subtract = (day: DayCounts, { result, number }: UseCount) => {
-    if (result === "Good") day.good -= number;
-    else day.refused?.set(result, (day.refused.get(result) ?? 0) - number);
-    if (!isEmpty(day)) return;
-    day.isWaiting = false;
-    waiting.delete(day);
+  /** Takes a token's counts. */
+  const take = (uses: Uses): UseCount[] => {
+    const counts = listCounts(uses);
+    uses.good = 0;
+    uses.refused = undefined;
+    return counts;
+  };
+  const report = async (part: readonly UseCount[]) => {
+    try {
+      await countUses(db, part);
+    } catch (error) {
+      earlier = [...part, ...earlier];
+      throw error;
+    }
   };
   return {
     count(uses, why, atMs) {
       if (why !== undefined && !isFailureReason(why)) return;
-      let { day } = uses;
-      if (day === undefined || atMs >= day.endsMs) {
-        day = beginDay(uses.id, atMs);
+      const day = Math.floor(atMs / DAY_MS);
+      if (day > uses.day) {
+        earlier.push(...take(uses));
         uses.day = day;
       }
-      if (!day.isWaiting) {
-        if (waiting.size >= mostWaiting) {
+      if (!uses.isWaiting) {
+        if (waiting.length + earlier.length >= mostWaiting) {
           lost += 1;
           return;
         }
-        day.isWaiting = true;
-        waiting.add(day);
+        uses.isWaiting = true;
+        waiting.push(uses);
       }
-      if (why === undefined) day.good += 1;
+      if (why === undefined) uses.good += 1;
       else {
-        day.refused ??= new Map();
-        day.refused.set(why, (day.refused.get(why) ?? 0) + 1);
+        uses.refused ??= new Map();
+        uses.refused.set(why, (uses.refused.get(why) ?? 0) + 1);
       }
     },
     async flush() {
       // Few tokens in each statement, and in the order of their ids, so that two verifiers never wait for each other in turn.
-      const batch = [...waiting].flatMap(listCounts).sort(([, a], [, b]) => (a.id < b.id ? -1 : 1));
-      for (let start = 0; start < batch.length; start += REPORTS_PER_CALL) {
-        const part = batch.slice(start, start + REPORTS_PER_CALL);
-        await countUses(
-          db,
-          part.map(([, count]) => count),
-        );
-        for (const [day, count] of part) subtract(day, count);
+      const batch = waiting.sort((a, b) => (a.id < b.id ? -1 : 1));
+      waiting = [];
+      let next = 0;
+      try {
+        while (next < batch.length || earlier.length > 0) {
+          const part = earlier.slice(0, REPORTS_PER_CALL);
+          earlier = earlier.slice(part.length);
+          for (; next < batch.length && part.length + MOST_RESULTS <= REPORTS_PER_CALL; next += 1) {
+            const uses = batch[next] as Uses;
+            uses.isWaiting = false; // what is counted from now on waits again
+            part.push(...take(uses));
+          }
+          await report(part);
+        }
+      } finally {
+        waiting = [...batch.slice(next), ...waiting];
       }
     },
     get lost() {
@@ -74,19 +96,9 @@ export function createUseCounts(db: Queryable, mostWaiting = MOST_WAITING): UseC
   };
 }
 
-function beginDay(id: string, atMs: number): DayCounts {
-  const startMs = Math.floor(atMs / DAY_MS) * DAY_MS;
-  const day = new Date(startMs).toISOString().slice(0, 10);
-  return { id, day, endsMs: startMs + DAY_MS, good: 0, refused: undefined, isWaiting: false };
-}
-
-function isEmpty({ good, refused }: DayCounts): boolean {
-  return good === 0 && (refused === undefined || [...refused.values()].every((number) => number === 0));
-}
-
-function listCounts(counts: DayCounts): [DayCounts, UseCount][] {
-  const { id, day, good, refused = new Map<string, number>() } = counts;
+function listCounts({ id, day, good, refused = new Map<string, number>() }: Uses): UseCount[] {
+  const date = new Date(day * DAY_MS).toISOString().slice(0, 10);
   return [["Good", good] as const, ...refused]
     .filter(([, number]) => number > 0)
-    .map(([result, number]) => [counts, { id, day, result, number }]);
+    .map(([result, number]) => ({ id, day: date, result, number }));
 }

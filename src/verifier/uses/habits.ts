@@ -5,21 +5,25 @@
 import type { AnomalyKind } from "../../token/anomalies.ts";
 import { networkOf } from "../../token/network.ts";
 
-/** What is known of a token's uses. */
+/**
+ * What is known of a token's uses. There is one for each token in use, so times are whole seconds since 1970, and what is the same
+ * for many tokens is shared: small integers and shared lists take no memory of their own.
+ */
 export interface Habits {
   /** When watching began: nothing is unusual until the learning time is over. */
-  readonly sinceMs: number;
+  readonly since: number;
   /** The networks that it was used from, those that were seen last at the end. */
-  networks: string[];
-  /** The addresses of the last hour; undefined until there is a second one. */
-  recent: { readonly startMs: number; readonly addresses: string[] } | undefined;
+  networks: readonly string[];
+  /** The addresses of an hour, and when that began. */
+  recent: readonly string[];
+  recentSince: number;
   /** The most uses in a minute so far; halved each week. */
   peak: number;
-  peakAtMs: number;
+  peakAt: number;
   /** Wrong secrets within the last hour. */
-  failures: { readonly startMs: number; count: number } | undefined;
+  failures: { readonly since: number; count: number } | undefined;
   /** When each kind was last told of. */
-  told: Partial<Record<AnomalyKind, number>>;
+  told: Partial<Record<AnomalyKind, number>> | undefined;
 }
 
 export const HOUR_MS = 3_600_000;
@@ -44,14 +48,16 @@ export const UNUSUAL_PER_MINUTE = 300;
 
 /** Nothing is known yet. */
 export function beginHabits(atMs: number): Habits {
+  const since = toSeconds(atMs);
   return {
-    sinceMs: atMs,
-    networks: [],
-    recent: undefined,
+    since,
+    networks: NONE,
+    recent: NONE,
+    recentSince: since,
     peak: 0,
-    peakAtMs: atMs,
+    peakAt: since,
     failures: undefined,
-    told: {},
+    told: undefined,
   };
 }
 
@@ -72,11 +78,11 @@ export function learnRate(
   learningMs: number,
 ): AnomalyKind[] {
   const perMinute = (uses * 60_000) / Math.max(spanMs, 60_000);
-  const usual = habits.peak * 0.5 ** (Math.max(0, atMs - habits.peakAtMs) / WEEK_MS);
+  const usual = habits.peak * 0.5 ** (Math.max(0, atMs - habits.peakAt * 1_000) / WEEK_MS);
   const isUnusual = perMinute >= UNUSUAL_PER_MINUTE && perMinute > UNUSUAL_FACTOR * usual;
   if (perMinute > usual) {
-    habits.peak = perMinute;
-    habits.peakAtMs = atMs;
+    habits.peak = Math.ceil(perMinute);
+    habits.peakAt = toSeconds(atMs);
   }
   return isUnusual && mayTell(habits, "UnusualRate", atMs, learningMs) ? ["UnusualRate"] : [];
 }
@@ -84,8 +90,8 @@ export function learnRate(
 /** Learns of a wrong secret, and says whether there were too many. That is unusual from the beginning. */
 export function learnWrongSecret(habits: Habits, atMs: number): AnomalyKind[] {
   const { failures } = habits;
-  if (failures === undefined || isOver(failures.startMs, HOUR_MS, atMs)) {
-    habits.failures = { startMs: atMs, count: 1 };
+  if (failures === undefined || isOver(failures.since, HOUR_MS, atMs)) {
+    habits.failures = { since: toSeconds(atMs), count: 1 };
     return [];
   }
   failures.count += 1;
@@ -95,37 +101,54 @@ export function learnWrongSecret(habits: Habits, atMs: number): AnomalyKind[] {
 function isNewNetwork(habits: Habits, address: string): boolean {
   const network = networkOf(address);
   if (network === undefined) return false;
-  const { networks } = habits;
-  const place = networks.lastIndexOf(network);
-  if (place >= 0) {
-    if (place < networks.length - 1) networks.push(...networks.splice(place, 1));
-    return false;
-  }
-  networks.push(network);
-  if (networks.length > NETWORKS_KEPT) networks.shift();
-  return networks.length > 1;
+  const others = habits.networks.filter((known) => known !== network);
+  const isNew = others.length === habits.networks.length;
+  if (isNew || habits.networks.at(-1) !== network) habits.networks = listOf(others.slice(1 - NETWORKS_KEPT), network);
+  return isNew && others.length > 0;
 }
 
 function hasManyAddresses(habits: Habits, address: string, atMs: number): boolean {
-  if (habits.recent === undefined || isOver(habits.recent.startMs, HOUR_MS, atMs)) {
-    habits.recent = { startMs: atMs, addresses: [address] };
+  if (habits.recent.length === 0 || isOver(habits.recentSince, HOUR_MS, atMs)) {
+    habits.recent = listOf(NONE, address);
+    habits.recentSince = toSeconds(atMs);
     return false;
   }
-  const { addresses } = habits.recent;
-  if (addresses.length < MANY_ADDRESSES && !addresses.includes(address)) addresses.push(address);
-  return addresses.length >= MANY_ADDRESSES; // also those of the learning time, once it is over
+  const { recent } = habits;
+  if (recent.length < MANY_ADDRESSES && !recent.includes(address)) habits.recent = listOf(recent, address);
+  return habits.recent.length >= MANY_ADDRESSES; // also those of the learning time, once it is over
+}
+
+const NONE: readonly string[] = [];
+
+/** Lists of one text, which most tokens have: whoever is behind the same gateway comes from the same address. */
+let singles = new Map<string, readonly string[]>();
+const MOST_SINGLES = 10_000;
+
+/** The list with one more text; those of one text are shared. */
+function listOf(others: readonly string[], text: string): readonly string[] {
+  if (others.length > 0) return [...others, text];
+  const known = singles.get(text);
+  if (known !== undefined) return known;
+  if (singles.size >= MOST_SINGLES) singles = new Map();
+  const single = [text];
+  singles.set(text, single);
+  return single;
 }
 
 /** Whether to tell of it now; notes that it was told. */
 function mayTell(habits: Habits, kind: AnomalyKind, atMs: number, learningMs: number): boolean {
-  if (atMs - habits.sinceMs < learningMs) return false;
-  const toldAtMs = habits.told[kind];
-  if (toldAtMs !== undefined && !isOver(toldAtMs, SILENCE_MS, atMs)) return false;
-  habits.told[kind] = atMs;
+  if (atMs - habits.since * 1_000 < learningMs) return false;
+  const toldAt = habits.told?.[kind];
+  if (toldAt !== undefined && !isOver(toldAt, SILENCE_MS, atMs)) return false;
+  habits.told = { ...habits.told, [kind]: toSeconds(atMs) };
   return true;
 }
 
-/** Whether a span is over. If the clock was set back, it is, too: otherwise it might never be. */
-function isOver(startMs: number, spanMs: number, atMs: number): boolean {
-  return atMs >= startMs + spanMs || atMs < startMs;
+/** Whether a span that began at a second is over. If the clock was set back, it is, too: otherwise it might never be. */
+function isOver(start: number, spanMs: number, atMs: number): boolean {
+  return atMs >= start * 1_000 + spanMs || atMs < start * 1_000;
+}
+
+function toSeconds(ms: number): number {
+  return Math.floor(ms / 1_000);
 }

@@ -14,7 +14,7 @@ export interface LatestUses {
 
 /** Begins with no uses. One entry is kept for each token, whatever happens. */
 export function createLatestUses(db: Queryable): LatestUses {
-  let used = new Set<Uses>();
+  let used: Uses[] = [];
 
   const report = (part: readonly Uses[]) =>
     noteUses(
@@ -27,20 +27,21 @@ export function createLatestUses(db: Queryable): LatestUses {
       uses.latestAddress = address;
       if (!uses.isReported) return;
       uses.isReported = false;
-      used.add(uses);
+      used.push(uses);
     },
     async flush() {
       // In the order of ids, so that two verifiers never wait for each other in turn.
-      const batch = [...used].sort((a, b) => (a.id < b.id ? -1 : 1));
-      used = new Set();
+      const batch = used.sort((a, b) => (a.id < b.id ? -1 : 1));
+      used = [];
       for (const uses of batch) uses.isReported = true; // a use from now on goes into the next batch
       for (let start = 0; start < batch.length; start += REPORTS_PER_CALL) {
         try {
           await report(batch.slice(start, start + REPORTS_PER_CALL));
         } catch (error) {
           for (const uses of batch.slice(start)) {
+            if (!uses.isReported) continue; // it was used again, and waits already
             uses.isReported = false;
-            used.add(uses);
+            used.push(uses);
           }
           throw error;
         }

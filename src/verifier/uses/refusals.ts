@@ -23,7 +23,7 @@ export function createRefusals(db: Queryable): Refusals {
   const waiting = createWaiting<TokenFailure>(db, recordFailures);
   return {
     note(uses, why, atMs, address) {
-      if (Math.abs(atMs - uses.refusedMs) < SILENCE_MS) return;
+      if (uses.refusedMs !== undefined && Math.abs(atMs - uses.refusedMs) < SILENCE_MS) return;
       if (waiting.isFull || !isFailureReason(why)) return;
       uses.refusedMs = atMs;
       waiting.add({ id: uses.id, why, address });

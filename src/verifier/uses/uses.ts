@@ -1,5 +1,6 @@
 /*
- * What a verifier keeps of a token's uses until it is reported. It is written in the hot path, so it holds plain values.
+ * What a verifier keeps of a token's uses until it is reported. It is written in the hot path, and there is one for each token in
+ * use, so it holds plain values, and small integers where they do.
  */
 
 import type { Habits } from "./habits.ts";
@@ -11,27 +12,20 @@ export interface Uses {
   latestAddress: string | undefined;
   /** Whether the latest use was reported, or there was none. */
   isReported: boolean;
-  /** When a refusal was last noted for the audit trail. */
-  refusedMs: number;
-  /** What is counted of the current day. */
-  day: DayCounts | undefined;
+  /** When a refusal was last noted for the audit trail; undefined if none was. */
+  refusedMs: number | undefined;
+  /** The day in UTC of the counts below, in days since 1970. */
+  day: number;
+  /** How often it was good on that day and has not been reported. */
+  good: number;
+  /** How often it was refused, by reason. */
+  refused: Map<string, number> | undefined;
+  /** Whether its counts are among those that will be reported. */
+  isWaiting: boolean;
   /** What is usual for it; undefined until it is used. */
   habits: Habits | undefined;
   /** How often it was used since its rate was last looked at. */
   sinceLook: number;
-}
-
-/** A token's uses on one day in UTC, as far as they have not been reported. */
-export interface DayCounts {
-  readonly id: string;
-  /** As in 2026-11-29. */
-  readonly day: string;
-  readonly endsMs: number;
-  good: number;
-  /** How often it was refused, by reason. */
-  refused: Map<string, number> | undefined;
-  /** Whether it is among those that will be reported. */
-  isWaiting: boolean;
 }
 
 /** Nothing is to be reported of the token with this id. */
@@ -41,8 +35,11 @@ export function createUses(id: string): Uses {
     latestMs: 0,
     latestAddress: undefined,
     isReported: true,
-    refusedMs: Number.NEGATIVE_INFINITY,
-    day: undefined,
+    refusedMs: undefined,
+    day: 0,
+    good: 0,
+    refused: undefined,
+    isWaiting: false,
     habits: undefined,
     sinceLook: 0,
   };

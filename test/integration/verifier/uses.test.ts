@@ -7,7 +7,7 @@ import { type Database, openDatabase } from "../../../src/postgres/database.ts";
 import { createLogger } from "../../../src/runtime/log.ts";
 import { createKeyring } from "../../../src/token/keyring.ts";
 import type { Answer } from "../../../src/verifier/lookup.ts";
-import { createKnownToken } from "../../../src/verifier/memory/known-token.ts";
+import { KnownToken } from "../../../src/verifier/memory/known-token.ts";
 import { createUseReports } from "../../../src/verifier/uses/reports.ts";
 import { aVerifiableToken } from "../../support/builders.ts";
 import { createTestDatabase } from "../../support/database.ts";
@@ -161,7 +161,7 @@ const reportTo = (db: Database) =>
 
 /** The answer about a good token of which nothing but the id counts. */
 function goodAnswer(id: string): Answer {
-  const token = createKnownToken(aVerifiableToken(id, { expiresAt: new Date(8.64e15) }), 0, undefined);
+  const token = new KnownToken(aVerifiableToken(id, { expiresAt: new Date(8.64e15) }), 0);
   return { kind: "yes", token, scopes: [], isInGrace: false };
 }
 

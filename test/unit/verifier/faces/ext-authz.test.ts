@@ -4,13 +4,13 @@ import { readCheckRequest } from "../../../../src/verifier/faces/check-request.t
 import { answerCheck, MISCONFIGURED, readCheckRoute } from "../../../../src/verifier/faces/ext-authz.ts";
 import { IDENTITY_HEADERS } from "../../../../src/verifier/faces/forward-auth.ts";
 import { ProtobufError } from "../../../../src/verifier/faces/protobuf.ts";
-import { createKnownToken } from "../../../../src/verifier/memory/known-token.ts";
+import { KnownToken } from "../../../../src/verifier/memory/known-token.ts";
 import { readCheckResponse, writeCheckRequest } from "../../../support/verifier/check-client.ts";
 
 const ISSUED = new Date("2026-01-01T00:00:00Z");
 const EXPIRES = new Date("2027-01-01T00:00:00Z");
 
-const token = createKnownToken(
+const token = new KnownToken(
   {
     id: "abcdefghijkl",
     hash: Buffer.alloc(32),
@@ -30,9 +30,8 @@ const token = createKnownToken(
     isEndRequested: false,
   },
   ISSUED.getTime(),
-  undefined,
 );
-const YES = { kind: "yes", token, scopes: token.row.scopes, isInGrace: false } as const;
+const YES = { kind: "yes", token, scopes: token.scopes, isInGrace: false } as const;
 const ROUTE = { scopes: ["orders:read"], isShadow: false, removesAuthorization: false, audience: undefined };
 const NO_LOOKALIKES = { lookalikes: [] };
 

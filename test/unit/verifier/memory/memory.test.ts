@@ -75,21 +75,21 @@ test("no reading brings back what was dead when it was read, in whatever order t
   const early = memory.beginReading();
   memory.beginReading().keep(revoked("a"), NOW_MS);
   expect(early.keep(aRow("a"), NOW_MS).isEnded).toBe(true);
-  expect(memory.beginReading().keep(aRow("a"), NOW_MS).prepared.end).toBe("Revoked");
+  expect(memory.beginReading().keep(aRow("a"), NOW_MS).end).toBe("Revoked");
 });
 
 test("an end in the future may still be moved, as an overlap's may", () => {
   const memory = createTokenMemory(10);
   memory.beginReading().keep(aRow("a", { revokedAt: later(1_000) }), NOW_MS);
   const known = memory.beginReading().keep(aRow("a", { revokedAt: later(9_000) }), NOW_MS + 500);
-  expect(known.prepared.acceptedUntilMs).toBe(NOW_MS + 9_000);
+  expect(known.acceptedUntilMs).toBe(NOW_MS + 9_000);
 });
 
 test("a token that its holder has ended is dead before the controller has written so", () => {
   const memory = createTokenMemory(10);
   const known = memory.beginReading().keep(aRow("a", { isEndRequested: true }), NOW_MS);
   expect(known.isEnded).toBe(true);
-  expect(known.prepared).toMatchObject({ end: "Revoked", acceptedUntilMs: Number.NEGATIVE_INFINITY });
+  expect(known).toMatchObject({ end: "Revoked", acceptedUntilMs: Number.NEGATIVE_INFINITY });
 });
 
 test("a reading of everything makes suspect what it has not found, and nothing else", () => {
@@ -133,9 +133,21 @@ test("there is a limit, and those that are used stay", () => {
 test("the plaintext that was checked need not be checked again, unless the hash has changed", () => {
   const memory = createTokenMemory(10);
   const known = memory.beginReading().keep(aRow("a"), NOW_MS);
-  known.seen = Buffer.from("seen");
-  expect(memory.beginReading().keep(aRow("a", { owner: "bob" }), NOW_MS).seen).toEqual(Buffer.from("seen"));
-  expect(memory.beginReading().keep(aRow("a", { hash: Buffer.from("other") }), NOW_MS).seen).toBeUndefined();
+  known.keepSeen(Buffer.from("seen"));
+  const seen = Buffer.alloc(4);
+  expect(
+    memory
+      .beginReading()
+      .keep(aRow("a", { owner: "bob" }), NOW_MS)
+      .readSeen(seen),
+  ).toBe(true);
+  expect(seen.toString()).toBe("seen");
+  expect(
+    memory
+      .beginReading()
+      .keep(aRow("a", { hash: Buffer.from("other") }), NOW_MS)
+      .readSeen(seen),
+  ).toBe(false);
 });
 
 /** A memory for ten tokens that has read all there are: these. */

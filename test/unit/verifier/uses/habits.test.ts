@@ -98,7 +98,7 @@ describe("addresses", () => {
   test("take no more memory, however many they are", () => {
     const habits = learned();
     for (let n = 0; n < 10_000; n += 1) learnAddress(habits, `10.${n >> 8}.${n & 255}.1`, LEARNED_MS, LEARNING_MS);
-    expect(habits.recent?.addresses.length).toBe(MANY_ADDRESSES);
+    expect(habits.recent.length).toBe(MANY_ADDRESSES);
     expect(habits.networks.length).toBe(16);
   });
 });

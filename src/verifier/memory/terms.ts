@@ -1,0 +1,51 @@
+/*
+ * Most tokens of a company have the same few scopes, networks and graces, and thousands have the same owner: what rows have in common
+ * is kept once.
+ */
+import type { VerifiableToken } from "../../postgres/verification.ts";
+import type { Grace } from "../../token/model.ts";
+import type { RateLimit } from "../../token/rate-limit.ts";
+import { type PreparedTerms, prepareTerms } from "../../token/verdict.ts";
+
+/** What a row allows, and how its hash was made. */
+export interface TokenTerms extends PreparedTerms {
+  readonly allowedCidrs: readonly string[];
+  readonly grace: Grace | undefined;
+  readonly rateLimit: RateLimit | undefined;
+  readonly hashAlgorithm: VerifiableToken["hashAlgorithm"];
+  readonly keyId: string;
+}
+
+/** So many different ones are shared; beyond that, sharing begins again. */
+const MOST_SHARED = 20_000;
+
+const texts = new Map<string, string>();
+const allTerms = new Map<string, TokenTerms>();
+
+/** The same text, as an object that rows share. */
+export function shareText(text: string): string {
+  return share(texts, text, () => text);
+}
+
+/** The terms of a row, as an object that rows share. */
+export function shareTerms(row: VerifiableToken): TokenTerms {
+  const { scopes, allowedCidrs, grace, rateLimit, hashAlgorithm, keyId } = row;
+  const key = JSON.stringify([scopes, allowedCidrs, grace, rateLimit, hashAlgorithm, keyId]);
+  return share(allTerms, key, () => ({
+    ...prepareTerms({ scopes, allowedCidrs, grace }),
+    allowedCidrs,
+    grace,
+    rateLimit,
+    hashAlgorithm,
+    keyId,
+  }));
+}
+
+function share<Value>(shared: Map<string, Value>, key: string, make: () => Value): Value {
+  const known = shared.get(key);
+  if (known !== undefined) return known;
+  if (shared.size >= MOST_SHARED) shared.clear();
+  const made = make();
+  shared.set(key, made);
+  return made;
+}
