@@ -4,13 +4,11 @@
  */
 import { type HttpAnswer, NO_STORE, oauthError } from "./answer.ts";
 import { type Credentials, readBearer } from "./bearer.ts";
+import { type Form, valuesOf } from "./form.ts";
 
 /** Reads who asks, from the values of the header Authorization and from the form. Two ways at once are faulty (RFC 6749, 2.3). */
-export function readClient(
-  authorization: readonly string[] | undefined,
-  form: URLSearchParams | undefined,
-): Credentials {
-  const posted = form?.getAll("client_secret") ?? [];
+export function readClient(authorization: readonly string[] | undefined, form: Form | undefined): Credentials {
+  const posted = form === undefined ? [] : valuesOf(form, "client_secret");
   const shown = authorization ?? [];
   if (shown.length + posted.length > 1) return { kind: "faulty" };
   if (posted[0] !== undefined) return { kind: "token", token: posted[0] };
@@ -23,7 +21,8 @@ function readBasic(value: string): Credentials {
   const text = Buffer.from(value.slice("Basic ".length).trim(), "base64").toString("utf8");
   const colon = text.indexOf(":");
   try {
-    const token = decodeURIComponent(text.slice(colon + 1).replaceAll("+", " "));
+    const secret = text.slice(colon + 1);
+    const token = /[%+]/.test(secret) ? decodeURIComponent(secret.replaceAll("+", " ")) : secret;
     return colon < 0 || token === "" ? { kind: "faulty" } : { kind: "token", token };
   } catch {
     return { kind: "faulty" };

@@ -3,22 +3,33 @@
  */
 import type { TokenMetadata } from "../../token/model.ts";
 import type { Answer } from "../lookup.ts";
+import type { KnownToken } from "../memory/known-token.ts";
 import { DONT_KNOW, endOf, type HttpAnswer, jsonAnswer } from "./answer.ts";
 
 const INACTIVE: HttpAnswer = jsonAnswer(200, { active: false });
 
-/** The answer to a backend about a token. `metadata` is undefined if it cannot be read. */
-export function answerIntrospection(answer: Answer, metadata: TokenMetadata | undefined): HttpAnswer {
+/** Reads the metadata of a token; undefined if it cannot be read at the moment. */
+export type ReadMetadata = (token: KnownToken) => TokenMetadata | undefined;
+
+/** The answer to a backend about a token. */
+export function answerIntrospection(answer: Answer, readMetadata: ReadMetadata): HttpAnswer {
   if (answer.kind === "unknown") return DONT_KNOW;
-  return answer.kind === "no" ? INACTIVE : jsonAnswer(200, describeActive(answer, metadata));
+  if (answer.kind === "no") return INACTIVE;
+  const { token, isInGrace } = answer;
+  const name = isInGrace ? "introspection in grace" : "introspection";
+  const kept = token.findAnswer<HttpAnswer>(name);
+  if (kept !== undefined) return kept;
+  const metadata = readMetadata(token);
+  const active = jsonAnswer(200, describeActive(answer, metadata));
+  return metadata === undefined ? active : token.keepAnswer(name, active);
 }
 
 /** What the answer says, for one that is signed. */
 export function describeIntrospection(
   answer: Exclude<Answer, { kind: "unknown" }>,
-  metadata: TokenMetadata | undefined,
+  readMetadata: ReadMetadata,
 ): object {
-  return answer.kind === "no" ? { active: false } : describeActive(answer, metadata);
+  return answer.kind === "no" ? { active: false } : describeActive(answer, readMetadata(answer.token));
 }
 
 function describeActive(answer: Answer & { kind: "yes" }, metadata: TokenMetadata | undefined): object {

@@ -3,6 +3,7 @@
  * others do from the same address: beyond the limit, a refusal only asks to wait, and costs the database next to nothing.
  */
 import { isIPv6 } from "node:net";
+import { chain } from "../../runtime/chain.ts";
 import { networkOf } from "../../token/network.ts";
 import type { Answer, Lookup } from "../lookup.ts";
 
@@ -90,10 +91,7 @@ export function guardLookup(lookup: Lookup, limit: FailureLimit): GuardedLookup 
   return (plaintext, request) => {
     const { address } = request;
     const isOver = limit.isOver(address);
-    const answer = lookup(plaintext, request, isOver ? "sparing" : "usual");
-    return answer instanceof Promise
-      ? answer.then((settled) => settle(settled, address, isOver))
-      : settle(answer, address, isOver);
+    return chain(lookup(plaintext, request, isOver ? "sparing" : "usual"), (answer) => settle(answer, address, isOver));
   };
 }
 

@@ -4,11 +4,13 @@
  */
 import type { IncomingMessage, RequestListener } from "node:http";
 import { endToken } from "../../postgres/verification.ts";
+import { chain, type Soon } from "../../runtime/chain.ts";
 import { readJson } from "../../runtime/json.ts";
 import { decryptMetadata } from "../../token/metadata-cipher.ts";
 import { DONT_KNOW, emptyAnswer, type HttpAnswer, NOT_FOUND, oauthError, TOO_MANY_FAILURES } from "../faces/answer.ts";
 import { AMBIGUOUS_CLIENT, NAMELESS_CLIENT, readClient, UNKNOWN_CLIENT } from "../faces/client-authentication.ts";
 import { explainAnswer } from "../faces/explain.ts";
+import { type Form, onlyValue, readForm, valuesOf } from "../faces/form.ts";
 import { answerIntrospection, describeIntrospection } from "../faces/introspect.ts";
 import { BAD_LEAKS, LEAKS_TAKEN, NO_TOKEN, NOT_REVOKED, REVOKED, readLeaks } from "../faces/revoke.ts";
 import { describeServer } from "../faces/server-metadata.ts";
@@ -19,15 +21,19 @@ import {
   wantsIntrospectionJwt,
 } from "../faces/signed.ts";
 import { answerReview, readTokenReview } from "../faces/token-review.ts";
-import type { Answer } from "../lookup.ts";
 import type { KnownToken } from "../memory/known-token.ts";
 import type { VerifierParts } from "../parts.ts";
+import type { Signer } from "../signing/signer.ts";
 import { addressOf, answerKeys, send } from "./gateway.ts";
 import { headerValues, readBody } from "./http-server.ts";
 
 /** The scopes that callers need. */
 export const INTROSPECT_SCOPE = "apitoken:introspect";
 export const EXPLAIN_SCOPE = "apitoken:explain";
+
+const INTROSPECTORS = [INTROSPECT_SCOPE];
+const EXPLAINERS = [EXPLAIN_SCOPE];
+const NOTHING_WANTED: readonly string[] = [];
 
 /** A thousand tokens of `/leaks` fit into it. */
 const BODY_LIMIT_BYTES = 131_072;
@@ -39,15 +45,15 @@ interface Call {
   readonly address: string;
 }
 
-type Handler = (parts: VerifierParts, call: Call) => Promise<HttpAnswer>;
+type Handler = (parts: VerifierParts, call: Call) => Soon<HttpAnswer>;
 
-const POSTS: Readonly<Record<string, Handler>> = {
-  "/introspect": introspect,
-  "/tokenreview": reviewToken,
-  "/revoke": revoke,
-  "/leaks": takeLeaks,
-  "/explain": explain,
-};
+const POSTS: ReadonlyMap<string, Handler> = new Map([
+  ["/introspect", introspect],
+  ["/tokenreview", reviewToken],
+  ["/revoke", revoke],
+  ["/leaks", takeLeaks],
+  ["/explain", explain],
+]);
 
 const METADATA_PATH = "/.well-known/oauth-authorization-server";
 /** The rest of the body is not read, so nothing else can come over this connection. */
@@ -63,24 +69,27 @@ const NOT_A_FORM = oauthError(415, "invalid_request", "the body must be applicat
 /** Handles the requests of backends and of other callers. */
 export function createBackendHandler(parts: VerifierParts): RequestListener {
   return (request, response) => {
-    void handle(parts, request).then((answer) => send(response, answer));
+    const finish = (answer: HttpAnswer) => send(response, answer);
+    const url = request.url ?? "";
+    const query = url.indexOf("?");
+    const path = query < 0 ? url : url.slice(0, query);
+    const handler = POSTS.get(path);
+    if (handler === undefined || request.method !== "POST") {
+      return finish(answerGet(parts, request, path) ?? (handler === undefined ? NOT_FOUND : NOT_POST));
+    }
+    readBody(request, BODY_LIMIT_BYTES, (body) => {
+      if (body === undefined) return finish(TOO_LARGE);
+      void chain(handler(parts, { request, body, address: addressOf(request, parts) }), finish);
+    });
   };
 }
 
-async function handle(parts: VerifierParts, request: IncomingMessage): Promise<HttpAnswer> {
-  const path = (request.url ?? "").split("?", 1)[0] ?? "";
-  if (request.method === "GET") {
-    const { signer } = parts;
-    if (isMetadataPath(parts, path)) return describeServer(issuerOf(parts, request), signer?.algorithm);
-    const keys = answerKeys(path, signer);
-    if (keys !== undefined) return keys;
-  }
-  const handler = Object.hasOwn(POSTS, path) ? POSTS[path] : undefined;
-  if (handler === undefined) return NOT_FOUND;
-  if (request.method !== "POST") return NOT_POST;
-  const body = await readBody(request, BODY_LIMIT_BYTES);
-  if (body === undefined) return TOO_LARGE;
-  return handler(parts, { request, body, address: addressOf(request, parts) });
+/** The documents for clients; undefined if there is none at this path. */
+function answerGet(parts: VerifierParts, request: IncomingMessage, path: string): HttpAnswer | undefined {
+  if (request.method !== "GET") return undefined;
+  const { signer } = parts;
+  if (isMetadataPath(parts, path)) return describeServer(issuerOf(parts, request), signer?.algorithm);
+  return answerKeys(path, signer);
 }
 
 /** RFC 8414, 3: the path of the issuer, if it has one, stands behind. */
@@ -93,32 +102,42 @@ function issuerOf({ issuer }: VerifierParts, request: IncomingMessage): string {
   return issuer ?? `${"encrypted" in request.socket ? "https" : "http"}://${request.headers.host ?? "localhost"}`;
 }
 
-async function introspect(parts: VerifierParts, call: Call): Promise<HttpAnswer> {
-  const form = readForm(call);
+function introspect(parts: VerifierParts, call: Call): Soon<HttpAnswer> {
+  const form = formOf(call);
   if (form === undefined) return NOT_A_FORM;
   const signer = wantsIntrospectionJwt(headerValues(call.request, "accept")) ? parts.signer : undefined;
-  const caller = await findCaller(parts, call, form, INTROSPECT_SCOPE);
-  if (caller.kind === "refused") return caller.isNameless && signer !== undefined ? NAMELESS_CLIENT : caller.answer;
-  const token = onlyValue(form, "token");
-  if (token === undefined) return NO_TOKEN;
-  // A token that is bound to networks is inactive unless the backend says where its own client is.
-  const address = onlyValue(form, "client_address") ?? "";
-  const answer = await parts.lookup(token, { address, scopes: [] });
-  parts.note("introspect", answer, address === "" ? undefined : address);
-  const metadata = answer.kind === "yes" ? readMetadata(parts, answer) : undefined;
-  if (signer === undefined || answer.kind === "unknown") return answerIntrospection(answer, metadata);
-  const { namespace, name } = caller.token;
-  const described = describeIntrospection(answer, metadata);
-  const claims = introspectionClaims(signer.issuer, `${namespace}/${name}`, parts.clock.nowMs(), described);
+  return chain(findCaller(parts, call, form, INTROSPECTORS), (caller) => {
+    if (caller.kind === "refused") return caller.isNameless && signer !== undefined ? NAMELESS_CLIENT : caller.answer;
+    const token = onlyValue(form, "token");
+    if (token === undefined) return NO_TOKEN;
+    // A token that is bound to networks is inactive unless the backend says where its own client is.
+    const address = onlyValue(form, "client_address") ?? "";
+    return chain(parts.lookup(token, { address, scopes: NOTHING_WANTED }), (answer) => {
+      parts.note("introspect", answer, address === "" ? undefined : address);
+      const readMetadata = (known: KnownToken) => metadataOf(parts, known);
+      return signer === undefined || answer.kind === "unknown"
+        ? answerIntrospection(answer, readMetadata)
+        : signIntrospection(parts, signer, caller.token, describeIntrospection(answer, readMetadata));
+    });
+  });
+}
+
+function signIntrospection(
+  { clock }: VerifierParts,
+  signer: Signer,
+  caller: KnownToken,
+  described: object,
+): HttpAnswer {
+  const claims = introspectionClaims(signer.issuer, `${caller.namespace}/${caller.name}`, clock.nowMs(), described);
   return introspectionJwtAnswer(signer.sign(INTROSPECTION_JWT, claims));
 }
 
-function readMetadata({ keyring }: VerifierParts, { token }: Answer & { kind: "yes" }) {
-  return decryptMetadata(token.encryptedMetadata, token.id, keyring());
+function metadataOf({ keyring }: VerifierParts, { encryptedMetadata, id }: KnownToken) {
+  return decryptMetadata(encryptedMetadata, id, keyring());
 }
 
 async function reviewToken(parts: VerifierParts, call: Call): Promise<HttpAnswer> {
-  const caller = await findCaller(parts, call, undefined, INTROSPECT_SCOPE);
+  const caller = await findCaller(parts, call, undefined, INTROSPECTORS);
   if (caller.kind === "refused") return caller.answer;
   const review = readTokenReview(readJson(call.body));
   if (review === undefined) return oauthError(400, "invalid_request", "the body must be a TokenReview, v1 or v1beta1");
@@ -128,20 +147,20 @@ async function reviewToken(parts: VerifierParts, call: Call): Promise<HttpAnswer
 }
 
 async function explain(parts: VerifierParts, call: Call): Promise<HttpAnswer> {
-  const form = readForm(call);
+  const form = formOf(call);
   if (form === undefined) return NOT_A_FORM;
-  const caller = await findCaller(parts, call, form, EXPLAIN_SCOPE);
+  const caller = await findCaller(parts, call, form, EXPLAINERS);
   if (caller.kind === "refused") return caller.answer;
   const token = onlyValue(form, "token");
   if (token === undefined) return NO_TOKEN;
-  const request = { address: onlyValue(form, "client_address"), scopes: form.getAll("scope") };
+  const request = { address: onlyValue(form, "client_address"), scopes: valuesOf(form, "scope") };
   const answer = await parts.lookup(token, request, "thorough");
   parts.count("explain", answer.kind);
   return explainAnswer(answer, { standing: parts.truth.standing(), memoryAgeMs: parts.truth.ageMs });
 }
 
 async function revoke(parts: VerifierParts, call: Call): Promise<HttpAnswer> {
-  const form = readForm(call);
+  const form = formOf(call);
   if (form === undefined) return NOT_A_FORM;
   const token = onlyValue(form, "token");
   if (token === undefined) return NO_TOKEN;
@@ -180,30 +199,24 @@ type Caller =
   | { readonly kind: "known"; readonly token: KnownToken }
   | { readonly kind: "refused"; readonly answer: HttpAnswer; readonly isNameless?: boolean };
 
-async function findCaller(
+function findCaller(
   parts: VerifierParts,
   { request, address }: Call,
-  form: URLSearchParams | undefined,
-  scope: string,
-): Promise<Caller> {
+  form: Form | undefined,
+  scopes: readonly string[],
+): Soon<Caller> {
   const client = readClient(headerValues(request, "authorization"), form);
   if (client.kind === "faulty") return { kind: "refused", answer: AMBIGUOUS_CLIENT };
   if (client.kind === "none") return { kind: "refused", answer: UNKNOWN_CLIENT, isNameless: true };
-  const answer = await parts.guardedLookup(client.token, { address, scopes: [scope] });
-  parts.note("caller", answer, address);
-  if (answer.kind === "unknown") return { kind: "refused", answer: DONT_KNOW };
-  if (answer.kind === "yes") return { kind: "known", token: answer.token };
-  return { kind: "refused", answer: answer.why === "TooManyFailures" ? TOO_MANY_FAILURES : UNKNOWN_CLIENT };
+  return chain(parts.guardedLookup(client.token, { address, scopes }), (answer): Caller => {
+    parts.note("caller", answer, address);
+    if (answer.kind === "unknown") return { kind: "refused", answer: DONT_KNOW };
+    if (answer.kind === "yes") return { kind: "known", token: answer.token };
+    return { kind: "refused", answer: answer.why === "TooManyFailures" ? TOO_MANY_FAILURES : UNKNOWN_CLIENT };
+  });
 }
 
-function readForm({ request, body }: Call): URLSearchParams | undefined {
+function formOf({ request, body }: Call): Form | undefined {
   // Of all headers only this one is read: Node would make an object of all of them.
-  const type = headerValues(request, "content-type")?.[0] ?? "";
-  return /^application\/x-www-form-urlencoded *(;|$)/i.test(type) ? new URLSearchParams(body) : undefined;
-}
-
-/** RFC 6749, 3.1: a parameter must not be given twice, and one without a value counts as left out. */
-function onlyValue(form: URLSearchParams, name: string): string | undefined {
-  const values = form.getAll(name);
-  return values.length === 1 && values[0] !== "" ? values[0] : undefined;
+  return readForm(body, headerValues(request, "content-type")?.[0]);
 }

@@ -1,6 +1,7 @@
 /*
  * What gateways ask over gRPC: from the message to the answer, on the same path as /verify.
  */
+import { chain } from "../../runtime/chain.ts";
 import { readBearer } from "../faces/bearer.ts";
 import { readCheckRequest } from "../faces/check-request.ts";
 import { answerCheck, MISCONFIGURED, readCheckRoute } from "../faces/ext-authz.ts";
@@ -36,8 +37,7 @@ export function createGrpcMethods(parts: VerifierParts, isReady: () => boolean):
       parts.note(face, answer, address === "" ? undefined : address);
       return answerCheck(route, answer, facts, signIdentity(signer, route, answer, clock.nowMs()));
     };
-    const answer = parts.guardedLookup(credentials.token, { address, scopes: route.scopes });
-    return answer instanceof Promise ? answer.then(finish) : finish(answer);
+    return chain(parts.guardedLookup(credentials.token, { address, scopes: route.scopes }), finish);
   };
   const checkHealth: GrpcMethod = (message) =>
     answerHealth(message, [SERVICE], isReady()) ?? { code: GRPC.notFound, message: "there is no such service" };

@@ -3,6 +3,7 @@
  * memory suffices.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import { chain } from "../../runtime/chain.ts";
 import type { HttpAnswer } from "../faces/answer.ts";
 import { NOT_FOUND } from "../faces/answer.ts";
 import { readBearer, refuseBearer } from "../faces/bearer.ts";
@@ -54,7 +55,7 @@ export function createGatewayHandler(parts: VerifierParts): RequestListener {
         answerGateway(route, answer, { maxAgeSeconds, nowMs }, signIdentity(signer, route, answer, nowMs)),
       );
     };
-    settle(parts.guardedLookup(credentials.token, { address, scopes: route.scopes }), finish);
+    void chain(parts.guardedLookup(credentials.token, { address, scopes: route.scopes }), finish);
   };
   const describe = (request: IncomingMessage, response: ServerResponse) => {
     const credentials = readBearer(headerValues(request, "authorization"));
@@ -64,7 +65,7 @@ export function createGatewayHandler(parts: VerifierParts): RequestListener {
       parts.note("token", answer, address);
       send(response, answerHolder(answer));
     };
-    settle(parts.guardedLookup(credentials.token, { address, scopes: NOTHING_WANTED }), finish);
+    void chain(parts.guardedLookup(credentials.token, { address, scopes: NOTHING_WANTED }), finish);
   };
 
   return (request, response) => {
@@ -84,12 +85,6 @@ export function answerKeys(path: string, signer: Signer | undefined): HttpAnswer
 /** Where a request comes from, as far as that can be trusted. */
 export function addressOf(request: IncomingMessage, { findAddress }: Pick<VerifierParts, "findAddress">): string {
   return findAddress(request.socket.remoteAddress ?? "", headerValues(request, "x-forwarded-for")?.join(","));
-}
-
-/** Passes on an answer, at once if it is there. */
-export function settle(answer: Answer | Promise<Answer>, finish: (answer: Answer) => void): void {
-  if (answer instanceof Promise) void answer.then(finish);
-  else finish(answer);
 }
 
 /** Sends an answer before the request's body is read: nothing in it counts. */

@@ -104,22 +104,29 @@ export function headerValues({ rawHeaders }: IncomingMessage, name: string): rea
   return values;
 }
 
-/** The body as text; undefined if it is larger than the limit, or breaks off. */
-export function readBody(request: IncomingMessage, limitBytes: number): Promise<string | undefined> {
-  // With listeners: an iterator over the stream takes as long as the rest of an answer.
-  return new Promise((resolve) => {
-    const parts: Buffer[] = [];
-    let bytes = 0;
-    request.on("data", (part: Buffer) => {
-      bytes += part.length;
-      if (bytes <= limitBytes) parts.push(part);
-      else {
-        request.pause();
-        resolve(undefined);
-      }
-    });
-    request.once("end", () => resolve((parts.length === 1 ? parts[0] : Buffer.concat(parts))?.toString("utf8")));
-    request.once("error", () => resolve(undefined));
-    request.once("close", () => resolve(undefined));
+/**
+ * Reads the body as text; undefined if it is larger than the limit, or breaks off. Calls `take` once. With listeners and without a
+ * promise: an iterator over the stream takes as long as the rest of an answer.
+ */
+export function readBody(request: IncomingMessage, limitBytes: number, take: (body: string | undefined) => void): void {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  let isTaken = false;
+  const end = (body: string | undefined) => {
+    if (isTaken) return;
+    isTaken = true;
+    take(body);
+  };
+  const breakOff = () => end(undefined);
+  request.on("data", (part: Buffer) => {
+    bytes += part.length;
+    if (bytes <= limitBytes) parts.push(part);
+    else {
+      request.pause();
+      breakOff();
+    }
   });
+  request.on("end", () => end((parts.length === 1 ? parts[0] : Buffer.concat(parts))?.toString("utf8")));
+  request.on("error", breakOff);
+  request.on("close", breakOff);
 }

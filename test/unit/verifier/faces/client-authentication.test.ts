@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 import { readClient } from "../../../../src/verifier/faces/client-authentication.ts";
+import { readForm } from "../../../../src/verifier/faces/form.ts";
 
 const basic = (text: string) => [`Basic ${Buffer.from(text).toString("base64")}`];
-const form = (text: string) => new URLSearchParams(text);
+const form = (text: string) => readForm(text, "application/x-www-form-urlencoded");
 
 test.each([
   ["HTTP Basic (RFC 6749, 2.3.1)", basic("id:secret"), form(""), { kind: "token", token: "secret" }],
