@@ -7,7 +7,7 @@ import { findInTrail, type RowKey, readKey, readRow } from "../postgres/cleanup/
 import { prepareRun } from "../postgres/cleanup/runs.ts";
 import type { CleanupTarget } from "../postgres/cleanup/target.ts";
 import type { Queryable } from "../postgres/database.ts";
-import { requireSchema } from "../postgres/migrations.ts";
+import { requireSchema } from "../postgres/schema-version.ts";
 import type { CommandContext } from "../runtime/command/declare.ts";
 import { usageFault } from "../runtime/command/faults.ts";
 import { ConfigError } from "../runtime/config.ts";

@@ -5,7 +5,7 @@
 import { chooseCutoffs, countRows, countTarget, type RowCounts } from "../postgres/cleanup/counts.ts";
 import { prepareRun } from "../postgres/cleanup/runs.ts";
 import { findHistory, findTopOwners, type OwnerCount, type TargetHistory } from "../postgres/cleanup/stats.ts";
-import { requireSchema } from "../postgres/migrations.ts";
+import { requireSchema } from "../postgres/schema-version.ts";
 import type { CommandContext } from "../runtime/command/declare.ts";
 import { EXIT } from "../runtime/exit-codes.ts";
 import { createPaint, formatTable, isColoured, type Paint } from "../runtime/terminal.ts";

@@ -3,7 +3,7 @@
  */
 import { limitLooks } from "../postgres/cleanup/candidates.ts";
 import { type Database, openDatabase } from "../postgres/database.ts";
-import { requireSchema } from "../postgres/migrations.ts";
+import { requireSchema } from "../postgres/schema-version.ts";
 import type { CommandContext } from "../runtime/command/declare.ts";
 import { EXIT } from "../runtime/exit-codes.ts";
 import { type CleanupConfig, readCleanupConfig } from "./config.ts";

@@ -4,7 +4,7 @@
 import { readServerState } from "../postgres/cleanup/pressure.ts";
 import { prepareRun } from "../postgres/cleanup/runs.ts";
 import type { Queryable } from "../postgres/database.ts";
-import { requireSchema } from "../postgres/migrations.ts";
+import { requireSchema } from "../postgres/schema-version.ts";
 import type { CommandContext } from "../runtime/command/declare.ts";
 import { EXIT } from "../runtime/exit-codes.ts";
 import { isColoured } from "../runtime/terminal.ts";

@@ -3,7 +3,6 @@
  * too slowly, and a leader that is killed keeps the next one waiting for its Lease, so everything here has a time
  * limit.
  */
-import { migrate } from "../postgres/migrations.ts";
 import type { CommandContext } from "../runtime/command/declare.ts";
 import { EXIT } from "../runtime/exit-codes.ts";
 import { inventIdentity } from "../runtime/identity.ts";
@@ -31,6 +30,8 @@ export async function runController(context: CommandContext<{ readonly migrate: 
   try {
     stop.throwIfAborted();
     if (options.migrate) {
+      // The library for it takes memory, which most controllers never need.
+      const { migrate } = await import("../postgres/migrations.ts");
       log.info({ migrations: await unlessAborted(migrate(config.databaseLogin), stop) }, "schema is up to date");
     }
     await serve(config, log, stop);

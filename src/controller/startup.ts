@@ -9,7 +9,7 @@ import { findClusterId } from "../kube/resources/namespace.ts";
 import { createTransport, type KubeTransport } from "../kube/transport.ts";
 import { type Database, openDatabase } from "../postgres/database.ts";
 import { DatabaseUnavailableError } from "../postgres/errors.ts";
-import { requireSchema } from "../postgres/migrations.ts";
+import { requireSchema } from "../postgres/schema-version.ts";
 import { hasTokens } from "../postgres/tokens.ts";
 import type { Logger } from "../runtime/log.ts";
 import { VERSION } from "../runtime/version.ts";

@@ -3,7 +3,7 @@
  */
 import type { Database, DatabaseLogin, Queryable } from "../postgres/database.ts";
 import { DatabaseUnavailableError } from "../postgres/errors.ts";
-import { requireSchema } from "../postgres/migrations.ts";
+import { requireSchema } from "../postgres/schema-version.ts";
 import type { Logger } from "../runtime/log.ts";
 import { pause, unlessAborted } from "../runtime/signals.ts";
 import type { Keyring } from "../token/keyring.ts";

@@ -13,7 +13,6 @@ import type { GrpcLoad, GrpcLoadResult } from "./load/grpc-generator.ts";
 import { startVerifyStage } from "./verify-stage.ts";
 
 const TOKENS = 1_000;
-const KNOWN = 500;
 const ROUNDS = 5;
 const LOAD = { path: CHECK_PATH, connections: 4, calls: 16, seconds: 3 };
 
@@ -31,7 +30,7 @@ const HEADERS = [
 
 /** Calls per second of Check with good tokens, over those of the empty server. */
 export async function benchGrpc(tell: (text: string) => void): Promise<Figures> {
-  const stage = await startVerifyStage(TOKENS, KNOWN);
+  const stage = await startVerifyStage(TOKENS);
   const [port] = (await findFreePorts(1)) as [number];
   const verifier = await stage.startVerifier({ APITOKEN_VERIFIER_GRPC_PORT: String(port) });
   const bare = startProgram("grpc-bare.ts", readImageCommand("verifier").nodeOptions);

@@ -17,12 +17,14 @@ const LIMIT_MS = 5_000;
 
 /** Milliseconds from the commit of a revocation until both of two verifiers refuse the token, at 5,000 other requests a second. */
 export async function benchRevoked(tell: (text: string) => void): Promise<Figures> {
-  const stage = await startVerifyStage(TOKENS, REVOCATIONS + BYSTANDERS);
+  const stage = await startVerifyStage(TOKENS);
   const verifiers = [await stage.startVerifier(), await stage.startVerifier()];
   const generators = verifiers.map(() => startGenerator());
   const client = new pg.Client({ connectionString: stage.databaseUrl });
   await client.connect();
-  const bystanders = stage.tokens.slice(REVOCATIONS).map(({ plaintext }) => request(plaintext));
+  const bystanders = stage.tokens
+    .slice(REVOCATIONS, REVOCATIONS + BYSTANDERS)
+    .map(({ plaintext }) => request(plaintext));
   const ended = new AbortController();
   const loads = verifiers.map((verifier, place) =>
     keepLoading(generators[place] as Generator, verifier, bystanders, ended.signal),

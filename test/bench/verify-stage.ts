@@ -11,8 +11,7 @@ import { type BackgroundProcess, findFreePorts, startProcess, waitUntilReady } f
 import { migrate } from "../../src/postgres/migrations.ts";
 import { formatKeyring } from "../../src/runtime/keyring-json.ts";
 import { createKeyring } from "../../src/token/keyring.ts";
-import { insertTokenRows, KEPT } from "../support/token-rows.ts";
-import { type HandMadeToken, issueByHand } from "../support/verifier.ts";
+import { type HandMadeToken, issueByHand, issueManyByHand } from "../support/verifier.ts";
 import { DURABLE_SETTINGS } from "./cleanup-stage.ts";
 import { readImageCommand } from "./image.ts";
 
@@ -29,7 +28,7 @@ export interface BenchVerifier {
 
 export interface VerifyStage {
   readonly databaseUrl: string;
-  /** Good tokens of alice, with the scopes read and write. */
+  /** Good tokens with the scopes read and write. */
   readonly tokens: readonly HandMadeToken[];
   /** A token that may introspect. */
   readonly caller: HandMadeToken;
@@ -39,8 +38,8 @@ export interface VerifyStage {
   stop(): Promise<void>;
 }
 
-/** Prepares the database; `rows` live tokens, of which those in `tokens` have a known plaintext. */
-export async function startVerifyStage(rows: number, known: number): Promise<VerifyStage> {
+/** Prepares the database with so many live tokens. */
+export async function startVerifyStage(count: number): Promise<VerifyStage> {
   const dir = mkdtempSync(join(tmpdir(), "apitoken-bench-"));
   const postgres = await startPostgres({ settings: DURABLE_SETTINGS });
   const url = await postgres.createDatabase("tokens");
@@ -48,9 +47,7 @@ export async function startVerifyStage(rows: number, known: number): Promise<Ver
   const keyring = createKeyring();
   const keyringFile = join(dir, "keyring.json");
   writeFileSync(keyringFile, formatKeyring(keyring));
-  await insertTokenRows(url, [{ prefix: "live", count: rows - known - 1, ...KEPT.live }]);
-  const tokens: HandMadeToken[] = [];
-  for (let count = 0; count < known; count += 1) tokens.push(await issueByHand(url, keyring));
+  const tokens = await issueManyByHand(url, keyring, count - 1);
   const caller = await issueByHand(url, keyring, "scopes = '{apitoken:introspect}'");
   await runAsSuperuser(url, "vacuum analyze apitoken.tokens");
 

@@ -17,14 +17,20 @@ import { readController } from "./metrics.ts";
 import { type BenchVerifier, readResidentMib, settle, startVerifyStage, type VerifyStage } from "./verify-stage.ts";
 
 const TOKENS = 100_000;
-const KNOWN = 500;
+/** How many of them are used all the time. */
+const BUSY_TOKENS = 500;
 const CONNECTIONS = 64;
 const ROUNDS = 5;
 const ROUND_SECONDS = 3;
 const PACED_SECONDS = 5;
 const FLOOD_SECONDS = 60;
 const FLOOD_CONNECTIONS = 512;
+/** A million that are garbage, and a million that are well-formed. */
+const FLOOD_PER_MINUTE = 2_000_000;
 const BAD_TOKENS = 200_000;
+/** Each token is used ten times: that makes a million requests. */
+const MEMORY_PASSES = 10;
+const MEMORY_PART = 10_000;
 
 /** What all measurements work with. */
 interface Scene {
@@ -37,7 +43,7 @@ interface Scene {
 
 /** Requests per second and latencies of /verify and /introspect, over those of the empty server; start, memory and a flood. */
 export async function benchVerify(tell: (text: string) => void): Promise<Figures> {
-  const stage = await startVerifyStage(TOKENS, KNOWN);
+  const stage = await startVerifyStage(TOKENS);
   tell(`${TOKENS} tokens are in the database`);
   const verifier = await stage.startVerifier();
   const bare = await startBareServer(readImageCommand("verifier").nodeOptions);
@@ -51,7 +57,7 @@ export async function benchVerify(tell: (text: string) => void): Promise<Figures
       ...(await measureVerify(scene)),
       ...(await measureIntrospection(scene)),
       ...(await measureFlood(scene)),
-      verifier_rss_mib: Math.round(readResidentMib(verifier.process.pid)),
+      ...(await measureMemory(scene)),
     };
   } finally {
     generator.stop();
@@ -61,14 +67,15 @@ export async function benchVerify(tell: (text: string) => void): Promise<Figures
   }
 }
 
-const verifyRequests = ({ tokens }: VerifyStage) =>
+const verifyRequests = (tokens: VerifyStage["tokens"]) =>
   tokens.map(({ plaintext }) =>
     httpRequest("/verify/scope/read/-/orders/7?page=2", { Authorization: `Bearer ${plaintext}` }),
   );
+const busyTokens = ({ tokens }: VerifyStage) => tokens.slice(0, BUSY_TOKENS);
 
 async function measureVerify(scene: Scene): Promise<Figures> {
   const { stage, verifier, bare, generator, tell } = scene;
-  const requests = verifyRequests(stage);
+  const requests = verifyRequests(busyTokens(stage));
   const lookups = async () => (await readController(verifier.metricsUrl))("apitoken_verifier_lookup_statements_total");
   const before = await lookups();
   const { ours, theirs, hits, busy } = await compare(scene, verifier.gatewayPort, requests);
@@ -92,7 +99,7 @@ async function measureVerify(scene: Scene): Promise<Figures> {
 async function measureIntrospection(scene: Scene): Promise<Figures> {
   const { stage, verifier, tell } = scene;
   const authorization = `Basic ${btoa(`caller:${stage.caller.plaintext}`)}`;
-  const requests = stage.tokens.map(({ plaintext }) =>
+  const requests = busyTokens(stage).map(({ plaintext }) =>
     httpRequest("/introspect", { Authorization: authorization }, { token: plaintext }),
   );
   const { ours, theirs } = await compare(scene, verifier.introspectionPort, requests);
@@ -124,7 +131,7 @@ function requireGood(result: LoadResult): LoadResult {
   return result;
 }
 
-/** Floods the verifier with tokens that do not exist, as fast as it answers, while others use good ones. */
+/** Floods the verifier with tokens that do not exist, while others use good ones. */
 async function measureFlood({ stage, verifier, generator, tell }: Scene): Promise<Figures> {
   const requests = Array.from({ length: BAD_TOKENS }, (_, index) => {
     const { plaintext } = createToken();
@@ -132,9 +139,21 @@ async function measureFlood({ stage, verifier, generator, tell }: Scene): Promis
     const token = index % 2 === 0 ? plaintext : `${plaintext.slice(0, -1)}${plaintext.endsWith("0") ? "1" : "0"}`;
     return httpRequest("/verify/-/", { Authorization: `Bearer ${token}` });
   });
-  const flood = { port: verifier.gatewayPort, connections: FLOOD_CONNECTIONS, seconds: FLOOD_SECONDS, requests };
+  const flood = {
+    port: verifier.gatewayPort,
+    connections: FLOOD_CONNECTIONS,
+    seconds: FLOOD_SECONDS,
+    requests,
+    perSecond: FLOOD_PER_MINUTE / 60,
+    isBursty: true,
+  };
   const others = startGenerator();
-  const usual = { port: verifier.gatewayPort, requests: verifyRequests(stage), connections: 8, perSecond: 200 };
+  const usual = {
+    port: verifier.gatewayPort,
+    requests: verifyRequests(busyTokens(stage)),
+    connections: 8,
+    perSecond: 200,
+  };
   const before = { mib: readResidentMib(verifier.process.pid), transactions: await stage.countTransactions() };
   const [flooded, good] = await Promise.all([
     generator.send(flood),
@@ -150,5 +169,31 @@ async function measureFlood({ stage, verifier, generator, tell }: Scene): Promis
     flood_good_p99_ms: good.p99Ms,
     flood_transactions_per_second: transactions / FLOOD_SECONDS,
     flood_rss_growth_mib: Math.round(readResidentMib(verifier.process.pid) - before.mib),
+  };
+}
+
+/** Uses every token again and again, and reads how much memory that takes. */
+async function measureMemory({ stage, verifier, generator, tell }: Scene): Promise<Figures> {
+  const sizes: number[] = [];
+  for (let pass = 0; pass < MEMORY_PASSES; pass += 1) {
+    for (let start = 0; start < stage.tokens.length; start += MEMORY_PART) {
+      const requests = verifyRequests(stage.tokens.slice(start, start + MEMORY_PART));
+      requireGood(
+        await generator.send({
+          port: verifier.gatewayPort,
+          requests,
+          connections: CONNECTIONS,
+          count: requests.length,
+        }),
+      );
+    }
+    sizes.push(readResidentMib(verifier.process.pid));
+  }
+  tell(
+    `resident after each of ${MEMORY_PASSES} uses of ${stage.tokens.length} tokens: ${sizes.map(Math.round).join(", ")} MiB`,
+  );
+  return {
+    verifier_rss_mib: Math.round(Math.max(...sizes)),
+    verifier_rss_growth_mib: Math.round((sizes.at(-1) ?? Number.NaN) - (sizes[1] ?? Number.NaN)),
   };
 }

@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { runAsSuperuser, startPostgres } from "../../local/postgres-server.ts";
 import { openDatabase } from "../../src/postgres/database.ts";
-import { migrate, requireSchema } from "../../src/postgres/migrations.ts";
+import { migrate } from "../../src/postgres/migrations.ts";
+import { requireSchema } from "../../src/postgres/schema-version.ts";
 import { CHART } from "../support/chart/values-table.ts";
 
 test("the SQL in the chart's README creates sufficient logins on an unprepared server", async () => {

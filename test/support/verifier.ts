@@ -105,6 +105,26 @@ export async function issueByHand(url: string, keyring: Keyring, changes?: strin
   return { id, plaintext };
 }
 
+/**
+ * Inserts many tokens as `issueByHand` does, each of an ApiToken of its own, in one statement and as a restore would: no trigger
+ * fires. 1,000 owners in 50 namespaces have them.
+ */
+export async function issueManyByHand(url: string, keyring: Keyring, count: number): Promise<HandMadeToken[]> {
+  const [pepper] = keyring.peppers;
+  const tokens = Array.from({ length: count }, () => createToken());
+  await runAsSuperuser(
+    url,
+    `with quiet as (select set_config('session_replication_role', 'replica', false))
+     insert into apitoken.tokens (id, cluster_id, namespace, name, resource_uid, revision, owner, scopes, hash, hash_algorithm,
+       key_id, issued_at, expires_at)
+     select id, '11111111-1111-4111-8111-111111111111', 'team-' || number % 50, 'token-' || number, gen_random_uuid(), 1,
+       'user-' || number % 1000, '{read,write}', hash, 'hmac-sha256', $3, now() - interval '2 days', now() + interval '1 day'
+     from quiet, unnest($1::text[], $2::bytea[]) with ordinality as token (id, hash, number)`,
+    [tokens.map(({ id }) => id), tokens.map(({ plaintext }) => hashToken(plaintext, pepper)), pepper.id],
+  );
+  return tokens;
+}
+
 const BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /** A well-formed token with this one's id, and another secret. */

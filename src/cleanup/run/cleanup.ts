@@ -19,7 +19,7 @@ import {
   emptyEventPartitions,
   findExpiredEventPartitions,
 } from "../../postgres/event-partitions.ts";
-import { requireSchema } from "../../postgres/migrations.ts";
+import { requireSchema } from "../../postgres/schema-version.ts";
 import { Fault } from "../../runtime/fault.ts";
 import type { Logger } from "../../runtime/log.ts";
 import type { CleanupConfig } from "../config.ts";

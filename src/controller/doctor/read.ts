@@ -18,7 +18,7 @@ import type { Database } from "../../postgres/database.ts";
 import { EVENT_MONTHS_AHEAD } from "../../postgres/event-partitions.ts";
 import { findFaultyTriggers, findMissingEventMonths } from "../../postgres/examination.ts";
 import { findKeyUses, findSwappedKeys } from "../../postgres/keys.ts";
-import { requireSchema, SchemaMismatchError } from "../../postgres/migrations.ts";
+import { requireSchema, SchemaMismatchError } from "../../postgres/schema-version.ts";
 import { KeyringError } from "../../runtime/keyring-json.ts";
 import type { TokenHasher } from "../../runtime/token-hash.ts";
 import { describeKeyChecks, findMissingKeys } from "../../token/key-status.ts";

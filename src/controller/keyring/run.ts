@@ -5,7 +5,7 @@ import { findClusterId } from "../../kube/resources/namespace.ts";
 import { createTransport, type KubeTransport } from "../../kube/transport.ts";
 import { openDatabase } from "../../postgres/database.ts";
 import { findKeyUses } from "../../postgres/keys.ts";
-import { requireSchema } from "../../postgres/migrations.ts";
+import { requireSchema } from "../../postgres/schema-version.ts";
 import type { CommandContext } from "../../runtime/command/declare.ts";
 import { databaseEnvironment, readEnvironment, readLogin } from "../../runtime/config.ts";
 import { EXIT } from "../../runtime/exit-codes.ts";

@@ -9,7 +9,7 @@ import { createDatabaseClock } from "../../postgres/clock.ts";
 import { OwnerBusyError } from "../../postgres/errors.ts";
 import { checkKeys, findKeyUses } from "../../postgres/keys.ts";
 import { type Fence, isForgotten, raiseEpoch } from "../../postgres/leader-epoch.ts";
-import { requireSchema, SchemaMismatchError } from "../../postgres/migrations.ts";
+import { requireSchema, SchemaMismatchError } from "../../postgres/schema-version.ts";
 import { SessionLostError } from "../../postgres/session.ts";
 import { KeyringError } from "../../runtime/keyring-json.ts";
 import type { Logger } from "../../runtime/log.ts";

@@ -43,16 +43,28 @@ interface Lane {
   isBusy: boolean;
 }
 
-async function run({ port, requests, connections, seconds, perSecond, isBursty = false }: Load): Promise<LoadResult> {
+async function run({
+  port,
+  requests,
+  connections,
+  seconds = 0,
+  count,
+  perSecond,
+  isBursty = false,
+}: Load): Promise<LoadResult> {
   const bytes = requests.map((request) => Buffer.from(request, "latin1"));
   const histogram = createHistogram();
   const statuses: Record<string, number> = {};
   let answered = 0;
   let next = 0;
+  let sent = 0;
   let isOver = false;
+  const done = Promise.withResolvers<void>();
   const idle: Lane[] = [];
 
   const send = (lane: Lane, dueAtMs: number) => {
+    if (sent === count) return;
+    sent += 1;
     lane.isBusy = true;
     lane.sentAtMs = dueAtMs;
     lane.socket.write(bytes[next] as Buffer);
@@ -64,6 +76,7 @@ async function run({ port, requests, connections, seconds, perSecond, isBursty =
     statuses[status] = (statuses[status] ?? 0) + 1;
     answered += 1;
     lane.isBusy = false;
+    if (answered === count) done.resolve();
     if (isOver) return;
     if (perSecond === undefined) send(lane, nowMs);
     else idle.push(lane);
@@ -76,7 +89,8 @@ async function run({ port, requests, connections, seconds, perSecond, isBursty =
     idle.push(...lanes);
     pace({ perSecond, isBursty }, startedAtMs + seconds * 1_000, idle, send);
   }
-  await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
+  if (count === undefined) setTimeout(done.resolve, seconds * 1_000);
+  await done.promise;
   isOver = true;
   const elapsedSeconds = (performance.now() - startedAtMs) / 1_000;
   const { user, system } = process.cpuUsage(cpuBefore);

@@ -12,7 +12,9 @@ export interface Load {
   /** Whole requests as they are sent, in turn. */
   readonly requests: readonly string[];
   readonly connections: number;
-  readonly seconds: number;
+  readonly seconds?: number;
+  /** Instead of `seconds`: how many are sent, as fast as they are answered. */
+  readonly count?: number;
   /** How many requests are sent each second, evenly. Undefined: as many as are answered. */
   readonly perSecond?: number;
   /** Whether what is due within a millisecond may be sent at once, which leaves the core to others. */

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { expect, inject } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
-import { SCHEMA_VERSION } from "../../../src/postgres/migrations.ts";
+import { SCHEMA_VERSION } from "../../../src/postgres/schema-version.ts";
 import type { TestCluster } from "../../support/cluster.ts";
 import {
   type ControllerProcess,

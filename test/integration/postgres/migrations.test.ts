@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
-import { migrate, SchemaMismatchError } from "../../../src/postgres/migrations.ts";
+import { migrate } from "../../../src/postgres/migrations.ts";
+import { SchemaMismatchError } from "../../../src/postgres/schema-version.ts";
 import { createTestDatabase } from "../../support/database.ts";
 
 test("a schema from before the first release is refused with the remedy, and left as it is", async () => {
