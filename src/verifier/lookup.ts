@@ -96,10 +96,15 @@ export function createLookup(parts: LookupParts): Lookup {
   let bcrypts = 0;
 
   /** As constant in time for a token that nobody knows as for one that is known. */
-  const digest = (plaintext: string) => digestOf("sha256", secret + plaintext, "buffer");
-  const blank = randomBytes(32);
-  /** What a token has noted, while it is compared. */
-  const noted = Buffer.alloc(32);
+  const digest = (plaintext: string) => digestOf("sha256", secret + plaintext, "binary");
+  const blank = randomBytes(32).toString("latin1");
+  // For the comparison. A new buffer for each request would take longer than the digest.
+  const [left, right] = [Buffer.alloc(32), Buffer.alloc(32)] as const;
+  const isSameDigest = (one: string, other: string) => {
+    left.write(one, "latin1");
+    right.write(other, "latin1");
+    return timingSafeEqual(left, right);
+  };
 
   const decide = (known: KnownToken, blockedFromMs: number, request: TokenRequest): Answer => {
     const nowMs = clock.nowMs();
@@ -112,13 +117,13 @@ export function createLookup(parts: LookupParts): Lookup {
   };
 
   /** The full check, which every token passes once: checksum, and the hash of its row. */
-  const check = (plaintext: string, seen: Buffer, known: KnownToken): boolean | Promise<boolean> | Obstacle => {
+  const check = (plaintext: string, seen: string, known: KnownToken): boolean | Promise<boolean> | Obstacle => {
     if (parseTokenId(plaintext) === undefined) return false;
     const pepper = findPepper(parts.keyring(), known.keyId);
     if (pepper === undefined) return "KeyUnknown";
     if (known.hashAlgorithm === "bcrypt" && bcrypts >= BCRYPTS_AT_ONCE) return "Overloaded";
     const note = (isMatch: boolean) => {
-      if (isMatch) known.keepSeen(seen);
+      if (isMatch) known.seen = seen;
       return isMatch;
     };
     const isMatch = hasher.isMatch(hashToken(plaintext, pepper), known);
@@ -137,10 +142,9 @@ export function createLookup(parts: LookupParts): Lookup {
   ): Answer | Promise<Answer> => {
     known.isRecent = true;
     const seen = digest(plaintext);
-    const wasSeen = known.readSeen(noted);
-    const isSame = timingSafeEqual(seen, wasSeen ? noted : blank);
-    if (isSame) return decide(known, blockedFromMs, request);
-    const checked = wasSeen ? false : check(plaintext, seen, known);
+    const isSeen = isSameDigest(seen, known.seen ?? blank);
+    if (isSeen) return decide(known, blockedFromMs, request);
+    const checked = known.seen === undefined ? check(plaintext, seen, known) : false;
     if (typeof checked === "string") return { kind: "unknown", why: checked };
     const settle = (isMatch: boolean): Answer =>
       isMatch ? decide(known, blockedFromMs, request) : { kind: "no", why: "WrongSecret", claimed: known };
@@ -187,7 +191,7 @@ export function createLookup(parts: LookupParts): Lookup {
   };
 
   const refuseUnknown = (plaintext: string): Answer => {
-    timingSafeEqual(digest(plaintext), blank);
+    isSameDigest(digest(plaintext), blank);
     return UNKNOWN_TOKEN;
   };
 

@@ -32,8 +32,9 @@ export class KnownToken implements VerifiableToken, PreparedToken {
   /** The number of the reading that it comes from. */
   readIn = 0;
   #answers: Map<string, unknown> | undefined;
+  /** The keyed digest of the plaintext that has passed the full check, as bytes in a text; undefined before. */
+  seen: string | undefined;
   readonly #hash: string;
-  #seen: string | undefined;
   /** Whole seconds are small integers, which take no memory of their own. Nobody needs to know it better. */
   readonly #issuedSeconds: number;
   readonly #expiresMs: number;
@@ -53,7 +54,7 @@ export class KnownToken implements VerifiableToken, PreparedToken {
     this.#issuedSeconds = Math.floor(row.issuedAt.getTime() / 1_000);
     this.#expiresMs = row.expiresAt.getTime();
     this.#revokedMs = row.revokedAt?.getTime();
-    this.#seen = before !== undefined && before.#hash === this.#hash ? before.#seen : undefined;
+    this.seen = before !== undefined && before.#hash === this.#hash ? before.seen : undefined;
     this.#uses = before === undefined ? undefined : before.#uses;
     this.#answers = undefined;
     this.isEnded = atMs >= this.acceptedUntilMs;
@@ -122,23 +123,6 @@ export class KnownToken implements VerifiableToken, PreparedToken {
   get uses(): Uses {
     this.#uses ??= createUses(this.id);
     return this.#uses;
-  }
-
-  /** Whether the plaintext has passed the full check. */
-  get wasSeen(): boolean {
-    return this.#seen !== undefined;
-  }
-
-  /** Writes the keyed digest of the plaintext that has passed the full check into `target`; returns whether there is one. */
-  readSeen(target: Buffer): boolean {
-    if (this.#seen === undefined) return false;
-    target.write(this.#seen, "latin1");
-    return true;
-  }
-
-  /** Keeps the keyed digest of the plaintext that has just passed the full check. */
-  keepSeen(digest: Buffer): void {
-    this.#seen = digest.toString("latin1");
   }
 
   /** The answer of this name that was kept, each name with its own type; undefined if there is none, or none any more. */

@@ -24,7 +24,10 @@ const ROW: VerifiableToken = {
 
 test.each([
   ["with everything", ROW],
-  ["with as little as possible", { ...ROW, scopes: [], allowedCidrs: [], grace: undefined, rateLimit: undefined, revokedAt: undefined }],
+  [
+    "with as little as possible",
+    { ...ROW, scopes: [], allowedCidrs: [], grace: undefined, rateLimit: undefined, revokedAt: undefined },
+  ],
 ])("what is kept of a row %s reads like the row that it was made from", (_, row) => {
   const known = new KnownToken(row, NOW.getTime());
   for (const [field, value] of Object.entries(row)) expect(known[field as keyof VerifiableToken], field).toEqual(value);
