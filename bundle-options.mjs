@@ -19,6 +19,24 @@ const withoutGeneratedClient = {
   },
 };
 
+/**
+ * Of undici only the client with its pools is used. Its index also loads fetch, WebSocket, caches and mocks, which would be a
+ * quarter of the controller's code and stay in its memory.
+ */
+const withoutFetch = {
+  name: "without-fetch",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^undici$/ }, () => ({ path: "client", namespace: "undici" }));
+    onLoad({ filter: /.*/, namespace: "undici" }, () => ({
+      contents: `const Dispatcher = require("undici/lib/dispatcher/dispatcher.js");
+        Object.assign(Dispatcher.prototype, require("undici/lib/api/index.js"));
+        exports.Agent = require("undici/lib/dispatcher/agent.js");
+        exports.ProxyAgent = require("undici/lib/dispatcher/proxy-agent.js");`,
+      resolveDir: import.meta.dirname,
+    }));
+  },
+};
+
 /** Errors are in English only: zod's other fifty languages would be a tenth of each program, read at every start. */
 const withoutLocales = {
   name: "without-locales",
@@ -40,7 +58,7 @@ const OPTIONS = {
   minifyWhitespace: true,
   lineLimit: 160,
   legalComments: "none",
-  plugins: [withoutGeneratedClient, withoutLocales],
+  plugins: [withoutGeneratedClient, withoutFetch, withoutLocales],
   logLevel: "warning",
 };
 

@@ -3,7 +3,7 @@
  * long as the call itself; here all calls share connections, have deadlines, and keep Secrets out of their errors.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { type Dispatcher, request as send } from "undici";
+import type { Dispatcher } from "undici";
 import { isCode, isSecretsPath, KubeApiError, KubeUnreachableError } from "./api-error.ts";
 import { type Access, createCredentials, type Lane } from "./credentials.ts";
 import { type Fields, parseJson } from "./json-fields.ts";
@@ -77,10 +77,12 @@ export async function createTransport(options: TransportOptions): Promise<KubeTr
   const limits = { maxConnections, connectTimeoutMs: requestTimeoutMs };
   const credentials = createCredentials(() => loadKubeConfig({ path: kubeconfigPath, context, impersonate }), limits);
 
-  const sendOnce = (access: Access, lane: Lane, method: Method, path: string, call: RequestOptions) =>
-    send(`${access.server}${path}${formatQuery(call.query)}`, {
+  const sendOnce = async (access: Access, lane: Lane, method: Method, path: string, call: RequestOptions) => {
+    const { origin, pathname, search } = new URL(`${access.server}${path}${formatQuery(call.query)}`);
+    return access.lanes[lane].request({
+      origin,
+      path: `${pathname}${search}`,
       method,
-      dispatcher: access.lanes[lane],
       signal: call.signal ?? null,
       headers: {
         ...access.headers,
@@ -90,6 +92,7 @@ export async function createTransport(options: TransportOptions): Promise<KubeTr
       },
       body: call.body === undefined ? null : JSON.stringify(call.body),
     });
+  };
 
   /** Sends one request; if the server no longer accepts our credentials, sends it once more with fresh ones. */
   const exchange = async (access: Access, ...call: [lane: Lane, Method, path: string, RequestOptions]) => {
