@@ -19,26 +19,7 @@ const { metafile } = await build({
   },
   outdir: folder,
   metafile: true,
-<<<<<<< HEAD
   ...BUNDLE_OPTIONS,
-=======
-  bundle: true,
-  platform: "node",
-  format: "esm",
-  target: "node24",
-  external: ["pg-native"],
-  // The text of a bundle stays in memory. Names and lines are kept: they are what a stack trace shows.
-  minifySyntax: true,
-  minifyWhitespace: true,
-  lineLimit: 160,
-  legalComments: "none",
-  // Some dependencies are CommonJS and call require, which an ES module lacks.
-  banner: {
-    js: 'import { createRequire as createBundleRequire } from "node:module"; const require = createBundleRequire(import.meta.url);',
-  },
-  plugins: [withoutGeneratedClient, withoutFetch, withoutLocales],
-  logLevel: "warning",
->>>>>>> 1686426 (Leave what nobody calls of undici out of the controller's bundle)
 });
 /*
  * People wait for the plugin at each start. An ES module loads what it imports of Node first, whether it is used or not, and

@@ -4,8 +4,16 @@
  */
 
 import type { z } from "zod";
+import { shareList, shareText } from "../../runtime/sharing.ts";
 import { stripControls } from "../../runtime/text.ts";
-import type { ApiTokenStatus, DesiredRotation, DesiredToken, ParsedSpec, SpecRemainder } from "../../token/model.ts";
+import type {
+  ApiTokenStatus,
+  Condition,
+  DesiredRotation,
+  DesiredToken,
+  ParsedSpec,
+  SpecRemainder,
+} from "../../token/model.ts";
 import { type Fields, TOO_LARGE } from "../json-fields.ts";
 import { apiTokenSpecSchema } from "./api-token-spec.ts";
 import { FINALIZER, IDENTITY_FIELDS, type ObjectMeta, REQUESTER_ANNOTATION, ROTATE_ANNOTATION } from "./group.ts";
@@ -121,7 +129,7 @@ export function reduceApiToken(raw: unknown): ApiToken {
   });
   return {
     metadata: {
-      namespace,
+      namespace: shareText(namespace),
       name,
       uid,
       resourceVersion,
@@ -131,8 +139,43 @@ export function reduceApiToken(raw: unknown): ApiToken {
       ...(finalizers === undefined ? {} : { finalizers: abridgeFinalizers(finalizers) }),
       ...(kept.length === 0 ? {} : { annotations: Object.fromEntries(kept) }),
     },
-    spec,
-    ...(status === undefined || status === TOO_LARGE ? {} : { status }),
+    spec: shareSpec(spec),
+    ...(status === undefined || status === TOO_LARGE ? {} : { status: shareStatus(status) }),
+  };
+}
+
+/** The parts that many ApiTokens have in common are kept once. The spec has not been checked yet. */
+function shareSpec(spec: unknown): unknown {
+  if (typeof spec !== "object" || spec === null || Array.isArray(spec)) return spec;
+  const { owner, scopes } = spec as { owner?: unknown; scopes?: unknown };
+  return {
+    ...spec,
+    ...(owner === undefined ? {} : { owner: shareText(owner) }),
+    ...(scopes === undefined ? {} : { scopes: shareList(scopes) }),
+  };
+}
+
+function shareStatus(status: ApiTokenStatus): ApiTokenStatus {
+  const { conditions, effective, policy } = status;
+  return {
+    ...status,
+    ...(policy === undefined ? {} : { policy: shareText(policy) }),
+    ...(conditions === undefined ? {} : { conditions: conditions.map(shareCondition) }),
+    ...(effective === undefined
+      ? {}
+      : { effective: { duration: shareText(effective.duration), scopes: shareList(effective.scopes) } }),
+  };
+}
+
+function shareCondition(condition: Condition): Condition {
+  const { type, status, reason, message, lastTransitionTime } = condition;
+  return {
+    ...condition,
+    type: shareText(type),
+    status: shareText(status),
+    reason: shareText(reason),
+    message: shareText(message),
+    lastTransitionTime: shareText(lastTransitionTime),
   };
 }
 

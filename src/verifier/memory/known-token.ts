@@ -3,13 +3,14 @@
  * into a small pod, all in use, so each is one object of plain values. A Date or a Buffer takes more than all texts of a row.
  */
 import type { VerifiableToken } from "../../postgres/verification.ts";
+import { shareText } from "../../runtime/sharing.ts";
 import type { EncryptedMetadata } from "../../token/metadata-cipher.ts";
 import type { Grace } from "../../token/model.ts";
 import type { RateLimit } from "../../token/rate-limit.ts";
 import { acceptedUntilMs, liveUntilMs } from "../../token/validity.ts";
 import { type PreparedToken, reasonOfEnd } from "../../token/verdict.ts";
 import { createUses, type Uses } from "../uses/uses.ts";
-import { shareTerms, shareText, type TokenTerms } from "./terms.ts";
+import { shareTerms, type TokenTerms } from "./terms.ts";
 
 /** Of so many tokens answers are kept. */
 const MOST_ANSWERED = 4_096;

@@ -19,33 +19,23 @@ export interface TokenTerms extends PreparedTerms {
 /** So many different ones are shared; beyond that, sharing begins again. */
 const MOST_SHARED = 20_000;
 
-const texts = new Map<string, string>();
-const allTerms = new Map<string, TokenTerms>();
-
-/** The same text, as an object that rows share. */
-export function shareText(text: string): string {
-  return share(texts, text, () => text);
-}
+const shared = new Map<string, TokenTerms>();
 
 /** The terms of a row, as an object that rows share. */
 export function shareTerms(row: VerifiableToken): TokenTerms {
   const { scopes, allowedCidrs, grace, rateLimit, hashAlgorithm, keyId } = row;
   const key = JSON.stringify([scopes, allowedCidrs, grace, rateLimit, hashAlgorithm, keyId]);
-  return share(allTerms, key, () => ({
+  const known = shared.get(key);
+  if (known !== undefined) return known;
+  const terms = {
     ...prepareTerms({ scopes, allowedCidrs, grace }),
     allowedCidrs,
     grace,
     rateLimit,
     hashAlgorithm,
     keyId,
-  }));
-}
-
-function share<Value>(shared: Map<string, Value>, key: string, make: () => Value): Value {
-  const known = shared.get(key);
-  if (known !== undefined) return known;
+  };
   if (shared.size >= MOST_SHARED) shared.clear();
-  const made = make();
-  shared.set(key, made);
-  return made;
+  shared.set(key, terms);
+  return terms;
 }
