@@ -3,28 +3,11 @@
  * on nothing is issued and verifiers refuse the owner's tokens, and the end of each token, in batches.
  */
 import { formatCount } from "./amounts.ts";
-import type { Claim, DatedClaim } from "./model.ts";
+import { type BlockClaim, type BlockConditionType, type BlockReason, meaningOfBlock } from "./block-reasons.ts";
+import { claimProgress, isProgress } from "./kstatus.ts";
+import type { DatedClaim } from "./model.ts";
 import type { Note } from "./notes.ts";
 import { formatTime } from "./status.ts";
-
-/** Why a condition is False although the block asks for it: the work has failed. */
-export const FAILURES = ["DatabaseUnavailable", "DatabaseRefused", "ReconcileFailed"] as const;
-
-/** Why a condition of an OwnerBlock has each of its statuses; docs/lifecycle.md explains each. */
-export const BLOCK_REASONS = {
-  Effective: {
-    True: ["Blocked", "NothingMatched"],
-    False: ["Pending", "InProgress", "InvalidSpec", ...FAILURES],
-  },
-  Erased: { True: ["Erased"], False: ["Pending", "InProgress", ...FAILURES] },
-} as const;
-
-export type BlockConditionType = keyof typeof BLOCK_REASONS;
-
-export type BlockReason = (typeof BLOCK_REASONS)[BlockConditionType]["True" | "False"][number];
-
-/** A condition of an OwnerBlock without its times. */
-export type BlockClaim = Claim<BlockConditionType, BlockReason>;
 
 /** A condition of an OwnerBlock. */
 export type BlockCondition = DatedClaim<BlockConditionType, BlockReason>;
@@ -125,7 +108,19 @@ export function isUnfinished(desired: DesiredBlock, work: ObservedBlockWork): bo
 export function describeBlock(desired: DesiredBlock, work: ObservedBlockWork, problem?: string): BlockClaim[] {
   const effect = describeEffect(desired, work);
   const message = problem === undefined ? effect.message : `${effect.message} Part of the spec is ignored: ${problem}`;
-  return [{ ...effect, message }, ...describeErasure(desired, work)];
+  return withProgress([{ ...effect, message }, ...describeErasure(desired, work)]);
+}
+
+/** The conditions of a block whose owner or time cannot be read. */
+export function describeProblem(message: string): BlockClaim[] {
+  return withProgress([{ type: "Effective", status: "False", reason: "InvalidSpec", message }]);
+}
+
+/** The claims, and what they mean to tools after so many failures in a row; what is Stalled counts before what is not. */
+export function withProgress(claims: readonly BlockClaim[], failures = 0): BlockClaim[] {
+  const progress = claims.flatMap((claim) => claimProgress(meaningOfBlock(claim), claim, failures));
+  const [first] = [...progress.filter(({ type }) => type === "Stalled"), ...progress];
+  return [...claims, ...(first ? [first] : [])];
 }
 
 /** What is wrong with a block whose owner or time cannot be read; `recordedOwner` is whom its record in the database blocks. */
@@ -183,36 +178,6 @@ function describeErasure(desired: DesiredBlock, work: ObservedBlockWork): BlockC
   return [{ type: "Erased", status: "True", reason: "Erased", message }];
 }
 
-/** Why the work of a block failed: a reason that both conditions have. */
-export interface BlockFailure {
-  readonly reason: (typeof FAILURES)[number];
-  readonly message: string;
-}
-
-/**
- * The conditions after a failed pass; undefined if they should stay. A block that is in effect stays so: what failed is then the
- * erasure, or the record of a change.
- */
-export function describeBlockFailure(
-  { conditions = [] }: OwnerBlockStatus,
-  desired: DesiredBlock | undefined,
-  { reason, message }: BlockFailure,
-  { now, generation }: { readonly now: Date; readonly generation: number },
-): BlockClaim[] | undefined {
-  const effect = findBlockCondition({ conditions }, "Effective");
-  const erasure = findBlockCondition({ conditions }, "Erased");
-  if (effect?.status !== "True" || desired === undefined || !isEffective(desired, now)) {
-    const claim = { type: "Effective", status: "False", reason, message } as const;
-    return [claim, ...(erasure ? [erasure] : [])];
-  }
-  if (desired.mustErase && erasure?.status !== "True") {
-    return [effect, { type: "Erased", status: "False", reason, message }];
-  }
-  if (effect.observedGeneration === generation) return undefined;
-  const unchanged = { ...effect, message: `In effect as it was before its last change. ${message}` };
-  return [unchanged, ...(erasure ? [erasure] : [])];
-}
-
 /** The condition of this type, if the status has one. */
 export function findBlockCondition(status: OwnerBlockStatus, type: BlockConditionType): BlockCondition | undefined {
   return status.conditions?.find((condition) => condition.type === type);
@@ -229,7 +194,7 @@ const RECORDED: Readonly<Partial<Record<BlockReason, Note["type"]>>> = {
 /** The Events for a change of status. */
 export function describeBlockChange(before: OwnerBlockStatus, after: OwnerBlockStatus): Note[] {
   return (after.conditions ?? []).flatMap(({ type, reason, message }) => {
-    const severity = RECORDED[reason];
+    const severity = isProgress({ type }) ? undefined : RECORDED[reason];
     const isNews = findBlockCondition(before, type)?.reason !== reason;
     return isNews && severity ? [{ type: severity, reason, action: "Block", message }] : [];
   });

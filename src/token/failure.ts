@@ -2,6 +2,7 @@
  * What a status reports after a failed pass. A failure that is not the ApiToken's own must neither rewrite thousands of
  * statuses nor claim that a working token is broken; and no failure may leave a status that calls a dead token Ready.
  */
+import { claimProgress, isProgress, type Meaning, meaningOfReady } from "./kstatus.ts";
 import type { ApiTokenStatus, ObservedResource, TokenRow } from "./model.ts";
 import type { Reason } from "./reasons.ts";
 import { buildConditions, type ConditionClaim, findCondition, formatTime, isReady } from "./status.ts";
@@ -47,7 +48,7 @@ export function statusOfFailure(
         : withExpiry(status, message, now),
   };
   return {
-    ...replaceReady(resource, claim, now),
+    ...replaceReady(resource, claim, { failures, now }),
     // The pass may have failed between the Secret and the status, which then names the expiry of the token before.
     ...(staysReady && seen?.held ? { expiresAt: formatTime(seen.held.expiresAt) } : {}),
     failedAttempts: roundDown(failures),
@@ -74,7 +75,9 @@ export function statusOfExpiry(resource: ObservedResource, failure: Failure | un
     reason: reason === "Renewing" ? "SecretRefused" : reason,
     message: withExpiry(status, message, now),
   };
-  return replaceReady(resource, claim, now);
+  // What is only late comes automatically, unlike what has expired and is not followed by another.
+  const meaning = failure === undefined && !isToldFailure ? "Reconciling" : meaningOfReady(claim);
+  return replaceReady(resource, claim, { failures: status.failedAttempts ?? 0, now, meaning });
 }
 
 const NOT_YET: Failure = {
@@ -87,10 +90,18 @@ function withExpiry(status: ApiTokenStatus, message: string, now: Date): string 
   return isPastExpiry(status, now) ? `The token expired at ${status.expiresAt}. ${message}` : message;
 }
 
-/** The status with another claim Ready; everything else in it stays. */
-function replaceReady({ status, generation }: ObservedResource, claim: ConditionClaim, now: Date): ApiTokenStatus {
-  const others = (status.conditions ?? []).filter((condition) => condition.type !== "Ready");
-  return { ...status, conditions: [...buildConditions([claim], status, generation, now), ...others] };
+/** The status with another claim Ready, and what that means to tools; everything else in it stays. */
+function replaceReady(
+  { status, generation }: ObservedResource,
+  claim: ConditionClaim,
+  { failures, now, meaning = meaningOfReady(claim) }: { failures: number; now: Date; meaning?: Meaning },
+): ApiTokenStatus {
+  const progress = claimProgress(meaning, claim, failures);
+  const others = (status.conditions ?? []).filter((condition) => condition.type !== "Ready" && !isProgress(condition));
+  const conditions = [...buildConditions([claim, ...progress], status, generation, now), ...others];
+  // Tools would wait for a spec that the status does not call observed, whatever else it says.
+  const isStalled = progress.some(({ type }) => type === "Stalled");
+  return { ...status, ...(isStalled ? { observedGeneration: generation } : {}), conditions };
 }
 
 /** To a power of two: a status that counted every attempt would cost one more write for each. */

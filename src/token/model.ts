@@ -249,6 +249,13 @@ export interface PreviousToken {
 }
 
 /** The conditions that a status may have: `Ready` always after the first pass, the others only while they are true. */
-export const CONDITION_TYPES = ["Ready", "LifetimeClamped", "ExpiringSoon", "Revoked"] as const;
+export const CONDITION_TYPES = [
+  "Ready",
+  "LifetimeClamped",
+  "ExpiringSoon",
+  "Revoked",
+  "Reconciling",
+  "Stalled",
+] as const;
 
 export type ConditionType = (typeof CONDITION_TYPES)[number];

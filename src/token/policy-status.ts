@@ -3,6 +3,7 @@
  * namespace depends on the others.
  */
 import { count, formatCount } from "./amounts.ts";
+import { claimProgress, type MeaningsOf, type ProgressType } from "./kstatus.ts";
 import type { Claim, DatedClaim } from "./model.ts";
 import { comparePrecedence, type Policy, prepareSelector } from "./policy.ts";
 import { buildConditions } from "./status.ts";
@@ -12,8 +13,14 @@ export const POLICY_REASONS = {
   Accepted: { True: ["Accepted"], False: ["InvalidSpec"] },
 } as const;
 
-export type PolicyConditionType = keyof typeof POLICY_REASONS;
-export type PolicyReason = (typeof POLICY_REASONS)[PolicyConditionType]["True" | "False"][number];
+/** What the reasons of `Accepted` mean to tools that wait for policies. */
+export const POLICY_MEANINGS: MeaningsOf<typeof POLICY_REASONS.Accepted> = {
+  True: { Accepted: "Current" },
+  False: { InvalidSpec: "Stalled" },
+};
+
+export type PolicyConditionType = keyof typeof POLICY_REASONS | ProgressType;
+export type PolicyReason = (typeof POLICY_REASONS)["Accepted"]["True" | "False"][number];
 
 /** An ApiTokenPolicy's status. */
 export interface PolicyStatus {
@@ -133,7 +140,9 @@ export function buildPolicyStatus(
   generation: number,
   now: Date,
 ): PolicyStatus {
-  return { observedGeneration: generation, conditions: buildConditions([claim], before, generation, now), ...counts };
+  const meaning = claim.reason === "Accepted" ? POLICY_MEANINGS.True.Accepted : POLICY_MEANINGS.False[claim.reason];
+  const claims = [claim, ...claimProgress(meaning, claim)];
+  return { observedGeneration: generation, conditions: buildConditions(claims, before, generation, now), ...counts };
 }
 
 /** Whether a status reports anything else than the one before. */

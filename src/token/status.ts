@@ -3,6 +3,7 @@
  * keep their value while the condition does.
  */
 import { formatDuration } from "./duration.ts";
+import { claimProgress, meaningOfReady } from "./kstatus.ts";
 import type {
   ApiTokenStatus,
   Claim,
@@ -70,7 +71,7 @@ export function buildStatus(
   const lastHandledRotateAt = isRecorded ? rotateRequestedAt : (handled ?? before.lastHandledRotateAt);
   return {
     observedGeneration: generation,
-    conditions: buildConditions(claims, before, generation, observed.now),
+    conditions: buildConditions(withProgress(claims), before, generation, observed.now),
     ...(token ? describeToken(token) : keepToken(before)),
     ...(secretName === undefined ? {} : { secretName }),
     ...(policy === undefined ? {} : { policy }),
@@ -79,6 +80,14 @@ export function buildStatus(
     ...(previous === undefined ? {} : { previous: describePrevious(previous, before.previous) }),
     ...(lastHandledRotateAt === undefined ? {} : { lastHandledRotateAt }),
   };
+}
+
+/** The claims, and what Ready means to tools that wait for it. */
+function withProgress(claims: readonly ConditionClaim[]): ConditionClaim[] {
+  return claims.flatMap((claim) => [
+    claim,
+    ...(claim.type === "Ready" ? claimProgress(meaningOfReady(claim), claim) : []),
+  ]);
 }
 
 /** Tokens are used all the time: a status that reported every use would be written all the time. */

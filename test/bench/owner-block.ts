@@ -9,7 +9,7 @@ import { apiTokensPath } from "../../src/kube/resources/api-token-api.ts";
 import { OWNER_BLOCKS_PATH, type OwnerBlock } from "../../src/kube/resources/owner-block.ts";
 import { openDatabase } from "../../src/postgres/database.ts";
 import { findTokens } from "../../src/postgres/verification.ts";
-import type { BlockConditionType } from "../../src/token/block.ts";
+import type { BlockConditionType } from "../../src/token/block-reasons.ts";
 import { eventually } from "../support/eventually.ts";
 import { anApiToken } from "./create.ts";
 import { type Figures, time } from "./figures.ts";

@@ -7,14 +7,14 @@ import { API_VERSION } from "../../kube/resources/group.ts";
 import { type OwnerBlock, parseOwnerBlock } from "../../kube/resources/owner-block.ts";
 import { writeOwnerBlockStatus } from "../../kube/resources/owner-block-api.ts";
 import {
-  type BlockClaim,
   countAccepted,
   describeBlockChange,
-  describeBlockFailure,
-  FAILURES,
+  describeProblem,
   type ObservedBlockWork,
   type OwnerBlockStatus,
 } from "../../token/block.ts";
+import { describeBlockFailure } from "../../token/block-failure.ts";
+import { type BlockClaim, FAILURES } from "../../token/block-reasons.ts";
 import { buildConditions } from "../../token/status.ts";
 import type { PassContext } from "./context.ts";
 import { describeFailure } from "./failures.ts";
@@ -36,8 +36,7 @@ export async function reportBlock(
 
 /** Reports that the spec of a block cannot be read. */
 export async function reportInvalidBlock(context: PassContext, block: OwnerBlock, problem: string): Promise<void> {
-  const claim = { type: "Effective", status: "False", reason: "InvalidSpec", message: problem } as const;
-  await write(context, block, [claim], new Date(), countsOf(block.status));
+  await write(context, block, describeProblem(problem), new Date(), countsOf(block.status));
 }
 
 /** Reports why a block does not come into effect, or why its owner is not erased; one that is in effect stays so. */
@@ -53,7 +52,7 @@ export async function reportBlockFailure(
   const { status = {}, metadata } = block;
   const reason = FAILURES.find((known) => known === failure.reason) ?? "ReconcileFailed";
   const now = context.clock.now();
-  const view = { now, generation: metadata.generation ?? 0 };
+  const view = { now, generation: metadata.generation ?? 0, failures };
   const { desired } = parseOwnerBlock(block);
   const claims = describeBlockFailure(status, desired, { reason, message: failure.message }, view);
   if (claims !== undefined) await write(context, block, claims, now, countsOf(status));

@@ -1,9 +1,15 @@
 /*
  * The parts of docs/api.md that no schema can hold: what each kind is for, and what conditions, labels and annotations mean.
  */
-import { BLOCK_REASONS, type BlockConditionType, type BlockReason } from "../../token/block.ts";
+import { BLOCK_MEANINGS, BLOCK_REASONS, type BlockConditionType, type BlockReason } from "../../token/block-reasons.ts";
+import { type Meaning, type ProgressType, READY_MEANINGS } from "../../token/kstatus.ts";
 import type { ConditionType } from "../../token/model.ts";
-import { POLICY_REASONS, type PolicyConditionType, type PolicyReason } from "../../token/policy-status.ts";
+import {
+  POLICY_MEANINGS,
+  POLICY_REASONS,
+  type PolicyConditionType,
+  type PolicyReason,
+} from "../../token/policy-status.ts";
 import { READY_REASONS, type Reason } from "../../token/reasons.ts";
 import { FINALIZER, MANAGED_LABEL, ROTATE_ANNOTATION } from "../resources/group.ts";
 
@@ -55,6 +61,20 @@ export const KIND_GUIDES: Readonly<Record<string, KindGuide>> = {
   },
 };
 
+const FOR_TOOLS = "For tools that wait: see [lifecycle.md](lifecycle.md#what-tools-see).";
+
+/** The reasons that a condition for tools may have, from what each reason means. */
+function reasonsFor<Why extends string>(
+  type: ProgressType,
+  ...meanings: Readonly<Record<"True" | "False", Readonly<Partial<Record<Why, Meaning>>>>>[]
+): Why[] {
+  const all = meanings.flatMap((each) => [...Object.entries(each.True), ...Object.entries(each.False)]) as [
+    Why,
+    Meaning,
+  ][];
+  return [...new Set(all.filter(([, meaning]) => meaning === type || meaning === "Retried").map(([reason]) => reason))];
+}
+
 export const CONDITION_GUIDES: readonly ConditionGuide[] = [
   {
     type: "Ready",
@@ -86,6 +106,18 @@ export const CONDITION_GUIDES: readonly ConditionGuide[] = [
     meaning: "The token was ended before its expiry.",
     reasons: ["RevokedBySpec", "OwnerBlocked", "PolicyDenied", "Superseded", "OwnerLimitExceeded", "Inactive"],
   },
+  {
+    type: "Reconciling",
+    status: "True",
+    meaning: `What is missing comes automatically. Reason and message are those of \`Ready\`. ${FOR_TOOLS}`,
+    reasons: reasonsFor("Reconciling", READY_MEANINGS),
+  },
+  {
+    type: "Stalled",
+    status: "True",
+    meaning: `It is final, or somebody must act. Reason and message are those of \`Ready\`. ${FOR_TOOLS}`,
+    reasons: reasonsFor("Stalled", READY_MEANINGS),
+  },
 ];
 
 /** The same for the conditions of an OwnerBlock. */
@@ -114,6 +146,18 @@ export const BLOCK_CONDITION_GUIDES: readonly ConditionGuide<BlockConditionType,
     meaning: "The owner is to be erased, and is not yet.",
     reasons: BLOCK_REASONS.Erased.False,
   },
+  {
+    type: "Reconciling",
+    status: "True",
+    meaning: `The rest is done automatically. ${FOR_TOOLS}`,
+    reasons: reasonsFor("Reconciling", BLOCK_MEANINGS.Effective, BLOCK_MEANINGS.Erased),
+  },
+  {
+    type: "Stalled",
+    status: "True",
+    meaning: `Somebody must act. ${FOR_TOOLS}`,
+    reasons: reasonsFor("Stalled", BLOCK_MEANINGS.Effective, BLOCK_MEANINGS.Erased),
+  },
 ];
 
 /** The same for the conditions of an ApiTokenPolicy. */
@@ -129,6 +173,12 @@ export const POLICY_CONDITION_GUIDES: readonly ConditionGuide<PolicyConditionTyp
     status: "False",
     meaning: "The spec cannot be read, so no policy applies anywhere.",
     reasons: POLICY_REASONS.Accepted.False,
+  },
+  {
+    type: "Stalled",
+    status: "True",
+    meaning: `Somebody must correct the spec. ${FOR_TOOLS}`,
+    reasons: reasonsFor("Stalled", POLICY_MEANINGS),
   },
 ];
 

@@ -24,6 +24,12 @@ interface Definition {
   readonly selectable?: readonly string[];
 }
 
+/**
+ * `kubectl get` with it lists our resources of all kinds. Not a name that a kind has: kubectl prefers categories, so that
+ * `kubectl get apitoken demo` would then look for policies and blocks of that name, too.
+ */
+const CATEGORY = "apitoken-operator";
+
 /** The CustomResourceDefinitions by their file names in `crds/`. */
 export function buildCrds(): Record<string, Json> {
   return Object.fromEntries(DEFINITIONS.map((definition) => [`${definition.plural}.yaml`, buildCrd(definition)]));
@@ -37,7 +43,14 @@ function buildCrd(definition: Definition): Json {
     metadata: { name: `${plural}.${GROUP}` },
     spec: {
       group: GROUP,
-      names: { kind, listKind: `${kind}List`, plural, singular: kind.toLowerCase(), shortNames },
+      names: {
+        kind,
+        listKind: `${kind}List`,
+        plural,
+        singular: kind.toLowerCase(),
+        shortNames,
+        categories: [CATEGORY],
+      },
       scope,
       versions: [
         {

@@ -2,7 +2,7 @@
  * The schemas of the status of each kind. They are written by hand: the controller builds statuses but never parses them, so
  * there is no zod schema to generate them from.
  */
-import { BLOCK_REASONS } from "../../token/block.ts";
+import { BLOCK_REASONS } from "../../token/block-reasons.ts";
 import { CONDITION_TYPES } from "../../token/model.ts";
 import { POLICY_REASONS } from "../../token/policy-status.ts";
 import { EVENT_REASONS, REASONS } from "../../token/reasons.ts";
@@ -14,7 +14,13 @@ const time = (description: string): Json => text(description, { format: "date-ti
 const count = (description: string): Json => ({ type: "integer", format: "int64", description });
 
 const OBSERVED_GENERATION =
-  "The metadata.generation that the controller last processed. If it is lower than metadata.generation, the latest change has not been processed yet.";
+  "The metadata.generation that the controller last processed. If it is lower than metadata.generation, the latest change has not been processed yet; before the first pass it is -1.";
+
+/**
+ * What a resource has before its first pass, without anybody having to write it. Tools that wait (kstatus) take a resource that
+ * has no status at all for finished.
+ */
+const UNSEEN = { observedGeneration: -1 };
 
 interface ConditionTexts {
   readonly type: string;
@@ -50,10 +56,11 @@ const listReasons = (conditions: Readonly<Record<string, Readonly<Record<"True" 
 export const API_TOKEN_STATUS: Json = {
   description: "What the controller observed in its last pass. It never contains the token or its hash.",
   type: "object",
+  default: UNSEEN,
   properties: {
     observedGeneration: count(OBSERVED_GENERATION),
     conditions: describeConditions(
-      "The state of the token. Ready: the Secret holds a token that works. LifetimeClamped: it ends earlier than the spec asks for. ExpiringSoon: it ends soon and will not be renewed automatically. Revoked: it was ended before its expiry.",
+      "The state of the token. Ready: the Secret holds a token that works. LifetimeClamped: it ends earlier than the spec asks for. ExpiringSoon: it ends soon and will not be renewed automatically. Revoked: it was ended before its expiry. Reconciling and Stalled repeat why Ready is not as the spec asks for, for tools that wait: Reconciling if it continues automatically, Stalled if it is final or somebody must act.",
       {
         type: `One of ${CONDITION_TYPES.join(", ")}. Ready exists from the first pass on, the others only while they hold.`,
         reasons: REASONS.filter((reason) => !(EVENT_REASONS as readonly string[]).includes(reason)),
@@ -114,12 +121,13 @@ export const POLICY_STATUS: Json = {
   description:
     "What the controller observed. The numbers are counted at most every 10 seconds, and, if the controller watches only some namespaces, in those alone.",
   type: "object",
+  default: UNSEEN,
   properties: {
     observedGeneration: count(OBSERVED_GENERATION),
     conditions: describeConditions(
-      "Accepted: whether the spec can be read. While that of any policy cannot, nothing is issued anywhere.",
+      "Accepted: whether the spec can be read. While that of any policy cannot, nothing is issued anywhere. Stalled, for tools that wait: somebody must correct the spec.",
       {
-        type: `One of ${Object.keys(POLICY_REASONS).join(", ")}.`,
+        type: `One of ${Object.keys(POLICY_REASONS).join(", ")}, Stalled. Stalled exists only while it is true.`,
         reasons: listReasons(POLICY_REASONS),
         message:
           "How many namespaces the policy selects and how many ApiTokens it governs or, if its spec cannot be read, which field is wrong and what to do. Do not parse it.",
@@ -138,12 +146,13 @@ export const POLICY_STATUS: Json = {
 export const OWNER_BLOCK_STATUS: Json = {
   description: "What the controller observed and did in its last pass.",
   type: "object",
+  default: UNSEEN,
   properties: {
     observedGeneration: count(OBSERVED_GENERATION),
     conditions: describeConditions(
-      "What the block has done. Effective: every token of the owner has ended, and none is issued. Erased: only with spec.erase, or once the owner was erased.",
+      "What the block has done. Effective: every token of the owner has ended, and none is issued. Erased: only with spec.erase, or once the owner was erased. Reconciling and Stalled repeat the reason why one of them is False, for tools that wait: Reconciling if it continues automatically, Stalled if somebody must act.",
       {
-        type: `One of ${Object.keys(BLOCK_REASONS).join(", ")}.`,
+        type: `One of ${Object.keys(BLOCK_REASONS).join(", ")}, Reconciling, Stalled. The last two exist only while they are true.`,
         reasons: listReasons(BLOCK_REASONS),
         message:
           "What the block does at the moment, how far it has come, or what is wrong with its spec. Do not parse it.",

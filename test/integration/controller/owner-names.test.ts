@@ -100,6 +100,7 @@ test("an OwnerBlock with such an owner, stored under an older CRD, says that it 
           reason: "InvalidSpec",
           message: expect.stringContaining("spec.owner: must consist of visible ASCII characters"),
         },
+        { type: "Stalled", status: "True", reason: "InvalidSpec" },
       ]);
     });
   } finally {

@@ -196,21 +196,21 @@ describe("a controller of all namespaces", SEVERAL_COUNTS, () => {
       const tryIt = () => cluster.kubectl(["create", "--dry-run=server", "-f", "-"], body);
       await eventually(async () => expect((await tryIt()).output).toContain("must be a Go duration"));
       await resources.applyPolicy("sound", {});
+      const problem = {
+        reason: "InvalidSpec",
+        message: expect.stringMatching(
+          /^spec\.maxDuration: .*forever.*\. Correct the spec, and check that the CRD is that of this release\. Until then no policy applies/,
+        ),
+        observedGeneration: 1,
+        lastTransitionTime: expect.any(String),
+      };
       await withController(cluster, databaseUrl, ALL, async () => {
         await eventually(async () =>
           expect(await statusOf(resources, "broken")).toEqual({
             observedGeneration: 1,
             conditions: [
-              {
-                type: "Accepted",
-                status: "False",
-                reason: "InvalidSpec",
-                message: expect.stringMatching(
-                  /^spec\.maxDuration: .*forever.*\. Correct the spec, and check that the CRD is that of this release\. Until then no policy applies/,
-                ),
-                observedGeneration: 1,
-                lastTransitionTime: expect.any(String),
-              },
+              { type: "Accepted", status: "False", ...problem },
+              { type: "Stalled", status: "True", ...problem },
             ],
           }),
         );

@@ -1,11 +1,10 @@
 import { describe, expect, test } from "vitest";
 import {
-  BLOCK_REASONS,
   type CountedWork,
   type DesiredBlock,
   describeBlock,
   describeBlockChange,
-  describeBlockFailure,
+  describeProblem,
   describeUnreadable,
   isErased,
   isUnfinished,
@@ -13,6 +12,8 @@ import {
   mustEraseNow,
   type OwnerBlockStatus,
 } from "../../../src/token/block.ts";
+import { describeBlockFailure } from "../../../src/token/block-failure.ts";
+import { BLOCK_REASONS } from "../../../src/token/block-reasons.ts";
 import { isOwner } from "../../../src/token/owner.ts";
 import { buildConditions } from "../../../src/token/status.ts";
 import { HOUR_MS, NOW } from "../../support/builders.ts";
@@ -46,27 +47,42 @@ const summarize = (block: Partial<DesiredBlock>, work: Partial<CountedWork>) =>
 test.each<[string, Partial<DesiredBlock>, Partial<CountedWork>, string[]]>([
   ["before its time", LATER, { acceptedTokens: 2 }, ["Effective False Pending"]],
   ["before its time, with erase", { ...LATER, ...ERASE }, {}, ["Effective False Pending", "Erased False Pending"]],
-  ["with accepted tokens", {}, { acceptedTokens: 2 }, ["Effective False InProgress"]],
+  ["with accepted tokens", {}, { acceptedTokens: 2 }, ["Effective False InProgress", "Reconciling True InProgress"]],
   [
     "with accepted tokens, to be erased again",
     ERASE,
     { acceptedTokens: 2, hasErased: true },
-    ["Effective False InProgress", "Erased False Pending"],
+    ["Effective False InProgress", "Erased False Pending", "Reconciling True InProgress"],
   ],
   ["with none", {}, {}, ["Effective True Blocked"]],
   ["of an owner with dead rows only", {}, { apiTokens: 0, tokenRows: 1 }, ["Effective True Blocked"]],
   ["of an owner that only the trail knows", {}, { apiTokens: 0, namedEvents: 1 }, ["Effective True Blocked"]],
   ["whose tokens were cleaned up", {}, { apiTokens: 0, tokensRevoked: 3 }, ["Effective True Blocked"]],
   ["that matches nothing", {}, { apiTokens: 0 }, ["Effective True NothingMatched"]],
-  ["with rows to erase", ERASE, { tokenRows: 4 }, ["Effective True Blocked", "Erased False InProgress"]],
-  ["with events to erase", ERASE, { namedEvents: 4 }, ["Effective True Blocked", "Erased False InProgress"]],
-  ["not recorded as erased", ERASE, {}, ["Effective True Blocked", "Erased False InProgress"]],
+  [
+    "with rows to erase",
+    ERASE,
+    { tokenRows: 4 },
+    ["Effective True Blocked", "Erased False InProgress", "Reconciling True InProgress"],
+  ],
+  [
+    "with events to erase",
+    ERASE,
+    { namedEvents: 4 },
+    ["Effective True Blocked", "Erased False InProgress", "Reconciling True InProgress"],
+  ],
+  [
+    "not recorded as erased",
+    ERASE,
+    {},
+    ["Effective True Blocked", "Erased False InProgress", "Reconciling True InProgress"],
+  ],
   ["that has erased", ERASE, { hasErased: true, apiTokens: 0 }, ["Effective True Blocked", "Erased True Erased"]],
   [
     "whose events are not counted",
     ERASE,
     { namedEvents: undefined },
-    ["Effective True Blocked", "Erased False InProgress"],
+    ["Effective True Blocked", "Erased False InProgress", "Reconciling True InProgress"],
   ],
   [
     "of somebody unknown whose events are not counted",
@@ -78,7 +94,7 @@ test.each<[string, Partial<DesiredBlock>, Partial<CountedWork>, string[]]>([
     "that has erased, after which something names the owner again",
     ERASE,
     { hasErased: true, namedEvents: 1 },
-    ["Effective True Blocked", "Erased False InProgress"],
+    ["Effective True Blocked", "Erased False InProgress", "Reconciling True InProgress"],
   ],
   [
     "that has erased and no longer asks for it",
@@ -139,19 +155,21 @@ describe("a failed pass", () => {
   const statusOf = (block: Partial<DesiredBlock>, work: Partial<CountedWork>) => ({
     conditions: buildConditions(describeBlock(aBlock(block), aWork(work)), {}, 1, NOW),
   });
-  const fail = (before: OwnerBlockStatus, block: Partial<DesiredBlock>, generation: number) =>
-    describeBlockFailure(before, aBlock(block), FAILURE, { now: NOW, generation })?.map(
+  const fail = (before: OwnerBlockStatus, block: Partial<DesiredBlock>, generation: number, failures = 3) =>
+    describeBlockFailure(before, aBlock(block), FAILURE, { now: NOW, generation, failures })?.map(
       ({ type, status, reason }) => `${type} ${status} ${reason}`,
     );
+  const RECONCILING = "Reconciling True DatabaseRefused";
 
   test("is the reason why a block is not in effect", () => {
-    expect(fail({}, {}, 1)).toEqual(["Effective False DatabaseRefused"]);
-    expect(fail(statusOf({}, { acceptedTokens: 1 }), {}, 1)).toEqual(["Effective False DatabaseRefused"]);
-    expect(fail(statusOf({}, {}), LATER, 2)).toEqual(["Effective False DatabaseRefused"]);
+    const failed = ["Effective False DatabaseRefused", RECONCILING];
+    expect(fail({}, {}, 1)).toEqual(failed);
+    expect(fail(statusOf({}, { acceptedTokens: 1 }), {}, 1)).toEqual(failed);
+    expect(fail(statusOf({}, {}), LATER, 2)).toEqual(failed);
   });
 
   test("is the reason why an owner is not erased, and the block stays in effect", () => {
-    const failed = ["Effective True Blocked", "Erased False DatabaseRefused"];
+    const failed = ["Effective True Blocked", "Erased False DatabaseRefused", RECONCILING];
     expect(fail(statusOf(ERASE, { tokenRows: 1 }), ERASE, 1)).toEqual(failed);
     expect(fail(statusOf({}, {}), ERASE, 2)).toEqual(failed);
   });
@@ -162,9 +180,19 @@ describe("a failed pass", () => {
     expect(fail(statusOf(ERASE, { hasErased: true }), ERASE, 2)).toEqual([
       "Effective True Blocked",
       "Erased True Erased",
+      RECONCILING,
     ]);
-    const [effect] = describeBlockFailure(statusOf({}, {}), aBlock(), FAILURE, { now: NOW, generation: 2 }) ?? [];
+    const view = { now: NOW, generation: 2, failures: 3 };
+    const [effect] = describeBlockFailure(statusOf({}, {}), aBlock(), FAILURE, view) ?? [];
     expect(effect?.message).toMatch(/last change\. rejected$/);
+  });
+
+  test("that has lasted leaves nobody waiting", () => {
+    const stalled = "Stalled True DatabaseRefused";
+    expect(fail({}, {}, 1, 15)).toContain(RECONCILING);
+    expect(fail({}, {}, 1, 16)).toEqual(["Effective False DatabaseRefused", stalled]);
+    expect(fail(statusOf(ERASE, { tokenRows: 1 }), ERASE, 1, 16)?.slice(-1)).toEqual([stalled]);
+    expect(fail(statusOf({}, {}), ERASE, 2, 16)?.slice(-1)).toEqual([stalled]);
   });
 });
 
@@ -210,6 +238,12 @@ describe("from status to status", () => {
     expect(describeBlockChange(blocked, blocked)).toEqual([]);
     expect(describeBlockChange({}, typo)).toMatchObject([{ type: "Warning", reason: "NothingMatched" }]);
   });
+});
+
+test("a block that cannot be read causes one Event, although two conditions say so", () => {
+  const conditions = buildConditions(describeProblem("spec.owner: missing"), {}, 1, NOW);
+  expect(conditions.map(({ type }) => type)).toEqual(["Effective", "Stalled"]);
+  expect(describeBlockChange({}, { conditions })).toMatchObject([{ type: "Warning", reason: "InvalidSpec" }]);
 });
 
 test("every reason is one word", () => {

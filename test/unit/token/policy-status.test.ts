@@ -128,7 +128,11 @@ describe("a status", () => {
     expect(second.conditions).toMatchObject([{ observedGeneration: 2, lastTransitionTime: "2026-06-01T12:00:00Z" }]);
     const third = statusOf(bad, second, 3, later(60_000));
     expect(third).not.toHaveProperty("namespaces");
-    expect(third.conditions).toMatchObject([{ status: "False", lastTransitionTime: "2026-06-01T12:01:00Z" }]);
+    const since = { reason: "InvalidSpec", lastTransitionTime: "2026-06-01T12:01:00Z" };
+    expect(third.conditions).toMatchObject([
+      { type: "Accepted", status: "False", ...since },
+      { type: "Stalled", status: "True", ...since },
+    ]);
   });
 
   test("is news only if it reports something else", () => {

@@ -320,9 +320,9 @@ describe("a failure", () => {
 
   test("leaves the token and every other condition as they were", () => {
     const status = during({ status: clamped, isDeleting: true });
-    const conditions = [expect.anything(), findCondition(clamped, "LifetimeClamped")];
+    const conditions = [expect.anything(), expect.anything(), findCondition(clamped, "LifetimeClamped")];
     expect(status).toEqual({ ...clamped, conditions, failedAttempts: 1 });
-    expect(status?.conditions?.map((condition) => condition.type)).toEqual(["Ready", "LifetimeClamped"]);
+    expect(status?.conditions?.map((condition) => condition.type)).toEqual(["Ready", "Reconciling", "LifetimeClamped"]);
   });
 
   test("is shown once: the next pass has nothing new", () => {

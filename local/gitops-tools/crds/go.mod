@@ -1,0 +1,10 @@
+module apitoken-operator/local/gitops-tools/crds
+
+go 1.26.0
+
+require (
+	github.com/argoproj/argo-cd/v3 v3.3.0
+	github.com/external-secrets/external-secrets v0.16.2
+	github.com/fluxcd/kustomize-controller v1.9.6
+	github.com/kyverno/kyverno v1.19.1
+)

@@ -1,0 +1,184 @@
+import { readdirSync } from "node:fs";
+import { describe, expect } from "vitest";
+import type { TestCluster } from "../../support/cluster.ts";
+import { startTestController } from "../../support/controllers.ts";
+import { eventually } from "../../support/eventually.ts";
+import { ownClusterTest } from "../../support/fixtures.ts";
+import {
+  compose,
+  type Manifest,
+  pathOfSample,
+  readSample,
+  renderSkeleton,
+  toAdmissionPolicy,
+} from "../../support/gitops/samples.ts";
+import { ecosystemCrds, hasGitOpsTools } from "../../support/gitops/tools.ts";
+
+/** With a controller for the whole cluster, and the namespaces that samples name. */
+const test = ownClusterTest
+  .extend("controller", { scope: "file", auto: true }, async ({ cluster, databaseUrl }, { onCleanup }) => {
+    for (const name of ["shop", "argocd", "flux-system"]) await cluster.kubectl(["create", "namespace", name]);
+    const settings = { APITOKEN_WATCH_NAMESPACES: "" };
+    const controller = await startTestController(cluster, databaseUrl, { settings });
+    onCleanup(() => controller.stop());
+  })
+  .extend("crds", { scope: "file" }, async ({ cluster }) => {
+    expect(await cluster.kubectl(["apply", "--server-side", "-f", ecosystemCrds])).toMatchObject({ code: 0 });
+    expect(await cluster.kubectl(["wait", "--for=condition=Established", "-f", ecosystemCrds])).toMatchObject({
+      code: 0,
+    });
+  });
+
+/** kubectl as an admin, outside the test's namespace: samples name theirs. */
+async function apply(cluster: TestCluster, path: string, input?: string): Promise<void> {
+  const flags = ["--server-side", "--force-conflicts", "--validate=strict", "--namespace="];
+  expect(await cluster.kubectl(["apply", ...flags, "-f", path], input)).toMatchObject({ code: 0 });
+}
+
+const applyAll = (cluster: TestCluster, objects: readonly object[]) =>
+  apply(cluster, "-", JSON.stringify({ apiVersion: "v1", kind: "List", items: objects }));
+
+async function untilTokenIsReady(cluster: TestCluster, namespace: string, name: string): Promise<void> {
+  const wait = ["wait", "--for=condition=Ready", "--timeout=30s", `--namespace=${namespace}`, `apitoken/${name}`];
+  expect(await cluster.kubectl(wait)).toMatchObject({ code: 0 });
+}
+
+describe("a repository's layout", () => {
+  test("applied in the order of its waves gives the team a token under its policy", async ({ cluster }) => {
+    await apply(cluster, pathOfSample("repository/teams/shop/namespace.yaml"));
+    await apply(cluster, pathOfSample("repository/platform/policies"));
+    await apply(cluster, pathOfSample("repository/teams/shop/orders-token.yaml"));
+    await untilTokenIsReady(cluster, "shop", "orders");
+    const { output } = await cluster.kubectl(["get", "apitoken", "orders", "--namespace=shop", "-o", "json"]);
+    expect(JSON.parse(output).status).toMatchObject({ policy: "team-shop", secretName: "orders-api" });
+    await apply(cluster, pathOfSample("repository/teams/shop/deployment.yaml"));
+  });
+
+  test("has waves in which everything comes after what it needs", () => {
+    const waves = [
+      "platform/policies/team-shop",
+      "teams/shop/namespace",
+      "teams/shop/orders-token",
+      "teams/shop/deployment",
+    ]
+      .flatMap((file) => readSample(`repository/${file}.yaml`))
+      .map(({ metadata }) => (metadata as { annotations?: Record<string, string> }).annotations)
+      .map((annotations) => Number(annotations?.["argocd.argoproj.io/sync-wave"]));
+    expect(waves).toEqual([-2, -2, -1, 0]);
+  });
+});
+
+test("Argo CD's ConfigMap gets our keys, and keeps those of others", async ({ cluster }) => {
+  const other = [
+    "create",
+    "configmap",
+    "argocd-cm",
+    "--namespace=argocd",
+    "--from-literal=url=https://argocd.example.com",
+  ];
+  expect(await cluster.kubectl(other)).toMatchObject({ code: 0 });
+  await apply(cluster, pathOfSample("argo-cd/argocd-cm.yaml"));
+  const { output } = await cluster.kubectl(["get", "configmap", "argocd-cm", "--namespace=argocd", "-o", "json"]);
+  const keys = Object.keys(JSON.parse(output).data).map((key) => key.replace("resource.customizations.", ""));
+  expect(keys.sort()).toEqual([
+    "actions.apitoken.dev_ApiToken",
+    "health.apitoken.dev_ApiToken",
+    "health.apitoken.dev_ApiTokenPolicy",
+    "health.apitoken.dev_OwnerBlock",
+    "ignoreDifferences.apitoken.dev_ApiToken",
+    "url",
+  ]);
+});
+
+describe.skipIf(!hasGitOpsTools)("the tool's own CRD accepts", () => {
+  test.for(["argo-cd/applications.yaml", "flux/kustomizations.yaml", "samples/external-secrets/push-secret.yaml"])(
+    "%s",
+    async (file, { cluster, crds: _ }) => apply(cluster, pathOfSample(file)),
+  );
+
+  test("the policy for Kyverno", async ({ cluster, crds: _ }) => {
+    await apply(cluster, pathOfSample("samples/kyverno/tokens.yaml"));
+  });
+});
+
+test("the Secret that External Secrets copies, and that Reloader watches, is there", async ({ cluster }) => {
+  const tokens = ["external-secrets/push-secret", "reloader/deployment"]
+    .flatMap((file) => readSample(`samples/${file}.yaml`))
+    .filter(({ kind }) => kind === "ApiToken");
+  await applyAll(cluster, tokens);
+  for (const { metadata, spec } of tokens) {
+    await untilTokenIsReady(cluster, "shop", metadata?.name ?? "");
+    const name = (spec.secret as { name: string }).name;
+    expect(await cluster.kubectl(["get", "secret", name, "--namespace=shop"])).toMatchObject({ code: 0 });
+  }
+  const [, push] = readSample("samples/external-secrets/push-secret.yaml");
+  expect(push?.spec).toMatchObject({ selector: { secret: { name: "orders-api" } } });
+  await apply(cluster, pathOfSample("samples/reloader/deployment.yaml"));
+});
+
+test("Crossplane's composition makes a team with a policy and a token", async ({ cluster }) => {
+  const [definition, composition] = readSample("samples/crossplane/team.yaml");
+  expect(definition?.spec).toMatchObject({ names: { kind: "Team" } });
+  const team = { spec: { name: "search", scopes: ["orders:read"] } };
+  for (const object of compose(composition as Manifest, team)) await applyAll(cluster, [object]);
+  await untilTokenIsReady(cluster, "search", "team");
+  const { output } = await cluster.kubectl(["get", "apitoken", "team", "--namespace=search", "-o", "json"]);
+  expect(JSON.parse(output)).toMatchObject({
+    spec: { owner: "search" },
+    status: { policy: "team-search", effective: { duration: "168h", scopes: ["orders:read"] } },
+  });
+});
+
+test("Backstage's template makes an ApiToken from what its form asks for", async ({ cluster }) => {
+  const values = { namespace: "shop", name: "billing", scopes: ["orders:read"], duration: "24h" };
+  const [template] = readSample("samples/backstage/template.yaml");
+  const [form] = (template as Manifest).spec.parameters as { required: string[]; properties: object }[];
+  expect(form?.required).toEqual(Object.keys(values));
+  expect(Object.keys(form?.properties ?? {})).toEqual(Object.keys(values));
+  await applyAll(cluster, [renderSkeleton("samples/backstage/skeleton/token.yaml", values)]);
+  await untilTokenIsReady(cluster, "shop", "billing");
+});
+
+// Last, because its rules are for every ApiToken.
+test("Kyverno's policy lets each user have tokens of their own, for a stated time, without scopes of admins", async ({
+  cluster,
+}) => {
+  const [policy] = readSample("samples/kyverno/tokens.yaml");
+  await applyAll(cluster, toAdmissionPolicy(policy as Manifest));
+  const tryAs = (user: string, spec: object) =>
+    cluster.kubectl(
+      ["create", "--dry-run=server", "--as", user, "--as-group", "system:masters", "-f", "-"],
+      JSON.stringify({ apiVersion: "apitoken.dev/v1alpha1", kind: "ApiToken", metadata: { name: "tried" }, spec }),
+    );
+  const alice = "oidc:alice@example.com";
+  const good = { owner: "alice@example.com", duration: "24h", scopes: ["orders:read"] };
+  await eventually(async () =>
+    expect((await tryAs(alice, { ...good, owner: "bob" })).output).toContain("spec.owner is bob"),
+  );
+  expect(await tryAs(alice, good)).toMatchObject({ code: 0 });
+  expect(await tryAs("system:serviceaccount:shop:deployer", { ...good, owner: "shop/orders" })).toMatchObject({
+    code: 0,
+  });
+  expect((await tryAs("system:serviceaccount:shop:deployer", good)).output).toContain("tokens of shop only");
+  expect((await tryAs("root", good)).output).toContain("tokens of nobody");
+  expect((await tryAs(alice, { owner: good.owner })).output).toContain("spec.duration is missing");
+  expect((await tryAs(alice, { ...good, scopes: ["admin:all"] })).output).toContain("no scope may begin with admin:");
+  // What the controller does to a token that the rules would refuse now is not refused.
+  expect(await cluster.kubectl(["annotate", "apitoken", "team", "--namespace=search", "a=b"])).toMatchObject({
+    code: 0,
+  });
+});
+
+test("there is no sample that these tests do not use", () => {
+  const files = readdirSync(pathOfSample("samples"), { recursive: true, encoding: "utf8" }).filter((file) =>
+    /\.\w+$/.test(file),
+  );
+  expect(files.sort()).toEqual([
+    "backstage/skeleton/token.yaml",
+    "backstage/template.yaml",
+    "crossplane/team.yaml",
+    "external-secrets/push-secret.yaml",
+    "kyverno/tokens.yaml",
+    "reloader/deployment.yaml",
+  ]);
+});
