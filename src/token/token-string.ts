@@ -3,7 +3,7 @@
  * status. The secret is 256 bits from the CSPRNG. The CRC-32 of everything before it rejects typos without a query, and lets
  * secret scanners match with almost no false positives.
  */
-import { randomBytes, randomInt } from "node:crypto";
+import { createHash, randomBytes, randomInt } from "node:crypto";
 import { crc32 } from "node:zlib";
 
 const PREFIX = "apt_";
@@ -17,6 +17,24 @@ const PATTERN = new RegExp(
 );
 
 const IN_TEXT = new RegExp(`${PREFIX}([0-9A-Za-z]{${ID_LENGTH}})[0-9A-Za-z]+`, "g");
+
+/** How a token is written, for whoever looks for tokens in texts. */
+export const TOKEN_FORMAT = {
+  prefix: PREFIX,
+  /** How many characters follow the prefix, and how many of them are the checksum. */
+  length: ID_LENGTH + SECRET_LENGTH + CRC_LENGTH,
+  checksumLength: CRC_LENGTH,
+  alphabet: ALPHABET,
+} as const;
+
+/** The id of the rule with which gitleaks, and with it GitLab, finds tokens. */
+export const LEAK_RULE_ID = "apitoken_operator_token";
+
+/** A token string that was never issued, for documents and tests of scanners. */
+export function exampleToken(text: string): string {
+  const body = `${PREFIX}Example00000${encodeBase62(BigInt(`0x${createHash("sha256").update(text).digest("hex")}`), SECRET_LENGTH)}`;
+  return body + checksum(body);
+}
 
 /** A new token: `id` is public, `plaintext` is the whole secret string. */
 export interface NewToken {

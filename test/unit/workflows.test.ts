@@ -39,16 +39,18 @@ const stepsOf = ({ jobs }: Workflow) => Object.values(jobs).flatMap(({ steps = [
 describe.each(readdirSync(new URL(".github/workflows", root)))("the workflow %s", (file) => {
   const workflow = readWorkflow(file);
 
-  test("may only read the sources and, if it publishes, write packages or a release", () => {
+  test("may only read the sources and, if it publishes, write packages or a release, and sign packages", () => {
     expect(workflow.permissions).toEqual({ contents: "read" });
-    for (const [name, { permissions = {} }] of Object.entries(workflow.jobs)) {
-      const { contents = "read", packages = "write", ...others } = permissions;
+    for (const [name, { permissions = {}, steps = [] }] of Object.entries(workflow.jobs)) {
+      const { contents = "read", packages = "write", "id-token": identity, ...others } = permissions;
       const makesRelease = file === "release.yaml" && name === "plugin-release";
       expect({ contents, packages, others }).toEqual({
         contents: makesRelease ? "write" : "read",
         packages: "write",
         others: {},
       });
+      const isSigning = steps.some(({ run = "" }) => run.includes("cosign sign"));
+      expect(identity).toBe(isSigning ? "write" : undefined);
     }
   });
 
@@ -93,6 +95,47 @@ test("a release attaches to each image the SBOM of its own bundle", () => {
   expect(env?.IMAGE).toMatch(/-\$\{\{ matrix\.target \}\}@\$\{\{ steps\.image\.outputs\.digest \}\}$/);
   expect(steps.some(({ id, uses }) => id === "image" && uses?.startsWith("docker/build-push-action@"))).toBe(true);
   expect(run).toMatch(/sbom -- "\$TARGET" > sbom\.cdx\.json\noras attach .*"\$IMAGE" sbom\.cdx\.json/);
+});
+
+test("a release signs each image and the chart by digest, and attests the SBOM of the image", () => {
+  const { images, chart } = readWorkflow("release.yaml").jobs;
+  const signing = (steps: readonly Step[] = []) => steps.find(({ run = "" }) => run.includes("cosign sign"));
+  expect(signing(images?.steps)?.env?.IMAGE).toMatch(/@\$\{\{ steps\.image\.outputs\.digest \}\}$/);
+  expect(signing(images?.steps)?.run).toContain(
+    'cosign attest --yes --type cyclonedx --predicate sbom.cdx.json "$IMAGE"',
+  );
+  expect(signing(chart?.steps)?.run).toContain('cosign sign --yes "$chart@$(oras resolve "$chart:$VERSION")"');
+  for (const verified of ["cosign verify ", "cosign verify-attestation --type cyclonedx "]) {
+    expect(read("docs/install.md")).toContain(verified);
+  }
+});
+
+describe("Artifact Hub", () => {
+  const { annotations } = parse(read("charts/apitoken-operator/Chart.yaml")) as { annotations: Record<string, string> };
+  const listed = (name: string) =>
+    parse(annotations[`artifacthub.io/${name}`] ?? "") as { kind: string; name: string }[];
+
+  test("lists every CRD of the chart, with an example", () => {
+    const crds = readdirSync(new URL("crds", root)).map((file) => parse(read(`crds/${file}`)));
+    const facts = crds.map(({ metadata, spec }) => [spec.names.kind, spec.versions[0].name, metadata.name]);
+    expect(
+      listed("crds")
+        .map(({ kind, version, name }: { kind: string; version?: string; name: string }) => [kind, version, name])
+        .sort(),
+    ).toEqual(facts.sort());
+    expect(
+      listed("crdsExamples")
+        .map(({ kind }) => kind)
+        .sort(),
+    ).toEqual(facts.map(([kind]) => kind));
+  });
+
+  test("gets a file about the repository with each release", () => {
+    expect(parse(read("charts/artifacthub-repo.yml"))).toHaveProperty("owners");
+    expect(
+      readWorkflow("release.yaml").jobs.chart?.steps?.some(({ run = "" }) => run.includes("artifacthub-repo.yml")),
+    ).toBe(true);
+  });
 });
 
 test.each([

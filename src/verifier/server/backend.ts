@@ -11,6 +11,13 @@ import { DONT_KNOW, emptyAnswer, type HttpAnswer, NOT_FOUND, oauthError, TOO_MAN
 import { AMBIGUOUS_CLIENT, NAMELESS_CLIENT, readClient, UNKNOWN_CLIENT } from "../faces/client-authentication.ts";
 import { explainAnswer } from "../faces/explain.ts";
 import { type Form, onlyValue, readForm, valuesOf } from "../faces/form.ts";
+import {
+  BAD_FINDINGS,
+  FINDINGS_LATER,
+  FINDINGS_TAKEN,
+  REVOCABLE_TYPES,
+  readFindings,
+} from "../faces/gitlab-revocation.ts";
 import { answerIntrospection, describeIntrospection } from "../faces/introspect.ts";
 import { BAD_LEAKS, LEAKS_TAKEN, NO_TOKEN, NOT_REVOKED, REVOKED, readLeaks } from "../faces/revoke.ts";
 import { describeServer } from "../faces/server-metadata.ts";
@@ -52,6 +59,7 @@ const POSTS: ReadonlyMap<string, Handler> = new Map([
   ["/tokenreview", reviewToken],
   ["/revoke", revoke],
   ["/leaks", takeLeaks],
+  ["/v1/revoke_tokens", takeFindings],
   ["/explain", explain],
 ]);
 
@@ -89,7 +97,7 @@ function answerGet(parts: VerifierParts, request: IncomingMessage, path: string)
   if (request.method !== "GET") return undefined;
   const { signer } = parts;
   if (isMetadataPath(parts, path)) return describeServer(issuerOf(parts, request), signer?.algorithm);
-  return answerKeys(path, signer);
+  return answerKeys(path, signer) ?? (path === "/v1/revocable_token_types" ? REVOCABLE_TYPES : undefined);
 }
 
 /** RFC 8414, 3: the path of the issuer, if it has one, stands behind. */
@@ -170,9 +178,20 @@ async function revoke(parts: VerifierParts, call: Call): Promise<HttpAnswer> {
 async function takeLeaks(parts: VerifierParts, call: Call): Promise<HttpAnswer> {
   const tokens = readLeaks(readJson(call.body));
   if (tokens === undefined) return BAD_LEAKS;
+  return (await endLeaked(parts, tokens)) ? LEAKS_TAKEN : DONT_KNOW;
+}
+
+async function takeFindings(parts: VerifierParts, call: Call): Promise<HttpAnswer> {
+  const tokens = readFindings(readJson(call.body));
+  if (tokens === undefined) return BAD_FINDINGS;
+  return (await endLeaked(parts, tokens)) ? FINDINGS_TAKEN : FINDINGS_LATER;
+}
+
+/** Ends all of them, even if one cannot be ended now; false if there is such a one. */
+async function endLeaked(parts: VerifierParts, tokens: readonly string[]): Promise<boolean> {
   let areAllEnded = true;
   for (const token of tokens) areAllEnded = (await end(parts, token, "Leaked")) && areAllEnded;
-  return areAllEnded ? LEAKS_TAKEN : DONT_KNOW;
+  return areAllEnded;
 }
 
 /** Ends a token for whoever has shown it. Returns false if it cannot be said whether that has been done. */

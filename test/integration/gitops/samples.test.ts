@@ -1,5 +1,6 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect } from "vitest";
+import { parse } from "yaml";
 import type { TestCluster } from "../../support/cluster.ts";
 import { startTestController } from "../../support/controllers.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -137,6 +138,15 @@ test("Backstage's template makes an ApiToken from what its form asks for", async
   expect(Object.keys(form?.properties ?? {})).toEqual(Object.keys(values));
   await applyAll(cluster, [renderSkeleton("samples/backstage/skeleton/token.yaml", values)]);
   await untilTokenIsReady(cluster, "shop", "billing");
+});
+
+test("the API server accepts the examples that Artifact Hub shows", async ({ cluster }) => {
+  const chart = readFileSync(new URL("../../../charts/apitoken-operator/Chart.yaml", import.meta.url), "utf8");
+  const { annotations } = parse(chart) as { annotations: Record<string, string> };
+  const items = parse(annotations["artifacthub.io/crdsExamples"] ?? "");
+  const list = JSON.stringify({ apiVersion: "v1", kind: "List", items });
+  const flags = ["--dry-run=server", "--validate=strict", "--namespace="];
+  expect(await cluster.kubectl(["apply", ...flags, "-f", "-"], list)).toMatchObject({ code: 0 });
 });
 
 // Last, because its rules are for every ApiToken.

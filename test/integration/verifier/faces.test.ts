@@ -263,3 +263,36 @@ test("holders end their tokens, and scanners those that they find, whatever they
   expect(leaks.status).toBe(202);
   expect((await verify(verifier, found.plaintext)).status).toBe(401);
 });
+
+test("GitLab asks what it may hand over, and the tokens that it then hands over end", async ({
+  databaseUrl,
+  verifier,
+}) => {
+  const types = await fetch(`${verifier.introspectionUrl}/v1/revocable_token_types`);
+  expect(types.headers.get("content-type")).toBe("application/json");
+  const {
+    types: [type],
+  } = (await types.json()) as { types: string[] };
+  const handOver = (body: unknown) =>
+    fetch(`${verifier.introspectionUrl}/v1/revoke_tokens`, {
+      method: "POST",
+      headers: { "content-type": "application/json", authorization: "a token of GitLab's own" },
+      body: JSON.stringify(body),
+    });
+  const found = await issueByHand(databaseUrl, keyring);
+  const location = "https://gitlab.example.com/shop/front/-/blob/0123abcd/.env";
+  // GitLab does not send again what was answered with 400, so it must not end a part of it.
+  expect(
+    (
+      await handOver([
+        { type, token: found.plaintext },
+        { type: "gitleaks_rule_id_aws", token: "x" },
+      ])
+    ).status,
+  ).toBe(400);
+  expect((await verify(verifier, found.plaintext)).status).toBe(200);
+  const findings = [found.plaintext, found.plaintext, "nonsense"].map((token) => ({ type, token, location }));
+  expect((await handOver(findings)).status).toBe(204);
+  expect((await verify(verifier, found.plaintext)).status).toBe(401);
+  expect((await handOver([])).status).toBe(204);
+});

@@ -136,6 +136,7 @@ const aPath = fc.oneof(
     "/tokenreview",
     "/revoke",
     "/leaks",
+    "/v1/revoke_tokens",
     "/explain",
     "/.well-known/oauth-authorization-server",
     "/__proto__",
@@ -172,7 +173,7 @@ const aRequest = (good: HandMadeToken) =>
     })
     .map(({ method, path: wanted, headers, body, lie }) => {
       // The good token is needed to the end.
-      const path = /^\/(revoke|leaks)/.test(wanted) && body.includes(good.id) ? "/explain" : wanted;
+      const path = /^\/(revoke|leaks|v1)/.test(wanted) && body.includes(good.id) ? "/explain" : wanted;
       const length = Math.max(0, Buffer.byteLength(body, "latin1") + lie);
       const lines = [`${method} ${path} HTTP/1.1`, "Host: verifier", `Content-Length: ${length}`, ...headers];
       return Buffer.from(`${lines.join("\r\n")}\r\nConnection: close\r\n\r\n${body}`, "latin1");

@@ -117,15 +117,19 @@ const askAsBackend = (token: string, client: string): Asked[] => [
   ["/tokenreview", { method: "POST", headers: bearer(client), body: review(token).slice(1) }],
   ["/leaks", { method: "POST", body: `["${token}"` }],
   ["/leaks", { method: "POST", body: JSON.stringify({ token }) }],
+  ["/v1/revoke_tokens", { method: "POST", body: JSON.stringify([{ type: token, token, location: token }]) }],
   ["/revoke", { method: "POST", body: new URLSearchParams(`token=${token}&token=${token}`) }],
 ];
 
 const review = (token: string) =>
   JSON.stringify({ apiVersion: "authentication.k8s.io/v1", kind: "TokenReview", spec: { token } });
 
+const GITLAB_TYPE = "gitleaks_rule_id_apitoken_operator_token";
+
 const end = (token: string): Asked[] => [
   ["/revoke", { method: "POST", body: new URLSearchParams({ token, token_type_hint: token }) }],
   ["/leaks", { method: "POST", body: JSON.stringify({ tokens: [token] }) }],
+  ["/v1/revoke_tokens", { method: "POST", body: JSON.stringify([{ type: GITLAB_TYPE, token, location: token }]) }],
 ];
 
 /** Asks, and returns everything that comes back. */

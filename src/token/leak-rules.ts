@@ -1,0 +1,166 @@
+/*
+ * Rules with which secret scanners find our tokens, generated from the token's format. No program imports this: `npm run generate`
+ * writes the files in leak-rules/. Scanners that can compute get the checksum, so that they find nothing else.
+ */
+import { exampleToken, LEAK_RULE_ID, TOKEN_FORMAT } from "./token-string.ts";
+
+const { prefix, length, checksumLength, alphabet } = TOKEN_FORMAT;
+
+const CHARACTER = "[0-9A-Za-z]";
+const BODY = `${prefix}${CHARACTER}{${length - checksumLength}}`;
+const CHECKSUM = `${CHARACTER}{${checksumLength}}`;
+const TOKEN = `${prefix}${CHARACTER}{${length}}`;
+const DESCRIPTION = "API token of apitoken-operator";
+const GENERATED = "Written by `npm run generate` from the format of tokens. How to use it: docs/leaks.md.";
+
+/** The content of each file in leak-rules/, by its name. */
+export function buildLeakRules(): Record<string, string> {
+  return {
+    "gitleaks.toml": `# ${GENERATED}\n${GITLEAKS_HEAD}\n${GITLEAKS_RULE}`,
+    "kingfisher.yml": KINGFISHER,
+    "detect_secrets_apitoken.py": DETECT_SECRETS,
+    "secretlint-rule-apitoken/index.mjs": SECRETLINT,
+    "secretlint-rule-apitoken/package.json": `${JSON.stringify(SECRETLINT_PACKAGE, null, 2)}\n`,
+    "github-custom-pattern.json": `${JSON.stringify(GITHUB, null, 2)}\n`,
+    "gitlab-secret-detection-ruleset.toml": GITLAB,
+  };
+}
+
+const GITLEAKS_HEAD = `title = "${DESCRIPTION}"
+
+[extend]
+useDefault = true
+`;
+
+const GITLEAKS_RULE = `[[rules]]
+id = "${LEAK_RULE_ID}"
+description = "${DESCRIPTION}"
+regex = '''\\b(${TOKEN})\\b'''
+secretGroup = 1
+keywords = ["${prefix}"]
+tags = ["apitoken"]
+`;
+
+/** GitLab's analyzer is gitleaks, which gets this on top of GitLab's own rules. */
+const GITLAB = `# ${GENERATED}
+[secrets]
+description = "GitLab's rules and tokens of apitoken-operator"
+
+[[secrets.passthrough]]
+type = "raw"
+target = "gitleaks.toml"
+value = """
+title = "GitLab's rules and tokens of apitoken-operator"
+
+[extend]
+path = "/gitleaks.toml"
+
+${GITLEAKS_RULE.replaceAll("\\", "\\\\")}"""
+`;
+
+const KINGFISHER = `# ${GENERATED}
+rules:
+  - name: ${DESCRIPTION}
+    id: apitoken.1
+    pattern: |
+      (?x)
+      \\b
+      (?P<TOKEN>
+        (?P<BODY>${BODY})
+        (?P<CHECKSUM>${CHECKSUM})
+      )
+      \\b
+    confidence: high
+    pattern_requirements:
+      checksum:
+        actual:
+          template: "{{ CHECKSUM }}"
+          requires_capture: CHECKSUM
+        expected: "{{ BODY | crc32 | base62: ${checksumLength} }}"
+        skip_if_missing: false
+    examples:
+      - "token: ${exampleToken("kingfisher")}"
+`;
+
+const DETECT_SECRETS = `"""
+${GENERATED}
+"""
+import re
+import zlib
+
+from detect_secrets.plugins.base import RegexBasedDetector
+
+ALPHABET = "${alphabet}"
+
+
+class ApitokenDetector(RegexBasedDetector):
+    """Finds tokens of apitoken-operator: those whose checksum is right."""
+
+    secret_type = "${DESCRIPTION}"
+    denylist = [re.compile(r"(?<![0-9A-Za-z_])${TOKEN}(?![0-9A-Za-z_])")]
+
+    def analyze_string(self, string):
+        return (token for token in super().analyze_string(string) if has_checksum(token))
+
+
+def has_checksum(token):
+    rest = zlib.crc32(token[:-${checksumLength}].encode())
+    digits = ""
+    for _ in range(${checksumLength}):
+        rest, digit = divmod(rest, len(ALPHABET))
+        digits = ALPHABET[digit] + digits
+    return digits == token[-${checksumLength}:]
+`;
+
+const SECRETLINT = `// ${GENERATED}
+import { crc32 } from "node:zlib";
+
+const ALPHABET = "${alphabet}";
+const TOKEN = /(?<![0-9A-Za-z_])${TOKEN}(?![0-9A-Za-z_])/g;
+
+function hasChecksum(token) {
+  let digits = "";
+  for (let rest = crc32(token.slice(0, -${checksumLength})), place = 0; place < ${checksumLength}; place += 1) {
+    digits = ALPHABET.charAt(rest % ALPHABET.length) + digits;
+    rest = Math.floor(rest / ALPHABET.length);
+  }
+  return digits === token.slice(-${checksumLength});
+}
+
+/** A rule of secretlint that finds tokens of apitoken-operator: those whose checksum is right. */
+export const creator = {
+  messages: { Token: { en: () => "found an ${DESCRIPTION}" } },
+  meta: { id: "secretlint-rule-apitoken", recommended: true, type: "scanner", supportedContentTypes: ["text"] },
+  create(context) {
+    const translate = context.createTranslator(this.messages);
+    return {
+      file(source) {
+        for (const match of source.content.matchAll(TOKEN)) {
+          if (!hasChecksum(match[0])) continue;
+          const range = [match.index, match.index + match[0].length];
+          context.report({ message: translate("Token", {}), range });
+        }
+      },
+    };
+  },
+};
+`;
+
+const SECRETLINT_PACKAGE = {
+  name: "secretlint-rule-apitoken",
+  version: "1.0.0",
+  description: `Finds each ${DESCRIPTION}`,
+  private: true,
+  type: "module",
+  exports: "./index.mjs",
+};
+
+/** The fields of the form "New custom pattern". */
+const GITHUB = {
+  "//": GENERATED,
+  "Pattern name": DESCRIPTION,
+  "Secret format": TOKEN,
+  "Before secret": "\\A|[^0-9A-Za-z_]",
+  "After secret": "\\z|[^0-9A-Za-z_]",
+  "Test string": `token: ${exampleToken("github")}`,
+};
