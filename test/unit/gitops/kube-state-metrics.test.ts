@@ -31,8 +31,9 @@ function schemaOf({ group, version, kind }: Resource["groupVersionKind"]): Schem
   const found = Object.values(buildCrds())
     .map(({ spec }) => spec as { group: string; names: { kind: string }; versions: { name: string; schema: object }[] })
     .find((spec) => spec.group === group && spec.names.kind === kind)
-    ?.versions.find(({ name }) => name === version);
-  const { openAPIV3Schema } = found?.schema as { openAPIV3Schema: SchemaNode };
+    ?.versions.find(({ name }) => name === version)?.schema as { openAPIV3Schema: SchemaNode } | undefined;
+  if (found === undefined) throw new Error(`there is no ${kind} of ${group}/${version}`);
+  const { openAPIV3Schema } = found;
   const text = { type: "string" };
   const metadata = { type: "object", properties: { name: text, namespace: text } };
   return { ...openAPIV3Schema, properties: { ...openAPIV3Schema.properties, metadata } };
