@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { buildGuide } from "../../../src/kubectl/guide/build.ts";
 import { explain, findNearName, findRemedy, GUIDE } from "../../../src/kubectl/guide/guide.ts";
 import { FAULT_CODES } from "../../../src/runtime/fault.ts";
-import { BLOCK_REASONS } from "../../../src/token/block.ts";
+import { BLOCK_REASONS } from "../../../src/token/block-reasons.ts";
 import { REASONS } from "../../../src/token/reasons.ts";
 import { readProjectFile } from "../docs/tables.ts";
 
