@@ -13,11 +13,14 @@ const OUTSIDE = new Map([
   ["unit/charts", "charts"],
   ["unit/docs", "docs"],
   ["unit/e2e", "test/e2e"],
+  ["unit/gitops", "gitops"],
+  ["unit/leaks", "leak-rules"],
   ["unit/local", "local"],
   ["unit/local/setup", "local/setup"],
   ["integration/alerts", "charts/apitoken-operator/files/alerts.yaml"],
   ["integration/cleanup/systems", "src/cleanup/target/presets"],
   ["integration/demo", "demo"],
+  ["integration/gitops", "gitops"],
 ]);
 
 const folders = ["unit", "integration"].flatMap((kind) =>
