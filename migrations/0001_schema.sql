@@ -1050,8 +1050,8 @@ begin
   if counts > 1000 then
     raise exception '% counts are too many for one call; the limit is 1000', counts using errcode = '22023';
   end if;
-  if (apitoken.are_failures(array_remove(results, 'Good')) and cardinality(results) = counts) is not true then
-    raise exception 'uses are counted as Good, or by the reason of the refusal' using errcode = '22023';
+  if (apitoken.are_failures(array_remove(array_remove(results, 'Good'), 'RateLimited')) and cardinality(results) = counts) is not true then
+    raise exception 'uses are counted as Good, as RateLimited, or by the reason of the refusal' using errcode = '22023';
   end if;
   if to_regclass('apitoken.token_usage_' || to_char(earliest, 'YYYY_MM')) is null then
     earliest := date_trunc('month', today); -- the schema is younger than a week

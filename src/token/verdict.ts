@@ -37,6 +37,9 @@ export const FAILURE_REASONS: readonly ("WrongSecret" | InactiveReason)[] = [
   "ScopeMissing",
 ];
 
+/** How uses beyond a token's rate limit are counted. The token is good, so the audit trail records no failure. */
+export const RATE_LIMITED = "RateLimited";
+
 /** Whether verifiers record a failure for this reason. */
 export function isFailureReason(why: string): boolean {
   return (FAILURE_REASONS as readonly string[]).includes(why);

@@ -7,6 +7,7 @@
 import { hash as digestOf, randomBytes, timingSafeEqual } from "node:crypto";
 import type { TokenHasher } from "../runtime/token-hash.ts";
 import { findPepper, hashToken, type Keyring } from "../token/keyring.ts";
+import type { RateStanding } from "../token/rate-limit.ts";
 import { parseTokenId } from "../token/token-string.ts";
 import { type InactiveReason, judgePrepared, type TokenRequest } from "../token/verdict.ts";
 import type { VerifierClock } from "./clock.ts";
@@ -33,6 +34,8 @@ export type Answer =
       readonly isInGrace: boolean;
       /** It is not from the database, and nobody can revoke it but by hand. */
       readonly isBreakGlass?: true;
+      /** How far it is from its limit, if the request counts for it. */
+      readonly rate?: RateStanding;
     }
   /** `token` is set if the string was that token's, whose use it is; `claimed` if only its id was that token's. */
   | {
@@ -42,6 +45,11 @@ export type Answer =
       readonly claimed?: KnownToken;
     }
   | { readonly kind: "unknown"; readonly why: Obstacle };
+
+/** What an answer becomes once the request has been counted. A good token may have been used too often. */
+export type CountedAnswer =
+  | Answer
+  | { readonly kind: "limited"; readonly token: KnownToken; readonly rate: RateStanding };
 
 /** Tokens that are not in the database. */
 export interface EmergencyTokens {

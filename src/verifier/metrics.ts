@@ -6,7 +6,7 @@ import { Counter, collectDefaultMetrics, Histogram, Registry } from "prom-client
 import { registerLevel } from "../runtime/levels.ts";
 import type { AnomalyKind } from "../token/anomalies.ts";
 import { ANOMALY_KINDS } from "../token/reasons.ts";
-import { FAILURE_REASONS } from "../token/verdict.ts";
+import { FAILURE_REASONS, RATE_LIMITED } from "../token/verdict.ts";
 import type { Face } from "./parts.ts";
 
 /** What the gauges show at the moment of a scrape. */
@@ -130,7 +130,7 @@ export function createVerifierMetrics(levels: VerifierLevels): VerifierMetrics {
     levels.snapshotAgeSeconds,
   );
   // Starts the series at 0, so that Prometheus sees the first refusal as an increase.
-  answers.set("verify", new Map(["yes", "unknown", ...FAILURE_REASONS].map((result) => [result, 0])));
+  answers.set("verify", new Map(["yes", "unknown", ...FAILURE_REASONS, RATE_LIMITED].map((result) => [result, 0])));
 
   const add = (counts: Map<string, number>, key: string) => counts.set(key, (counts.get(key) ?? 0) + 1);
   return {

@@ -6,7 +6,8 @@ import type { Keyring } from "../token/keyring.ts";
 import type { VerifierClock } from "./clock.ts";
 import type { FindAddress } from "./limits/client-address.ts";
 import type { GuardedLookup } from "./limits/failure-limit.ts";
-import type { Answer, Lookup } from "./lookup.ts";
+import type { CountedLookup } from "./limits/token-rate.ts";
+import type { CountedAnswer, Lookup } from "./lookup.ts";
 import type { Truth } from "./memory/truth.ts";
 import type { Signer } from "./signing/signer.ts";
 
@@ -30,6 +31,8 @@ export interface VerifierParts {
   readonly lookup: Lookup;
   /** For tokens that a client shows itself: with the limit on its failures. */
   readonly guardedLookup: GuardedLookup;
+  /** The same for requests that count for the token's rate limit. */
+  readonly countedLookup: CountedLookup;
   readonly findAddress: FindAddress;
   readonly keyring: () => Keyring;
   /** A token was ended through this verifier: its row must be read again. */
@@ -47,5 +50,5 @@ export interface VerifierParts {
   /** Takes how long an answer took, in seconds. */
   timeAnswer(seconds: number): void;
   /** Counts an answer, and reports the token's use or refusal to the database. */
-  note(face: Face, answer: Answer, address: string | undefined): void;
+  note(face: Face, answer: CountedAnswer, address: string | undefined): void;
 }

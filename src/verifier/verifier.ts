@@ -8,13 +8,15 @@ import type { Logger } from "../runtime/log.ts";
 import { whenEnded } from "../runtime/signals.ts";
 import { createTokenHasher } from "../runtime/token-hash.ts";
 import { isAddress } from "../token/network.ts";
+import { RATE_LIMITED } from "../token/verdict.ts";
 import { openBreakGlass } from "./break-glass/tokens.ts";
 import type { VerifierConfig } from "./config.ts";
 import { type KeyringFile, openKeyringFile } from "./keyring-file.ts";
 import { createKnowledge, type Knowledge } from "./knowledge.ts";
 import { createFindAddress } from "./limits/client-address.ts";
 import { createFailureLimit, type FailureLimit, guardLookup } from "./limits/failure-limit.ts";
-import { type Answer, createLookup, type EmergencyTokens } from "./lookup.ts";
+import { limitRates } from "./limits/token-rate.ts";
+import { type Answer, type CountedAnswer, createLookup, type EmergencyTokens } from "./lookup.ts";
 import { createVerifierMetrics, type VerifierLevels, type VerifierMetrics } from "./metrics.ts";
 import type { Face, VerifierParts } from "./parts.ts";
 import { startListeners } from "./server/listeners.ts";
@@ -155,13 +157,15 @@ function assemble(materials: Materials): VerifierParts {
   const hasher = createTokenHasher();
   const onSource = metrics.countSource;
   const lookup = createLookup({ ...knowledge, hasher, breakGlass, keyring, onSource });
+  const guardedLookup = guardLookup(lookup, failures);
   return {
     db,
     clock,
     truth,
     keyring,
     lookup,
-    guardedLookup: guardLookup(lookup, failures),
+    guardedLookup,
+    countedLookup: limitRates(guardedLookup),
     findAddress: createFindAddress(config.trustedProxies),
     hearEnd: memory.hearChange,
     maxAgeSeconds: config.maxAgeSeconds,
@@ -181,8 +185,8 @@ function assemble(materials: Materials): VerifierParts {
   };
 }
 
-function resultOf(answer: Answer): string {
-  return answer.kind === "yes" ? "yes" : answer.kind === "unknown" ? "unknown" : answer.why;
+function resultOf(answer: CountedAnswer): string {
+  return answer.kind === "no" ? answer.why : answer.kind === "limited" ? RATE_LIMITED : answer.kind;
 }
 
 function logBreakGlass(

@@ -2,6 +2,7 @@
  * What the faces have in common: how an answer over HTTP looks, and those that several of them give.
  */
 
+import type { RateStanding } from "../../token/rate-limit.ts";
 import type { Answer } from "../lookup.ts";
 
 /** An answer over HTTP: `headers` are names and values in turn, as `writeHead` takes them. */
@@ -38,6 +39,19 @@ export const DONT_KNOW = emptyAnswer(503, ["Retry-After", "1", ...NO_STORE]);
 
 /** The client has shown too many tokens that are none (RFC 6585, 4). */
 export const TOO_MANY_FAILURES = emptyAnswer(429, ["Retry-After", "60", ...NO_STORE]);
+
+/**
+ * The headers of a token's rate limit: RateLimit header fields for HTTP, draft-ietf-httpapi-ratelimit-headers-11. `r` requests in `t`
+ * seconds are never more than the limit's rate (section 6), so a client that keeps to them is not refused.
+ */
+export function describeRate({ limit, left, seconds }: RateStanding): readonly string[] {
+  return [
+    "RateLimit-Policy",
+    `"token";q=${limit.requests};w=${limit.seconds}`,
+    "RateLimit",
+    `"token";r=${left};t=${seconds}`,
+  ];
+}
 
 /** There is nothing at this path, or not for this method. */
 export const NOT_FOUND = emptyAnswer(404);

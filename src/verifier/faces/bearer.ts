@@ -1,8 +1,17 @@
 /*
  * How a token is presented, and how it is refused: RFC 6750, sections 2.1 and 3.
  */
-import type { Answer } from "../lookup.ts";
-import { DONT_KNOW, emptyAnswer, type HttpAnswer, headerValue, NO_STORE, TOO_MANY_FAILURES } from "./answer.ts";
+import type { RateStanding } from "../../token/rate-limit.ts";
+import type { CountedAnswer } from "../lookup.ts";
+import {
+  DONT_KNOW,
+  describeRate,
+  emptyAnswer,
+  type HttpAnswer,
+  headerValue,
+  NO_STORE,
+  TOO_MANY_FAILURES,
+} from "./answer.ts";
 
 /** What the header Authorization holds. */
 export type Credentials =
@@ -34,14 +43,20 @@ const NO_CREDENTIALS = emptyAnswer(401, ["WWW-Authenticate", REALM, ...NO_STORE]
 const INVALID_REQUEST = emptyAnswer(400, ["WWW-Authenticate", `${REALM}, error="invalid_request"`, ...NO_STORE]);
 const INVALID_TOKEN = emptyAnswer(401, ["WWW-Authenticate", `${REALM}, error="invalid_token"`, ...NO_STORE]);
 
+/** Only whoever shows a good token gets this answer (RFC 6585, 4). */
+function refuseRate(rate: RateStanding): HttpAnswer {
+  return emptyAnswer(429, ["Retry-After", String(rate.seconds), ...describeRate(rate), ...NO_STORE]);
+}
+
 /** Refuses a request as RFC 6750 has it; `scopes` are those that it needs. The same for every token that is not good. */
 export function refuseBearer(
-  answer: Exclude<Answer, { kind: "yes" }> | NoToken,
+  answer: Exclude<CountedAnswer, { kind: "yes" }> | NoToken,
   scopes: readonly string[] = [],
 ): HttpAnswer {
   if (answer.kind === "none") return NO_CREDENTIALS;
   if (answer.kind === "faulty") return INVALID_REQUEST;
   if (answer.kind === "unknown") return DONT_KNOW;
+  if (answer.kind === "limited") return refuseRate(answer.rate);
   if (answer.why === "TooManyFailures") return TOO_MANY_FAILURES;
   if (answer.why !== "ScopeMissing") return INVALID_TOKEN;
   const wanted = headerValue(scopes.join(" ")).replaceAll(/["\\]/g, encodeURIComponent);

@@ -24,6 +24,7 @@ export function explainAnswer(answer: Answer, { standing, memoryAgeMs }: Explain
     allowedCIDRs: token.allowedCidrs,
     expiresAt: token.expiresAt.toISOString(),
     ...(token.revokedAt === undefined ? {} : { revokedAt: token.revokedAt.toISOString() }),
+    ...(token.rateLimit === undefined ? {} : { rateLimit: token.rateLimit }),
     pepper: token.keyId,
   };
   return jsonAnswer(200, {

@@ -3,8 +3,8 @@
  * https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/auth/v3/external_auth.proto
  * Refusals are those of /verify (RFC 6750, section 3), header for header.
  */
-import type { Answer } from "../lookup.ts";
-import { emptyAnswer, type HttpAnswer } from "./answer.ts";
+import type { Answer, CountedAnswer } from "../lookup.ts";
+import { describeRate, emptyAnswer, type HttpAnswer } from "./answer.ts";
 import { type NoToken, refuseBearer } from "./bearer.ts";
 import type { CheckFacts } from "./check-request.ts";
 import { ANONYMOUS, describeIdentity, JWT_HEADER, stateOf } from "./forward-auth.ts";
@@ -61,7 +61,7 @@ function readBoolean(text: string): boolean | undefined {
 
 /** Numbers of the fields, named after their messages. */
 const RESPONSE = { status: 1, denied: 2, ok: 3, metadata: 4, error: 5 };
-const OK = { headers: 2, headersToRemove: 5 };
+const OK = { headers: 2, headersToRemove: 5, responseHeaders: 6 };
 const DENIED = { status: 1, headers: 2 };
 
 /** `google.rpc.Code`, by the status that /verify gives. Envoy sends the status; others may look at the code. */
@@ -71,7 +71,7 @@ const UNKNOWN_CODE = 2;
 /** The answer to a gateway about a request, as the bytes of a CheckResponse. `jwt` is the identity, if it is to be signed. */
 export function answerCheck(
   route: CheckRoute,
-  answer: Answer | NoToken,
+  answer: CountedAnswer | NoToken,
   { lookalikes }: Pick<CheckFacts, "lookalikes">,
   jwt = "",
 ): string {
@@ -81,7 +81,8 @@ export function answerCheck(
   const removed = listRemoved(route, lookalikes);
   if (answer.kind !== "yes") return allow(withJwt(ANONYMOUS), removed);
   const identity = withJwt(describeIdentity(answer, stateOf(answer)));
-  return allow(identity, removed) + delimited(RESPONSE.metadata, describe(answer));
+  const rate = answer.rate === undefined ? [] : describeRate(answer.rate);
+  return allow(identity, removed, rate) + delimited(RESPONSE.metadata, describe(answer));
 }
 
 /** What is not replaced is removed. Gateways remove last, so what is set must not be among it. */
@@ -93,9 +94,11 @@ function listRemoved({ audience, removesAuthorization }: CheckRoute, lookalikes:
 /** OK, which is 0. A reader may take an answer without a status for a refusal. */
 const SUCCESS = delimited(RESPONSE.status, "");
 
-function allow(identity: readonly string[], removed: readonly string[]): string {
+/** `shown` are headers for the client, next to those of the application. */
+function allow(identity: readonly string[], removed: readonly string[], shown: readonly string[] = []): string {
   let response = encodeHeaders(OK.headers, identity);
   for (const name of removed) response += delimited(OK.headersToRemove, name);
+  response += encodeHeaders(OK.responseHeaders, shown, APPEND);
   return SUCCESS + delimited(RESPONSE.ok, response);
 }
 
@@ -115,15 +118,16 @@ function refuse({ status, headers }: HttpAnswer): string {
 
 /** `append_action`: whatever the client has sent under this name is replaced. By default it would be kept. */
 const OVERWRITE = numeric(3, 2);
+const APPEND = "";
 
 /** Headers, each a HeaderValueOption. `headers` are names and values in turn. */
-function encodeHeaders(field: number, headers: readonly string[]): string {
+function encodeHeaders(field: number, headers: readonly string[], action = OVERWRITE): string {
   let text = "";
   for (let place = 0; place < headers.length; place += 2) {
     const name = headers[place] as string;
     if (name === "Content-Length") continue; // the gateway's own: it adds a body if it likes
     const value = delimited(1, name.toLowerCase()) + delimited(2, headers[place + 1] as string);
-    text += delimited(field, delimited(1, value) + OVERWRITE);
+    text += delimited(field, delimited(1, value) + action);
   }
   return text;
 }

@@ -5,8 +5,8 @@
  * The wanted scopes are part of the path, before the marker `/-/`, because several gateways append the client's own path and query:
  * /verify/scope/orders:read/-/the/clients/path?scope=of-the-client. Nothing after the marker is looked at.
  */
-import type { Answer } from "../lookup.ts";
-import { emptyAnswer, endOf, type HttpAnswer, headerValue, NO_STORE } from "./answer.ts";
+import type { Answer, CountedAnswer } from "../lookup.ts";
+import { describeRate, emptyAnswer, endOf, type HttpAnswer, headerValue, NO_STORE } from "./answer.ts";
 import { type NoToken, refuseBearer } from "./bearer.ts";
 
 /** What a gateway wants to know, as its configuration has it. */
@@ -111,7 +111,7 @@ export const JWT_HEADER = "X-Auth-Jwt";
 /** The answer to a gateway about a request. `jwt` is the identity, if it is to be signed. */
 export function answerGateway(
   route: VerifyRoute,
-  answer: Answer | NoToken,
+  answer: CountedAnswer | NoToken,
   freshness: Freshness,
   jwt = "",
 ): HttpAnswer {
@@ -119,7 +119,10 @@ export function answerGateway(
     route.audience === undefined ? headers : [...headers, JWT_HEADER, jwt];
   if (answer.kind === "yes") {
     const good = describeToken(answer, freshness);
-    return route.audience === undefined ? good : { ...good, headers: withJwt(good.headers) };
+    const headers = withJwt(good.headers);
+    return answer.rate === undefined && headers === good.headers
+      ? good
+      : { ...good, headers: answer.rate === undefined ? headers : [...headers, ...describeRate(answer.rate)] };
   }
   if (route.isShadow) return { ...SHADOW_ANSWER, headers: withJwt(SHADOW_ANSWER.headers) };
   const refusal = refuseBearer(answer, route.scopes);
@@ -141,7 +144,9 @@ function describeToken(answer: Answer & { kind: "yes" }, { maxAgeSeconds, nowMs 
   const state = stateOf(answer);
   const kept = token.findAnswer<HttpAnswer>(state);
   if (kept !== undefined) return kept;
-  const maxAge = Math.max(0, Math.min(maxAgeSeconds, Math.floor((endOf(answer) - nowMs) / 1_000)));
+  // Each request of a token with a limit is to be counted.
+  const longest = token.rateLimit === undefined ? maxAgeSeconds : 0;
+  const maxAge = Math.max(0, Math.min(longest, Math.floor((endOf(answer) - nowMs) / 1_000)));
   const cacheControl = ["Cache-Control", `private, max-age=${maxAge}`];
   const good = emptyAnswer(200, [...describeIdentity(answer, state), ...cacheControl, ...VARY]);
   // With a maximum age, the seconds that are left to the token's end change from answer to answer.

@@ -22,5 +22,6 @@ export function answerHolder(answer: Answer): HttpAnswer {
     // Its end is set, as a rotation does: the Secret holds the next one.
     isPrevious: token.revokedAt !== undefined,
     isInGrace,
+    ...(token.rateLimit === undefined ? {} : { rateLimit: token.rateLimit }),
   });
 }

@@ -6,7 +6,7 @@ import { readBearer } from "../faces/bearer.ts";
 import { readCheckRequest } from "../faces/check-request.ts";
 import { answerCheck, MISCONFIGURED, readCheckRoute } from "../faces/ext-authz.ts";
 import { answerHealth } from "../faces/grpc-health.ts";
-import type { Answer } from "../lookup.ts";
+import type { CountedAnswer } from "../lookup.ts";
 import type { VerifierParts } from "../parts.ts";
 import { GRPC, type GrpcMethod } from "./grpc-server.ts";
 import { signIdentity } from "./identity.ts";
@@ -33,11 +33,11 @@ export function createGrpcMethods(parts: VerifierParts, isReady: () => boolean):
     }
     const forwardedFor = facts.forwardedFor.length === 0 ? undefined : facts.forwardedFor.join(",");
     const address = parts.findAddress(facts.peer, forwardedFor);
-    const finish = (answer: Answer) => {
+    const finish = (answer: CountedAnswer) => {
       parts.note(face, answer, address === "" ? undefined : address);
       return answerCheck(route, answer, facts, signIdentity(signer, route, answer, clock.nowMs()));
     };
-    return chain(parts.guardedLookup(credentials.token, { address, scopes: route.scopes }), finish);
+    return chain(parts.countedLookup(credentials.token, { address, scopes: route.scopes }, route.isShadow), finish);
   };
   const checkHealth: GrpcMethod = (message) =>
     answerHealth(message, [SERVICE], isReady()) ?? { code: GRPC.notFound, message: "there is no such service" };

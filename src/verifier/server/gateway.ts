@@ -11,7 +11,7 @@ import { answerGateway, MARKER, readRoute, type VerifyRoute } from "../faces/for
 import { answerHolder } from "../faces/self.ts";
 import { KEYS_PATH } from "../faces/server-metadata.ts";
 import { describeKeys } from "../faces/signed.ts";
-import type { Answer } from "../lookup.ts";
+import type { Answer, CountedAnswer } from "../lookup.ts";
 import type { VerifierParts } from "../parts.ts";
 import type { Signer } from "../signing/signer.ts";
 import { headerValues } from "./http-server.ts";
@@ -47,7 +47,7 @@ export function createGatewayHandler(parts: VerifierParts): RequestListener {
       return send(response, answerGateway(route, credentials, { maxAgeSeconds, nowMs: 0 }));
     }
     const address = addressOf(request, parts);
-    const finish = (answer: Answer) => {
+    const finish = (answer: CountedAnswer) => {
       parts.note(face, answer, address);
       const nowMs = clock.nowMs();
       send(
@@ -55,7 +55,7 @@ export function createGatewayHandler(parts: VerifierParts): RequestListener {
         answerGateway(route, answer, { maxAgeSeconds, nowMs }, signIdentity(signer, route, answer, nowMs)),
       );
     };
-    void chain(parts.guardedLookup(credentials.token, { address, scopes: route.scopes }), finish);
+    void chain(parts.countedLookup(credentials.token, { address, scopes: route.scopes }, route.isShadow), finish);
   };
   const describe = (request: IncomingMessage, response: ServerResponse) => {
     const credentials = readBearer(headerValues(request, "authorization"));

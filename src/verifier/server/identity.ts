@@ -2,14 +2,14 @@
  * The signed identity that an application gets from its gateway, whichever way that asks.
  */
 import { IDENTITY_TYPE, identityClaims } from "../faces/signed.ts";
-import type { Answer } from "../lookup.ts";
+import type { CountedAnswer } from "../lookup.ts";
 import type { Signer } from "../signing/signer.ts";
 
 /** The identity for the route's application, as a JWT; undefined if none is wanted. */
 export function signIdentity(
   signer: Signer | undefined,
   { audience }: { readonly audience: string | undefined },
-  answer: Answer,
+  answer: CountedAnswer,
   nowMs: number,
 ): string | undefined {
   if (audience === undefined || signer === undefined || answer.kind !== "yes") return undefined;

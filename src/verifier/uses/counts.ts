@@ -4,7 +4,7 @@
  */
 import type { Queryable } from "../../postgres/database.ts";
 import { countUses, REPORTS_PER_CALL, type UseCount } from "../../postgres/verifier-reports.ts";
-import { FAILURE_REASONS, isFailureReason } from "../../token/verdict.ts";
+import { FAILURE_REASONS, isFailureReason, RATE_LIMITED } from "../../token/verdict.ts";
 import type { Uses } from "./uses.ts";
 
 /** Counts uses. */
@@ -22,8 +22,8 @@ const DAY_MS = 86_400_000;
 /** How many tokens' days may wait. */
 const MOST_WAITING = 200_000;
 
-/** Good, or refused for one of the reasons. */
-const MOST_RESULTS = 1 + FAILURE_REASONS.length;
+/** Good, asked to wait, or refused for one of the reasons. */
+const MOST_RESULTS = 2 + FAILURE_REASONS.length;
 
 /** Begins with no counts. */
 export function createUseCounts(db: Queryable, mostWaiting = MOST_WAITING): UseCounts {
@@ -50,7 +50,7 @@ export function createUseCounts(db: Queryable, mostWaiting = MOST_WAITING): UseC
   };
   return {
     count(uses, why, atMs) {
-      if (why !== undefined && !isFailureReason(why)) return;
+      if (why !== undefined && why !== RATE_LIMITED && !isFailureReason(why)) return;
       const day = Math.floor(atMs / DAY_MS);
       if (day > uses.day) {
         earlier.push(...take(uses));

@@ -4,7 +4,8 @@
  */
 import type { Logger } from "../../runtime/log.ts";
 import { isAddress } from "../../token/network.ts";
-import type { Answer } from "../lookup.ts";
+import { RATE_LIMITED } from "../../token/verdict.ts";
+import type { CountedAnswer } from "../lookup.ts";
 import { createWatch, type WatchOptions } from "./anomalies.ts";
 import { createUseCounts } from "./counts.ts";
 import { createLatestUses } from "./latest.ts";
@@ -13,7 +14,7 @@ import { createRefusals } from "./refusals.ts";
 /** Collects what is to be reported. */
 export interface UseReports {
   /** Notes what an answer says of its token at `atMs` of the database's time. */
-  note(answer: Answer, atMs: number, address: string | undefined): void;
+  note(answer: CountedAnswer, atMs: number, address: string | undefined): void;
   /** Reports everything now. Throws the database's first error, after everything was tried. */
   flush(): Promise<void>;
   /** Reports what is left, and no more. */
@@ -69,7 +70,7 @@ export function createUseReports(options: UseReportsOptions): UseReports {
   return {
     note(answer, atMs, shownAddress) {
       if (answer.kind === "unknown") return;
-      const why = answer.kind === "no" ? answer.why : undefined;
+      const why = answer.kind === "no" ? answer.why : answer.kind === "limited" ? RATE_LIMITED : undefined;
       // Only whoever has the secret uses the token; whoever has its id alone is refused.
       const { token } = answer;
       const address = shownAddress === token?.uses.latestAddress ? shownAddress : readAddress(shownAddress);

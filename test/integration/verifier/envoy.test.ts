@@ -7,7 +7,7 @@ import { findFreePorts } from "../../../local/processes.ts";
 import { findGatewayTools } from "../../../local/setup/gateway-tools.mjs";
 import { eventually } from "../../support/eventually.ts";
 import { type RunningEnvoy, startEnvoy } from "../../support/verifier/envoy-example.ts";
-import { GATEWAY_CASES } from "../../support/verifier/gateway-cases.ts";
+import { GATEWAY_CASES, TWO_AN_HOUR } from "../../support/verifier/gateway-cases.ts";
 import {
   askGateway,
   checkGatewayCase,
@@ -54,6 +54,16 @@ for (const [way, example] of [
       }
       const encoded = await askGateway(world, envoy.url, { path: "/profile/..%2forders", headers: bearer(token) });
       expect([encoded.status, encoded.seen]).toEqual([400, undefined]);
+    });
+
+    withEnvoy("a client learns how much of its rate limit is left, if it has one", async ({ world, envoy }) => {
+      const ask = async (changes?: string) =>
+        (await askGateway(world, envoy.url, { headers: bearer(await world.issue(changes)) })).headers;
+      expect(await ask(TWO_AN_HOUR)).toMatchObject({
+        "ratelimit-policy": '"token";q=2;w=3600',
+        ratelimit: '"token";r=1;t=1800',
+      });
+      expect(await ask()).not.toHaveProperty("ratelimit");
     });
 
     test("nothing passes while no verifier can be reached", async ({ world }) => {

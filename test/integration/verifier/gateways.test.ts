@@ -7,7 +7,13 @@ import { findFreePorts } from "../../../local/processes.ts";
 import { findGatewayTools } from "../../../local/setup/gateway-tools.mjs";
 import { createToken } from "../../../src/token/token-string.ts";
 import { eventually } from "../../support/eventually.ts";
-import { GATEWAY_CASES, type GatewayCase, PROFILE_PATH, type Refused } from "../../support/verifier/gateway-cases.ts";
+import {
+  GATEWAY_CASES,
+  type GatewayCase,
+  PROFILE_PATH,
+  type Refused,
+  TWO_AN_HOUR,
+} from "../../support/verifier/gateway-cases.ts";
 import {
   caddyExample,
   type GatewayExample,
@@ -31,6 +37,8 @@ interface GatewayUnderTest {
   readonly deviations: Readonly<Record<string, Partial<Refused>>>;
   /** What a client gets while no verifier can be reached. */
   readonly unreachable: Partial<Refused> & { readonly status: number };
+  /** Whether clients whose requests pass see how much of their rate limit is left. */
+  readonly showsRate: boolean;
 }
 
 const tools = findGatewayTools();
@@ -50,15 +58,16 @@ const CASES: readonly GatewayCase[] = [
 const nginx = {
   deviations: { ...climbing, "two tokens are a bad request, even if the first is good": { challenge: undefined } },
   unreachable: { status: 503, hasRetryAfter: true },
+  showsRate: true,
 };
 const GATEWAYS: readonly GatewayUnderTest[] = [
   { example: nginxExample("nginx", tools.nginx), ...nginx },
   { example: nginxExample("the nginx that is installed", tools.installedNginx), ...nginx },
-  { example: traefikExample(tools.traefik), deviations: {}, unreachable: { status: 500 } },
-  { example: caddyExample(tools.caddy), deviations: climbing, unreachable: { status: 502 } },
+  { example: traefikExample(tools.traefik), deviations: {}, unreachable: { status: 500 }, showsRate: false },
+  { example: caddyExample(tools.caddy), deviations: climbing, unreachable: { status: 502 }, showsRate: true },
 ];
 
-for (const { example, deviations, unreachable } of GATEWAYS) {
+for (const { example, deviations, unreachable, showsRate } of GATEWAYS) {
   const withGateway = test.extend("gateway", { scope: "file" }, async ({ world }, { onCleanup }) => {
     const gateway = await startGateway(example, { verifier: world.verifier.gatewayPort, app: world.app.port });
     onCleanup(() => gateway.stop());
@@ -94,6 +103,21 @@ for (const { example, deviations, unreachable } of GATEWAYS) {
         await eventually(async () => expect((await ask(plaintext)).status).toBe(200));
       },
     );
+
+    withGateway("a client learns how much of its rate limit is left, if it has one", async ({ world, gateway }) => {
+      const ratesOf = async (changes?: string) => {
+        const { plaintext } = await world.issue(changes);
+        const { status, headers } = await askGateway(world, gateway.url, {
+          headers: ["Authorization", `Bearer ${plaintext}`],
+        });
+        expect(status).toBe(200);
+        return [headers["ratelimit-policy"], headers.ratelimit];
+      };
+      expect(await ratesOf(TWO_AN_HOUR)).toEqual(
+        showsRate ? ['"token";q=2;w=3600', '"token";r=1;t=1800'] : [undefined, undefined],
+      );
+      expect(await ratesOf()).toEqual([undefined, undefined]);
+    });
 
     test("nothing passes while no verifier can be reached", async ({ world }) => {
       const [verifier] = (await findFreePorts(1)) as [number];

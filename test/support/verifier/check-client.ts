@@ -48,7 +48,12 @@ export type SetHeader = readonly [name: string, value: string, action: number];
 /** A CheckResponse. */
 export interface CheckOutcome {
   readonly code: number;
-  readonly ok?: { readonly headers: readonly SetHeader[]; readonly removed: readonly string[] };
+  readonly ok?: {
+    readonly headers: readonly SetHeader[];
+    readonly removed: readonly string[];
+    /** Headers for the client. */
+    readonly shown: readonly SetHeader[];
+  };
   readonly denied?: { readonly status: number; readonly headers: readonly SetHeader[] };
   /** The same for `error_response`. */
   readonly error?: { readonly status: number; readonly headers: readonly SetHeader[] };
@@ -57,8 +62,8 @@ export interface CheckOutcome {
   readonly order: readonly number[];
 }
 
-const headersOf = (fields: readonly Field[]): SetHeader[] =>
-  bytesOf(fields, 2).map((bytes) => {
+const headersOf = (fields: readonly Field[], number = 2): SetHeader[] =>
+  bytesOf(fields, number).map((bytes) => {
     const option = readFields(bytes);
     const header = readFields(bytesOf(option, 1)[0] as Buffer);
     return [textOf(header, 1), textOf(header, 2), numberOf(option, 3)];
@@ -91,7 +96,9 @@ export function readCheckResponse(bytes: Buffer): CheckOutcome {
   const parts = ok && readFields(ok);
   return {
     code: status === undefined ? 0 : numberOf(readFields(status), 1),
-    ...(parts && { ok: { headers: headersOf(parts), removed: bytesOf(parts, 5).map(String) } }),
+    ...(parts && {
+      ok: { headers: headersOf(parts), removed: bytesOf(parts, 5).map(String), shown: headersOf(parts, 6) },
+    }),
     ...(denied && { denied: refusalOf(denied) }),
     ...(error && { error: refusalOf(error) }),
     ...(metadata && { metadata: structOf(metadata) }),

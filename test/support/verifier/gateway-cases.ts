@@ -43,6 +43,8 @@ export interface Refused {
   /** WWW-Authenticate: its text, or undefined for none. */
   readonly challenge?: string | undefined;
   readonly hasRetryAfter?: boolean;
+  /** The header RateLimit. */
+  readonly rate?: RegExp;
 }
 
 export interface GatewayCase {
@@ -53,6 +55,8 @@ export interface GatewayCase {
   /** The headers that show the token; by default it is a bearer token. */
   readonly show?: (token: HandMadeToken) => readonly string[];
   readonly request?: GatewayRequest;
+  /** How often the token has been used before. */
+  readonly timesUsed?: number;
   /** The database goes away before the request, and after the token was used once. */
   readonly isInOutage?: boolean;
   readonly expected: Passes | Refused;
@@ -65,6 +69,8 @@ const neverIssued = () => bearer(createToken().plaintext);
 const wrongSecret = (token: HandMadeToken) => bearer(forgeSecret(token));
 
 const PAST = "expires_at = now() - interval '1 minute'";
+/** The rate limit of two requests, and one more every half hour. */
+export const TWO_AN_HOUR = "rate_limit_requests = 2, rate_limit_seconds = 3600";
 const OTHER_SCOPE = "scopes = '{orders:write}'";
 
 const PASSES: Passes = { passes: true };
@@ -77,6 +83,7 @@ const FORBIDDEN: Refused = {
   challenge: `${REALM}, error="insufficient_scope", scope="${ORDERS_SCOPE}"`,
 };
 const INVALID_REQUEST: Refused = { passes: false, status: 400, challenge: `${REALM}, error="invalid_request"` };
+const LIMITED: Refused = { passes: false, status: 429, hasRetryAfter: true, rate: /^"token";r=0;t=(1800|1799)$/ };
 const DONT_KNOW: Refused = { passes: false, status: 503, hasRetryAfter: true };
 
 /** A client's own headers with our names, each once. */
@@ -122,6 +129,8 @@ export const GATEWAY_CASES: readonly GatewayCase[] = [
     expected: INVALID_REQUEST,
   },
   { title: "a token without the route's scope is forbidden it", row: OTHER_SCOPE, expected: FORBIDDEN },
+  { title: "a token within its rate limit passes", row: TWO_AN_HOUR, timesUsed: 1, expected: PASSES },
+  { title: "a token that is used too often is asked to wait", row: TWO_AN_HOUR, timesUsed: 2, expected: LIMITED },
   {
     title: "a token passes from its network",
     row: `allowed_cidrs = '{${OTHER_ADDRESS}/32}'`,

@@ -141,11 +141,14 @@ async function exchange(socket: Duplex): Promise<string> {
 export async function checkGatewayCase(
   world: GatewayWorld,
   gatewayUrl: string,
-  { row, show = showBearer, request = {}, isInOutage = false, expected }: GatewayCase,
+  { row, show = showBearer, request = {}, timesUsed = 0, isInOutage = false, expected }: GatewayCase,
   deviation: Partial<Refused> = {},
 ): Promise<void> {
   const token = await world.issue(row);
   const headers = [...show(token), ...(request.headers ?? [])];
+  for (let count = 0; count < timesUsed; count += 1) {
+    expect((await askGateway(world, gatewayUrl, { headers: showBearer(token) })).status).toBe(200);
+  }
   if (isInOutage) {
     // What has changed must be read again before it counts, also without the database.
     await world.untilHeard();
@@ -179,9 +182,11 @@ function expectPassed(answer: GatewayAnswer, token: HandMadeToken, request: Gate
   ]);
 }
 
-function expectRefused(answer: GatewayAnswer, { status, challenge, hasRetryAfter = false }: Refused): void {
+function expectRefused(answer: GatewayAnswer, { status, challenge, hasRetryAfter = false, rate }: Refused): void {
   expect(answer.seen, "the application must not be asked").toBeUndefined();
   expect(answer.status).toBe(status);
   expect(answer.headers["www-authenticate"]).toBe(challenge);
   expect(answer.headers["retry-after"] !== undefined).toBe(hasRetryAfter);
+  if (rate === undefined) expect(answer.headers).not.toHaveProperty("ratelimit");
+  else expect(answer.headers.ratelimit).toMatch(rate);
 }

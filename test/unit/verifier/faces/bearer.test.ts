@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
 import { readBearer, refuseBearer } from "../../../../src/verifier/faces/bearer.ts";
+import { KnownToken } from "../../../../src/verifier/memory/known-token.ts";
+import { aVerifiableToken, NOW } from "../../../support/builders.ts";
 
 test.each([
   ["no header", undefined, { kind: "none" }],
@@ -15,6 +17,18 @@ test.each([
   ["two headers of which one is empty", ["", "Bearer b"], { kind: "faulty" }],
 ])("%s", (_, values, expected) => {
   expect(readBearer(values)).toEqual(expected);
+});
+
+test("a token that is used too often is asked to wait (RFC 6585, 4), and learns its limit", () => {
+  const rate = { limit: { requests: 5, seconds: 3_600 }, left: 0, seconds: 720 };
+  const token = new KnownToken(aVerifiableToken("abcdefghijkl"), NOW.getTime());
+  const { status, headers } = refuseBearer({ kind: "limited", token, rate });
+  expect(status).toBe(429);
+  expect(headers).toEqual([
+    ...["Retry-After", "720"],
+    ...["RateLimit-Policy", '"token";q=5;w=3600', "RateLimit", '"token";r=0;t=720'],
+    ...["Cache-Control", "no-store", "Content-Length", "0"],
+  ]);
 });
 
 test.each([

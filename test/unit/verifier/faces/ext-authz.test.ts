@@ -132,6 +132,29 @@ test("don't know is an error for an Envoy that has a word for it, and a refusal 
   expect(outcome.order, "readers take the last of them").toEqual([1, 2, 5]);
 });
 
+const RATE = { limit: { requests: 600, seconds: 60 }, left: 0, seconds: 2 };
+const RATE_HEADERS = [
+  ["ratelimit-policy", '"token";q=600;w=60'],
+  ["ratelimit", '"token";r=0;t=2'],
+] as const;
+
+test("a token that is used too often is a refusal that says when to come back", () => {
+  const outcome = answer(ROUTE, { kind: "limited", token: YES.token, rate: RATE }, NO_LOOKALIKES);
+  expect(outcome).toMatchObject({ code: 8, denied: { status: 429 }, order: [1, 2] });
+  expect(outcome.denied?.headers).toEqual([
+    ["retry-after", "2", OVERWRITE],
+    ...RATE_HEADERS.map(([name, value]) => [name, value, OVERWRITE]),
+    ["cache-control", "no-store", OVERWRITE],
+  ]);
+});
+
+test("a good token with a limit shows it to the client, next to what the application says of its own", () => {
+  const { ok } = answer(ROUTE, { ...YES, rate: RATE }, NO_LOOKALIKES);
+  expect(ok?.shown).toEqual(RATE_HEADERS.map(([name, value]) => [name, value, 0]));
+  expect(ok?.headers.map(([name]) => name)).not.toContain("ratelimit");
+  expect(answer(ROUTE, YES, NO_LOOKALIKES).ok?.shown).toEqual([]);
+});
+
 test("in shadow mode everything passes, without an identity", () => {
   const { code, ok, metadata } = answer({ ...ROUTE, isShadow: true }, { kind: "none" }, NO_LOOKALIKES);
   expect({ code, metadata }).toEqual({ code: 0, metadata: undefined });
