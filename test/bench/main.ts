@@ -20,6 +20,7 @@ import { benchRestart } from "./restart.ts";
 import { benchRevoked } from "./revoked.ts";
 import { benchRotate } from "./rotate.ts";
 import { benchStartup } from "./startup.ts";
+import { benchTiming } from "./timing.ts";
 import { benchVerify } from "./verify.ts";
 
 const BENCHES: Readonly<Record<string, Bench>> = {
@@ -37,6 +38,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   grpc: benchGrpc,
   revoked: benchRevoked,
   kubectl: benchKubectl,
+  timing: benchTiming,
 };
 
 const options = readCommandLine();

@@ -96,11 +96,22 @@ class MissedNotificationsError extends Error {
   }
 }
 
+/** A backup was restored over the schema. Nothing is notified of what that has changed. */
+class SchemaReplacedError extends Error {
+  override readonly name = "SchemaReplacedError";
+
+  constructor() {
+    super("the schema was replaced while the verifier was listening, as restoring a backup does");
+  }
+}
+
 interface PulseRow {
   now: Date;
   pid: number;
   can_notify: boolean;
   missed: string;
+  /** A restored schema has other relations under the same names. */
+  relation: string;
 }
 
 /** Sends notifications to the connection itself, and reports those that arrive. */
@@ -119,14 +130,14 @@ function createPulse(connection: Connection, prover: Prover, { onProof }: Pick<F
       beat.isHeard = true;
       prove();
     },
-    /** Throws if the session is another one than before, or if notifications may have been missed. */
+    /** Throws if the session or the schema is another one than before, or if notifications may have been missed. */
     async send(): Promise<void> {
       prover.beginPulse();
       beat = { id: randomUUID(), sentAtMs: performance.now(), isHeard: false, databaseNow: undefined };
       const [row] = await connection.query<PulseRow & Record<string, unknown>>({
         name: "pulse",
         text: `select pg_notify($1, $2), clock_timestamp() as now, pg_backend_pid() as pid, apitoken.can_notify(),
-                      (last_value + is_called::integer)::text as missed
+                      (last_value + is_called::integer)::text as missed, tableoid::text as relation
                from apitoken.missed_notifications`,
         values: [channel, beat.id],
       });
@@ -134,6 +145,7 @@ function createPulse(connection: Connection, prover: Prover, { onProof }: Pick<F
       if (before !== undefined && row.pid !== before.pid) {
         throw new SessionLostError(`server process ${before.pid} listens, and ${row.pid} answers now`);
       }
+      if (before !== undefined && row.relation !== before.relation) throw new SchemaReplacedError();
       if (!row.can_notify || (before !== undefined && row.missed !== before.missed))
         throw new MissedNotificationsError();
       before = row;

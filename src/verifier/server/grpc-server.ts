@@ -33,11 +33,6 @@ export interface GrpcServerOptions {
   readonly methods: ReadonlyMap<string, GrpcMethod>;
 }
 
-export interface GrpcServer extends HttpServer {
-  /** Asks all clients to open new connections, without failing a call on the old ones. */
-  retire(): void;
-}
-
 /** gRPC's status codes, as far as they are given here. */
 export const GRPC = { invalidArgument: 3, notFound: 5, resourceExhausted: 8, unimplemented: 12, internal: 13 } as const;
 
@@ -65,7 +60,7 @@ const SUCCESS = { "grpc-status": "0" };
 const TRAILERS_FOLLOW = { waitForTrailers: true };
 
 /** Starts a server; port 0 picks a free port. Throws a Fault if it cannot listen or read its certificate. */
-export async function startGrpcServer({ port, tls, methods }: GrpcServerOptions): Promise<GrpcServer> {
+export async function startGrpcServer({ port, tls, methods }: GrpcServerOptions): Promise<HttpServer> {
   const pair = tls && readTls(tls);
   const server = pair === undefined ? createServer(SETTINGS) : createSecureServer({ ...SETTINGS, ...pair });
   const sessions = new Set<ServerHttp2Session>();

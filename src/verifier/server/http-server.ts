@@ -2,7 +2,13 @@
  * An HTTP server as gateways need it, and nothing that is about tokens.
  */
 import { readFileSync } from "node:fs";
-import { createServer, type IncomingMessage, type RequestListener, type ServerOptions } from "node:http";
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerOptions,
+  type ServerResponse,
+} from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { Server as TlsServer } from "node:tls";
 import { Fault } from "../../runtime/fault.ts";
@@ -28,6 +34,8 @@ export interface HttpServer {
    * last one.
    */
   renewCertificate(): boolean;
+  /** Asks all clients to open new connections, without failing a request on the old ones. */
+  retire(): void;
   /** Takes no more connections, and ends those that are idle; the others end with their answer, or after the time given. */
   close(limitMs: number): Promise<void>;
 }
@@ -50,6 +58,9 @@ export async function startHttpServer({ port, tls, handle }: HttpServerOptions):
   return {
     port: await listen(server, port),
     renewCertificate: createRenewal(server, tls, pair),
+    retire() {
+      server.prependListener("request", endConnection);
+    },
     async close(limitMs) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeIdleConnections();
@@ -57,6 +68,11 @@ export async function startHttpServer({ port, tls, handle }: HttpServerOptions):
       server.closeAllConnections();
     },
   };
+}
+
+/** A client that must not use the connection again is not about to send a request on it when it ends (RFC 9112, 9.6). */
+function endConnection(_request: IncomingMessage, response: ServerResponse): void {
+  response.shouldKeepAlive = false;
 }
 
 /** A certificate chain and its key, in PEM. */

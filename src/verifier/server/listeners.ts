@@ -44,7 +44,7 @@ export async function startListeners(config: VerifierConfig, parts: VerifierPart
     grpcPort: grpc.port,
     leave() {
       isLeaving = true;
-      grpc.retire();
+      for (const server of servers) server.retire();
     },
     async close(limitMs) {
       clearInterval(certificates);

@@ -1,8 +1,13 @@
 import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import { describe, expect } from "vitest";
+import { describe, expect, onTestFinished } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
+import { formatKeyring } from "../../../src/runtime/keyring-json.ts";
+import { createKeyring } from "../../../src/token/keyring.ts";
 import { readToken } from "../../support/cluster.ts";
 import { controllerSettings, startTestController } from "../../support/controllers.ts";
 import { findRows, verifies } from "../../support/database.ts";
@@ -10,6 +15,13 @@ import { eventually } from "../../support/eventually.ts";
 import { clusterTest as test } from "../../support/fixtures.ts";
 import { pgbouncer, startPgBouncer } from "../../support/pgbouncer.ts";
 import { issueToken } from "../../support/resources.ts";
+import {
+  changeByHand,
+  issueByHand,
+  readVerifierMetric,
+  startTestVerifier,
+  untilFresh,
+} from "../../support/verifier.ts";
 import { runCleanup } from "../cleanup/program.ts";
 
 /* Through PgBouncer the programs either work as they do without it, or refuse to start and say why. */
@@ -25,6 +37,21 @@ async function run(name: string, env: Record<string, string>) {
   const exitCode = new Promise<number | null>((resolve) => child.once("close", resolve));
   const [code, stdout, stderr] = await Promise.all([exitCode, text(child.stdout), text(child.stderr)]);
   return { exitCode: code, output: stdout + stderr };
+}
+
+/** The environment of a verifier whose folder is removed at the end. */
+function verifierSettings(url: string): Record<string, string> {
+  const folder = mkdtempSync(join(tmpdir(), "apitoken-pooled-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, "keyring.json");
+  writeFileSync(file, formatKeyring(createKeyring()));
+  const ports = ["VERIFIER", "VERIFIER_INTROSPECTION", "VERIFIER_GRPC", "HTTP"];
+  return {
+    DATABASE_URL: url,
+    APITOKEN_KEYRING_FILE: file,
+    APITOKEN_VERIFIER_DRAIN: "0s",
+    ...Object.fromEntries(ports.map((name) => [`APITOKEN_${name}_PORT`, "0"])),
+  };
 }
 
 describe.skipIf(pgbouncer === undefined)("PgBouncer (skipped unless it is installed)", () => {
@@ -51,6 +78,30 @@ describe.skipIf(pgbouncer === undefined)("PgBouncer (skipped unless it is instal
     expect(await runCleanup(bouncer.url)).toMatchObject({ exitCode: 0 });
   });
 
+  test("in session mode, a verifier answers from memory and hears a revocation at once", async ({
+    databaseUrl,
+    onTestFinished,
+  }) => {
+    const bouncer = await startPgBouncer(databaseUrl, "session");
+    onTestFinished(() => bouncer.stop());
+    const keyring = createKeyring();
+    const token = await issueByHand(databaseUrl, keyring);
+    const verifier = await startTestVerifier({ url: bouncer.url, keyring });
+    onTestFinished(() => verifier.stop());
+    const ask = async () =>
+      (await fetch(`${verifier.gatewayUrl}/verify`, { headers: { authorization: `Bearer ${token.plaintext}` } }))
+        .status;
+    const statements = () => readVerifierMetric(verifier, "apitoken_verifier_lookup_statements_total");
+    await verifier.ready;
+    await untilFresh(verifier);
+    const before = await statements();
+    for (let count = 0; count < 50; count += 1) expect(await ask()).toBe(200);
+    expect(await statements()).toBe(before);
+    await changeByHand(databaseUrl, token, "revoked_at = now()");
+    await eventually(async () => expect(await ask()).toBe(401), { timeoutMs: 1_000 });
+    expect(await readVerifierMetric(verifier, "apitoken_verifier_fresh")).toBe(1);
+  });
+
   test.for(["transaction", "statement"] as const)(
     "in %s mode, no program starts, and each says why",
     async (mode, { cluster, databaseUrl, onTestFinished }) => {
@@ -66,6 +117,7 @@ describe.skipIf(pgbouncer === undefined)("PgBouncer (skipped unless it is instal
         exitCode: 1,
         output: expect.stringContaining("APITOKEN_E_SESSION_LOST"),
       });
+      expect(await run("verifier", verifierSettings(bouncer.url))).toMatchObject(refusal);
       // What was refused has left nothing behind for those who share the sessions.
       for (let attempt = 0; attempt < 5; attempt += 1) {
         const [session] = await runAsSuperuser<{ role: string; actor: string | null }>(

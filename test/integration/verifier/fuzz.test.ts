@@ -2,18 +2,14 @@
  * Whatever anybody sends, the verifier answers or closes the connection: it never ends, never fails, and never grows.
  * FUZZ_SECONDS=600 runs it for ten minutes. A failure names its seed, and the smallest request that fails.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { test as base, expect } from "vitest";
-import { findFreePorts, startProcess, waitUntilReady } from "../../../local/processes.ts";
-import { formatKeyring } from "../../../src/runtime/keyring-json.ts";
 import { createKeyring } from "../../../src/token/keyring.ts";
 import { createToken } from "../../../src/token/token-string.ts";
 import { createTestDatabase } from "../../support/database.ts";
+import { prepareVerifier } from "../../support/verifier/program.ts";
 import { type HandMadeToken, issueByHand } from "../../support/verifier.ts";
 
 const SECONDS = Number(process.env.FUZZ_SECONDS ?? 10);
@@ -28,36 +24,17 @@ const test = base
   )
   /** A verifier in a process of its own, whose memory can be measured and which could end. */
   .extend("verifier", { scope: "file" }, async ({ databaseUrl }, { onCleanup }) => {
-    const folder = mkdtempSync(join(tmpdir(), "apitoken-fuzz-"));
-    const keyringFile = join(folder, "keyring.json");
-    writeFileSync(keyringFile, formatKeyring(keyring));
-    const [gatewayPort, introspectionPort, httpPort] = (await findFreePorts(3)) as [number, number, number];
-    const program = fileURLToPath(new URL("../../../src/verifier/main.ts", import.meta.url));
-    const process_ = startProcess(process.execPath, ["--max-semi-space-size=16", program], {
-      logPath: join(folder, "log"),
-      env: {
-        ...process.env,
-        DATABASE_URL: databaseUrl,
-        APITOKEN_KEYRING_FILE: keyringFile,
-        APITOKEN_VERIFIER_PORT: String(gatewayPort),
-        APITOKEN_VERIFIER_INTROSPECTION_PORT: String(introspectionPort),
-        APITOKEN_HTTP_PORT: String(httpPort),
-        APITOKEN_VERIFIER_TRUSTED_PROXIES: "127.0.0.0/8",
-      },
-    });
-    onCleanup(async () => {
-      await process_.stop("SIGKILL");
-      rmSync(folder, { recursive: true, force: true });
-    });
-    const isReady = async () => (await fetch(`http://127.0.0.1:${httpPort}/readyz`)).ok;
-    await waitUntilReady("the verifier", process_, isReady, 30_000);
+    const settings = { APITOKEN_VERIFIER_TRUSTED_PROXIES: "127.0.0.0/8", APITOKEN_LOG_LEVEL: "info" };
+    const nodeOptions = ["--max-semi-space-size=16"];
+    const program = await prepareVerifier({ url: databaseUrl, keyring, settings, nodeOptions });
+    const running = program.start();
+    onCleanup(() => program.close());
+    await program.untilReady();
     return {
-      gatewayPort,
-      introspectionPort,
-      hasEnded: process_.hasEnded,
-      readLog: () => readFileSync(process_.logPath, "utf8"),
+      ...program,
+      hasEnded: running.hasEnded,
       residentMib: () =>
-        Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${process_.pid}/status`, "utf8"))?.[1]) / 1_024,
+        Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${running.pid}/status`, "utf8"))?.[1]) / 1_024,
     };
   });
 

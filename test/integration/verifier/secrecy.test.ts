@@ -1,21 +1,27 @@
 /*
  * What a verifier is shown must stay with whoever has shown it, whatever they do wrong and whatever fails.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test as base, expect } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
-import { createKeyring } from "../../../src/token/keyring.ts";
+import { createTokenHasher } from "../../../src/runtime/token-hash.ts";
+import { createKeyring, hashToken } from "../../../src/token/keyring.ts";
 import { createToken } from "../../../src/token/token-string.ts";
 import { createBreakGlassToken } from "../../../src/verifier/break-glass/tokens.ts";
+import { readSnapshotFile } from "../../../src/verifier/snapshot/file.ts";
+import { SNAPSHOT_LIMIT_BYTES } from "../../../src/verifier/snapshot/snapshots.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
+import { createSigningKeys } from "../../support/jwt.ts";
 import { startDatabaseProxy } from "../../support/proxy.ts";
-import { openCheckClient, prefixed } from "../../support/verifier/check-client.ts";
-import { issueByHand, startTestVerifier, type TestVerifier } from "../../support/verifier.ts";
+import { askEverywhere, endEverywhere } from "../../support/verifier/ask-everywhere.ts";
+import { prepareVerifier } from "../../support/verifier/program.ts";
+import { expectNoSecret, listSecrets } from "../../support/verifier/secrets.ts";
+import { changeByHand, issueByHand } from "../../support/verifier.ts";
 
 const keyring = createKeyring();
+const [pepper] = keyring.peppers;
 const glass = createBreakGlassToken({ name: "on-call", owner: "operators", scopes: [] }, 3_600_000);
 
 const test = base
@@ -27,189 +33,137 @@ const test = base
     return network;
   })
   // biome-ignore lint/correctness/noEmptyPattern: vitest reads a fixture's dependencies from its parameter's pattern
-  .extend("breakGlassFile", async ({}, { onCleanup }) => {
-    const folder = mkdtempSync(join(tmpdir(), "apitoken-secrecy-"));
-    onCleanup(() => rmSync(folder, { recursive: true, force: true }));
-    const file = join(folder, "tokens.json");
-    writeFileSync(file, JSON.stringify({ tokens: [glass.entry] }));
-    return file;
+  .extend("signing", ({}, { onCleanup }) => {
+    const signing = createSigningKeys({ issuer: "https://tokens.example.com" });
+    onCleanup(signing.remove);
+    return signing.settings;
   })
-  .extend("verifier", async ({ network, breakGlassFile }, { onCleanup }) => {
+  /** A process with everything that a verifier can have, and the most detailed log. */
+  .extend("verifier", async ({ network, signing }, { onCleanup }) => {
+    const breakGlassFile = "break-glass.json";
     const settings = {
+      ...signing,
       APITOKEN_VERIFIER_BREAK_GLASS_FILE: breakGlassFile,
+      APITOKEN_VERIFIER_SNAPSHOT_DIR: ".",
       // So that X-Forwarded-For counts, whatever it holds.
       APITOKEN_VERIFIER_TRUSTED_PROXIES: "127.0.0.0/8",
       // So that no question is left without a look at its token.
       APITOKEN_VERIFIER_FAILURES_PER_MINUTE: "0",
     };
-    const verifier = await startTestVerifier({ url: network.url, keyring, settings });
-    let stopping: Promise<void> | undefined;
-    const stop = () => {
-      stopping ??= verifier.stop();
-      return stopping;
-    };
-    onCleanup(stop);
-    await verifier.ready;
-    return { ...verifier, stop };
+    const program = await prepareVerifier({ url: network.url, keyring, settings });
+    onCleanup(() => program.close());
+    writeFileSync(join(program.folder, breakGlassFile), JSON.stringify({ tokens: [glass.entry] }));
+    const { pid } = program.start();
+    await program.untilReady();
+    return { ...program, pid };
   });
 
-type Asked = readonly [path: string, init: RequestInit];
-
-const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
-const basic = (token: string) => ({ authorization: `Basic ${btoa(`${token}:${token}`)}` });
-
-/** A token wherever a gateway, or its client, could put it. */
-const askAsGateway = (token: string): Asked[] => [
-  ...["/verify", "/verify/scope/none/-/x", "/verify/nginx/-/x", "/shadow/-/x", "/token"].map(
-    (path): Asked => [path, { headers: bearer(token) }],
-  ),
-  ["/verify", { headers: basic(token) }],
-  ["/verify", { headers: { authorization: token } }],
-  ["/verify", { headers: { authorization: `Bearer ${token}, Bearer ${token}` } }],
-  ["/verify", { headers: { cookie: `token=${token}`, "x-api-key": token, "x-forwarded-for": token } }],
-  ["/verify", { headers: { ...bearer(token), "x-forwarded-for": token } }],
-  ["/verify", { method: "POST", body: new URLSearchParams({ access_token: token }) }],
-  [`/verify?access_token=${token}&token=${token}`, {}],
-  [`/verify/-/${token}?token=${token}`, {}],
-  [`/verify/${token}`, {}],
-  [`/token/${token}`, {}],
-  [`/${token}`, {}],
-];
-
-/** The same over gRPC, with a token in the path as well. */
-async function askOverGrpc({ grpcPort }: TestVerifier, token: string): Promise<string[]> {
-  const client = openCheckClient(`http://127.0.0.1:${grpcPort}`);
-  const headers = ["x-api-key", token, "cookie", `token=${token}`, "x-forwarded-for", token];
-  const authorizations = [`Bearer ${token}`, `Basic ${btoa(`${token}:${token}`)}`, token, `Bearer ${token}, Bearer x`];
-  try {
-    const outcomes = authorizations.map((value) =>
-      client.check({ headers: ["authorization", value, ...headers], context: { scope: "none" }, peer: token }),
-    );
-    const stray = client.call(`/${token}`, prefixed(Buffer.from(token)));
-    return [...(await Promise.all(outcomes)), await stray].map((outcome) => JSON.stringify(outcome));
-  } finally {
-    client.close();
-  }
+/** A token whose row has a bcrypt hash, which another thread compares. */
+async function issueWithBcrypt(databaseUrl: string): Promise<string> {
+  const token = await issueByHand(databaseUrl, keyring);
+  const { hash } = await createTokenHasher().hash(hashToken(token.plaintext, pepper), {
+    algorithm: "bcrypt",
+    rounds: 4,
+  });
+  const columns = `hash = '\\x${hash.toString("hex")}', hash_algorithm = 'bcrypt'`;
+  await changeByHand(databaseUrl, token, columns);
+  return token.plaintext;
 }
 
-/** A token wherever a backend, or somebody who confuses fields, could put it. */
-const askAsBackend = (token: string, client: string): Asked[] => [
-  ...["/introspect", "/explain"].flatMap((path): Asked[] => [
-    [path, { method: "POST", headers: bearer(client), body: new URLSearchParams({ token }) }],
-    [path, { method: "POST", headers: bearer(token), body: new URLSearchParams({ token }) }],
-    [path, { method: "POST", headers: basic(token), body: new URLSearchParams({ token }) }],
-    [path, { method: "POST", body: new URLSearchParams({ token, client_id: token, client_secret: token }) }],
-    [path, { method: "POST", headers: bearer(client), body: new URLSearchParams(`token=${token}&token=${token}`) }],
-    [path, { method: "POST", headers: bearer(client), body: JSON.stringify({ token }) }],
-    [`${path}?token=${token}`, { method: "POST", headers: bearer(client), body: new URLSearchParams({ [token]: "" }) }],
-    [`${path}/${token}`, { headers: bearer(token) }],
-  ]),
-  [
-    "/introspect",
-    {
-      method: "POST",
-      headers: bearer(client),
-      body: new URLSearchParams({ token, token_type_hint: token, client_address: token }),
-    },
-  ],
-  ["/tokenreview", { method: "POST", headers: bearer(client), body: review(token) }],
-  ["/tokenreview", { method: "POST", headers: bearer(token), body: review(token) }],
-  ["/tokenreview", { method: "POST", headers: bearer(client), body: review(token).slice(1) }],
-  ["/leaks", { method: "POST", body: `["${token}"` }],
-  ["/leaks", { method: "POST", body: JSON.stringify({ token }) }],
-  ["/v1/revoke_tokens", { method: "POST", body: JSON.stringify([{ type: token, token, location: token }]) }],
-  ["/revoke", { method: "POST", body: new URLSearchParams(`token=${token}&token=${token}`) }],
-];
-
-const review = (token: string) =>
-  JSON.stringify({ apiVersion: "authentication.k8s.io/v1", kind: "TokenReview", spec: { token } });
-
-const GITLAB_TYPE = "gitleaks_rule_id_apitoken_operator_token";
-
-const end = (token: string): Asked[] => [
-  ["/revoke", { method: "POST", body: new URLSearchParams({ token, token_type_hint: token }) }],
-  ["/leaks", { method: "POST", body: JSON.stringify({ tokens: [token] }) }],
-  ["/v1/revoke_tokens", { method: "POST", body: JSON.stringify([{ type: GITLAB_TYPE, token, location: token }]) }],
-];
-
-/** Asks, and returns everything that comes back. */
-const collect = async (url: string, asked: readonly Asked[]): Promise<string[]> =>
-  Promise.all(
-    asked.map(async ([path, init]) => {
-      const response = await fetch(url + path, init);
-      return JSON.stringify([response.status, [...response.headers], await response.text()]);
-    }),
-  );
-
-async function askEverywhere(verifier: TestVerifier, tokens: readonly string[], client: string): Promise<string[]> {
-  const answers: string[] = [];
-  for (const token of tokens) {
-    answers.push(...(await collect(verifier.gatewayUrl, askAsGateway(token))));
-    answers.push(...(await askOverGrpc(verifier, token)));
-    answers.push(...(await collect(verifier.introspectionUrl, askAsBackend(token, client))));
-  }
-  return answers;
+/** What anybody on the machine can see of its processes, and the environment of one of them and of those that it has started. */
+function readProcesses(parent: number): string {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  const read = (pid: string | number, file: string) => {
+    try {
+      return readFileSync(`/proc/${pid}/${file}`, "latin1");
+    } catch {
+      return ""; // it has ended
+    }
+  };
+  const family = new Set([String(parent)]);
+  const parentOf = (pid: string) => /\) \S (\d+)/.exec(read(pid, "stat"))?.[1] ?? "";
+  // A child has a higher number than its parent, unless numbers have begun again.
+  for (const pid of pids.sort((a, b) => Number(a) - Number(b))) if (family.has(parentOf(pid))) family.add(pid);
+  return [...pids.map((pid) => read(pid, "cmdline")), ...[...family].map((pid) => read(pid, "environ"))].join("\n");
 }
 
-/** Everything that must not appear, as the ways in which it could be spelled. */
-async function listSecrets(databaseUrl: string, tokens: readonly string[]): Promise<string[]> {
-  const spell = (bytes: Buffer) => [bytes.toString("hex"), bytes.toString("base64"), bytes.toString("base64url")];
-  const keys = [...keyring.peppers, ...keyring.encryption, keyring.pseudonym].map(({ secret }) => secret.export());
-  const rows = await runAsSuperuser<{ hash: Buffer }>(databaseUrl, "select hash from apitoken.tokens");
-  return [
-    ...tokens.flatMap((token) => [token, token.slice(16, 16 + 43), ...spell(Buffer.from(token))]),
-    ...[...keys, ...rows.map(({ hash }) => hash), Buffer.from(glass.entry.sha256, "hex")].flatMap(spell),
-  ];
+/** What the server shows of its sessions. */
+async function readSessions(databaseUrl: string): Promise<string> {
+  return JSON.stringify(await runAsSuperuser(databaseUrl, "select application_name, query from pg_stat_activity"));
 }
 
-function expectNothing(text: string, place: string, secrets: readonly string[]): void {
-  expect(text.length, `${place} is empty`).toBeGreaterThan(10);
-  for (const [index, secret] of secrets.entries()) expect(text.includes(secret), `${place}, ${index}`).toBe(false);
-}
-
-test("no token, hash or key is in an answer, a metric or a log, whatever is asked and whatever fails", async ({
-  databaseUrl,
-  network,
-  verifier,
-}) => {
-  const client = await issueByHand(databaseUrl, keyring, "scopes = '{apitoken:introspect,apitoken:explain}'");
-  const [good, dead, expired] = await Promise.all(
-    [undefined, "revoked_at = now()", "expires_at = now() - interval '1 minute'"].map((changes) =>
-      issueByHand(databaseUrl, keyring, changes),
-    ),
-  );
-  const known = [good, dead, expired].flatMap((token) => (token === undefined ? [] : [token.plaintext]));
-  const [live = "", ...others] = known;
-  const stranger = createToken();
-  const tokens = [live, ...others, stranger.plaintext, stranger.plaintext.replace(stranger.id, good?.id ?? "")];
-  tokens.push(glass.plaintext, `${live.slice(0, -1)}~`, live.slice(0, 59));
-  const secrets = await listSecrets(databaseUrl, [...tokens.slice(0, -1), client.plaintext]);
-  const ask = () => askEverywhere(verifier, tokens, client.plaintext);
-
-  const answers = await ask();
-  expect(answers.some((answer) => answer.includes('["x-auth-owner","alice"]'))).toBe(true);
-  for (const mode of ["refuse", "stall"] as const) {
-    await network.setMode({ kind: mode });
-    answers.push(...(await ask()), ...(await collect(verifier.introspectionUrl, end(live))));
-  }
-  await network.setMode({ kind: "pass" });
-  network.reset();
-  writeFileSync(verifier.keyringFile, `{"peppers":"${live}"}`);
-  await eventually(() => expect(verifier.log.join()).toContain("the keyring cannot be read"));
-  answers.push(...(await ask()), ...(await collect(verifier.introspectionUrl, end(live))));
-  const metrics = await (await fetch(`${verifier.httpUrl}/metrics`)).text();
-  await verifier.stop(); // so that uses and refusals have been reported, whatever was given for an address
-  expect(await runAsSuperuser(databaseUrl, "select token_id from apitoken.token_uses")).not.toEqual([]);
-
-  expectNothing(answers.join("\n"), "an answer", secrets);
-  expectNothing(metrics, "the metrics", secrets);
-  expect(verifier.log.join()).toContain("a break-glass token was used");
-  expectNothing(verifier.log.join("\n"), "the log", secrets);
+/** The rows of all tables but the one that holds the hashes. */
+async function readTables(databaseUrl: string): Promise<string> {
   const tables = await runAsSuperuser<{ name: string }>(
     databaseUrl,
     `select format('%I.%I', schemaname, tablename) as name from pg_tables
      where schemaname not in ('pg_catalog', 'information_schema') and tablename <> 'tokens'`,
   );
   const rows = tables.map(({ name }) => runAsSuperuser(databaseUrl, `select t::text from ${name} t`));
-  expectNothing(JSON.stringify(await Promise.all(rows)), "the database", secrets);
+  return JSON.stringify(await Promise.all(rows));
+}
+
+/** What a snapshot holds once it is opened. */
+async function openSnapshot(path: string): Promise<string> {
+  let texts = "";
+  for await (const text of readSnapshotFile(path, keyring, SNAPSHOT_LIMIT_BYTES)) texts += text;
+  return texts;
+}
+
+test("no token, hash or key is where anybody else can read it, whatever is asked and whatever fails", async ({
+  databaseUrl,
+  network,
+  signing,
+  verifier,
+}) => {
+  const client = await issueByHand(databaseUrl, keyring, "scopes = '{apitoken:introspect,apitoken:explain}'");
+  const good = await issueByHand(databaseUrl, keyring);
+  const dead = await issueByHand(databaseUrl, keyring, "revoked_at = now()");
+  const expired = await issueByHand(databaseUrl, keyring, "expires_at = now() - interval '1 minute'");
+  const live = good.plaintext;
+  const stranger = createToken().plaintext;
+  const whole = [live, dead.plaintext, expired.plaintext, await issueWithBcrypt(databaseUrl), stranger];
+  whole.push(stranger.replace(stranger.slice(4, 16), good.id), glass.plaintext, `${live.slice(0, -1)}~`);
+  const secrets = await listSecrets({
+    databaseUrl,
+    keyring,
+    tokens: [...whole, client.plaintext],
+    signingKeyFile: signing.APITOKEN_VERIFIER_SIGNING_KEY,
+    breakGlassHashes: [glass.entry.sha256],
+  });
+  const ask = () => askEverywhere(verifier, [...whole, live.slice(0, 59)], client.plaintext);
+
+  const answers = await ask();
+  expect(answers.some((answer) => answer.includes('["x-auth-owner","alice"]'))).toBe(true);
+  expect(
+    answers.some((answer) => answer.includes('"aud":"orders"')),
+    "the claims of a JWT",
+  ).toBe(true);
+  const processes = [readProcesses(verifier.pid)];
+  const sessions = await readSessions(databaseUrl);
+  for (const mode of ["refuse", "stall"] as const) {
+    await network.setMode({ kind: mode });
+    answers.push(...(await ask()), ...(await endEverywhere(verifier, live)));
+  }
+  await network.setMode({ kind: "pass" });
+  network.reset();
+  writeFileSync(verifier.keyringFile, `{"peppers":"${live}"}`);
+  await eventually(() => expect(verifier.readLog()).toContain("the keyring cannot be read"));
+  answers.push(...(await ask()), ...(await endEverywhere(verifier, live)));
+  const metrics = await (await fetch(`${verifier.httpUrl}/metrics`)).text();
+  processes.push(readProcesses(verifier.pid));
+  await verifier.stop(); // so that uses and refusals have been reported, whatever was given for an address
+  expect(await runAsSuperuser(databaseUrl, "select token_id from apitoken.token_uses")).not.toEqual([]);
+
+  expectNoSecret(answers.join("\n"), "an answer", secrets);
+  expectNoSecret(metrics, "the metrics", secrets);
+  expect(verifier.readLog()).toContain("a break-glass token was used");
+  expectNoSecret(verifier.readLog(), "the log", secrets);
+  expect(processes[0]).toContain("APITOKEN_VERIFIER_SNAPSHOT_DIR");
+  expectNoSecret(processes.join("\n"), "a process", secrets);
+  expectNoSecret(sessions, "a session of the database", secrets);
+  expectNoSecret(await readTables(databaseUrl), "the database", secrets);
+  const snapshot = join(verifier.folder, "memory.snapshot");
+  expectNoSecret(readFileSync(snapshot), "the snapshot", secrets);
+  expect(await openSnapshot(snapshot)).toContain(hashToken(live, pepper).toString("base64"));
 });

@@ -6,6 +6,7 @@ import { test as base, describe, expect } from "vitest";
 import { findGatewayTools } from "../../../local/setup/gateway-tools.mjs";
 import { createKeyring } from "../../../src/token/keyring.ts";
 import { createTestDatabase } from "../../support/database.ts";
+import { eventually } from "../../support/eventually.ts";
 import { createSigningKeys, openJwt, readKeys } from "../../support/jwt.ts";
 import { openCheckClient } from "../../support/verifier/check-client.ts";
 import { startEnvoy } from "../../support/verifier/envoy-example.ts";
@@ -151,10 +152,15 @@ describe.skipIf(program === "").for(AUDIENCES)("behind Envoy that asks over %s",
       const token = await world.issue();
       const forged = ["X-Auth-Jwt", "x-auth-jwt", "x_auth_jwt"].flatMap((name) => [name, "forged"]);
       const headers = ["Authorization", `Bearer ${token.plaintext}`, ...forged];
-      const { status, seen } = await askGateway(world, envoy.url, { headers });
+      // On a busy machine the first answer may come later than Envoy waits.
+      const { seen } = await eventually(async () => {
+        const answer = await askGateway(world, envoy.url, { headers });
+        expect(answer.status).toBe(200);
+        return answer;
+      });
       const { rawHeaders = [] } = seen ?? {};
       const jwts = rawHeaders.filter((_, place) => /^x.auth.jwt$/i.test(rawHeaders[place - 1] ?? ""));
-      expect([status, jwts.length]).toEqual([200, 1]);
+      expect(jwts).toHaveLength(1);
       const { claims } = openJwt(jwts[0] ?? "", await readKeys(verifier.gatewayUrl));
       expect(claims).toMatchObject({ iss: ISSUER, aud: "orders", sub: "alice", token_id: token.id });
     } finally {

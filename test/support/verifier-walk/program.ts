@@ -2,18 +2,17 @@
  * A verifier as a process of its own, with a wrong clock, a network that can fail and a folder for its snapshot; and somebody who
  * asks it about all tokens, all the time.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { type BackgroundProcess, findFreePorts, startProcess } from "../../../local/processes.ts";
-import { formatKeyring } from "../../../src/runtime/keyring-json.ts";
 import type { Keyring } from "../../../src/token/keyring.ts";
 import { startDatabaseProxy, type TcpProxy } from "../proxy.ts";
+import { prepareVerifier } from "../verifier/program.ts";
 import type { Bounds } from "./oracle.ts";
 
-const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+const SHIFT_CLOCK = fileURLToPath(new URL("../shift-clock.mjs", import.meta.url));
 
 export interface WalkingVerifierOptions {
   readonly name: string;
@@ -43,48 +42,34 @@ export interface WalkingVerifier {
 /** Prepares a verifier and starts it. */
 export async function startWalkingVerifier(options: WalkingVerifierOptions): Promise<WalkingVerifier> {
   const { name, databaseUrl, keyring, bounds, clockShiftMs } = options;
-  const folder = mkdtempSync(join(tmpdir(), "apitoken-walk-"));
-  const keyringFile = join(folder, "keyring.json");
-  const logPath = join(folder, "log");
-  const snapshotFolder = join(folder, "snapshot");
-  mkdirSync(snapshotFolder);
-  const writeKeyring = (next: Keyring) => writeFileSync(keyringFile, formatKeyring(next));
-  writeKeyring(keyring);
+  const snapshotFolder = mkdtempSync(join(tmpdir(), "apitoken-walk-"));
   const network = await startDatabaseProxy(databaseUrl);
-  const [gatewayPort, introspectionPort, httpPort] = (await findFreePorts(3)) as [number, number, number];
-  const env = {
-    ...process.env,
-    CLOCK_SHIFT_MS: String(clockShiftMs),
-    DATABASE_URL: network.url,
-    APITOKEN_KEYRING_FILE: keyringFile,
-    APITOKEN_VERIFIER_PORT: String(gatewayPort),
-    APITOKEN_VERIFIER_INTROSPECTION_PORT: String(introspectionPort),
-    APITOKEN_VERIFIER_GRPC_PORT: "0",
-    APITOKEN_HTTP_PORT: String(httpPort),
-    APITOKEN_VERIFIER_DRAIN: "0s",
-    APITOKEN_VERIFIER_STALE_AFTER_LOSS: `${bounds.staleMs}ms`,
-    APITOKEN_VERIFIER_OUTAGE: `${bounds.outageMs}ms`,
-    APITOKEN_VERIFIER_SNAPSHOT_DIR: snapshotFolder,
-    APITOKEN_LOG_LEVEL: "debug",
-  };
-  const program = ["--import", join(ROOT, "test/support/shift-clock.mjs"), join(ROOT, "src/verifier/main.ts")];
-  let running: BackgroundProcess | undefined;
-  const start = () => {
-    running = startProcess(process.execPath, program, { logPath, env, cwd: ROOT });
-  };
+  const program = await prepareVerifier({
+    url: network.url,
+    keyring,
+    settings: {
+      APITOKEN_VERIFIER_STALE_AFTER_LOSS: `${bounds.staleMs}ms`,
+      APITOKEN_VERIFIER_OUTAGE: `${bounds.outageMs}ms`,
+      APITOKEN_VERIFIER_SNAPSHOT_DIR: snapshotFolder,
+    },
+    environment: { CLOCK_SHIFT_MS: String(clockShiftMs) },
+    nodeOptions: ["--import", SHIFT_CLOCK],
+  });
+  const { introspectionUrl, gatewayUrl, httpUrl, logPath, writeKeyring, start, stop } = program;
   start();
 
   return {
     name,
-    introspectionUrl: `http://127.0.0.1:${introspectionPort}`,
+    introspectionUrl,
     network,
     logPath,
     writeKeyring,
     start,
+    stop,
     async ask(plaintext) {
       const headers = { authorization: `Bearer ${plaintext}` };
       try {
-        const response = await fetch(`http://127.0.0.1:${gatewayPort}/verify`, { headers });
+        const response = await fetch(`${gatewayUrl}/verify`, { headers });
         await response.arrayBuffer();
         return response.status;
       } catch {
@@ -92,16 +77,13 @@ export async function startWalkingVerifier(options: WalkingVerifierOptions): Pro
       }
     },
     async isFresh() {
-      const response = await fetch(`http://127.0.0.1:${httpPort}/metrics`);
+      const response = await fetch(`${httpUrl}/metrics`);
       return (await response.text()).includes("\napitoken_verifier_fresh 1\n");
     },
-    async stop(signal) {
-      await running?.stop(signal);
-    },
     async close() {
-      await running?.stop();
+      await program.close();
       await network.close();
-      rmSync(folder, { recursive: true, force: true });
+      rmSync(snapshotFolder, { recursive: true, force: true });
     },
   };
 }

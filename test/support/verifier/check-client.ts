@@ -194,3 +194,40 @@ export function openCheckClient(url: string, ca?: string): CheckClient {
     close: () => session.close(),
   };
 }
+
+/** A client that asks as gateways do: it opens another connection when it is asked to, and lets its calls end on the old one. */
+export interface MovingClient {
+  /** How many connections there have been. */
+  readonly connections: number;
+  /** Rejects if the call does not succeed. What its own end of a connection had not sent when that was to end, it sends again. */
+  check(question: CheckQuestion): Promise<CheckOutcome>;
+  close(): void;
+}
+
+/** Opens a connection. */
+export function openMovingClient(url: string): MovingClient {
+  let connections = 0;
+  const open = (): CheckClient => {
+    connections += 1;
+    const opened = openCheckClient(url);
+    opened.session.once("goaway", () => {
+      client = open();
+    });
+    return opened;
+  };
+  let client = open();
+  return {
+    get connections() {
+      return connections;
+    },
+    async check(question) {
+      try {
+        return await client.check(question);
+      } catch (error) {
+        if (!(error as Error).message.includes("REFUSED_STREAM")) throw error;
+        return client.check(question);
+      }
+    },
+    close: () => client.close(),
+  };
+}

@@ -1,0 +1,51 @@
+/*
+ * A Service of Kubernetes in front of several pods: a new connection goes to one that was ready a moment ago, and then stays where it
+ * is.
+ */
+import { type AddressInfo, connect, createServer } from "node:net";
+
+export interface Endpoint {
+  readonly port: number;
+  isReady(): Promise<boolean>;
+}
+
+export interface Service {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/** How long it takes until a pod's readiness reaches those who connect. */
+const LOOK_EVERY_MS = 200;
+
+/** Starts a Service; there must be a ready endpoint. */
+export async function startService(endpoints: readonly Endpoint[]): Promise<Service> {
+  let ready: Endpoint[] = [];
+  let turn = 0;
+  const look = async () => {
+    const answers = await Promise.all(
+      endpoints.map(async (endpoint) => ((await endpoint.isReady()) ? [endpoint] : [])),
+    );
+    ready = answers.flat();
+  };
+  const server = createServer((near) => {
+    const endpoint = ready[turn % ready.length];
+    turn += 1;
+    near.on("error", () => {});
+    if (endpoint === undefined) return void near.destroy();
+    const far = connect({ port: endpoint.port, host: "127.0.0.1", noDelay: true });
+    near.setNoDelay(true);
+    far.on("error", () => near.resetAndDestroy());
+    near.on("close", () => far.destroy());
+    near.pipe(far).pipe(near);
+  });
+  await look();
+  const timer = setInterval(() => void look(), LOOK_EVERY_MS);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async stop() {
+      clearInterval(timer);
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}
