@@ -13,9 +13,9 @@ import { startVerifyStage, type VerifyStage } from "./verify-stage.ts";
 
 const TOKENS = 20_000;
 /** Tokens of each kind: so many that none is always the one that was asked about a moment ago. */
-const OF_EACH = 200;
-const ROUNDS = 2_000;
-const WARM_UP = 200;
+const OF_EACH = 100;
+const ROUNDS = 1_500;
+const WARM_UP = 100;
 const BLOCKED_OWNER = "blocked";
 const DAY = "interval '1 day'";
 

@@ -134,6 +134,7 @@ function createReader(options: KeeperOptions, signal: AbortSignal) {
 
 async function readEverything(options: KeeperOptions, isObsolete: () => boolean): Promise<void> {
   const { db, memory, blockages, truth, clock, limit } = options;
+  const beganAtMs = performance.now();
   const takeBlocks = blockages.beginReading();
   takeBlocks(await readBlockages(db));
   const reading = memory.beginReading();
@@ -151,7 +152,7 @@ async function readEverything(options: KeeperOptions, isObsolete: () => boolean)
       hadRoom = items.length < size;
     }
     reading.wasComplete(hadRoom);
-    truth.completeReading();
+    truth.completeReading(beganAtMs);
     options.onComplete();
   } finally {
     reading.end();

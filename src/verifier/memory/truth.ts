@@ -23,8 +23,8 @@ export interface TruthLimits {
 export interface Truth {
   /** The connection that listens is there. Memory counts when everything has been read from now on. */
   beginListening(): void;
-  /** All rows and blocks have been read since then. */
-  completeReading(): void;
+  /** All rows and blocks have been read since then: whatever was committed before this moment is known. */
+  completeReading(beganAtMs: number): void;
   /** Whatever was committed before this moment has been heard. */
   prove(sentAtMs: number): void;
   /** The connection that listens is gone, or something may have been missed. */
@@ -49,9 +49,11 @@ export function createTruth({ staleAfterMs, outageMs }: TruthLimits, now = () =>
       isListening = true;
       isRead = false;
     },
-    completeReading() {
+    completeReading(beganAtMs) {
       isRead = isListening;
       wasComplete = true;
+      // An outage may begin before the first proof.
+      if (isRead) provenAtMs = Math.max(provenAtMs, beganAtMs);
     },
     prove(sentAtMs) {
       if (isListening && isRead) provenAtMs = Math.max(provenAtMs, sentAtMs);

@@ -165,6 +165,15 @@ test.for([
   },
 );
 
+test("an outage that begins as soon as it is ready is survived", async ({ databaseUrl, network, onTestFinished }) => {
+  const token = await issueByHand(databaseUrl, keyring);
+  const verifier = await startTestVerifier({ url: network.url, keyring });
+  onTestFinished(() => verifier.stop());
+  await verifier.ready;
+  await network.setMode(AWAY);
+  expect(await ask(verifier, token)).toBe(200);
+});
+
 test("an outage is survived for as long as it was set, and no longer", async ({ databaseUrl, verifier, network }) => {
   const token = await issueByHand(databaseUrl, keyring);
   await untilFresh(verifier);

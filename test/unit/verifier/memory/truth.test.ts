@@ -11,28 +11,38 @@ function aTruth() {
       nowMs += ms;
     },
     prove: (agoMs = 0) => truth.prove(nowMs - agoMs),
+    read: (beganAgoMs = 0) => truth.completeReading(nowMs - beganAgoMs),
   };
 }
 
 function aFreshTruth() {
   const all = aTruth();
   all.truth.beginListening();
-  all.truth.completeReading();
+  all.read();
   all.prove();
   return all;
 }
 
-test("nothing counts before everything was read while it listened, and a proof has come", () => {
-  const { truth, prove } = aTruth();
+test("nothing counts before everything was read while it listened, and then from when the reading began", () => {
+  const { truth, prove, read } = aTruth();
   expect(truth.standing()).toBe("outdated");
-  truth.completeReading(); // what was read before it listened may have changed since
+  read(); // what was read before it listened may have changed since
   prove();
   expect(truth.standing()).toBe("outdated");
   truth.beginListening();
   prove();
   expect(truth.standing()).toBe("outdated");
-  truth.completeReading();
-  expect(truth.standing()).toBe("outdated");
+  read(900);
+  expect([truth.standing(), truth.ageMs]).toEqual(["fresh", 900]);
+  prove();
+  expect(truth.ageMs).toBe(0);
+});
+
+test("a reading that took longer than memory counts is good for an outage, until a proof comes", () => {
+  const { truth, prove, read } = aTruth();
+  truth.beginListening();
+  read(1_500);
+  expect(truth.standing()).toBe("doubtful");
   prove();
   expect(truth.standing()).toBe("fresh");
 });
@@ -54,15 +64,14 @@ test("memory counts for its time after the last proof was sent, then the row, th
 });
 
 test("a lost connection ends it at once, and a new one needs a new reading", () => {
-  const { truth, prove } = aFreshTruth();
+  const { truth, prove, read } = aFreshTruth();
   truth.lose();
   expect(truth.standing()).toBe("doubtful");
   prove();
   truth.beginListening();
   prove();
   expect(truth.standing()).toBe("doubtful");
-  truth.completeReading();
-  prove();
+  read();
   expect(truth.standing()).toBe("fresh");
 });
 
