@@ -46,7 +46,7 @@ export function createAlarms(onDue: (key: string) => void): Alarms {
     if (atMs === undefined || (timer !== undefined && timer.atMs <= atMs)) return;
     clearTimeout(timer?.id);
     // Node rounds down, and a key must not be due before its time.
-    const delayMs = Math.min(Math.ceil(atMs - performance.now()), LONGEST_TIMER_MS);
+    const delayMs = Math.min(Math.max(0, Math.ceil(atMs - performance.now())), LONGEST_TIMER_MS);
     timer = { id: setTimeout(ring, delayMs), atMs };
   };
   const sweep = () => {

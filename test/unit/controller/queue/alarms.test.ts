@@ -27,6 +27,18 @@ test("keys are due in the order of their times, however they were set", () => {
   expect(rung).toEqual(["early", "middle", "late"]);
 });
 
+test("a time that has passed is due at once, and Node has nothing to warn of", async () => {
+  vi.useRealTimers();
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error) => void warnings.push(warning);
+  process.on("warning", onWarning);
+  const { rung, at } = someAlarms();
+  at("past", -5_000);
+  await vi.waitFor(() => expect(rung).toEqual(["past"]));
+  process.off("warning", onWarning);
+  expect(warnings).toEqual([]);
+});
+
 test("the earliest time of a key counts, and it is due once", () => {
   const { rung, at } = someAlarms();
   at("key", 300);
