@@ -5,7 +5,7 @@
 /** A value, now or later. */
 export type Soon<Value> = Value | Promise<Value>;
 
-/** Goes on with a value: at once if it is there. */
+/** Continues with a value: at once if it is there. */
 export function chain<From, To>(value: Soon<From>, next: (value: From) => Soon<To>): Soon<To> {
   return value instanceof Promise ? value.then(next) : next(value);
 }

@@ -41,6 +41,5 @@ export function limitRates(lookup: GuardedLookup, now = () => performance.now())
     const { rateLimit } = answer.token;
     return rateLimit === undefined ? answer : count(answer, rateLimit, isShadow);
   };
-  return (plaintext, request, isShadow) =>
-    chain(lookup(plaintext, request), (answer) => settle(answer, isShadow));
+  return (plaintext, request, isShadow) => chain(lookup(plaintext, request), (answer) => settle(answer, isShadow));
 }
