@@ -61,6 +61,21 @@ export class KnownToken implements VerifiableToken, PreparedToken {
     this.isEnded = atMs >= this.acceptedUntilMs;
   }
 
+  /** Whether this row says the same as the one that this was made from. */
+  isLike(row: VerifiableToken): boolean {
+    return (
+      shareTerms(row) === this.terms &&
+      row.owner === this.owner &&
+      row.namespace === this.namespace &&
+      row.name === this.name &&
+      row.isEndRequested === this.isEndRequested &&
+      row.expiresAt.getTime() === this.#expiresMs &&
+      row.revokedAt?.getTime() === this.#revokedMs &&
+      row.hash.toString("latin1") === this.#hash &&
+      isSameMetadata(row.encryptedMetadata, this.encryptedMetadata)
+    );
+  }
+
   get scopes(): readonly string[] {
     return this.terms.scopes;
   }
@@ -147,4 +162,9 @@ export class KnownToken implements VerifiableToken, PreparedToken {
   /** The tokens with answers: the oldest loses its own to the next one. */
   static readonly #answered: (KnownToken | undefined)[] = [];
   static #nextAnswered = 0;
+}
+
+function isSameMetadata(one: EncryptedMetadata | undefined, other: EncryptedMetadata | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  return one.keyId === other.keyId && one.bytes.equals(other.bytes);
 }

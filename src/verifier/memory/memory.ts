@@ -84,7 +84,9 @@ export function createTokenMemory(limit: number): TokenMemory {
       news.delete(row.id);
       return before;
     }
-    const known = new KnownToken(row, atMs, before);
+    // What has not changed stays as it is, with its answers: everything is read again every ten minutes.
+    const isSame = before !== undefined && atMs < before.acceptedUntilMs && before.isLike(row);
+    const known = isSame ? before : new KnownToken(row, atMs, before);
     known.readIn = reading;
     known.isSuspect = isSuspect && !known.isEnded;
     if (before === undefined && tokens.size >= limit) makeRoom();

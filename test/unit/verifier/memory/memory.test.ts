@@ -92,6 +92,29 @@ test("a token that its holder has ended is dead before the controller has writte
   expect(known).toMatchObject({ end: "Revoked", acceptedUntilMs: Number.NEGATIVE_INFINITY });
 });
 
+test("a row that has not changed leaves its token as it is, and one that has does not", () => {
+  const memory = createTokenMemory(10);
+  const known = memory.beginReading().keep(aRow("a"), NOW_MS);
+  memory.hearChange("a");
+  expect(memory.beginReading().keep(aRow("a"), NOW_MS)).toBe(known);
+  expect(known.isSuspect).toBe(false);
+  for (const change of [
+    { owner: "bob" },
+    { scopes: ["other"] },
+    { expiresAt: later(99_000_000) },
+    { revokedAt: later(1_000) },
+    { hash: Buffer.from("other") },
+    { encryptedMetadata: { bytes: Buffer.from("m"), keyId: "e-1" } },
+    { isEndRequested: true },
+  ]) {
+    expect(memory.beginReading().keep(aRow("b"), NOW_MS)).not.toBe(
+      memory.beginReading().keep(aRow("b", change), NOW_MS),
+    );
+    memory.beginReading().forget("b");
+  }
+  expect(memory.beginReading().keep(aRow("a"), known.acceptedUntilMs).isEnded).toBe(true);
+});
+
 test("a reading of everything makes suspect what it has not found, and nothing else", () => {
   const memory = createTokenMemory(10);
   const before = memory.beginReading();
