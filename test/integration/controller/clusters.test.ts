@@ -77,7 +77,10 @@ test("a block ends the owner's tokens in the other cluster, and its lifting is n
   await resources.applyBlock("roamer", { owner });
   await untilReason(there, "roaming", "OwnerBlocked", 5_000);
   expect(await verifies(there, databaseUrl, token)).toBe(false);
-  expect((await resources.getBlock("roamer")).status).toMatchObject({ apiTokens: 0, tokensRevoked: 1 });
+  // The other cluster may notice it before this one has reported it.
+  await eventually(async () =>
+    expect((await resources.getBlock("roamer")).status).toMatchObject({ apiTokens: 0, tokensRevoked: 1 }),
+  );
   await resources.deleteBlock("roamer");
   await untilReady(there, "roaming", 5_000);
 });
