@@ -119,10 +119,9 @@ export function answerGateway(
     route.audience === undefined ? headers : [...headers, JWT_HEADER, jwt];
   if (answer.kind === "yes") {
     const good = describeToken(answer, freshness);
-    const headers = withJwt(good.headers);
-    return answer.rate === undefined && headers === good.headers
-      ? good
-      : { ...good, headers: answer.rate === undefined ? headers : [...headers, ...describeRate(answer.rate)] };
+    if (route.audience === undefined && answer.rate === undefined) return good;
+    const rate = answer.rate === undefined ? [] : describeRate(answer.rate);
+    return { ...good, headers: [...withJwt(good.headers), ...rate] };
   }
   if (route.isShadow) return { ...SHADOW_ANSWER, headers: withJwt(SHADOW_ANSWER.headers) };
   const refusal = refuseBearer(answer, route.scopes);

@@ -20,7 +20,7 @@ export function answerHolder(answer: Answer): HttpAnswer {
     expiresAt: token.expiresAt.toISOString(),
     acceptedUntil: new Date(token.acceptedUntilMs).toISOString(),
     // Its end is set, as a rotation does: the Secret holds the next one.
-    isPrevious: token.revokedAt !== undefined,
+    isPrevious: token.isEnding,
     isInGrace,
     ...(token.rateLimit === undefined ? {} : { rateLimit: token.rateLimit }),
   });

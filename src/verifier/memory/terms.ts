@@ -3,6 +3,7 @@
  * is kept once.
  */
 import type { VerifiableToken } from "../../postgres/verification.ts";
+import { createShared } from "../../runtime/sharing.ts";
 import type { Grace } from "../../token/model.ts";
 import type { RateLimit } from "../../token/rate-limit.ts";
 import { type PreparedTerms, prepareTerms } from "../../token/verdict.ts";
@@ -16,26 +17,17 @@ export interface TokenTerms extends PreparedTerms {
   readonly keyId: string;
 }
 
-/** So many different ones are shared; beyond that, sharing begins again. */
-const MOST_SHARED = 20_000;
-
-const shared = new Map<string, TokenTerms>();
+const allTerms = createShared<TokenTerms>();
 
 /** The terms of a row, as an object that rows share. */
 export function shareTerms(row: VerifiableToken): TokenTerms {
   const { scopes, allowedCidrs, grace, rateLimit, hashAlgorithm, keyId } = row;
-  const key = JSON.stringify([scopes, allowedCidrs, grace, rateLimit, hashAlgorithm, keyId]);
-  const known = shared.get(key);
-  if (known !== undefined) return known;
-  const terms = {
+  return allTerms(JSON.stringify([scopes, allowedCidrs, grace, rateLimit, hashAlgorithm, keyId]), () => ({
     ...prepareTerms({ scopes, allowedCidrs, grace }),
     allowedCidrs,
     grace,
     rateLimit,
     hashAlgorithm,
     keyId,
-  };
-  if (shared.size >= MOST_SHARED) shared.clear();
-  shared.set(key, terms);
-  return terms;
+  }));
 }

@@ -2,6 +2,7 @@
  * What is usual for a token, as one verifier has seen it, and what is not: decisions without a clock or I/O. What is kept of a token is
  * small and bounded, whatever its users do. Times are the database's, in ms since 1970.
  */
+import { shareList } from "../../runtime/sharing.ts";
 import type { AnomalyKind } from "../../token/anomalies.ts";
 import { networkOf } from "../../token/network.ts";
 
@@ -120,19 +121,9 @@ function hasManyAddresses(habits: Habits, address: string, atMs: number): boolea
 
 const NONE: readonly string[] = [];
 
-/** Lists of one text, which most tokens have: whoever is behind the same gateway comes from the same address. */
-let singles = new Map<string, readonly string[]>();
-const MOST_SINGLES = 10_000;
-
-/** The list with one more text; those of one text are shared. */
+/** The list with one more text. Most tokens have one: whoever is behind the same gateway comes from the same address. */
 function listOf(others: readonly string[], text: string): readonly string[] {
-  if (others.length > 0) return [...others, text];
-  const known = singles.get(text);
-  if (known !== undefined) return known;
-  if (singles.size >= MOST_SINGLES) singles = new Map();
-  const single = [text];
-  singles.set(text, single);
-  return single;
+  return others.length === 0 ? shareList([text]) : [...others, text];
 }
 
 /** Whether to tell of it now; notes that it was told. */
