@@ -86,6 +86,15 @@ export interface HandMadeToken {
   readonly plaintext: string;
 }
 
+/** Asks on `/verify` about a token, and returns the status. */
+export async function ask(
+  { gatewayUrl }: Pick<TestVerifier, "gatewayUrl">,
+  { plaintext }: Pick<HandMadeToken, "plaintext">,
+): Promise<number> {
+  const { status } = await fetch(`${gatewayUrl}/verify`, { headers: { authorization: `Bearer ${plaintext}` } });
+  return status;
+}
+
 /** Inserts the row of a new token of alice's, for a day, with the scopes read and write; `changes` are SQL assignments. */
 export async function issueByHand(url: string, keyring: Keyring, changes?: string): Promise<HandMadeToken> {
   const { id, plaintext } = createToken();

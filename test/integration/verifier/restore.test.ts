@@ -9,6 +9,7 @@ import { createTestDatabase } from "../../support/database.ts";
 import { copyDatabase, restoreDatabase, restoreInPlace } from "../../support/database-copy.ts";
 import { eventually } from "../../support/eventually.ts";
 import {
+  ask,
   changeByHand,
   type HandMadeToken,
   issueByHand,
@@ -32,9 +33,6 @@ const test = base
       return verifier;
     };
   });
-
-const ask = async ({ gatewayUrl }: TestVerifier, { plaintext }: HandMadeToken): Promise<number> =>
-  (await fetch(`${gatewayUrl}/verify`, { headers: { authorization: `Bearer ${plaintext}` } })).status;
 
 async function isAccepted(url: string, { id }: HandMadeToken): Promise<boolean> {
   const rows = await runAsSuperuser(

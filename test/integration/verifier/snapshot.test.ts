@@ -11,9 +11,9 @@ import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { startDatabaseProxy } from "../../support/proxy.ts";
 import {
+  ask,
   blockByHand,
   changeByHand,
-  type HandMadeToken,
   issueByHand,
   startTestVerifier,
   type TestVerifier,
@@ -55,9 +55,6 @@ const test = base
     await verifier.stop();
     await network.setMode({ kind: "refuse" });
   });
-
-const ask = async ({ gatewayUrl }: TestVerifier, { plaintext }: HandMadeToken): Promise<number> =>
-  (await fetch(`${gatewayUrl}/verify`, { headers: { authorization: `Bearer ${plaintext}` } })).status;
 
 const metrics = async ({ httpUrl }: TestVerifier) => (await fetch(`${httpUrl}/metrics`)).text();
 const isReady = async ({ httpUrl }: TestVerifier) => (await fetch(`${httpUrl}/readyz`)).status === 200;

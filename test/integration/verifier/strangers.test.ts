@@ -14,6 +14,7 @@ import { eventually } from "../../support/eventually.ts";
 import { startDatabaseProxy } from "../../support/proxy.ts";
 import { aNewTokenRow } from "../../support/token-rows.ts";
 import {
+  ask,
   issueByHand,
   readVerifierMetric,
   startTestVerifier,
@@ -46,9 +47,6 @@ const test = base
     return { db, fence: await raiseEpoch(db, randomUUID(), "test") };
   });
 
-const ask = async ({ gatewayUrl }: TestVerifier, plaintext: string): Promise<number> =>
-  (await fetch(`${gatewayUrl}/verify`, { headers: { authorization: `Bearer ${plaintext}` } })).status;
-
 const statements = (verifier: TestVerifier) =>
   readVerifierMetric(verifier, "apitoken_verifier_lookup_statements_total");
 
@@ -56,7 +54,7 @@ const statements = (verifier: TestVerifier) =>
 async function flood(verifier: TestVerifier, count: number): Promise<Set<number>> {
   const seen = new Set<number>();
   const worker = async () => {
-    for (let shown = 0; shown < count / 50; shown += 1) seen.add(await ask(verifier, createToken().plaintext));
+    for (let shown = 0; shown < count / 50; shown += 1) seen.add(await ask(verifier, createToken()));
   };
   await Promise.all(Array.from({ length: 50 }, worker));
   return seen;
@@ -71,7 +69,7 @@ function expectRefused(statuses: Set<number>): void {
 /** Asks until the verifier knows. */
 const untilKnown = (verifier: TestVerifier, plaintext: string) =>
   eventually(async () => {
-    const status = await ask(verifier, plaintext);
+    const status = await ask(verifier, { plaintext });
     expect(status).not.toBe(503);
     return String(status);
   });
@@ -107,7 +105,7 @@ test("a token that a controller issues or replaces during a flood is known at on
       expect(await untilKnown(verifier, first.plaintext)).toBe("200");
       await replaceToken(db, fence, row.id, { ...row, ...second.row }, LIMIT);
       expect(await untilKnown(verifier, second.plaintext)).toBe("200");
-      await eventually(async () => expect(await ask(verifier, first.plaintext)).toBe(401), { timeoutMs: 1_000 });
+      await eventually(async () => expect(await ask(verifier, first)).toBe(401), { timeoutMs: 1_000 });
     }
   } finally {
     isOver = true;
@@ -127,7 +125,7 @@ test("a token that was issued and never used is known when the database goes awa
   await network.setMode({ kind: "refuse" });
   network.reset();
   await eventually(async () => expect(await readVerifierMetric(verifier, "apitoken_verifier_fresh")).toBe(0));
-  expect(await ask(verifier, plaintext)).toBe(200);
+  expect(await ask(verifier, { plaintext })).toBe(200);
   // What does not exist cannot be told from what was issued since.
   expect(await flood(verifier, 1_000)).toEqual(new Set([503]));
 });
@@ -149,5 +147,5 @@ test("a token that was inserted with SQL is known at once, too", async ({ databa
   const token = await issueByHand(databaseUrl, keyring);
   expect(await untilKnown(verifier, token.plaintext)).toBe("200");
   await runAsSuperuser(databaseUrl, "delete from apitoken.tokens where id = $1", [token.id]);
-  await eventually(async () => expect(await ask(verifier, token.plaintext)).toBe(401), { timeoutMs: 1_000 });
+  await eventually(async () => expect(await ask(verifier, token)).toBe(401), { timeoutMs: 1_000 });
 });

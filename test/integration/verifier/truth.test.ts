@@ -8,13 +8,13 @@ import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { startDatabaseProxy } from "../../support/proxy.ts";
 import {
+  ask,
   blockByHand,
   changeByHand,
   type HandMadeToken,
   issueByHand,
   readVerifierMetric,
   startTestVerifier,
-  type TestVerifier,
   untilFresh,
 } from "../../support/verifier.ts";
 
@@ -34,9 +34,6 @@ const test = base
     onCleanup(() => verifier.stop());
     return verifier;
   });
-
-const ask = async ({ gatewayUrl }: TestVerifier, { plaintext }: HandMadeToken): Promise<number> =>
-  (await fetch(`${gatewayUrl}/verify`, { headers: { authorization: `Bearer ${plaintext}` } })).status;
 
 const AWAY = { kind: "refuse" } as const;
 const SILENT = { kind: "stall" } as const;

@@ -1,27 +1,14 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { findPromtool, provideAlertTools } from "../../../local/setup/alert-tools.mjs";
 import { controlPlaneFolder, findAssets, readAssets } from "../../../local/setup/assets.mjs";
 import { fillFolder, findRelease, provideControlPlane } from "../../../local/setup/control-plane.mjs";
+import { useSetUpHome } from "../../support/set-up-home.ts";
 
-let home: string;
-let environment: NodeJS.ProcessEnv;
-let said: string[];
-
-beforeEach(() => {
-  home = mkdtempSync(join(tmpdir(), "apitoken-set-up-"));
-  environment = { XDG_CACHE_HOME: home };
-  said = [];
-  vi.spyOn(process.stderr, "write").mockImplementation((text) => said.push(String(text)) > 0);
-});
-afterEach(() => {
-  vi.restoreAllMocks();
-  rmSync(home, { recursive: true, force: true });
-});
+const place = useSetUpHome();
 
 /** Creates programs in a folder, as a download or a build would. */
 function fill(folder: string, names: readonly string[] = ["kube-apiserver", "etcd", "kubectl"]): void {
@@ -37,10 +24,10 @@ const fails = (message: string) => () => Promise.reject(new Error(message));
 
 describe("the control plane comes from", () => {
   test("KUBEBUILDER_ASSETS, if it is set", async () => {
-    const given = join(home, "given");
+    const given = join(place.home, "given");
     fill(given);
     const sources = {
-      environment: { ...environment, KUBEBUILDER_ASSETS: given },
+      environment: { ...place.environment, KUBEBUILDER_ASSETS: given },
       download: fails("no"),
       build: fails("no"),
     };
@@ -49,42 +36,44 @@ describe("the control plane comes from", () => {
   });
 
   test("the next source, with a message, if that folder is incomplete", async () => {
-    const given = join(home, "given");
+    const given = join(place.home, "given");
     fill(given, ["etcd"]);
     const folder = await provideControlPlane({
-      environment: { ...environment, KUBEBUILDER_ASSETS: given },
+      environment: { ...place.environment, KUBEBUILDER_ASSETS: given },
       download: works,
     });
-    expect(folder).toBe(controlPlaneFolder(environment));
-    expect(said.join("")).toContain("lacks one of kube-apiserver, etcd, kubectl");
+    expect(folder).toBe(controlPlaneFolder(place.environment));
+    expect(place.said.join("")).toContain("lacks one of kube-apiserver, etcd, kubectl");
   });
 
   test("the cache, without a download", async () => {
-    fill(controlPlaneFolder(environment));
-    expect(await provideControlPlane({ environment, download: fails("no"), build: fails("no") })).toBeTruthy();
-    expect(said).toEqual([]);
+    fill(controlPlaneFolder(place.environment));
+    expect(
+      await provideControlPlane({ environment: place.environment, download: fails("no"), build: fails("no") }),
+    ).toBeTruthy();
+    expect(place.said).toEqual([]);
   });
 
   test("the archive or, with the reason, the build", async () => {
-    await provideControlPlane({ environment, download: fails("unreachable"), build: works });
-    expect(said.join("")).toContain("the envtest archive failed: unreachable");
-    expect(readAssets(controlPlaneFolder(environment))).toBeDefined();
+    await provideControlPlane({ environment: place.environment, download: fails("unreachable"), build: works });
+    expect(place.said.join("")).toContain("the envtest archive failed: unreachable");
+    expect(readAssets(controlPlaneFolder(place.environment))).toBeDefined();
   });
 
   test("nowhere: the error explains what to install", async () => {
     const all = provideControlPlane({
-      environment,
+      environment: place.environment,
       download: fails("unreachable"),
       build: fails("Go is not installed"),
     });
     await expect(all).rejects.toThrow(/Go is not installed[\s\S]*install Go 1\.26[\s\S]*KUBEBUILDER_ASSETS/);
-    expect(existsSync(controlPlaneFolder(environment))).toBe(false);
+    expect(existsSync(controlPlaneFolder(place.environment))).toBe(false);
   });
 });
 
 describe("a set-up that is interrupted", () => {
   test("leaves nothing that looks finished", async () => {
-    const folder = controlPlaneFolder(environment);
+    const folder = controlPlaneFolder(place.environment);
     await expect(
       fillFolder(folder, async (temporary: string) => {
         fill(temporary, ["etcd"]);
@@ -95,20 +84,22 @@ describe("a set-up that is interrupted", () => {
   });
 
   test("after a download that lacks a program names the programs", async () => {
-    const incomplete = fillFolder(controlPlaneFolder(environment), async (temporary) => fill(temporary, ["etcd"]));
+    const incomplete = fillFolder(controlPlaneFolder(place.environment), async (temporary) =>
+      fill(temporary, ["etcd"]),
+    );
     await expect(incomplete).rejects.toThrow("one of kube-apiserver, etcd, kubectl is missing from it");
   });
 
   test("by kill -9 leaves a temporary folder, and the next one succeeds", async () => {
-    const folder = controlPlaneFolder(environment);
+    const folder = controlPlaneFolder(place.environment);
     fill(`${folder}.tmp-dead`, ["etcd"]);
     expect(readAssets(folder)).toBeUndefined();
-    await provideControlPlane({ environment, download: works });
+    await provideControlPlane({ environment: place.environment, download: works });
     expect(readAssets(folder)).toBeDefined();
   });
 
   test("while another one finishes uses that one's result", async () => {
-    const folder = controlPlaneFolder(environment);
+    const folder = controlPlaneFolder(place.environment);
     await fillFolder(folder, async (temporary: string) => {
       fill(folder, ["kube-apiserver", "etcd", "kubectl", "kube-controller-manager"]);
       fill(temporary);
@@ -119,19 +110,19 @@ describe("a set-up that is interrupted", () => {
 
 describe("an optional program of the tests", () => {
   test("is built once, or taken from the environment", async () => {
-    await provideAlertTools({ environment, build: async (folder) => fill(folder, ["promtool"]) });
-    expect(findPromtool(environment)).toMatch(/promtool\/[0-9a-f]{16}\/promtool$/);
-    await provideAlertTools({ environment, build: fails("it is there already") });
-    fill(home, ["promtool"]);
-    const given = join(home, "promtool");
-    expect(findPromtool({ ...environment, PROMTOOL: given })).toBe(given);
+    await provideAlertTools({ environment: place.environment, build: async (folder) => fill(folder, ["promtool"]) });
+    expect(findPromtool(place.environment)).toMatch(/promtool\/[0-9a-f]{16}\/promtool$/);
+    await provideAlertTools({ environment: place.environment, build: fails("it is there already") });
+    fill(place.home, ["promtool"]);
+    const given = join(place.home, "promtool");
+    expect(findPromtool({ ...place.environment, PROMTOOL: given })).toBe(given);
   });
 
   test("that cannot be built is reported, and leaves nothing behind", async () => {
-    await provideAlertTools({ environment, build: fails("Go is not installed") });
-    expect(said.join("")).toContain("without promtool the alerts' tests are skipped: Go is not installed");
-    expect(findPromtool(environment)).toBeUndefined();
-    expect(readdirSync(join(home, "apitoken-operator/promtool"))).toEqual([]);
+    await provideAlertTools({ environment: place.environment, build: fails("Go is not installed") });
+    expect(place.said.join("")).toContain("without promtool the alerts' tests are skipped: Go is not installed");
+    expect(findPromtool(place.environment)).toBeUndefined();
+    expect(readdirSync(join(place.home, "apitoken-operator/promtool"))).toEqual([]);
   });
 });
 

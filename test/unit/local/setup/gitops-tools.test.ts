@@ -1,28 +1,15 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import {
   ecosystemCrdsFolder,
   findGitOpsTools,
   gitOpsToolsFolder,
   provideGitOpsTools,
 } from "../../../../local/setup/gitops-tools.mjs";
+import { useSetUpHome } from "../../../support/set-up-home.ts";
 
-let home: string;
-let environment: NodeJS.ProcessEnv;
-let said: string[];
-
-beforeEach(() => {
-  home = mkdtempSync(join(tmpdir(), "apitoken-set-up-"));
-  environment = { XDG_CACHE_HOME: home };
-  said = [];
-  vi.spyOn(process.stderr, "write").mockImplementation((text) => said.push(String(text)) > 0);
-});
-afterEach(() => {
-  vi.restoreAllMocks();
-  rmSync(home, { recursive: true, force: true });
-});
+const place = useSetUpHome();
 
 const build = async (folder: string) => {
   for (const name of ["kstatus", "flux-health", "argo-lua"]) {
@@ -40,22 +27,25 @@ const download = async (folder: string) => CRDS.forEach((file) => void writeFile
 const fails = (message: string) => () => Promise.reject(new Error(message));
 
 test("the programs are built and the CRDs downloaded once", async () => {
-  await provideGitOpsTools({ environment, build, download });
-  const folder = gitOpsToolsFolder(environment);
-  expect(findGitOpsTools(environment)).toEqual({
+  await provideGitOpsTools({ environment: place.environment, build, download });
+  const folder = gitOpsToolsFolder(place.environment);
+  expect(findGitOpsTools(place.environment)).toEqual({
     kstatus: join(folder, "kstatus"),
     fluxHealth: join(folder, "flux-health"),
     argoLua: join(folder, "argo-lua"),
-    crds: ecosystemCrdsFolder(environment),
+    crds: ecosystemCrdsFolder(place.environment),
   });
-  await provideGitOpsTools({ environment, build: fails("again"), download: fails("again") });
-  expect(said).toEqual([]);
+  await provideGitOpsTools({ environment: place.environment, build: fails("again"), download: fails("again") });
+  expect(place.said).toEqual([]);
 });
 
 test("without Go the tests that need them are skipped, except in CI", async () => {
-  await provideGitOpsTools({ environment, build: fails("Go is not installed") });
-  expect(findGitOpsTools(environment)).toBeUndefined();
-  expect(said.join("")).toContain("the tests that need them are skipped: Go is not installed");
-  const inCi = provideGitOpsTools({ environment: { ...environment, CI: "true" }, build: fails("Go is not installed") });
+  await provideGitOpsTools({ environment: place.environment, build: fails("Go is not installed") });
+  expect(findGitOpsTools(place.environment)).toBeUndefined();
+  expect(place.said.join("")).toContain("the tests that need them are skipped: Go is not installed");
+  const inCi = provideGitOpsTools({
+    environment: { ...place.environment, CI: "true" },
+    build: fails("Go is not installed"),
+  });
   await expect(inCi).rejects.toThrow("which CI requires: Go is not installed");
 });
