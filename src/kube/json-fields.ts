@@ -6,18 +6,21 @@
 import { BACKSLASH, CLOSING, COLON, COMMA, OPENING, QUOTE } from "./json-bytes.ts";
 
 /**
- * Which fields of an object are read: "whole" whatever its size, "bounded" unless it is larger than ours ever are, or only
- * some fields of the field.
+ * Which fields of an object are read: "whole" whatever its size, "bounded" unless it is larger than ours ever are, "few" unless
+ * it has more members than ours ever have, or only some fields of the field.
  */
 export interface Fields {
-  readonly [name: string]: "whole" | "bounded" | Fields;
+  readonly [name: string]: "whole" | "bounded" | "few" | Fields;
 }
 
-/** What a bounded field reads as if it is too large. */
+/** What a field reads as if it is too large, or has too many members. */
 export const TOO_LARGE: unique symbol = Symbol("too large");
 
 /** Bytes. Anything smaller is cheap to parse, so no object below it has a bounded field that is too large. */
 export const LARGE = 65_536;
+
+/** Members. An object of 100,000 short ones takes ten times the memory of its text. */
+export const FEW = 1_000;
 
 /** Parses JSON. Of a text that is large, only `fields` are read, if there are any. Throws a SyntaxError, which may quote the text. */
 export function parseJson(text: Buffer, fields?: Fields): unknown {
@@ -47,8 +50,10 @@ export function readFields(text: Buffer, fields: Fields): unknown {
     }
     at += 1;
   };
-  const skipNested = () => {
+  /** Returns the number of its members. */
+  const skipNested = (): number => {
     let depth = 0;
+    let members = 1;
     do {
       const byte = text[at];
       if (byte === QUOTE) {
@@ -58,22 +63,27 @@ export function readFields(text: Buffer, fields: Fields): unknown {
       if (byte === undefined) throw new SyntaxError("unfinished value");
       if (byte === OPENING.brace || byte === OPENING.bracket) depth += 1;
       if (byte === CLOSING.brace || byte === CLOSING.bracket) depth -= 1;
+      if (byte === COMMA && depth === 1) members += 1;
       at += 1;
     } while (depth > 0);
+    return members;
   };
-  const skipValue = () => {
+  /** Returns the number of its members, if it is an object or a list. */
+  const skipValue = (): number => {
     const byte = text[at];
+    if (byte === OPENING.brace || byte === OPENING.bracket) return skipNested();
     if (byte === QUOTE) skipString();
-    else if (byte === OPENING.brace || byte === OPENING.bracket) skipNested();
     else while (at < text.length && !isEnd(text[at])) at += 1;
+    return 0;
   };
   const parseFrom = (start: number) => JSON.parse(text.toString("utf8", start, at));
 
   const readValue = (field: Fields[string]): unknown => {
     if (typeof field === "object" && text[at] === OPENING.brace) return readObject(field);
     const start = at;
-    skipValue();
-    return field === "bounded" && at - start > LARGE ? TOO_LARGE : parseFrom(start);
+    const members = skipValue();
+    const isTooLarge = (field === "bounded" && at - start > LARGE) || (field === "few" && members > FEW);
+    return isTooLarge ? TOO_LARGE : parseFrom(start);
   };
   const readObject = (wanted: Fields): Record<string, unknown> => {
     const object: Record<string, unknown> = {};

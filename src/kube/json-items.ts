@@ -3,13 +3,15 @@
  * be in memory at once, so each object is cut out of the text and handed over as soon as it is complete.
  */
 import { BACKSLASH, CLOSING, COMMA, OPENING, QUOTE } from "./json-bytes.ts";
+import { createPieces } from "./json-pieces.ts";
 
 /** Where the list of a Kubernetes list begins. */
 const ITEMS = /(?<!\\)"items"\s*:\s*\[$/;
 
 /**
- * Reads the JSON text of an object from a stream, and calls `onItem` with the text of each element of its list `items`.
- * Resolves with the text of the rest, in which `items` is empty. What is not JSON results in texts that are not JSON either.
+ * Reads the JSON text of an object from a stream, and calls `onItem` with the text of each element of its list `items`,
+ * which is only valid during the call. Resolves with the text of the rest, in which `items` is empty. What is not JSON results
+ * in texts that are not JSON either.
  */
 export async function readItems(stream: AsyncIterable<Buffer>, onItem: (text: Buffer) => void): Promise<Buffer> {
   const scanner = createScanner(onItem);
@@ -23,16 +25,15 @@ for (const byte of [QUOTE, BACKSLASH, COMMA, ...Object.values(OPENING), ...Objec
 
 function createScanner(onItem: (text: Buffer) => void) {
   const rest: Buffer[] = [];
-  let item: Buffer[] = [];
+  const item = createPieces();
   let depth = 0;
   let isInString = false;
   let isInItems = false;
   /** Whether the next chunk begins with a character that a backslash precedes. */
   let isEscaped = false;
 
-  const finishItem = () => {
-    const text = Buffer.concat(item);
-    item = [];
+  const finishItem = (last: Buffer) => {
+    const text = item.finish(last);
     if (text.some((byte) => byte > 0x20)) onItem(text);
   };
 
@@ -69,8 +70,7 @@ function createScanner(onItem: (text: Buffer) => void) {
         }
         if (!isBorder(byte)) continue;
         if (isInItems) {
-          item.push(chunk.subarray(from, at));
-          finishItem();
+          finishItem(chunk.subarray(from, at));
           isInItems = byte === COMMA;
           from = isInItems ? at + 1 : at;
         } else {
@@ -80,11 +80,11 @@ function createScanner(onItem: (text: Buffer) => void) {
         }
       }
       isEscaped = at > chunk.length;
-      if (isInItems) item.push(chunk.subarray(from));
+      if (isInItems) item.add(chunk.subarray(from));
       else rest.push(Buffer.from(chunk.subarray(from)));
     },
     end(): Buffer {
-      return Buffer.concat([...rest, ...item]);
+      return Buffer.concat([...rest, item.finish(Buffer.alloc(0))]);
     },
   };
 }

@@ -4,6 +4,7 @@
  */
 import type { Readable } from "node:stream";
 import { type Fields, parseJson } from "./json-fields.ts";
+import { createPieces } from "./json-pieces.ts";
 
 /** A stream of JSON lines ended in the middle of a line, contained something else, or fell silent. */
 export class BrokenStreamError extends Error {
@@ -20,7 +21,7 @@ export class SilentStreamError extends BrokenStreamError {
  * the stream itself fails with.
  */
 export async function* readJsonLines<T>(stream: Readable, stallMs: number, fields?: Fields): AsyncGenerator<T> {
-  let rest: Buffer[] = [];
+  const rest = createPieces();
   const stalled = new SilentStreamError(`the stream was silent for ${stallMs} ms`);
   const timer = setTimeout(() => stream.destroy(stalled), stallMs);
   try {
@@ -28,18 +29,17 @@ export async function* readJsonLines<T>(stream: Readable, stallMs: number, field
       timer.refresh();
       let from = 0;
       for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, from)) {
-        const line = Buffer.concat([...rest, chunk.subarray(from, end)]);
-        rest = [];
+        const line = rest.finish(chunk.subarray(from, end));
         from = end + 1;
         if (line.length > 0) yield parseLine<T>(line, fields);
       }
-      if (from < chunk.length) rest.push(chunk.subarray(from));
+      if (from < chunk.length) rest.add(chunk.subarray(from));
     }
   } finally {
     clearTimeout(timer);
     stream.destroy();
   }
-  if (rest.length > 0) throw new BrokenStreamError("the stream broke off in the middle of a line");
+  if (!rest.isEmpty) throw new BrokenStreamError("the stream broke off in the middle of a line");
 }
 
 const NEWLINE = 0x0a;

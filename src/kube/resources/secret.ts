@@ -3,7 +3,7 @@
  * to HMACs of their values, which are enough to tell which token a Secret holds.
  */
 import { hashToken, type Keyring } from "../../token/keyring.ts";
-import { type Fields, TOO_LARGE } from "../json-fields.ts";
+import { FEW, type Fields, TOO_LARGE } from "../json-fields.ts";
 import { API_VERSION, GROUP, IDENTITY_FIELDS, type ObjectMeta, type OwnerReference } from "./group.ts";
 
 /** A Secret as the API server returns it. */
@@ -48,9 +48,6 @@ const KEPT_KEYS = 32;
 /** Characters of labels and annotations: more than most specs ask for. */
 const KEPT_CHARACTERS = 32_768;
 
-/** A Secret with more keys is not worth correcting: hashing the values of 100,000 would stop everything else for a second. */
-const MOST_KEYS = 1_000;
-
 /** Users cannot choose the type, because tools treat Secrets of other types in special ways. */
 export const SECRET_TYPE = "Opaque";
 
@@ -66,7 +63,7 @@ export const CACHED_SECRET_FIELDS = {
 export const SECRET_FIELDS = {
   ...CACHED_SECRET_FIELDS,
   metadata: { ...CACHED_SECRET_FIELDS.metadata, annotations: "whole" },
-  data: "whole",
+  data: "few",
 } as const satisfies Fields;
 
 /** Reduces a Secret to what may be kept of it during a pass. Of one that is too large to be ours, that is its identity. */
@@ -81,7 +78,8 @@ export function reduceSecret(raw: unknown, keyring: Keyring): SecretView {
   const isTooLarge = [labels, annotations, metadata.ownerReferences, data].some(
     (field: unknown) => field === TOO_LARGE,
   );
-  if (isTooLarge || Object.keys(data).length > MOST_KEYS) return { ...abridge(view), mustReplace: true };
+  // One with more keys is not worth correcting: hashing the values of 100,000 would stop everything else for a second.
+  if (isTooLarge || Object.keys(data).length > FEW) return { ...abridge(view), mustReplace: true };
   return {
     ...view,
     fingerprints: Object.fromEntries(

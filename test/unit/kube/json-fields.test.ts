@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Fields, LARGE, parseJson, readFields, TOO_LARGE } from "../../../src/kube/json-fields.ts";
+import { FEW, type Fields, LARGE, parseJson, readFields, TOO_LARGE } from "../../../src/kube/json-fields.ts";
 
 const NAMES = ["metadata", "data", "items", "a", "", 'q"uote', "back\\slash", "ü"];
 
@@ -21,7 +21,7 @@ const anyObject = fc.letrec<{ value: unknown; object: Record<string, unknown> }>
 const anyFields: fc.Arbitrary<Fields> = fc.letrec<{ fields: Fields }>((tie) => ({
   fields: fc.dictionary(
     fc.constantFrom(...NAMES),
-    fc.oneof({ maxDepth: 2 }, fc.constantFrom("whole" as const, "bounded" as const), tie("fields")),
+    fc.oneof({ maxDepth: 2 }, fc.constantFrom("whole" as const, "bounded" as const, "few" as const), tie("fields")),
     { noNullPrototype: true },
   ),
 })).fields;
@@ -88,4 +88,17 @@ describe("of a text that is large", () => {
 
 test("a text that is small is read as a whole", () => {
   expect(parseJson(Buffer.from('{"kept":1,"left":2}'), { kept: "whole" })).toEqual({ kept: 1, left: 2 });
+});
+
+test("a field that may have few members is read unless it has more, whatever is in them", () => {
+  const members = (count: number) =>
+    Object.fromEntries(Array.from({ length: count }, (_, index) => [`k${index}`, [1, "2,3"]]));
+  const text = Buffer.from(
+    JSON.stringify({ few: members(FEW), many: members(FEW + 1), list: Array(FEW + 1).fill(",") }),
+  );
+  expect(readFields(text, { few: "few", many: "few", list: "few" })).toEqual({
+    few: members(FEW),
+    many: TOO_LARGE,
+    list: TOO_LARGE,
+  });
 });
