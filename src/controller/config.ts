@@ -14,10 +14,12 @@ import {
   oneOf,
   readEnvironment,
   readLogin,
+  tokenPrefixSetting,
 } from "../runtime/config.ts";
 import type { HashMethod } from "../runtime/token-hash.ts";
 import { DEFAULT_DENIED_KEYS, type DeniedKeys } from "../token/denied-keys.ts";
 import { formatDuration } from "../token/duration.ts";
+import { DEFAULT_PREFIX } from "../token/token-string.ts";
 
 /** Which Secret holds the keyring. */
 export interface KeyringPlace {
@@ -108,6 +110,9 @@ export const controllerEnvironment = z.object({
   APITOKEN_DENIED_SECRET_KEYS: deniedKeysSetting
     .prefault("default")
     .describe("labels and annotations that an ApiToken may not set on its Secret (default: those that others act on)"),
+  APITOKEN_PREFIX: tokenPrefixSetting
+    .default(DEFAULT_PREFIX)
+    .describe("what new tokens begin with, before an underscore; tokens with another prefix stay as they are"),
   APITOKEN_HASH: oneOf(["hmac-sha256", "bcrypt"])
     .default("hmac-sha256")
     .describe("how tokens are hashed: hmac-sha256 or bcrypt"),
@@ -133,6 +138,8 @@ export interface ControllerConfig {
   readonly keyringReloadMs: number;
   /** Which labels, annotations and keys an ApiToken may not set on its Secret. */
   readonly deniedKeys: DeniedKeys;
+  /** What new tokens begin with. */
+  readonly tokenPrefix: string;
   /** How new rows hash their tokens. */
   readonly hashMethod: HashMethod;
   readonly lease: LeaseSettings;
@@ -178,6 +185,7 @@ export function readControllerConfig(environment: NodeJS.ProcessEnv): Controller
     keyringPlace: keyringPlace(settings),
     keyringReloadMs: settings.APITOKEN_KEYRING_RELOAD,
     deniedKeys: settings.APITOKEN_DENIED_SECRET_KEYS,
+    tokenPrefix: settings.APITOKEN_PREFIX,
     hashMethod: hashMethod(settings),
     lease: {
       namespace: settings.APITOKEN_NAMESPACE,

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { formatDuration, parseDuration } from "../token/duration.ts";
+import { isTokenPrefix, TOKEN_PREFIX_RULE } from "../token/token-string.ts";
 import { findDatabaseUrlFault, pinSslMode } from "./database-url.ts";
 import { Fault, type FaultCode } from "./fault.ts";
 import { joinWords } from "./text.ts";
@@ -104,6 +105,9 @@ export const listSetting = z.string().transform((text) =>
     .map((item) => item.trim())
     .filter((item) => item !== ""),
 );
+
+/** What new tokens begin with. */
+export const tokenPrefixSetting = z.string().refine(isTokenPrefix, TOKEN_PREFIX_RULE);
 
 const databaseUrlSetting = z
   .string({ error: "say where the database is, as postgres://user:password@host:5432/database" })

@@ -1,28 +1,34 @@
 /*
  * Rules with which secret scanners find our tokens, generated from the token's format. No program imports this: `npm run generate`
- * writes the files in leak-rules/. Scanners that can compute get the checksum, so that they find nothing else.
+ * writes the files in leak-rules/, and an organisation with a prefix of its own generates its own. Scanners that can compute get the
+ * checksum, so that they find nothing else.
  */
-import { exampleToken, LEAK_RULE_ID, TOKEN_FORMAT } from "./token-string.ts";
+import { DEFAULT_PREFIX, exampleToken, LEAK_RULE_ID, TOKEN_FORMAT } from "./token-string.ts";
 
-const { prefix, length, checksumLength, alphabet } = TOKEN_FORMAT;
+const { length, checksumLength, alphabet } = TOKEN_FORMAT;
 
 const CHARACTER = "[0-9A-Za-z]";
-const BODY = `${prefix}${CHARACTER}{${length - checksumLength}}`;
 const CHECKSUM = `${CHARACTER}{${checksumLength}}`;
-const TOKEN = `${prefix}${CHARACTER}{${length}}`;
 const DESCRIPTION = "API token of apitoken-operator";
 const GENERATED = "Written by `npm run generate` from the format of tokens. How to use it: docs/leaks.md.";
 
-/** The content of each file in leak-rules/, by its name. */
-export function buildLeakRules(): Record<string, string> {
+/** A prefix is changed while tokens with the former one still work, so there may be several. */
+export type Prefixes = readonly [string, ...string[]];
+
+/** The content of each file in leak-rules/, by its name. It finds tokens with each of these prefixes. */
+export function buildLeakRules(prefixes: Prefixes = [DEFAULT_PREFIX]): Record<string, string> {
+  const start = prefixes.length === 1 ? `${prefixes[0]}_` : `(?:${prefixes.join("|")})_`;
+  const token = `${start}${CHARACTER}{${length}}`;
+  const [prefix] = prefixes;
+  const gitleaks = gitleaksRule(token, prefixes);
   return {
-    "gitleaks.toml": `# ${GENERATED}\n${GITLEAKS_HEAD}\n${GITLEAKS_RULE}`,
-    "kingfisher.yml": KINGFISHER,
-    "detect_secrets_apitoken.py": DETECT_SECRETS,
-    "secretlint-rule-apitoken/index.mjs": SECRETLINT,
+    "gitleaks.toml": `# ${GENERATED}\n${GITLEAKS_HEAD}\n${gitleaks}`,
+    "kingfisher.yml": kingfisher(`${start}${CHARACTER}{${length - checksumLength}}`, prefix),
+    "detect_secrets_apitoken.py": detectSecrets(token),
+    "secretlint-rule-apitoken/index.mjs": secretlint(token),
     "secretlint-rule-apitoken/package.json": `${JSON.stringify(SECRETLINT_PACKAGE, null, 2)}\n`,
-    "github-custom-pattern.json": `${JSON.stringify(GITHUB, null, 2)}\n`,
-    "gitlab-secret-detection-ruleset.toml": GITLAB,
+    "github-custom-pattern.json": `${JSON.stringify(github(token, prefix), null, 2)}\n`,
+    "gitlab-secret-detection-ruleset.toml": gitlab(gitleaks),
   };
 }
 
@@ -32,17 +38,17 @@ const GITLEAKS_HEAD = `title = "${DESCRIPTION}"
 useDefault = true
 `;
 
-const GITLEAKS_RULE = `[[rules]]
+const gitleaksRule = (token: string, prefixes: Prefixes) => `[[rules]]
 id = "${LEAK_RULE_ID}"
 description = "${DESCRIPTION}"
-regex = '''\\b(${TOKEN})\\b'''
+regex = '''\\b(${token})\\b'''
 secretGroup = 1
-keywords = ["${prefix}"]
+keywords = [${prefixes.map((prefix) => `"${prefix}_"`).join(", ")}]
 tags = ["apitoken"]
 `;
 
 /** GitLab's analyzer is gitleaks, which gets this on top of GitLab's own rules. */
-const GITLAB = `# ${GENERATED}
+const gitlab = (rule: string) => `# ${GENERATED}
 [secrets]
 description = "GitLab's rules and tokens of apitoken-operator"
 
@@ -55,10 +61,10 @@ title = "GitLab's rules and tokens of apitoken-operator"
 [extend]
 path = "/gitleaks.toml"
 
-${GITLEAKS_RULE.replaceAll("\\", "\\\\")}"""
+${rule.replaceAll("\\", "\\\\")}"""
 `;
 
-const KINGFISHER = `# ${GENERATED}
+const kingfisher = (body: string, prefix: string) => `# ${GENERATED}
 rules:
   - name: ${DESCRIPTION}
     id: apitoken.1
@@ -66,7 +72,7 @@ rules:
       (?x)
       \\b
       (?P<TOKEN>
-        (?P<BODY>${BODY})
+        (?P<BODY>${body})
         (?P<CHECKSUM>${CHECKSUM})
       )
       \\b
@@ -79,10 +85,10 @@ rules:
         expected: "{{ BODY | crc32 | base62: ${checksumLength} }}"
         skip_if_missing: false
     examples:
-      - "token: ${exampleToken("kingfisher")}"
+      - "token: ${exampleToken("kingfisher", prefix)}"
 `;
 
-const DETECT_SECRETS = `"""
+const detectSecrets = (token: string) => `"""
 ${GENERATED}
 """
 import re
@@ -97,7 +103,7 @@ class ApitokenDetector(RegexBasedDetector):
     """Finds tokens of apitoken-operator: those whose checksum is right."""
 
     secret_type = "${DESCRIPTION}"
-    denylist = [re.compile(r"(?<![0-9A-Za-z_])${TOKEN}(?![0-9A-Za-z_])")]
+    denylist = [re.compile(r"(?<![0-9A-Za-z_])${token}(?![0-9A-Za-z_])")]
 
     def analyze_string(self, string):
         return (token for token in super().analyze_string(string) if has_checksum(token))
@@ -112,11 +118,11 @@ def has_checksum(token):
     return digits == token[-${checksumLength}:]
 `;
 
-const SECRETLINT = `// ${GENERATED}
+const secretlint = (token: string) => `// ${GENERATED}
 import { crc32 } from "node:zlib";
 
 const ALPHABET = "${alphabet}";
-const TOKEN = /(?<![0-9A-Za-z_])${TOKEN}(?![0-9A-Za-z_])/g;
+const TOKEN = /(?<![0-9A-Za-z_])${token}(?![0-9A-Za-z_])/g;
 
 function hasChecksum(token) {
   let digits = "";
@@ -156,11 +162,11 @@ const SECRETLINT_PACKAGE = {
 };
 
 /** The fields of the form "New custom pattern". */
-const GITHUB = {
+const github = (token: string, prefix: string) => ({
   "//": GENERATED,
   "Pattern name": DESCRIPTION,
-  "Secret format": TOKEN,
+  "Secret format": token,
   "Before secret": "\\A|[^0-9A-Za-z_]",
   "After secret": "\\z|[^0-9A-Za-z_]",
-  "Test string": `token: ${exampleToken("github")}`,
-};
+  "Test string": `token: ${exampleToken("github", prefix)}`,
+});

@@ -3,7 +3,8 @@
  */
 import { z } from "zod";
 import { defineCommand, OUTPUT_OPTION } from "../runtime/command/declare.ts";
-import { durationBetween, listSetting } from "../runtime/config.ts";
+import { durationBetween, listSetting, tokenPrefixSetting } from "../runtime/config.ts";
+import { DEFAULT_PREFIX } from "../token/token-string.ts";
 import { verifierEnvironment } from "./config.ts";
 
 const DAY_MS = 86_400_000;
@@ -24,6 +25,12 @@ const breakGlassCommand = defineCommand({
       valueName: "DURATION",
       default: "2160h",
       help: "how long it works: at most 9600h",
+    },
+    prefix: {
+      schema: tokenPrefixSetting,
+      valueName: "PREFIX",
+      default: DEFAULT_PREFIX,
+      help: "what the token begins with: the installation's APITOKEN_PREFIX",
     },
     output: OUTPUT_OPTION,
   },

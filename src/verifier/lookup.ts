@@ -8,7 +8,7 @@ import { hash as digestOf, randomBytes, timingSafeEqual } from "node:crypto";
 import type { TokenHasher } from "../runtime/token-hash.ts";
 import { findPepper, hashToken, type Keyring } from "../token/keyring.ts";
 import type { RateStanding } from "../token/rate-limit.ts";
-import { parseTokenId } from "../token/token-string.ts";
+import { ID_END, ID_START, parseTokenId } from "../token/token-string.ts";
 import { type InactiveReason, judgePrepared, type TokenRequest } from "../token/verdict.ts";
 import type { VerifierClock } from "./clock.ts";
 import { createAllowance } from "./limits/allowance.ts";
@@ -82,8 +82,6 @@ export type Effort = "usual" | "sparing" | "thorough";
 /** Says what the token with this plaintext is worth for a request; at once if memory suffices. Never rejects. */
 export type Lookup = (plaintext: string, request: TokenRequest, effort?: Effort) => Answer | Promise<Answer>;
 
-const ID_START = 4;
-const ID_END = 16;
 const MALFORMED: Answer = { kind: "no", why: "Malformed" };
 const UNKNOWN_TOKEN: Answer = { kind: "no", why: "Unknown" };
 

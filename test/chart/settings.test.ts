@@ -66,6 +66,15 @@ describe.skipIf(tools.helm === undefined)("the programs read", () => {
     expect(ours.filter((variable) => !known.includes(variable))).toEqual([]);
   });
 
+  test("the prefix of the installation's tokens", async () => {
+    const prefixWith = async (controller: object) => {
+      const objects = await renderChart({ ...DEV, controller });
+      return readControllerConfig(readEnv(containersOf(findDeployment(objects, "controller"))[0])).tokenPrefix;
+    };
+    expect(await prefixWith({})).toBe("apt");
+    expect(await prefixWith({ tokenPrefix: "acme" })).toBe("acme");
+  });
+
   test("targets of the cleanup in every form that its configuration file knows", async () => {
     const values = parse(readValueSet("production"));
     const targets = [

@@ -1,11 +1,11 @@
 /*
- * Real secret scanners with the rules in leak-rules/. Each takes a folder and answers with the files in which it has found a token
- * of ours.
+ * Real secret scanners with the rules in leak-rules/, or those in another folder. Each takes a folder and answers with the files in
+ * which it has found a token of ours.
  */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { lintSource } from "@secretlint/core";
 import { findLeakTools } from "../../local/setup/leak-tools.mjs";
 import { LEAK_RULE_ID } from "../../src/token/token-string.ts";
@@ -33,7 +33,10 @@ export async function withFiles<T>(
 ): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), "apitoken-leaks-"));
   try {
-    for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+    for (const [name, text] of Object.entries(files)) {
+      mkdirSync(dirname(join(folder, name)), { recursive: true });
+      writeFileSync(join(folder, name), text);
+    }
     return await use(folder);
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -49,18 +52,25 @@ const run = (program: string, args: string[], options: { cwd?: string; env?: Rec
     env: { PATH: process.env.PATH ?? "", HOME: tmpdir(), ...options.env },
   });
 
-/** gitleaks with a configuration of its own. */
-export function scanWithGitleaks(folder: string, config: string): string[] {
-  const args = ["dir", folder, "--config", config, "--no-banner", "--log-level=error", "--exit-code=0"];
+export function scanWithGitleaks(folder: string, rules = pathOfRules("")): string[] {
+  const args = [
+    "dir",
+    folder,
+    "--config",
+    join(rules, "gitleaks.toml"),
+    "--no-banner",
+    "--log-level=error",
+    "--exit-code=0",
+  ];
   const findings = JSON.parse(run(tools?.gitleaks ?? "", [...args, "--report-format=json", "--report-path=-"]));
   return (findings as { RuleID: string; File: string }[])
     .filter(({ RuleID }) => RuleID === LEAK_RULE_ID)
     .map(({ File }) => basename(File));
 }
 
-export function scanWithKingfisher(folder: string): string[] {
+export function scanWithKingfisher(folder: string, rules = pathOfRules("")): string[] {
   const quiet = ["--no-update-check", "--no-validate", "--no-dedup", "--load-builtins=false"];
-  const args = ["scan", folder, "--rules-path", pathOfRules("kingfisher.yml"), ...quiet, "--format=json"];
+  const args = ["scan", folder, "--rules-path", join(rules, "kingfisher.yml"), ...quiet, "--format=json"];
   // It ends with 200 if it has found something, and writes a summary after the findings.
   const output = runWhatMayFind(tools?.kingfisher ?? "", args);
   const { findings } = JSON.parse(output.split("\n")[0] ?? "") as { findings: { finding: { path: string } }[] };
@@ -77,8 +87,8 @@ function runWhatMayFind(program: string, args: string[]): string {
   }
 }
 
-export function scanWithDetectSecrets(folder: string): string[] {
-  const plugin = pathOfRules("detect_secrets_apitoken.py");
+export function scanWithDetectSecrets(folder: string, rules = pathOfRules("")): string[] {
+  const plugin = join(rules, "detect_secrets_apitoken.py");
   const args = ["-m", "detect_secrets", "scan", "--all-files", "--no-verify", "--plugin", plugin, "."];
   const env = { PYTHONPATH: tools?.detectSecrets ?? "", PYTHONDONTWRITEBYTECODE: "1" };
   const { results } = JSON.parse(run(tools?.python ?? "", args, { cwd: folder, env })) as {
@@ -89,14 +99,14 @@ export function scanWithDetectSecrets(folder: string): string[] {
   );
 }
 
-export async function scanWithSecretlint(folder: string): Promise<string[]> {
-  const { creator } = await import(pathOfRules("secretlint-rule-apitoken/index.mjs"));
-  const rules = [{ id: "secretlint-rule-apitoken", rule: creator, options: {} }];
+export async function scanWithSecretlint(folder: string, rules = pathOfRules("")): Promise<string[]> {
+  const { creator } = await import(join(rules, "secretlint-rule-apitoken/index.mjs"));
+  const ruleset = [{ id: "secretlint-rule-apitoken", rule: creator, options: {} }];
   const found: string[] = [];
   for (const file of readdirSync(folder)) {
     const content = readFileSync(join(folder, file), "utf8");
     const source = { filePath: join(folder, file), content, contentType: "text", ext: ".txt" } as const;
-    const { messages } = await lintSource({ source, options: { config: { rules } } });
+    const { messages } = await lintSource({ source, options: { config: { rules: ruleset } } });
     found.push(...messages.map(() => file));
   }
   return found;

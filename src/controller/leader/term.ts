@@ -22,7 +22,7 @@ import { NotLeadingError } from "../pass/failures.ts";
 import { createOwnerGate } from "../pass/owner-gate.ts";
 
 export interface TermOptions extends Omit<ReadContext, "deniedKeys"> {
-  readonly config: Pick<ControllerConfig, "deniedKeys" | "hashMethod" | "keyringPlace">;
+  readonly config: Pick<ControllerConfig, "deniedKeys" | "hashMethod" | "keyringPlace" | "tokenPrefix">;
   readonly identity: string;
   readonly log: Logger;
   /** Called with a condition that no retry fixes. */
@@ -64,6 +64,7 @@ export function createTerm(options: TermOptions, lease: LeaseTerm): Term {
     hasher,
     clusterId,
     deniedKeys: config.deniedKeys,
+    tokenPrefix: config.tokenPrefix,
     hashMethod: config.hashMethod,
     events: createEventRecorder({
       transport,

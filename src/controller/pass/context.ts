@@ -32,6 +32,8 @@ export interface PassContext extends ReadContext {
   readonly getFence: () => Promise<Fence>;
   /** Admits the statements that need the lock of an owner. */
   readonly ownerGate: OwnerGate;
+  /** What new tokens begin with. */
+  readonly tokenPrefix: string;
   /** How the tokens of new rows are hashed. */
   readonly hashMethod: HashMethod;
   readonly events: EventRecorder;

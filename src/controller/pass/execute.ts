@@ -166,7 +166,7 @@ async function createCredential(
 ): Promise<NewCredential> {
   const { context, snapshot } = execution;
   const pepper = currentKey(context.keyring.peppers, snapshot.observed.now);
-  const token = createToken();
+  const token = createToken(context.tokenPrefix);
   const hash = await context.hasher.hash(hashToken(token.plaintext, pepper), context.hashMethod);
   execution.issued = { ...token, pepper, hash };
   return {

@@ -69,7 +69,7 @@ export const API_TOKEN_STATUS: Json = {
       },
     ),
     tokenId: text(
-      "Id of the current token or, if there is none anymore, of the last one. It is public: the 12 characters after apt_, which name the token in the database, the audit trail and the Secret's annotation apitoken.dev/token-id.",
+      "Id of the current token or, if there is none anymore, of the last one. It is public: the 12 characters after the prefix (apt_ unless the installation has another), which name the token in the database, the audit trail and the Secret's annotation apitoken.dev/token-id.",
     ),
     revision: count(
       "Number of that token among the tokens of this ApiToken: 1 for the first, one more for each that follows.",

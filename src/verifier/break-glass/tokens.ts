@@ -9,7 +9,7 @@ import { readJson } from "../../runtime/json.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { watchFile } from "../../runtime/watched-file.ts";
 import { isSameHash } from "../../token/keyring.ts";
-import { createToken } from "../../token/token-string.ts";
+import { createToken, DEFAULT_PREFIX } from "../../token/token-string.ts";
 import { judgePrepared } from "../../token/verdict.ts";
 import type { VerifierClock } from "../clock.ts";
 import type { EmergencyTokens } from "../lookup.ts";
@@ -42,8 +42,9 @@ export type BreakGlassEntry = z.input<typeof entrySchema>;
 export function createBreakGlassToken(
   { name, owner, scopes }: Pick<BreakGlassEntry, "name" | "owner" | "scopes">,
   lifetimeMs: number,
+  prefix = DEFAULT_PREFIX,
 ): { readonly plaintext: string; readonly entry: BreakGlassEntry } {
-  const { id, plaintext } = createToken();
+  const { id, plaintext } = createToken(prefix);
   const expiresAt = new Date(Date.now() + lifetimeMs).toISOString();
   return { plaintext, entry: { id, name, owner, scopes, sha256: hash(plaintext).toString("hex"), expiresAt } };
 }

@@ -134,11 +134,24 @@ test("whoever ends a break-glass token through the verifier is not told that it 
 
 test("the command makes a token that the file's entry fits", async () => {
   const program = fileURLToPath(new URL("../../../src/verifier/main.ts", import.meta.url));
-  const args = [program, "break-glass", "on-call", "--scopes", "a,b", "--expires-in", "1h", "-o", "json"];
+  const args = [
+    program,
+    "break-glass",
+    "on-call",
+    "--scopes",
+    "a,b",
+    "--expires-in",
+    "1h",
+    "--prefix",
+    "acme",
+    "-o",
+    "json",
+  ];
   const { stdout, status } = spawnSync(process.execPath, args, { encoding: "utf8" });
   expect(status).toBe(0);
   const { token, entry } = JSON.parse(stdout) as { token: string; entry: BreakGlassEntry };
   expect(entry).toMatchObject({ name: "on-call", owner: "on-call", scopes: ["a", "b"] });
+  expect(token).toMatch(/^acme_/);
   expect(JSON.stringify(entry)).not.toContain(token);
   const file = aFile(entry);
   await withVerifier(NO_DATABASE, { APITOKEN_VERIFIER_BREAK_GLASS_FILE: file.path }, async (verifier) => {

@@ -11,6 +11,7 @@ test("DATABASE_URL alone is enough", () => {
     watchedNamespaces: [],
     keyringPlace: { namespace: "apitoken-system", name: "apitoken-keyring" },
     keyringReloadMs: 30_000,
+    tokenPrefix: "apt",
     hashMethod: { algorithm: "hmac-sha256" },
     lease: {
       namespace: "apitoken-system",
@@ -35,6 +36,10 @@ test("the longest and the shortest lease are accepted", () => {
 
 test("namespaces that are named twice are watched once", () => {
   expect(read({ APITOKEN_WATCH_NAMESPACES: " shop, team-1,shop" }).watchedNamespaces).toEqual(["shop", "team-1"]);
+});
+
+test("the prefix of new tokens may be the organisation's", () => {
+  expect(read({ APITOKEN_PREFIX: "acme" }).tokenPrefix).toBe("acme");
 });
 
 test("denied keys are the built-in ones, which a list may extend, replace or drop", () => {
@@ -78,6 +83,11 @@ test.each([
     { APITOKEN_WATCH_NAMESPACES: "shop,team_1" },
     'APITOKEN_WATCH_NAMESPACES is "shop,team_1": "team_1" is not a namespace: it must be 1 to 63 lower-case',
   ],
+  [
+    { APITOKEN_PREFIX: "Acme" },
+    'APITOKEN_PREFIX is "Acme": must be 2 to 16 lower-case letters and digits, and begin with a letter',
+  ],
+  [{ APITOKEN_PREFIX: "acme_" }, 'APITOKEN_PREFIX is "acme_": must be 2 to 16 lower-case letters and digits'],
   [{ APITOKEN_WATCH_NAMESPACES: " , " }, 'APITOKEN_WATCH_NAMESPACES is " , ": names no namespace; leave it out'],
 ])("%j is refused", (settings, message) => {
   expect(() => read(settings)).toThrow(message);

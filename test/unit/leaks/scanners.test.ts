@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { buildLeakRules } from "../../../src/token/leak-rules.ts";
-import { createToken, parseTokenId } from "../../../src/token/token-string.ts";
+import { createToken, type NewToken, parseTokenId } from "../../../src/token/token-string.ts";
 import {
   hasLeakTools,
   pathOfRules,
@@ -13,19 +13,17 @@ import {
   withFiles,
 } from "../../support/leaks.ts";
 
-const { plaintext } = createToken();
-const wrong = plaintext.slice(0, -1) + (plaintext.endsWith("A") ? "B" : "A");
-
 /** Where a token may be, and what only looks like one. */
-const FILES = {
+const buildFiles = ({ id, plaintext }: NewToken) => ({
   "true.txt": `ORDERS_TOKEN=${plaintext}\n`,
   "manifest.yaml": `apiVersion: v1\nkind: Secret\nstringData:\n  token: ${plaintext}\n`,
   "url.txt": `curl 'https://orders.example.com/orders?access_token=${plaintext}&page=2'\n`,
-  "wrong-checksum.txt": `ORDERS_TOKEN=${wrong}\n`,
+  "wrong-checksum.txt": `ORDERS_TOKEN=${plaintext.slice(0, -1) + (plaintext.endsWith("A") ? "B" : "A")}\n`,
   "cut.txt": `ORDERS_TOKEN=${plaintext.slice(0, -3)}\n`,
   "longer.txt": `ORDERS_TOKEN=${plaintext}x\n`,
-  "id.txt": `token ${plaintext.slice(4, 16)} of shop/orders\n`,
-};
+  "id.txt": `token ${id} of shop/orders\n`,
+});
+const FILES = buildFiles(createToken());
 const TRUE_TOKENS = ["manifest.yaml", "true.txt", "url.txt"];
 
 describe("leak-rules/", () => {
@@ -55,7 +53,7 @@ describe.skipIf(!hasLeakTools)("finds exactly the true tokens:", () => {
 
 describe.skipIf(!hasLeakTools)("finds every true token, and what differs from one in the checksum only:", () => {
   test("gitleaks", async () => {
-    const found = await withFiles(FILES, (folder) => scanWithGitleaks(folder, pathOfRules("gitleaks.toml")));
+    const found = await withFiles(FILES, (folder) => scanWithGitleaks(folder));
     expect(found.sort()).toEqual([...TRUE_TOKENS, "wrong-checksum.txt"]);
   });
 
@@ -66,9 +64,42 @@ describe.skipIf(!hasLeakTools)("finds every true token, and what differs from on
     const config = value.replace('path = "/gitleaks.toml"', "useDefault = true");
     expect(config).not.toBe(value);
     const found = await withFiles({ "gitleaks.toml": config }, (rules) =>
-      withFiles(FILES, (folder) => scanWithGitleaks(folder, join(rules, "gitleaks.toml"))),
+      withFiles(FILES, (folder) => scanWithGitleaks(folder, rules)),
     );
     expect(found.sort()).toEqual([...TRUE_TOKENS, "wrong-checksum.txt"]);
+  });
+});
+
+describe.skipIf(!hasLeakTools)("with rules for an organisation's prefix", () => {
+  const files = {
+    ...buildFiles(createToken("acme")),
+    "others.txt": FILES["true.txt"],
+    "url-of-others.txt": FILES["url.txt"],
+    "prefixed.txt": `ORDERS_TOKEN=acme_${createToken().plaintext}\n`,
+  };
+
+  test.each([
+    ["kingfisher", scanWithKingfisher, []],
+    ["detect-secrets", scanWithDetectSecrets, []],
+    ["secretlint", scanWithSecretlint, []],
+    ["gitleaks", scanWithGitleaks, ["wrong-checksum.txt"]],
+  ] as const)("%s finds its tokens only", async (_, scan, alsoFound) => {
+    const found = await withFiles(buildLeakRules(["acme"]), (rules) =>
+      withFiles(files, (folder) => scan(folder, rules)),
+    );
+    expect(found.sort()).toEqual([...TRUE_TOKENS, ...alsoFound]);
+  });
+
+  test.each([
+    ["kingfisher", scanWithKingfisher, []],
+    ["detect-secrets", scanWithDetectSecrets, []],
+    ["secretlint", scanWithSecretlint, []],
+    ["gitleaks", scanWithGitleaks, ["wrong-checksum.txt"]],
+  ] as const)("%s finds those with the former prefix too, while there are some", async (_, scan, alsoFound) => {
+    const found = await withFiles(buildLeakRules(["acme", "apt"]), (rules) =>
+      withFiles(files, (folder) => scan(folder, rules)),
+    );
+    expect(found.sort()).toEqual([...TRUE_TOKENS, ...alsoFound, "others.txt", "url-of-others.txt"].sort());
   });
 });
 
