@@ -62,6 +62,7 @@ create table apitoken.tokens (
   active_since timestamptz not null default now(), -- inactivity is counted from here, across rotations
   last_used_at timestamptz,
   last_used_address inet,
+  issued_xid xid8 not null default pg_current_xact_id(), -- finds what was issued since a snapshot; see find_issued
   unique (resource_uid, revision),
   check ((metadata is null) = (metadata_key_id is null)),
   check ((rate_limit_requests is null) = (rate_limit_seconds is null)),
@@ -76,6 +77,21 @@ create index tokens_owner on apitoken.tokens (owner, resource_created_at, id);
 create index tokens_expires_at on apitoken.tokens (expires_at);
 create index tokens_grace on apitoken.tokens (expires_at) where grace_seconds is not null;
 create index tokens_revoked_at on apitoken.tokens (revoked_at) where revoked_at is not null;
+create index tokens_issued_xid on apitoken.tokens (issued_xid);
+
+-- The ids of up to max_count tokens whose issue this statement sees and a statement with the snapshot since did not. They cost an issue
+-- nothing but an entry in an index, and no commit has to wait for another, as with NOTIFY.
+create function apitoken.find_issued(since pg_snapshot, max_count integer) returns setof text
+language sql stable
+begin atomic
+  select id from (
+    select t.id from apitoken.tokens t where t.issued_xid = any (array(select pg_snapshot_xip(since)))
+    union all
+    -- A row that was restored from another server may come from a transaction that this server has not reached yet.
+    select t.id from apitoken.tokens t
+    where t.issued_xid >= pg_snapshot_xmax(since) and t.issued_xid < pg_snapshot_xmax(pg_current_snapshot())
+  ) as issued limit max_count;
+end;
 
 -- What a token is worth at a given time. src/token/validity.ts defines the same words, and a test compares the two:
 --   live      neither expired nor revoked
@@ -271,11 +287,11 @@ return pg_notification_queue_usage() < 0.5;
 -- How many changes were not notified, so that the controller notices even if the queue is full for a moment only.
 create sequence apitoken.missed_notifications;
 
-create function apitoken.notify_change(change text, channel text default 'apitoken_changed') returns void
+create function apitoken.notify_change(change text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if apitoken.can_notify() then
-    perform pg_notify(channel, change);
+    perform pg_notify('apitoken_changed', change);
   else
     perform nextval('apitoken.missed_notifications');
   end if;
@@ -329,16 +345,9 @@ begin
     select from apitoken.blocked_owners b where b.owner = new.owner and b.effective_at <= clock_timestamp()
   )) then
     perform apitoken.notify_change(jsonb_build_object(
-      'tokenId', subject.id, 'clusterId', subject.cluster_id, 'namespace', subject.namespace, 'name', subject.name,
+      -- Verifiers find the one that has replaced it by issued_xid.
+      'tokenId', case when kind = 'TokenReplaced' then old.id else subject.id end, 'clusterId', subject.cluster_id, 'namespace', subject.namespace, 'name', subject.name,
       'owner', subject.owner)::text);
-  end if;
-  -- A verifier that knows all accepted tokens refuses others without asking, so it must hear of new ones, and of a token that
-  -- another one has replaced. The controller, which has issued them itself, does not listen to this.
-  if kind in ('TokenIssued', 'TokenReplaced') then
-    perform apitoken.notify_change(new.id, 'apitoken_issued');
-  end if;
-  if kind = 'TokenReplaced' then
-    perform apitoken.notify_change(old.id, 'apitoken_issued');
   end if;
   return null;
 end $$;
@@ -588,7 +597,8 @@ begin
       grace_seconds = token.grace_seconds, grace_scopes = token.grace_scopes,
       rate_limit_requests = token.rate_limit_requests, rate_limit_seconds = token.rate_limit_seconds,
       supersedes = verdict.supersedes, hash = token.hash, hash_algorithm = token.hash_algorithm, key_id = token.key_id,
-      issued_at = token.issued_at, expires_at = token.expires_at, last_used_at = null, last_used_address = null
+      issued_at = token.issued_at, expires_at = token.expires_at, issued_xid = default,
+      last_used_at = null, last_used_address = null
   where t.id = lost_id;
   return 'issued';
 end $$;
@@ -1125,7 +1135,7 @@ to apitoken_controller, apitoken_cleanup, apitoken_verifier;
 grant execute on function apitoken.current_actor() to apitoken_controller, apitoken_cleanup, apitoken_verifier;
 grant execute on function
   apitoken.can_notify(),
-  apitoken.notify_change(text, text),
+  apitoken.notify_change(text),
   apitoken.raise_epoch(uuid, text, timestamptz),
   apitoken.await_writers(uuid),
   apitoken.is_leader(uuid, bigint),
@@ -1151,7 +1161,7 @@ grant execute on function
   apitoken.delete_dead_range(tid, tid, timestamptz, timestamptz, boolean),
   apitoken.record_cleaned(text, text, jsonb, text[])
 to apitoken_cleanup;
-grant execute on function apitoken.can_notify() to apitoken_verifier;
+grant execute on function apitoken.can_notify(), apitoken.find_issued(pg_snapshot, integer) to apitoken_verifier;
 grant execute on function
   apitoken.note_uses(text[], timestamptz[], inet[]),
   apitoken.end_token(text, bytea, text),

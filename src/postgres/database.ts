@@ -112,7 +112,8 @@ export function openDatabase(options: DatabaseOptions): Database {
     async withConnection(use) {
       const client = await connect();
       let isBroken = false;
-      const ended = new Promise<void>((resolve) => client.once("end", resolve));
+      const ended = Promise.withResolvers<void>();
+      client.once("end", ended.resolve);
       const breakOff = () => {
         isBroken = true;
       };
@@ -122,13 +123,14 @@ export function openDatabase(options: DatabaseOptions): Database {
           query: (statement) => runOn(client, statement),
           onNotification: (handle) =>
             void client.on("notification", ({ channel, payload }) => handle(channel, payload ?? "")),
-          ended,
+          ended: ended.promise,
         });
       } catch (error) {
         isBroken = true; // the state of the session is unknown
         throw error;
       } finally {
         client.removeListener("error", breakOff);
+        client.removeListener("end", ended.resolve);
         client.release(isBroken);
       }
     },

@@ -1,7 +1,8 @@
 /*
  * Hears of every change in the database. A connection can look healthy for days and hear nothing, so this one sends itself a
  * notification several times a second: Postgres delivers in the order of commits, so once that has arrived, everything that was
- * committed before it was sent has been heard.
+ * committed before it was sent has been heard. Of tokens that are issued nothing is notified: each pulse asks for those that the
+ * one before could not see.
  */
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
@@ -38,8 +39,8 @@ export interface FeedOptions {
 const TOKEN_ID = /^[0-9A-Za-z]{12}$/;
 const tokenChangeSchema = z.object({ tokenId: z.string().regex(TOKEN_ID) });
 
-/** Names the tokens that a controller issues or replaces: no other controller needs to hear of them. */
-const ISSUED_CHANNEL = "apitoken_issued";
+/** When more were issued between two pulses, everything is read instead. */
+const MOST_ISSUED = 10_000;
 
 const RECONNECT_LONGEST_MS = 2_000;
 
@@ -59,11 +60,10 @@ export async function listenForEverything({ db, pulseMs, prover, handlers, signa
         connection.onNotification((channel, payload) => {
           if (channel === pulse.channel) pulse.onHeard(payload);
           else if (channel === PROBE_CHANNEL) probe.onHeard(payload);
-          else if (channel === ISSUED_CHANNEL) readIssue(payload, handlers);
           else readNotification(payload, handlers);
         });
         await connection.query({
-          text: `listen apitoken_changed; listen ${ISSUED_CHANNEL}; listen "${pulse.channel}"; set synchronous_commit = off`,
+          text: `listen apitoken_changed; listen "${pulse.channel}"; set synchronous_commit = off`,
         });
         await probe.requireHearing();
         await probe.requireSameSession();
@@ -112,16 +112,20 @@ interface PulseRow {
   missed: string;
   /** A restored schema has other relations under the same names. */
   relation: string;
+  /** What this statement sees. */
+  snapshot: string;
+  /** The tokens that were issued since the last pulse's snapshot: nothing is notified of them. */
+  issued: string[];
 }
 
 /** Sends notifications to the connection itself, and reports those that arrive. */
-function createPulse(connection: Connection, prover: Prover, { onProof }: Pick<FeedHandlers, "onProof">) {
+function createPulse(connection: Connection, prover: Prover, handlers: FeedHandlers) {
   const channel = `apitoken_pulse_${randomUUID()}`;
   let beat = { id: "", sentAtMs: 0, isHeard: false, databaseNow: undefined as Date | undefined };
   let before: PulseRow | undefined;
 
   const prove = () => {
-    if (beat.isHeard && beat.databaseNow !== undefined) onProof(beat.sentAtMs, beat.databaseNow);
+    if (beat.isHeard && beat.databaseNow !== undefined) handlers.onProof(beat.sentAtMs, beat.databaseNow);
   };
   return {
     channel,
@@ -137,9 +141,10 @@ function createPulse(connection: Connection, prover: Prover, { onProof }: Pick<F
       const [row] = await connection.query<PulseRow & Record<string, unknown>>({
         name: "pulse",
         text: `select pg_notify($1, $2), clock_timestamp() as now, pg_backend_pid() as pid, apitoken.can_notify(),
-                      (last_value + is_called::integer)::text as missed, tableoid::text as relation
+                      (last_value + is_called::integer)::text as missed, tableoid::text as relation,
+                      pg_current_snapshot()::text as snapshot, array(select apitoken.find_issued($3, $4)) as issued
                from apitoken.missed_notifications`,
-        values: [channel, beat.id],
+        values: [channel, beat.id, before?.snapshot, MOST_ISSUED + 1],
       });
       if (row === undefined) throw new Error("the database did not answer");
       if (before !== undefined && row.pid !== before.pid) {
@@ -149,14 +154,12 @@ function createPulse(connection: Connection, prover: Prover, { onProof }: Pick<F
       if (!row.can_notify || (before !== undefined && row.missed !== before.missed))
         throw new MissedNotificationsError();
       before = row;
+      if (row.issued.length > MOST_ISSUED) handlers.onEverything();
+      else for (const id of row.issued) handlers.onTokenChange(id);
       beat.databaseNow = row.now;
       prove();
     },
   };
-}
-
-function readIssue(payload: string, { onTokenChange }: FeedHandlers): void {
-  if (TOKEN_ID.test(payload)) onTokenChange(payload);
 }
 
 /** Ignores what no trigger of ours has sent: every login of the database may notify. */

@@ -136,6 +136,7 @@ const CALLS: Readonly<Record<string, string>> = {
   is_counted: `select apitoken.is_counted(${TOKEN}, now())`,
   current_actor: "select apitoken.current_actor()",
   can_notify: "select apitoken.can_notify()",
+  find_issued: "select apitoken.find_issued('1:1:', 1000000)",
   note_uses: `select apitoken.note_uses(${EVERY_ID}, array_fill(now(), array[1000]), array_fill(null::inet, array[1000]))`,
   end_token: "select apitoken.end_token(id, hash, 'Leaked') from apitoken.tokens",
   report_anomalies: `select apitoken.report_anomalies(${EVERY_ID}, array_fill('NewNetwork'::text, array[1000]), array_fill(null::inet, array[1000]))`,

@@ -113,6 +113,25 @@ test("a token that a controller issues or replaces during a flood is known at on
   }
 });
 
+test("a token whose transaction takes long is known once it is committed, whatever was issued and refused meanwhile", async ({
+  databaseUrl,
+  verifier,
+  controller,
+}) => {
+  const { plaintext, row } = aCredential();
+  await controller.db.withConnection(async (slow) => {
+    await slow.query({ text: "begin" });
+    await issueToken(slow, controller.fence, aNewTokenRow("slow", { ...row, owner: "slow" }), LIMIT);
+    for (let round = 0; round < 3; round += 1) {
+      expectRefused(await flood(verifier, 500));
+      expect(await untilKnown(verifier, (await issueByHand(databaseUrl, keyring)).plaintext)).toBe("200");
+    }
+    await slow.query({ text: "commit" });
+  });
+  expectRefused(await flood(verifier, 500));
+  expect(await untilKnown(verifier, plaintext)).toBe("200");
+});
+
 test("a token that was issued and never used is known when the database goes away", async ({
   verifier,
   controller,
