@@ -2,6 +2,7 @@ export interface ChartTools {
   readonly helm?: string;
   readonly kubeconform?: string;
   readonly monitoringCrds?: string;
+  readonly oldestApi?: string;
   readonly checkov?: { readonly command: string; readonly args: readonly string[] };
 }
 
@@ -11,6 +12,8 @@ export function goToolsFolder(environment?: NodeJS.ProcessEnv): string;
 
 export function monitoringCrdsFolder(environment?: NodeJS.ProcessEnv): string;
 
+export function oldestApiFolder(environment?: NodeJS.ProcessEnv): string;
+
 export function checkovFolder(environment?: NodeJS.ProcessEnv): string;
 
 export function findChartTools(environment?: NodeJS.ProcessEnv): ChartTools;
@@ -19,6 +22,7 @@ export function provideChartTools(sources?: {
   environment?: NodeJS.ProcessEnv;
   build?: Fill;
   download?: Fill;
+  downloadApi?: Fill;
   install?: Fill;
   isForE2e?: boolean;
 }): Promise<void>;

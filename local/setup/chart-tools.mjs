@@ -1,8 +1,8 @@
 /*
- * The tools that test the chart: helm, kubeconform, the CRDs of the Prometheus operator and checkov. Each is optional
- * on a developer's machine, where its tests are skipped; only in CI must helm exist.
+ * The tools that test the chart: helm, kubeconform, the CRDs of the Prometheus operator, the API of the oldest Kubernetes that the
+ * chart is for, and checkov. Each is optional on a developer's machine, where its tests are skipped; only in CI must helm exist.
  */
-import { cpSync, existsSync, readFileSync } from "node:fs";
+import { copyFileSync, cpSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { cacheFolder, findOnPath, isExecutable, moduleFolder } from "./assets.mjs";
 import { fillFolder } from "./control-plane.mjs";
@@ -13,6 +13,7 @@ const MODULE = new URL("../chart-tools/", import.meta.url);
 const CRDS_MODULE = new URL("monitoring-crds/", MODULE);
 /** The CRDs of the Prometheus operator for the kinds that the chart uses. */
 const CRDS = ["podmonitors", "prometheusrules", "servicemonitors"].map((kind) => `monitoring.coreos.com_${kind}.yaml`);
+const OLDEST_MODULE = new URL("oldest-kubernetes/", MODULE);
 const CHECKOV_VERSION = "3.3.30";
 
 /** The cache folder for what is built from the Go module chart-tools: helm and kubeconform. */
@@ -25,6 +26,12 @@ export function monitoringCrdsFolder(environment = process.env) {
   return moduleFolder("monitoring-crds", CRDS_MODULE, environment);
 }
 
+/** The cache folder of the OpenAPI documents of the oldest Kubernetes. */
+export function oldestApiFolder(environment = process.env) {
+  return moduleFolder("oldest-kubernetes", OLDEST_MODULE, environment);
+}
+
+const hasApi = (folder) => existsSync(join(folder, "apis__apps__v1_openapi.json"));
 const hasAllCrds = (folder) => CRDS.every((file) => existsSync(join(folder, file)));
 
 /** The cache folder of checkov: a Python virtual environment. */
@@ -34,8 +41,8 @@ export function checkovFolder(environment = process.env) {
 
 /**
  * The paths of the tools; those that are missing are left out. The variable HELM overrides helm's path. monitoringCrds
- * is a folder. @returns {{helm?: string, kubeconform?: string, monitoringCrds?: string, checkov?: {command: string,
- * args: string[]}}}
+ * and oldestApi are folders. @returns {{helm?: string, kubeconform?: string, monitoringCrds?: string, oldestApi?: string, checkov?:
+ * {command: string, args: string[]}}}
  */
 export function findChartTools(environment = process.env) {
   const built = (name) => {
@@ -46,10 +53,12 @@ export function findChartTools(environment = process.env) {
   const helm = environment.HELM || built("helm") || findOnPath("helm", environment);
   const kubeconform = built("kubeconform") || findOnPath("kubeconform", environment);
   const crds = monitoringCrdsFolder(environment);
+  const oldestApi = oldestApiFolder(environment);
   return {
     ...(helm ? { helm } : {}),
     ...(kubeconform ? { kubeconform } : {}),
     ...(hasAllCrds(crds) ? { monitoringCrds: crds } : {}),
+    ...(hasApi(oldestApi) ? { oldestApi } : {}),
     // Not the script next to it, which refers to the temporary folder that it was installed into.
     ...(isExecutable(python) ? { checkov: { command: python, args: ["-m", "checkov.main"] } } : {}),
   };
@@ -63,10 +72,11 @@ export async function provideChartTools({
   environment = process.env,
   build = buildGoTools,
   download = downloadCrds,
+  downloadApi = downloadOldestApi,
   install = installCheckov,
   isForE2e = false,
 } = {}) {
-  const { helm, kubeconform, monitoringCrds, checkov } = findChartTools(environment);
+  const { helm, kubeconform, monitoringCrds, oldestApi, checkov } = findChartTools(environment);
   if (!helm || !kubeconform) {
     await attempt("helm and kubeconform", environment.CI === "true" && !helm, () =>
       fillFolder(goToolsFolder(environment), build, { isComplete: (folder) => isExecutable(join(folder, "helm")) }),
@@ -76,6 +86,11 @@ export async function provideChartTools({
   if (!monitoringCrds) {
     await attempt("the CRDs of the Prometheus operator", false, () =>
       fillFolder(monitoringCrdsFolder(environment), download, { isComplete: hasAllCrds }),
+    );
+  }
+  if (!oldestApi) {
+    await attempt("the API of the oldest Kubernetes", false, () =>
+      fillFolder(oldestApiFolder(environment), downloadApi, { isComplete: hasApi, parts: "its documents" }),
     );
   }
   if (!checkov) {
@@ -112,6 +127,14 @@ async function downloadCrds(folder) {
   const module = "github.com/prometheus-operator/prometheus-operator";
   const sources = await downloadWithGo("the CRDs of the Prometheus operator (seconds, once)", CRDS_MODULE, module);
   for (const file of CRDS) cpSync(join(sources, "example/prometheus-operator-crd", file), join(folder, file));
+}
+
+/** The documents are part of Kubernetes' own module. */
+async function downloadOldestApi(folder) {
+  const what = "the API of the oldest Kubernetes (seconds, once)";
+  const sources = await downloadWithGo(what, OLDEST_MODULE, "k8s.io/kubernetes");
+  const documents = join(sources, "api/openapi-spec/v3");
+  for (const file of readdirSync(documents)) copyFileSync(join(documents, file), join(folder, file));
 }
 
 async function installCheckov(folder) {

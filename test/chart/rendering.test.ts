@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect } from "vitest";
@@ -6,6 +6,7 @@ import { parse } from "yaml";
 import {
   applyObjects,
   CHART_PATH,
+  type Finished,
   type Rendered,
   readValueSet,
   renderChart,
@@ -13,7 +14,7 @@ import {
   tools,
   VALUE_SETS,
 } from "../support/chart/helm.ts";
-import { writeSchemas } from "../support/chart/openapi-schemas.ts";
+import { writeSchemas, writeSchemasOf } from "../support/chart/openapi-schemas.ts";
 import type { TestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { ownClusterTest } from "../support/fixtures.ts";
@@ -45,13 +46,34 @@ async function untilDocumented({ transport }: TestCluster, apiVersion: string): 
   );
 }
 
+const GO_MOD = readFileSync(new URL("../../local/chart-tools/oldest-kubernetes/go.mod", import.meta.url), "utf8");
+/** The oldest Kubernetes that the chart is for, such as 1.31. */
+const [, OLDEST = ""] = /k8s\.io\/kubernetes v(\d+\.\d+)\./.exec(GO_MOD) ?? [];
+
 /** On an API server of its own, because its CRDs belong to the whole cluster. */
-const test = ownClusterTest.extend("schemas", { scope: "file" }, async ({ cluster }, { onCleanup }) => {
-  const folder = mkdtempSync(join(tmpdir(), "apitoken-schemas-"));
-  onCleanup(() => rmSync(folder, { recursive: true, force: true }));
-  await untilDocumented(cluster, "apitoken.dev/v1alpha1");
-  return writeSchemas(cluster.transport, folder);
-});
+const test = ownClusterTest
+  // biome-ignore lint/correctness/noEmptyPattern: vitest reads a fixture's dependencies from its parameter's pattern
+  .extend("folder", { scope: "file" }, async ({}, { onCleanup }) => {
+    const folder = mkdtempSync(join(tmpdir(), "apitoken-schemas-"));
+    onCleanup(() => rmSync(folder, { recursive: true, force: true }));
+    return folder;
+  })
+  .extend("schemas", { scope: "file" }, async ({ cluster, folder }) => {
+    await untilDocumented(cluster, "apitoken.dev/v1alpha1");
+    return writeSchemas(cluster.transport, join(folder, "served"));
+  })
+  .extend("oldestSchemas", { scope: "file" }, async ({ cluster, folder }) => {
+    await untilDocumented(cluster, "apitoken.dev/v1alpha1");
+    return writeSchemasOf(tools.oldestApi ?? "", cluster.transport, join(folder, "oldest"));
+  });
+
+const hasOldest = tools.kubeconform !== undefined && tools.oldestApi !== undefined;
+
+/** What kubeconform says about these objects. */
+function checkStrictly(objects: readonly object[], schemas: string): Promise<Finished> {
+  const input = objects.map((object) => JSON.stringify(object)).join("\n---\n");
+  return runTool(tools.kubeconform ?? "", ["-strict", "-summary", "-schema-location", schemas], { input });
+}
 
 test.beforeAll(async ({ cluster }) => {
   if (tools.monitoringCrds !== undefined) await installMonitoringCrds(cluster, tools.monitoringCrds);
@@ -64,7 +86,16 @@ test.beforeAll(async ({ cluster }) => {
 
 test("helm, and the schemas for kubeconform, are available in CI", () => {
   if (process.env.CI === "true")
-    expect(tools).toMatchObject({ helm: expect.any(String), monitoringCrds: expect.any(String) });
+    expect(tools).toMatchObject({
+      helm: expect.any(String),
+      monitoringCrds: expect.any(String),
+      oldestApi: expect.any(String),
+    });
+});
+
+test("the oldest Kubernetes that is checked is that which the chart names", () => {
+  const { kubeVersion } = parse(readFileSync(join(CHART_PATH, "Chart.yaml"), "utf8"));
+  expect(kubeVersion).toBe(`>=${OLDEST}.0-0`);
 });
 
 describe.skipIf(tools.helm === undefined).each(VALUE_SETS)("with the values %s", (name) => {
@@ -98,9 +129,15 @@ describe.skipIf(tools.helm === undefined).each(VALUE_SETS)("with the values %s",
 
   test.skipIf(tools.kubeconform === undefined)("kubeconform -strict finds nothing", async ({ cluster, schemas }) => {
     const objects = (await render(cluster)).filter((object) => !isForeign(object));
-    const input = objects.map((object) => JSON.stringify(object)).join("\n---\n");
-    const args = ["-strict", "-summary", "-schema-location", schemas];
-    const { code, stdout, stderr } = await runTool(tools.kubeconform ?? "", args, { input });
+    const { code, stdout, stderr } = await checkStrictly(objects, schemas);
+    expect(stdout + stderr).toContain(`Valid: ${objects.length}, Invalid: 0, Errors: 0, Skipped: 0`);
+    expect(code).toBe(0);
+  });
+
+  test.skipIf(!hasOldest)(`nor does it for Kubernetes ${OLDEST}`, async ({ cluster, oldestSchemas }) => {
+    const options = { namespace: cluster.namespace, args: ["--kube-version", OLDEST] };
+    const objects = (await renderChart(values, options)).filter((object) => !isForeign(object));
+    const { code, stdout, stderr } = await checkStrictly(objects, oldestSchemas);
     expect(stdout + stderr).toContain(`Valid: ${objects.length}, Invalid: 0, Errors: 0, Skipped: 0`);
     expect(code).toBe(0);
   });
@@ -133,10 +170,23 @@ test.skipIf(tools.kubeconform === undefined || tools.helm === undefined)(
       { apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "a" }, spec: { replicas: "two" } },
       ...(tools.monitoringCrds === undefined ? [] : MISSPELT_MONITORS),
     ];
-    const input = objects.map((object) => JSON.stringify(object)).join("\n---\n");
-    const { stdout } = await runTool(tools.kubeconform ?? "", ["-strict", "-summary", "-schema-location", schemas], {
-      input,
-    });
+    const { stdout } = await checkStrictly(objects, schemas);
     expect(stdout).toContain(`Invalid: ${objects.length}, Errors: 0`);
   },
 );
+
+test.skipIf(!hasOldest)("kubeconform would find what only a later Kubernetes has", async ({ oldestSchemas }) => {
+  const pod = (spec: object) => ({ apiVersion: "v1", kind: "Pod", metadata: { name: "a" }, spec });
+  const containers = [{ name: "a", image: "a" }];
+  // spec.resources of a pod came with 1.32, and MutatingAdmissionPolicies of v1 with 1.36.
+  const policy = {
+    apiVersion: "admissionregistration.k8s.io/v1",
+    kind: "MutatingAdmissionPolicy",
+    metadata: { name: "a" },
+  };
+  const { stdout } = await checkStrictly(
+    [pod({ containers }), pod({ containers, resources: { limits: { cpu: "1" } } }), policy],
+    oldestSchemas,
+  );
+  expect(stdout).toContain("Valid: 1, Invalid: 1, Errors: 1");
+});

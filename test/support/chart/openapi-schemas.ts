@@ -1,8 +1,8 @@
 /*
  * kubeconform's built-in schemas know neither our kinds nor the Kubernetes version that the tests run on. So it is
- * given the schemas of the API server that the tests start.
+ * given the schemas of the API server that the tests start, or those of the oldest Kubernetes that the chart is for.
  */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isCode } from "../../../src/kube/api-error.ts";
 import type { KubeTransport } from "../../../src/kube/transport.ts";
@@ -24,14 +24,33 @@ interface OpenApi {
  * own documents do not.
  */
 export async function writeSchemas(transport: KubeTransport, folder: string): Promise<string> {
+  await writeServed(transport, folder, () => true);
+  return pattern(folder);
+}
+
+/**
+ * Writes a JSON schema for each kind of a Kubernetes version, from the folder with its OpenAPI documents, and for each kind of a CRD
+ * that the API server serves. Returns what `writeSchemas` does.
+ */
+export async function writeSchemasOf(documents: string, transport: KubeTransport, folder: string): Promise<string> {
+  for (const file of readdirSync(documents).filter((name) => /^apis?__.*_openapi\.json$/.test(name))) {
+    const { components }: OpenApi = JSON.parse(readFileSync(join(documents, file), "utf8"));
+    writeKinds(components?.schemas ?? {}, folder);
+  }
+  await writeServed(transport, folder, (path) => path.includes(".") && !path.includes(".k8s.io/"));
+  return pattern(folder);
+}
+
+const pattern = (folder: string) => `${folder}/{{ .Group }}_{{ .ResourceAPIVersion }}_{{ .ResourceKind }}.json`;
+
+async function writeServed(transport: KubeTransport, folder: string, isWanted: (path: string) => boolean) {
   const { paths } = await transport.request<{ paths: Record<string, unknown> }>("GET", "/openapi/v3");
   for (const path of Object.keys(paths)) {
-    if (!/^apis?\//.test(path)) continue;
+    if (!/^apis?\//.test(path) || !isWanted(path)) continue;
     // Without the hash that the index gives: another test may change a CRD, and the server redirects from an old hash.
     const document = await readDocument(transport, path);
     writeKinds(document.components?.schemas ?? {}, folder);
   }
-  return `${folder}/{{ .Group }}_{{ .ResourceAPIVersion }}_{{ .ResourceKind }}.json`;
 }
 
 /** One group's document; an empty one when its last CRD has been deleted since the index was read. */
