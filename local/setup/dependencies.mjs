@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { npmCommand } from "./node-packages.mjs";
 import { print, run, startProgress } from "./progress.mjs";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -38,11 +39,10 @@ const TRIES = 5;
 const PAUSE_MS = 5_000;
 
 async function installUndisturbed() {
-  // Inside an npm script this is the CLI of the npm that runs it, a JavaScript file.
-  const npm = process.env.npm_execpath ? [process.execPath, process.env.npm_execpath] : ["npm"];
+  const [npm, ...args] = npmCommand();
   for (let attempt = 1; ; attempt += 1) {
     try {
-      await run(npm[0], [...npm.slice(1), "ci", "--no-audit", "--no-fund"], { cwd: ROOT });
+      await run(npm, [...args, "ci", "--no-audit", "--no-fund"], { cwd: ROOT });
       return;
     } catch (error) {
       if (attempt === TRIES || !DISTURBED.test(error.message)) throw error;

@@ -5,15 +5,8 @@ import type { TestCluster } from "../../support/cluster.ts";
 import { startTestController } from "../../support/controllers.ts";
 import { eventually } from "../../support/eventually.ts";
 import { ownClusterTest } from "../../support/fixtures.ts";
-import {
-  compose,
-  type Manifest,
-  pathOfSample,
-  readSample,
-  renderSkeleton,
-  toAdmissionPolicy,
-} from "../../support/gitops/samples.ts";
-import { ecosystemCrds, hasGitOpsTools } from "../../support/gitops/tools.ts";
+import { compose, type Manifest, pathOfSample, readSample, toAdmissionPolicy } from "../../support/gitops/samples.ts";
+import { checkInBackstage, ecosystemCrds, hasGitOpsTools, renderInBackstage } from "../../support/gitops/tools.ts";
 
 /** With a controller for the whole cluster, and the namespaces that samples name. */
 const test = ownClusterTest
@@ -92,10 +85,12 @@ test("Argo CD's ConfigMap gets our keys, and keeps those of others", async ({ cl
 });
 
 describe.skipIf(!hasGitOpsTools)("the tool's own CRD accepts", () => {
-  test.for(["argo-cd/applications.yaml", "flux/kustomizations.yaml", "samples/external-secrets/push-secret.yaml"])(
-    "%s",
-    async (file, { cluster, crds: _ }) => apply(cluster, pathOfSample(file)),
-  );
+  test.for([
+    "argo-cd/applications.yaml",
+    "flux/kustomizations.yaml",
+    "samples/crossplane/team.yaml",
+    "samples/external-secrets/push-secret.yaml",
+  ])("%s", async (file, { cluster, crds: _ }) => apply(cluster, pathOfSample(file)));
 
   test("the policy for Kyverno", async ({ cluster, crds: _ }) => {
     await apply(cluster, pathOfSample("samples/kyverno/tokens.yaml"));
@@ -130,14 +125,33 @@ test("Crossplane's composition makes a team with a policy and a token", async ({
   });
 });
 
-test("Backstage's template makes an ApiToken from what its form asks for", async ({ cluster }) => {
-  const values = { namespace: "shop", name: "billing", scopes: ["orders:read"], duration: "24h" };
-  const [template] = readSample("samples/backstage/template.yaml");
-  const [form] = (template as Manifest).spec.parameters as { required: string[]; properties: object }[];
-  expect(form?.required).toEqual(Object.keys(values));
-  expect(Object.keys(form?.properties ?? {})).toEqual(Object.keys(values));
-  await applyAll(cluster, [renderSkeleton("samples/backstage/skeleton/token.yaml", values)]);
-  await untilTokenIsReady(cluster, "shop", "billing");
+describe.skipIf(!hasGitOpsTools)("Backstage", () => {
+  const [template] = readSample("samples/backstage/template.yaml") as [Manifest];
+  const parameters = { namespace: "shop", name: "billing", scopes: ["orders:read"], duration: "24h" };
+
+  test("accepts the template, and would find a step without an action", async () => {
+    expect(await checkInBackstage(template)).toBe(true);
+    const steps = (template.spec.steps as object[]).map((step) => ({ ...step, action: undefined }));
+    const broken = JSON.parse(JSON.stringify({ ...template, spec: { ...template.spec, steps } }));
+    await expect(checkInBackstage(broken)).rejects.toThrow("must have required property 'action'");
+  });
+
+  test("makes an ApiToken from what its form asks for", async ({ cluster }) => {
+    const [form] = template.spec.parameters as { required: string[]; properties: object }[];
+    expect(form?.required).toEqual(Object.keys(parameters));
+    expect(Object.keys(form?.properties ?? {})).toEqual(Object.keys(parameters));
+    const [fetch] = template.spec.steps as { input: { targetPath: string; values: Record<string, string> } }[];
+    const { targetPath = "", values = {} } = fetch?.input ?? {};
+    expect(renderInBackstage(targetPath, { parameters })).toBe("teams/shop/billing");
+    // A value that is nothing but an expression keeps its type.
+    const given = Object.entries(values).map(([name, expression]) => {
+      expect(expression).toBe(`\${{ parameters.${name} }}`);
+      return [name, parameters[name as keyof typeof parameters]] as const;
+    });
+    const skeleton = readFileSync(pathOfSample("samples/backstage/skeleton/token.yaml"), "utf8");
+    await apply(cluster, "-", renderInBackstage(skeleton, { values: Object.fromEntries(given) }));
+    await untilTokenIsReady(cluster, "shop", "billing");
+  });
 });
 
 test("the API server accepts the examples that Artifact Hub shows", async ({ cluster }) => {

@@ -2,7 +2,7 @@
  * Samples for tools that do not run in the tests are carried out in the simplest way that does the same.
  */
 import { readFileSync } from "node:fs";
-import { parse, parseAllDocuments } from "yaml";
+import { parseAllDocuments } from "yaml";
 
 /** A Kubernetes object, as a file has it. */
 export interface Manifest {
@@ -73,13 +73,4 @@ function setAt(tree: Tree, [key = "", ...rest]: string[], value: unknown): void 
   }
   tree[key] ??= {};
   setAt(tree[key] as Tree, rest, value);
-}
-
-/** A file of Backstage's skeleton with these values, as its templates are rendered. */
-export function renderSkeleton(file: string, values: Readonly<Record<string, unknown>>): Manifest {
-  const text = readFileSync(pathOfSample(file), "utf8").replaceAll(
-    /\$\{\{ values\.(\w+)( \| dump)? \}\}/g,
-    (_, name: string, isJson) => (isJson ? JSON.stringify(values[name]) : `${values[name]}`),
-  );
-  return parse(text);
 }

@@ -1,8 +1,10 @@
 /*
- * The real programs that judge our resources: kstatus, Flux's health checks and Argo CD's Lua interpreter.
+ * The real programs that judge our resources and samples: kstatus, Flux's health checks, Argo CD's Lua interpreter and
+ * kube-state-metrics, and what Backstage checks and renders templates with.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findGitOpsTools } from "../../../local/setup/gitops-tools.mjs";
@@ -45,6 +47,24 @@ export function askFlux(exprs: HealthCheckExprs, objects: readonly object[]): st
 
 /** The folder with the CRDs of the tools that samples are for. */
 export const ecosystemCrds = tools?.crds ?? "";
+
+/** The path of kube-state-metrics. */
+export const kubeStateMetrics = tools?.kubeStateMetrics ?? "";
+
+/** Checks a Template as Backstage's catalog does. Rejects with the fault. */
+export async function checkInBackstage(template: object): Promise<boolean> {
+  return readBackstage("@backstage/plugin-scaffolder-common").templateEntityV1beta3Validator.check(template);
+}
+
+/** Renders a text with the engine of Backstage's scaffolder. */
+export function renderInBackstage(text: string, context: object): string {
+  return readBackstage("nunjitsu").createTemplateRenderer().render(text, context);
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: packages that are not the project's own have no types here
+function readBackstage(name: string): any {
+  return createRequire(tools?.backstage ?? "")(name);
+}
 
 /** What a Lua script returns for each of these resources in Argo CD. */
 export function runInArgo(script: string, resources: readonly object[]): unknown[] {

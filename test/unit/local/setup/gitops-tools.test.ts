@@ -1,7 +1,8 @@
-import { chmodSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import {
+  backstageFolder,
   ecosystemCrdsFolder,
   findGitOpsTools,
   gitOpsToolsFolder,
@@ -12,30 +13,40 @@ import { useSetUpHome } from "../../../support/set-up-home.ts";
 const place = useSetUpHome();
 
 const build = async (folder: string) => {
-  for (const name of ["kstatus", "flux-health", "argo-lua"]) {
+  for (const name of ["kstatus", "flux-health", "argo-lua", "kube-state-metrics"]) {
     writeFileSync(join(folder, name), "#!/bin/sh\n");
     chmodSync(join(folder, name), 0o755);
   }
 };
 const CRDS = [
   "application-crd.yaml",
+  "apiextensions.crossplane.io_compositeresourcedefinitions.yaml",
+  "apiextensions.crossplane.io_compositions.yaml",
   "external-secrets.io_pushsecrets.yaml",
   "kustomize.toolkit.fluxcd.io_kustomizations.yaml",
   "policies.kyverno.io_validatingpolicies.yaml",
 ];
 const download = async (folder: string) => CRDS.forEach((file) => void writeFileSync(join(folder, file), ""));
+const CHECK = "node_modules/@backstage/plugin-scaffolder-common/dist/index.cjs.js";
+const install = async (folder: string) => {
+  mkdirSync(dirname(join(folder, CHECK)), { recursive: true });
+  writeFileSync(join(folder, CHECK), "");
+};
 const fails = (message: string) => () => Promise.reject(new Error(message));
 
 test("the programs are built and the CRDs downloaded once", async () => {
-  await provideGitOpsTools({ environment: place.environment, build, download });
+  await provideGitOpsTools({ environment: place.environment, build, download, install });
   const folder = gitOpsToolsFolder(place.environment);
   expect(findGitOpsTools(place.environment)).toEqual({
     kstatus: join(folder, "kstatus"),
     fluxHealth: join(folder, "flux-health"),
     argoLua: join(folder, "argo-lua"),
+    kubeStateMetrics: join(folder, "kube-state-metrics"),
     crds: ecosystemCrdsFolder(place.environment),
+    backstage: join(backstageFolder(place.environment), CHECK),
   });
-  await provideGitOpsTools({ environment: place.environment, build: fails("again"), download: fails("again") });
+  const again = fails("again");
+  await provideGitOpsTools({ environment: place.environment, build: again, download: again, install: again });
   expect(place.said).toEqual([]);
 });
 
