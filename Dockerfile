@@ -59,4 +59,4 @@ EXPOSE 8080
 # The controller keeps every ApiToken in memory and waits most of its time: a tight heap is worth more than the last bit
 # of speed. With these options and the allocator's above it needs less than half of the memory (npm run bench). The last
 # one is for the parser of HTTP, which is WebAssembly: to optimise it takes more memory than all ApiTokens of a small cluster.
-ENTRYPOINT ["/usr/local/bin/node", "--optimize-for-size", "--max-semi-space-size=8", "--heap-growing-percent=20", "--no-maglev", "--no-parallel-scavenge", "--liftoff-only", "/app/controller.js"]
+ENTRYPOINT ["/usr/local/bin/node", "--max-semi-space-size=4", "--heap-growing-percent=20", "--no-maglev", "--no-parallel-scavenge", "--liftoff-only", "/app/controller.js"]

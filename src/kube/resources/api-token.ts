@@ -134,7 +134,7 @@ export function reduceApiToken(raw: unknown): ApiToken {
       uid,
       resourceVersion,
       ...(generation === undefined ? {} : { generation }),
-      ...(creationTimestamp === undefined ? {} : { creationTimestamp }),
+      ...(creationTimestamp === undefined ? {} : { creationTimestamp: shareText(creationTimestamp) }),
       ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
       ...(finalizers === undefined ? {} : { finalizers: abridgeFinalizers(finalizers) }),
       ...(kept.length === 0 ? {} : { annotations: Object.fromEntries(kept) }),
@@ -156,9 +156,13 @@ function shareSpec(spec: unknown): unknown {
 }
 
 function shareStatus(status: ApiTokenStatus): ApiTokenStatus {
-  const { conditions, effective, policy } = status;
+  const { conditions, effective, policy, issuedAt, expiresAt, renewAt } = status;
   return {
     ...status,
+    // Those that were issued in the same second, and a token's times among each other, are often the same.
+    ...(issuedAt === undefined ? {} : { issuedAt: shareText(issuedAt) }),
+    ...(expiresAt === undefined ? {} : { expiresAt: shareText(expiresAt) }),
+    ...(renewAt === undefined ? {} : { renewAt: shareText(renewAt) }),
     ...(policy === undefined ? {} : { policy: shareText(policy) }),
     ...(conditions === undefined ? {} : { conditions: conditions.map(shareCondition) }),
     ...(effective === undefined

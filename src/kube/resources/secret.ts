@@ -2,9 +2,11 @@
  * Secrets hold plaintext tokens, and a cache of plaintext would end up in heap dumps. So Secrets are reduced on arrival
  * to HMACs of their values, which are enough to tell which token a Secret holds.
  */
+import { shareText } from "../../runtime/sharing.ts";
+import { TOKEN_ID_ANNOTATION } from "../../token/decoration.ts";
 import { hashToken, type Keyring } from "../../token/keyring.ts";
 import { FEW, type Fields, TOO_LARGE } from "../json-fields.ts";
-import { API_VERSION, GROUP, IDENTITY_FIELDS, type ObjectMeta, type OwnerReference } from "./group.ts";
+import { API_VERSION, GROUP, IDENTITY_FIELDS, MANAGED_LABEL, type ObjectMeta, type OwnerReference } from "./group.ts";
 
 /** A Secret as the API server returns it. */
 export interface Secret {
@@ -106,7 +108,28 @@ export function abridgeSecret(view: SecretView): SecretView {
   const isSmall =
     countCharacters(labels) + countCharacters(annotations) <= KEPT_CHARACTERS &&
     Object.keys(view.fingerprints).length <= KEPT_KEYS;
-  return isControlled && isSmall ? view : abridge(view);
+  return isControlled && isSmall ? shareDecoration(view) : abridge(view);
+}
+
+const OUR_LABELS = { [MANAGED_LABEL]: "true" };
+
+/** Nearly all of our Secrets have the same label alone, and annotations that differ in the token's id only. */
+function shareDecoration(view: SecretView): SecretView {
+  const { labels, annotations } = view.metadata;
+  const shared = Object.entries(annotations).map(([key, value]) => [
+    key,
+    key === TOKEN_ID_ANNOTATION ? value : shareText(value),
+  ]);
+  const isUsual = labels[MANAGED_LABEL] === "true" && Object.keys(labels).length === 1;
+  return {
+    ...view,
+    metadata: {
+      ...view.metadata,
+      namespace: shareText(view.metadata.namespace),
+      labels: isUsual ? OUR_LABELS : labels,
+      annotations: Object.fromEntries(shared),
+    },
+  };
 }
 
 function abridge({ metadata, owner, mustReplace }: Pick<SecretView, "metadata" | "owner" | "mustReplace">): SecretView {
