@@ -56,8 +56,8 @@ export function createProver(patienceMs: number): Prover {
       if (open === party) open = undefined;
       settle(false);
     }, patienceMs);
-    // While a pulse is on its way nothing rests, and the rest after it is short.
-    setTimeout(() => endRest(), Math.max(0, restsSinceMs + SHORTEST_REST_MS - performance.now()));
+    // While a pulse is on its way nothing rests, and the rest after it is short: only the rest of this moment may be cut short.
+    setTimeout(endRest, Math.max(0, restsSinceMs + SHORTEST_REST_MS - performance.now()));
     return party;
   };
   const join = ({ groups }: Party): Group => {
@@ -78,11 +78,11 @@ export function createProver(patienceMs: number): Prover {
     rest(ms) {
       restsSinceMs = performance.now();
       return new Promise((resolve) => {
-        const timer = setTimeout(() => endRest(), open === undefined ? ms : Math.min(ms, SHORTEST_REST_MS));
         endRest = () => {
           clearTimeout(timer);
           resolve();
         };
+        const timer = setTimeout(endRest, open === undefined ? ms : Math.min(ms, SHORTEST_REST_MS));
       });
     },
     wake: () => endRest(),

@@ -60,6 +60,14 @@ test("a question cuts the rest between pulses short, and many questions do not m
     const next = prover.rest(333);
     vi.advanceTimersByTime(20);
     expect(await outcome(next.then(() => "ended"))).toBe("ended");
+    // However soon the rest begins, it is not cut to nothing.
+    prover.beginPulse();
+    void prover.whenProved();
+    const last = prover.rest(333);
+    vi.advanceTimersByTime(19);
+    expect(await outcome(last.then(() => "ended"))).toBe("pending");
+    vi.advanceTimersByTime(1);
+    expect(await outcome(last.then(() => "ended"))).toBe("ended");
   } finally {
     vi.useRealTimers();
   }
