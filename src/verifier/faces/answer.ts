@@ -14,6 +14,36 @@ export interface HttpAnswer {
   readonly isAscii?: boolean;
 }
 
+/** What is sent before the body, but for the date. */
+export interface Head {
+  readonly beforeDate: string;
+  readonly afterDate: string;
+}
+
+/** An answer that is sent many times. Whoever sends it keeps the head that it has made; a copy of the answer has none. */
+export class KeptAnswer implements HttpAnswer {
+  readonly status: number;
+  readonly headers: readonly string[];
+  readonly body?: string;
+  readonly isAscii?: boolean;
+  #head: Head | undefined;
+
+  constructor({ status, headers, body, isAscii }: HttpAnswer) {
+    this.status = status;
+    this.headers = headers;
+    if (body !== undefined) this.body = body;
+    if (isAscii !== undefined) this.isAscii = isAscii;
+  }
+
+  get head(): Head | undefined {
+    return this.#head;
+  }
+
+  set head(head: Head) {
+    this.#head = head;
+  }
+}
+
 /** Answers may hold what a token is good for, so nobody keeps them unless a face says otherwise. */
 export const NO_STORE = ["Cache-Control", "no-store"] as const;
 
@@ -35,10 +65,10 @@ export function jsonAnswer(status: number, value: unknown, headers: readonly str
 }
 
 /** It cannot be said whether a token is good. Whoever asks should try again soon, or try another verifier. */
-export const DONT_KNOW = emptyAnswer(503, ["Retry-After", "1", ...NO_STORE]);
+export const DONT_KNOW = new KeptAnswer(emptyAnswer(503, ["Retry-After", "1", ...NO_STORE]));
 
 /** The client has shown too many tokens that are none (RFC 6585, 4). */
-export const TOO_MANY_FAILURES = emptyAnswer(429, ["Retry-After", "60", ...NO_STORE]);
+export const TOO_MANY_FAILURES = new KeptAnswer(emptyAnswer(429, ["Retry-After", "60", ...NO_STORE]));
 
 /**
  * The headers of a token's rate limit: RateLimit header fields for HTTP, draft-ietf-httpapi-ratelimit-headers-11. `r` requests in `t`

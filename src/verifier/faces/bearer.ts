@@ -9,6 +9,7 @@ import {
   emptyAnswer,
   type HttpAnswer,
   headerValue,
+  KeptAnswer,
   NO_STORE,
   TOO_MANY_FAILURES,
 } from "./answer.ts";
@@ -39,9 +40,11 @@ export function readBearer(values: readonly string[] | undefined): Credentials {
 export type NoToken = Exclude<Credentials, { kind: "token" }>;
 
 const REALM = 'Bearer realm="apitoken"';
-const NO_CREDENTIALS = emptyAnswer(401, ["WWW-Authenticate", REALM, ...NO_STORE]);
+const NO_CREDENTIALS = new KeptAnswer(emptyAnswer(401, ["WWW-Authenticate", REALM, ...NO_STORE]));
 const INVALID_REQUEST = emptyAnswer(400, ["WWW-Authenticate", `${REALM}, error="invalid_request"`, ...NO_STORE]);
-const INVALID_TOKEN = emptyAnswer(401, ["WWW-Authenticate", `${REALM}, error="invalid_token"`, ...NO_STORE]);
+const INVALID_TOKEN = new KeptAnswer(
+  emptyAnswer(401, ["WWW-Authenticate", `${REALM}, error="invalid_token"`, ...NO_STORE]),
+);
 
 /** Only whoever shows a good token gets this answer (RFC 6585, 4). */
 function refuseRate(rate: RateStanding): HttpAnswer {

@@ -6,7 +6,7 @@
  * /verify/scope/orders:read/-/the/clients/path?scope=of-the-client. Nothing after the marker is looked at.
  */
 import type { Answer, CountedAnswer } from "../lookup.ts";
-import { describeRate, emptyAnswer, endOf, type HttpAnswer, headerValue, NO_STORE } from "./answer.ts";
+import { describeRate, emptyAnswer, endOf, type HttpAnswer, headerValue, KeptAnswer, NO_STORE } from "./answer.ts";
 import { type NoToken, refuseBearer } from "./bearer.ts";
 
 /** What a gateway wants to know, as its configuration has it. */
@@ -149,7 +149,7 @@ function describeToken(answer: Answer & { kind: "yes" }, { maxAgeSeconds, nowMs 
   const cacheControl = ["Cache-Control", `private, max-age=${maxAge}`];
   const good = emptyAnswer(200, [...describeIdentity(answer, state), ...cacheControl, ...VARY]);
   // With a maximum age, the seconds that are left to the token's end change from answer to answer.
-  return maxAgeSeconds === 0 ? token.keepAnswer(state, good) : good;
+  return maxAgeSeconds === 0 ? token.keepAnswer(state, new KeptAnswer(good)) : good;
 }
 
 /** The headers of a good token: names and values in turn. */

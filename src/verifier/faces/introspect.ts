@@ -4,9 +4,9 @@
 import type { TokenMetadata } from "../../token/model.ts";
 import type { Answer } from "../lookup.ts";
 import type { KnownToken } from "../memory/known-token.ts";
-import { DONT_KNOW, endOf, type HttpAnswer, jsonAnswer } from "./answer.ts";
+import { DONT_KNOW, endOf, type HttpAnswer, jsonAnswer, KeptAnswer } from "./answer.ts";
 
-const INACTIVE: HttpAnswer = jsonAnswer(200, { active: false });
+const INACTIVE = new KeptAnswer(jsonAnswer(200, { active: false }));
 
 /** Reads the metadata of a token; undefined if it cannot be read at the moment. */
 export type ReadMetadata = (token: KnownToken) => TokenMetadata | undefined;
@@ -21,7 +21,7 @@ export function answerIntrospection(answer: Answer, readMetadata: ReadMetadata):
   if (kept !== undefined) return kept;
   const metadata = readMetadata(token);
   const active = jsonAnswer(200, describeActive(answer, metadata));
-  return metadata === undefined ? active : token.keepAnswer(name, active);
+  return metadata === undefined ? active : token.keepAnswer(name, new KeptAnswer(active));
 }
 
 /** What the answer says, for one that is signed. */

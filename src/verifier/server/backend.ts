@@ -31,8 +31,9 @@ import { answerReview, readTokenReview } from "../faces/token-review.ts";
 import type { KnownToken } from "../memory/known-token.ts";
 import type { VerifierParts } from "../parts.ts";
 import type { Signer } from "../signing/signer.ts";
-import { addressOf, answerKeys, send } from "./gateway.ts";
+import { addressOf, answerKeys } from "./gateway.ts";
 import { headerValues, readBody } from "./http-server.ts";
+import { send } from "./send.ts";
 
 /** The scopes that callers need. */
 export const INTROSPECT_SCOPE = "apitoken:introspect";

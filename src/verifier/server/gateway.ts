@@ -16,6 +16,7 @@ import type { VerifierParts } from "../parts.ts";
 import type { Signer } from "../signing/signer.ts";
 import { headerValues } from "./http-server.ts";
 import { signIdentity } from "./identity.ts";
+import { send } from "./send.ts";
 
 /** A route that is the same for all requests of a gateway is read once; clients can make up more, behind a misconfigured one. */
 const ROUTES_KEPT = 1_000;
@@ -85,11 +86,4 @@ export function answerKeys(path: string, signer: Signer | undefined): HttpAnswer
 /** Where a request comes from, as far as that can be trusted. */
 export function addressOf(request: IncomingMessage, { findAddress }: Pick<VerifierParts, "findAddress">): string {
   return findAddress(request.socket.remoteAddress ?? "", headerValues(request, "x-forwarded-for")?.join(","));
-}
-
-/** Sends an answer before the request's body is read: nothing in it counts. */
-export function send(response: ServerResponse, { status, headers, body, isAscii }: HttpAnswer): void {
-  response.writeHead(status, headers as string[]);
-  if (body === undefined) response.end();
-  else response.end(body, isAscii ? "latin1" : "utf8");
 }
