@@ -210,11 +210,14 @@ export function openMovingClient(url: string): MovingClient {
   const open = (): CheckClient => {
     connections += 1;
     const opened = openCheckClient(url);
-    opened.session.once("goaway", () => {
-      client = open();
-    });
+    const move = () => {
+      if (client === opened && !isClosed) client = open();
+    };
+    opened.session.once("goaway", move);
+    opened.session.once("close", move); // without notice, because it was refused or broken off
     return opened;
   };
+  let isClosed = false;
   let client = open();
   return {
     get connections() {
@@ -228,6 +231,9 @@ export function openMovingClient(url: string): MovingClient {
         return client.check(question);
       }
     },
-    close: () => client.close(),
+    close() {
+      isClosed = true;
+      client.close();
+    },
   };
 }

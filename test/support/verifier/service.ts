@@ -3,6 +3,7 @@
  * is.
  */
 import { type AddressInfo, connect, createServer } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 
 export interface Endpoint {
   readonly port: number;
@@ -21,6 +22,7 @@ const LOOK_EVERY_MS = 200;
 export async function startService(endpoints: readonly Endpoint[]): Promise<Service> {
   let ready: Endpoint[] = [];
   let turn = 0;
+  let isStopped = false;
   const look = async () => {
     const answers = await Promise.all(
       endpoints.map(async (endpoint) => ((await endpoint.isReady()) ? [endpoint] : [])),
@@ -39,12 +41,19 @@ export async function startService(endpoints: readonly Endpoint[]): Promise<Serv
     near.pipe(far).pipe(near);
   });
   await look();
-  const timer = setInterval(() => void look(), LOOK_EVERY_MS);
+  // One after the other: an old look that took long must not overwrite what a newer one has seen.
+  const watching = (async () => {
+    while (!isStopped) {
+      await delay(LOOK_EVERY_MS);
+      await look();
+    }
+  })();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     async stop() {
-      clearInterval(timer);
+      isStopped = true;
+      await watching;
       await new Promise<void>((resolve) => server.close(() => resolve()));
     },
   };
