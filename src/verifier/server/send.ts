@@ -32,7 +32,7 @@ function writeKeptHead(response: ServerResponse, answer: KeptAnswer): void {
   }
   writeHead(response, answer);
   const made = (response as unknown as WithHead)._header;
-  // Should a version of Node have no such field, every head is made anew.
+  // Should a version of Node have no such field, Node makes every head.
   const [, beforeDate, afterDate] = (made && DATE.exec(made)) || [];
   if (beforeDate !== undefined && afterDate !== undefined) answer.head = { beforeDate, afterDate };
 }
