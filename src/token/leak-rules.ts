@@ -23,6 +23,7 @@ export function buildLeakRules(prefixes: Prefixes = [DEFAULT_PREFIX]): Record<st
   const gitleaks = gitleaksRule(token, prefixes);
   return {
     "gitleaks.toml": `# ${GENERATED}\n${GITLEAKS_HEAD}\n${gitleaks}`,
+    "gitleaks-report.tmpl": GITLEAKS_REPORT,
     "kingfisher.yml": kingfisher(`${start}${CHARACTER}{${length - checksumLength}}`, prefix),
     "detect_secrets_apitoken.py": detectSecrets(token),
     "secretlint-rule-apitoken/index.mjs": secretlint(token),
@@ -46,6 +47,9 @@ secretGroup = 1
 keywords = [${prefixes.map((prefix) => `"${prefix}_"`).join(", ")}]
 tags = ["apitoken"]
 `;
+
+/** Makes of gitleaks' findings what a verifier's `/leaks` takes. */
+const GITLEAKS_REPORT = `{"tokens":[{{ range $index, $finding := . }}{{ if $index }},{{ end }}{{ quote $finding.Secret }}{{ end }}]}\n`;
 
 /** GitLab's analyzer is gitleaks, which gets this on top of GitLab's own rules. */
 const gitlab = (rule: string) => `# ${GENERATED}

@@ -23,6 +23,9 @@ function checkTools(): boolean {
   return false;
 }
 
+/** The path of gitleaks. */
+export const gitleaks = tools?.gitleaks ?? "";
+
 /** The path of a file below leak-rules/. */
 export const pathOfRules = (name: string) => new URL(`../../leak-rules/${name}`, import.meta.url).pathname;
 

@@ -21,6 +21,7 @@ const OUTSIDE = new Map([
   ["integration/cleanup/systems", "src/cleanup/target/presets"],
   ["integration/demo", "demo"],
   ["integration/gitops", "gitops"],
+  ["integration/leaks", "docs/leaks.md"],
 ]);
 
 const folders = ["unit", "integration"].flatMap((kind) =>
