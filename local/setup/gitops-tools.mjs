@@ -20,12 +20,15 @@ const CRDS_MODULE = new URL("crds/", MODULE);
 /** The CRDs that samples are checked against, by the Go module with the tool's sources. */
 const CRDS = {
   "github.com/argoproj/argo-cd/v3": ["manifests/crds/application-crd.yaml"],
+  "github.com/cloudnative-pg/cloudnative-pg": ["config/crd/bases/postgresql.cnpg.io_clusters.yaml"],
   "github.com/crossplane/crossplane/v2": [
     "cluster/crds/apiextensions.crossplane.io_compositeresourcedefinitions.yaml",
     "cluster/crds/apiextensions.crossplane.io_compositions.yaml",
   ],
   "github.com/external-secrets/external-secrets": ["config/crds/bases/external-secrets.io_pushsecrets.yaml"],
+  "github.com/fluxcd/helm-controller": ["config/crd/bases/helm.toolkit.fluxcd.io_helmreleases.yaml"],
   "github.com/fluxcd/kustomize-controller": ["config/crd/bases/kustomize.toolkit.fluxcd.io_kustomizations.yaml"],
+  "github.com/fluxcd/source-controller": ["config/crd/bases/source.toolkit.fluxcd.io_ocirepositories.yaml"],
   "github.com/kyverno/kyverno": ["config/crds/policies.kyverno.io/policies.kyverno.io_validatingpolicies.yaml"],
 };
 

@@ -18,6 +18,8 @@ export interface TestControllerOptions {
   readonly identity?: string;
   /** Settings that override a test's usual ones (one namespace, short leases). */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Whether the API server is the test's own, so that all policies and OwnerBlocks are this controller's. */
+  readonly ownsCluster?: boolean;
   /** Wraps the controller's connections, to play faults or to count calls. */
   readonly wrapTransport?: (transport: KubeTransport) => KubeTransport;
   readonly wrapDatabase?: (database: Database) => Database;
@@ -62,7 +64,7 @@ export async function startTestController(
     identity,
     log,
     hasher: createTokenHasher(),
-    transport: ignoreOthers((options.wrapTransport ?? keep)(transport), cluster),
+    transport: (options.ownsCluster ? keep : ignoreOthers)((options.wrapTransport ?? keep)(transport), cluster),
     db: (options.wrapDatabase ?? keep)(db),
   });
   return {

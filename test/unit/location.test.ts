@@ -20,6 +20,7 @@ const OUTSIDE = new Map([
   ["integration/alerts", "charts/apitoken-operator/files/alerts.yaml"],
   ["integration/cleanup/systems", "src/cleanup/target/presets"],
   ["integration/demo", "demo"],
+  ["integration/docs", "docs"],
   ["integration/gitops", "gitops"],
   ["integration/leaks", "docs/leaks.md"],
 ]);

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { describe, expect } from "vitest";
 import { parse } from "yaml";
 import type { TestCluster } from "../../support/cluster.ts";
@@ -6,22 +6,23 @@ import { startTestController } from "../../support/controllers.ts";
 import { eventually } from "../../support/eventually.ts";
 import { ownClusterTest } from "../../support/fixtures.ts";
 import { compose, type Manifest, pathOfSample, readSample, toAdmissionPolicy } from "../../support/gitops/samples.ts";
-import { checkInBackstage, ecosystemCrds, hasGitOpsTools, renderInBackstage } from "../../support/gitops/tools.ts";
+import {
+  checkInBackstage,
+  hasGitOpsTools,
+  installEcosystemCrds,
+  renderInBackstage,
+} from "../../support/gitops/tools.ts";
+import { readProjectFile } from "../../unit/docs/tables.ts";
 
 /** With a controller for the whole cluster, and the namespaces that samples name. */
 const test = ownClusterTest
   .extend("controller", { scope: "file", auto: true }, async ({ cluster, databaseUrl }, { onCleanup }) => {
     for (const name of ["shop", "argocd", "flux-system"]) await cluster.kubectl(["create", "namespace", name]);
     const settings = { APITOKEN_WATCH_NAMESPACES: "" };
-    const controller = await startTestController(cluster, databaseUrl, { settings });
+    const controller = await startTestController(cluster, databaseUrl, { settings, ownsCluster: true });
     onCleanup(() => controller.stop());
   })
-  .extend("crds", { scope: "file" }, async ({ cluster }) => {
-    expect(await cluster.kubectl(["apply", "--server-side", "-f", ecosystemCrds])).toMatchObject({ code: 0 });
-    expect(await cluster.kubectl(["wait", "--for=condition=Established", "-f", ecosystemCrds])).toMatchObject({
-      code: 0,
-    });
-  });
+  .extend("crds", { scope: "file" }, ({ cluster }) => installEcosystemCrds(cluster));
 
 /** kubectl as an admin, outside the test's namespace: samples name theirs. */
 async function apply(cluster: TestCluster, path: string, input?: string): Promise<void> {
@@ -163,6 +164,52 @@ test("the API server accepts the examples that Artifact Hub shows", async ({ clu
   expect(await cluster.kubectl(["apply", ...flags, "-f", "-"], list)).toMatchObject({ code: 0 });
 });
 
+test("kubectl lists all kinds and waits for a condition of each, with the commands of docs/gitops.md", async ({
+  cluster,
+}) => {
+  const [, section = ""] = readProjectFile("docs/gitops.md").split("\n## kubectl\n");
+  const [, block = ""] = /```console\n(.*?)```/s.exec(section) ?? [];
+  const commands = [...block.matchAll(/^\$ kubectl ([^#\n]*)/gm)].map(([, args = ""]) => args.trim().split(/ +/));
+  expect(commands.map(([verb]) => verb).sort()).toEqual(["-n", "get", "wait", "wait"]);
+  const ownerBlock = {
+    apiVersion: "apitoken.dev/v1alpha1",
+    kind: "OwnerBlock",
+    metadata: { name: "mallory-has-left" },
+  };
+  await applyAll(cluster, [{ ...ownerBlock, spec: { owner: "mallory", reason: "has left" } }]);
+  for (const file of ["platform/policies/team-shop", "teams/shop/namespace", "teams/shop/orders-token"]) {
+    await apply(cluster, pathOfSample(`repository/${file}.yaml`));
+  }
+  const outputs = [];
+  for (const args of commands) {
+    const result = await cluster.kubectl(args);
+    expect(result, args.join(" ")).toMatchObject({ code: 0 });
+    outputs.push(result.output);
+  }
+  const met = outputs.flatMap((output) => output.match(/^\w+(?=\.apitoken\.dev\/\S+ condition met$)/gm) ?? []);
+  expect(met.sort()).toEqual(["apitoken", "apitokenpolicy", "ownerblock"]);
+});
+
+test("the columns of policies and blocks show what they are about", async ({ cluster }) => {
+  const columns = async (kind: string, name: string) => {
+    const { output } = await cluster.kubectl(["get", kind, name]);
+    const [names = "", values = ""] = output.split("\n").map((line) => line.trim().split(/ {2,}/));
+    return Object.fromEntries([...names].map((column, index) => [column, values[index]]));
+  };
+  const policy = { apiVersion: "apitoken.dev/v1alpha1", kind: "ApiTokenPolicy", metadata: { name: "columns" } };
+  const block = { apiVersion: "apitoken.dev/v1alpha1", kind: "OwnerBlock", metadata: { name: "columns" } };
+  await applyAll(cluster, [
+    { ...policy, spec: { priority: 1, namespaceSelector: { matchLabels: { team: "nobody" } } } },
+    { ...block, spec: { owner: "nobody/at-all" } },
+  ]);
+  await eventually(async () => {
+    const shown = { ACCEPTED: "True", PRIORITY: "1", NAMESPACES: "0", APITOKENS: "0" };
+    expect(await columns("apitokenpolicy", "columns")).toMatchObject(shown);
+    const effect = { OWNER: "nobody/at-all", EFFECTIVE: "True", REASON: "NothingMatched" };
+    expect(await columns("ownerblock", "columns")).toMatchObject(effect);
+  });
+});
+
 // Last, because its rules are for every ApiToken.
 test("Kyverno's policy lets each user have tokens of their own, for a stated time, without scopes of admins", async ({
   cluster,
@@ -191,18 +238,4 @@ test("Kyverno's policy lets each user have tokens of their own, for a stated tim
   expect(await cluster.kubectl(["annotate", "apitoken", "team", "--namespace=search", "a=b"])).toMatchObject({
     code: 0,
   });
-});
-
-test("there is no sample that these tests do not use", () => {
-  const files = readdirSync(pathOfSample("samples"), { recursive: true, encoding: "utf8" }).filter((file) =>
-    /\.\w+$/.test(file),
-  );
-  expect(files.sort()).toEqual([
-    "backstage/skeleton/token.yaml",
-    "backstage/template.yaml",
-    "crossplane/team.yaml",
-    "external-secrets/push-secret.yaml",
-    "kyverno/tokens.yaml",
-    "reloader/deployment.yaml",
-  ]);
 });

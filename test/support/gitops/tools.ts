@@ -8,6 +8,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findGitOpsTools } from "../../../local/setup/gitops-tools.mjs";
+import type { TestCluster } from "../cluster.ts";
 
 const tools = findGitOpsTools();
 
@@ -45,8 +46,17 @@ export function askFlux(exprs: HealthCheckExprs, objects: readonly object[]): st
   return run(tools?.fluxHealth, [], { exprs, objects }) as string[];
 }
 
-/** The folder with the CRDs of the tools that samples are for. */
-export const ecosystemCrds = tools?.crds ?? "";
+/** Installs the CRDs of the tools that samples are for. */
+export async function installEcosystemCrds(cluster: TestCluster): Promise<void> {
+  const folder = tools?.crds ?? "";
+  for (const args of [
+    ["apply", "--server-side", "-f", folder],
+    ["wait", "--for=condition=Established", "-f", folder],
+  ]) {
+    const { code, output } = await cluster.kubectl(args);
+    if (code !== 0) throw new Error(output);
+  }
+}
 
 /** The path of kube-state-metrics. */
 export const kubeStateMetrics = tools?.kubeStateMetrics ?? "";
