@@ -1,7 +1,7 @@
 /*
  * Waits for what the controller does with an ApiToken, for a limited time.
  */
-import { type ApiTokenView, conditionOf, isReady, reasonOf } from "./api-token.ts";
+import { type ApiTokenView, conditionOf } from "./api-token.ts";
 import type { Client } from "./client.ts";
 import { readTokens } from "./tokens.ts";
 import { watchTokens } from "./watch.ts";
@@ -34,14 +34,10 @@ export async function waitFor(
   return { outcome: "late", token };
 }
 
-/** With these reasons, an ApiToken waits for a person: nothing that comes automatically makes it Ready. */
-const STUCK = [
-  ...["Expired", "Inactive", "RevokedBySpec", "OwnerBlocked", "OwnerLimitExceeded", "Superseded", "PolicyDenied"],
-  ...["PolicyMissing", "NamespaceTerminating", "SecretConflict", "InvalidSpec", "Suspended"],
-];
-
-/** Whether it makes no sense to wait any longer, by the current status. A newer controller says so in a condition. */
+/**
+ * Whether it makes no sense to wait any longer, by the current status: the controller says itself with which reasons only a person
+ * can help (src/token/kstatus.ts). While a token works, nothing is Stalled.
+ */
 export function isStuck(token: ApiTokenView): boolean {
-  if (!token.isObserved || isReady(token)) return false;
-  return conditionOf(token, "Stalled")?.status === "True" || STUCK.includes(reasonOf(token));
+  return token.isObserved && conditionOf(token, "Stalled")?.status === "True";
 }

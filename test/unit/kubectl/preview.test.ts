@@ -67,20 +67,17 @@ test("options that are not given are not in the spec", () => {
   });
 });
 
+const STALLED = { type: "Stalled", status: "True" };
+
 test.each<[string, Parameters<typeof anApiToken>[0], boolean]>([
-  ["a final reason", { ready: { status: "False", reason: "Superseded" } }, true],
+  ["what the controller calls Stalled", { ready: { status: "False", reason: "New" }, conditions: [STALLED] }, true],
   ["an outage", { ready: { status: "False", reason: "DatabaseUnavailable" } }, false],
   [
-    "a reason of a newer controller that says that it is stalled",
-    { ready: { status: "False", reason: "New" }, conditions: [{ type: "Stalled", status: "True" }] },
-    true,
-  ],
-  [
     "a status of an older spec",
-    { ready: { status: "False", reason: "Superseded" }, metadata: { generation: 2 } },
+    { ready: { status: "False", reason: "Superseded" }, conditions: [STALLED], metadata: { generation: 2 } },
     false,
   ],
   ["Ready", {}, false],
-])("waiting ends with %s: %#", (_, parts, expected) => {
+])("whether waiting ends with %s", (_, parts, expected) => {
   expect(isStuck(anApiToken(parts))).toBe(expected);
 });
