@@ -9,6 +9,8 @@ RUN npm ci --ignore-scripts
 COPY build.mjs bundle-options.mjs ./
 COPY migrations migrations
 COPY src src
+# The plugin explains reasons and error codes with the text of these.
+COPY docs/lifecycle.md docs/errors.md docs/
 RUN node build.mjs
 # ldd names each library of this architecture, so the same lines serve amd64 and arm64.
 RUN mkdir -p /rootfs/usr/local/bin /rootfs/tmp /rootfs/etc \
@@ -53,7 +55,7 @@ FROM runtime AS controller
 LABEL org.opencontainers.image.title="apitoken-operator controller" \
       org.opencontainers.image.description="Reconciles ApiToken resources into Postgres rows and Secrets" \
       org.opencontainers.image.licenses="Apache-2.0"
-COPY --from=build /build/dist/controller.js /build/dist/bcrypt-worker.js /build/dist/kubectl-apitoken.js ./
+COPY --from=build /build/dist/controller.js /build/dist/bcrypt-worker.js /build/dist/kubectl-apitoken.cjs ./
 COPY --from=build /build/dist/migrations ./migrations
 EXPOSE 8080
 # The controller keeps every ApiToken in memory and waits most of its time: a tight heap is worth more than the last bit

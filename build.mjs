@@ -1,6 +1,6 @@
 /*
- * Bundles each program into one file: dist/{controller,cleanup,migrate,verifier}.js, and dist/kubectl-apitoken.js with the plugin and
- * dist/kubectl_complete-apitoken.js with its completion. The migrations are beside them, and what each is made of is in metafile.json.
+ * Bundles each program into one file: dist/{controller,cleanup,migrate,verifier}.js, and dist/kubectl-apitoken.cjs with the plugin and
+ * dist/kubectl_complete-apitoken.cjs with its completion. The migrations are beside them, and what each is made of is in metafile.json.
  * An argument names another folder than dist.
  */
 import { cpSync, rmSync, writeFileSync } from "node:fs";
@@ -31,6 +31,8 @@ const plugin = await build({
     "kubectl_complete-apitoken": "src/kubectl/complete.ts",
   },
   outdir: folder,
+  // Node takes a .js file for what the next package.json says, and ours says ES module.
+  outExtension: { ".js": ".cjs" },
   metafile: true,
   ...SCRIPT_OPTIONS,
 });

@@ -1,6 +1,7 @@
 /*
  * How every program is bundled, whatever becomes of the bundle: a file of its own, or a part of a single executable.
  */
+import { pathToFileURL } from "node:url";
 
 /**
  * Of the client library only the reader of kubeconfigs is used. It imports the classes of all Kubernetes APIs for a
@@ -48,6 +49,17 @@ const withoutLocales = {
   },
 };
 
+/** The plugin explains reasons without a cluster and without the project's documents: what they say is put into its file. */
+const withDocuments = {
+  name: "with-documents",
+  setup({ onLoad }) {
+    onLoad({ filter: /[\\/]src[\\/]kubectl[\\/]guide[\\/]entries\.ts$/ }, async ({ path }) => {
+      const { ENTRIES } = await import(pathToFileURL(path));
+      return { contents: `export const ENTRIES = ${JSON.stringify(ENTRIES)};` };
+    });
+  },
+};
+
 const OPTIONS = {
   bundle: true,
   platform: "node",
@@ -58,7 +70,7 @@ const OPTIONS = {
   minifyWhitespace: true,
   lineLimit: 160,
   legalComments: "none",
-  plugins: [withoutGeneratedClient, withoutFetch, withoutLocales],
+  plugins: [withoutGeneratedClient, withoutFetch, withoutLocales, withDocuments],
   logLevel: "warning",
 };
 

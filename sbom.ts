@@ -8,7 +8,7 @@ import { readFileSync } from "node:fs";
 
 /** The bundles in each image: see the Dockerfile. */
 export const BUNDLES = {
-  controller: ["controller.js", "bcrypt-worker.js", "kubectl-apitoken.js"],
+  controller: ["controller.js", "bcrypt-worker.js", "kubectl-apitoken.cjs"],
   cleanup: ["cleanup.js"],
   migrate: ["migrate.js"],
   verifier: ["verifier.js", "bcrypt-worker.js"],

@@ -34,8 +34,8 @@ if (platforms.length > 0) writeFileSync(join(folder, "apitoken.yaml"), stringify
 function writeNpmPackage(target) {
   mkdirSync(target, { recursive: true });
   for (const name of EXECUTABLES) {
-    copyFileSync(join(bundles, `${name}.js`), join(target, `${name}.js`));
-    chmodSync(join(target, `${name}.js`), 0o755);
+    copyFileSync(join(bundles, `${name}.cjs`), join(target, `${name}.cjs`));
+    chmodSync(join(target, `${name}.cjs`), 0o755);
   }
   copyFileSync(join(ROOT, "LICENSE"), join(target, "LICENSE"));
   copyFileSync(join(ROOT, "packaging/kubectl/README.md"), join(target, "README.md"));
@@ -46,8 +46,8 @@ function writeNpmPackage(target) {
     license,
     type: "commonjs",
     engines: { node: ">=24" },
-    bin: Object.fromEntries(EXECUTABLES.map((name) => [name, `${name}.js`])),
-    files: EXECUTABLES.map((name) => `${name}.js`),
+    bin: Object.fromEntries(EXECUTABLES.map((name) => [name, `${name}.cjs`])),
+    files: EXECUTABLES.map((name) => `${name}.cjs`),
   };
   writeFileSync(join(target, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
 }

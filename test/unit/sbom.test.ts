@@ -59,7 +59,7 @@ describe.each(Object.keys(BUNDLES) as Target[])("the SBOM of %s", (target) => {
     const stage = readProjectFile("Dockerfile")
       .split(/^(?=FROM )/m)
       .find((text) => text.includes(` AS ${target}\n`));
-    const copied = [...(stage ?? "").matchAll(/dist\/([\w-]+\.js)/g)].map(([, file]) => file);
+    const copied = [...(stage ?? "").matchAll(/dist\/([\w-]+\.c?js)/g)].map(([, file]) => file);
     expect(copied).toEqual(BUNDLES[target]);
   });
 });

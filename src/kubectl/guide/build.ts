@@ -1,7 +1,19 @@
 /*
  * Takes the explanations of reasons and error codes out of the tables of the documents.
  */
-import type { GuideEntry } from "./guide.ts";
+
+/** One explanation. The same name may have several: a reason may belong to more than one condition. */
+export interface GuideEntry {
+  readonly name: string;
+  /** What has the name, such as "reason of an Event on an ApiToken". */
+  readonly about: string;
+  readonly condition?: string;
+  readonly status?: string;
+  readonly cause: string;
+  readonly remedy?: string;
+  /** What other columns the document has, by their titles. */
+  readonly more?: Readonly<Record<string, string>>;
+}
 
 /** A table of a document: where it is, what its rows are about, and the column with the name. */
 interface Source {

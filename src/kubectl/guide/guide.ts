@@ -2,22 +2,10 @@
  * What every reason and error code means, and what to do about it: the text of docs/lifecycle.md and docs/errors.md.
  */
 import { findNear } from "../../runtime/text.ts";
-import entries from "./guide.json" with { type: "json" };
+import type { GuideEntry } from "./build.ts";
+import { ENTRIES } from "./entries.ts";
 
-/** One explanation. The same name may have several: a reason may belong to more than one condition. */
-export interface GuideEntry {
-  readonly name: string;
-  /** What has the name, such as "reason of an Event on an ApiToken". */
-  readonly about: string;
-  readonly condition?: string;
-  readonly status?: string;
-  readonly cause: string;
-  readonly remedy?: string;
-  /** What other columns the document has, by their titles. */
-  readonly more?: Readonly<Record<string, string>>;
-}
-
-export const GUIDE: readonly GuideEntry[] = entries as readonly GuideEntry[];
+export const GUIDE: readonly GuideEntry[] = ENTRIES;
 
 /** All explanations of a name, whatever its case. */
 export function explain(name: string): readonly GuideEntry[] {

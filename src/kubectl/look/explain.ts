@@ -7,7 +7,8 @@ import { EXIT } from "../../runtime/exit-codes.ts";
 import { formatTable } from "../../runtime/terminal.ts";
 import { wrap } from "../../runtime/text.ts";
 import { findPage, type Page, print, printObject } from "../client/output.ts";
-import { explain, findNearName, GUIDE, type GuideEntry } from "../guide/guide.ts";
+import type { GuideEntry } from "../guide/build.ts";
+import { explain, findNearName, GUIDE } from "../guide/guide.ts";
 
 export interface ExplainOptions {
   readonly output: "text" | "json" | "yaml" | "name";

@@ -4,13 +4,8 @@ import { explain, findNearName, findRemedy, GUIDE } from "../../../src/kubectl/g
 import { FAULT_CODES } from "../../../src/runtime/fault.ts";
 import { BLOCK_REASONS } from "../../../src/token/block-reasons.ts";
 import { REASONS } from "../../../src/token/reasons.ts";
-import { readProjectFile } from "../docs/tables.ts";
 
 /* What `kubectl apitoken explain` prints without a cluster is the text of the documents. */
-
-test("the guide is what `npm run generate` writes", () => {
-  expect(GUIDE).toEqual(buildGuide(readProjectFile("docs/lifecycle.md"), readProjectFile("docs/errors.md")));
-});
 
 test.each([
   ...REASONS,

@@ -3,7 +3,7 @@
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -44,6 +44,14 @@ test("the npm package has both executables, each one file of less than 2 MB that
   expect(run("version", "--client")).toMatchObject({ status: 0, stdout: `plugin  ${version}\n` });
   expect(run("explain", "Issued").stdout).toContain("The Secret holds the first token.");
   expect(run("__complete", "explain", "Iss").stdout).toBe("Issued\n:4\n");
+});
+
+test("the bundles run where the next package.json says that scripts are ES modules, as in this project", () => {
+  writeFileSync(join(folder, "bundles/package.json"), '{ "type": "module" }');
+  const run = (file: string, ...args: string[]) =>
+    spawnSync(process.execPath, [join(folder, "bundles", file), ...args], { encoding: "utf8", env: {} });
+  expect(run("kubectl-apitoken.cjs", "version", "--client")).toMatchObject({ status: 0, stderr: "" });
+  expect(run("kubectl_complete-apitoken.cjs", "explain", "Iss").stdout).toBe("Issued\n:4\n");
 });
 
 test("the krew manifest names each archive with its checksum, and each has the executable", () => {
