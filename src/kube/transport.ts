@@ -2,6 +2,8 @@
  * Every call to the Kubernetes API. The official client opens a TLS connection for each call, which takes ten times as
  * long as the call itself; here all calls share connections, have deadlines, and keep Secrets out of their errors.
  */
+import { pipeline, type Readable } from "node:stream";
+import { buffer, json } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Dispatcher } from "undici";
 import { isCode, isSecretsPath, KubeApiError, KubeUnreachableError } from "./api-error.ts";
@@ -67,6 +69,8 @@ export interface TransportOptions {
    */
   readonly requestTimeoutMs?: number;
   readonly maxConnections?: number;
+  /** Asks for large answers in compressed form. On a slow network that is worth the work, in a cluster it is not. */
+  readonly isCompressed?: boolean;
 }
 
 const RETRIES_OF_429 = 5;
@@ -88,6 +92,7 @@ export async function createTransport(options: TransportOptions): Promise<KubeTr
         ...access.headers,
         "user-agent": userAgent,
         accept: call.accept ?? "application/json",
+        ...(options.isCompressed && lane === "calls" ? { "accept-encoding": "gzip" } : {}),
         ...(call.body === undefined ? {} : { "content-type": call.contentType ?? "application/json" }),
       },
       body: call.body === undefined ? null : JSON.stringify(call.body),
@@ -112,7 +117,7 @@ export async function createTransport(options: TransportOptions): Promise<KubeTr
       access = await credentials.current();
       const answer = await exchange(access, call.isUrgent ? "urgent" : "calls", method, path, { ...call, signal });
       if (answer.statusCode >= 300) throw await readError(method, path, answer);
-      return (await readAnswer(answer.body, call)) as T;
+      return (await readAnswer(answer, call)) as T;
     } catch (error) {
       if (access !== undefined && timeout.signal.aborted) credentials.suspect(access);
       throw asUnreachable(error, path, `${method} ${path} got no answer`);
@@ -158,16 +163,24 @@ function formatQuery(query: Readonly<Record<string, string>> | undefined): strin
   return query === undefined ? "" : `?${new URLSearchParams(query)}`;
 }
 
-async function readAnswer(
-  body: Dispatcher.ResponseData["body"],
-  { fields, readItem }: RequestOptions,
-): Promise<unknown> {
-  if (readItem === undefined) return parse(Buffer.from(await body.arrayBuffer()), fields);
+async function readAnswer(answer: Dispatcher.ResponseData, { fields, readItem }: RequestOptions): Promise<unknown> {
+  const body = await unpack(answer);
+  if (readItem === undefined) return parse(await buffer(body), fields);
   const items: unknown[] = [];
   const rest = await readItems(body, (text) => items.push(readItem(parse(text, fields))));
-  const answer = parse(rest);
-  const isList = typeof answer === "object" && answer !== null && "items" in answer;
-  return isList ? { ...answer, items } : answer;
+  const object = parse(rest);
+  const isList = typeof object === "object" && object !== null && "items" in object;
+  return isList ? { ...object, items } : object;
+}
+
+/** The answer as plain text, from which a broken connection is thrown. */
+async function unpack({ headers, body }: Dispatcher.ResponseData): Promise<Readable> {
+  if (headers["content-encoding"] !== "gzip") return body;
+  const { createGunzip } = await import("node:zlib");
+  const unpacked = createGunzip();
+  // A failure of the connection ends the unpacked stream with the same error, where it is read.
+  pipeline(body, unpacked, () => {});
+  return unpacked;
 }
 
 /** The parser's own error would quote the text, which may come from a Secret. */
@@ -180,7 +193,9 @@ function parse(text: Buffer, fields?: Fields): unknown {
 }
 
 async function readError(method: string, path: string, answer: Dispatcher.ResponseData): Promise<KubeApiError> {
-  const body: unknown = await answer.body.json().catch(() => undefined);
+  const body: unknown = await unpack(answer)
+    .then(json)
+    .catch(() => undefined);
   const status: RefusalStatus = typeof body === "object" && body !== null ? body : {};
   const seconds = Number(answer.headers["retry-after"] ?? status.details?.retryAfterSeconds ?? Number.NaN);
   const detail = explainRefusal(status, isSecretsPath(path));

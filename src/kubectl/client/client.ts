@@ -32,6 +32,7 @@ export async function withClient<T>(
     impersonate,
     requestTimeoutMs: timeoutMs,
     maxConnections: 8,
+    isCompressed: true,
   });
   const client = {
     transport: stopWith(transport, stop),

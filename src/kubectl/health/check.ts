@@ -6,7 +6,7 @@ import type { CommandContext } from "../../runtime/command/declare.ts";
 import { ConfigError } from "../../runtime/config.ts";
 import { EXIT } from "../../runtime/exit-codes.ts";
 import { findNear, joinWords } from "../../runtime/text.ts";
-import { takeCensus } from "../client/census.ts";
+import { readSketches, takeCensus } from "../client/census.ts";
 import { type Client, withClient } from "../client/client.ts";
 import { formatRight } from "../client/faults.ts";
 import type { ConnectionOptions } from "../client/options.ts";
@@ -76,10 +76,10 @@ export async function examine(client: Client, categories: readonly Checked[]): P
 async function countTokens(client: Client) {
   const inNamespace = { where: `in the namespace ${client.namespace}` };
   try {
-    return { numbers: await takeCensus(client, undefined), where: "in the cluster" };
+    return { numbers: await takeCensus(await readSketches(client, undefined)), where: "in the cluster" };
   } catch (error) {
     if (!isCode(error, 403)) throw error;
-    return { numbers: await takeCensus(client, client.namespace), ...inNamespace };
+    return { numbers: await takeCensus(await readSketches(client, client.namespace)), ...inNamespace };
   }
 }
 

@@ -16,7 +16,7 @@ import { note, printObject } from "../client/output.ts";
 import { readOwnerBlocks } from "../client/owner-block.ts";
 import { readTokens } from "../client/tokens.ts";
 import { toItem } from "../look/list-text.ts";
-import { summarize } from "../look/summary.ts";
+import { summarizeAll, toSummaryObject } from "../look/summary.ts";
 import { examine } from "./check.ts";
 import { CATEGORIES } from "./finding.ts";
 
@@ -56,7 +56,7 @@ async function buildReport(client: Client, now: Date) {
       typeof tokens === "string"
         ? tokens
         : {
-            ...summarize(tokens.tokens, undefined, now),
+            ...toSummaryObject(summarizeAll(tokens.tokens, undefined, now)),
             items: tokens.tokens.slice(0, MOST_TOKENS).map(toItem),
           },
   };

@@ -2,7 +2,7 @@
  * Which ApiTokens `list` shows. Several filters must all hold.
  */
 import { matchesGlob } from "../../token/policy.ts";
-import { type ApiTokenView, conditionOf, isReady } from "../client/api-token.ts";
+import { type ApiTokenView, isReady } from "../client/api-token.ts";
 
 export interface Filter {
   /** The owner, or a glob of it. */
@@ -26,12 +26,19 @@ export function passes(filter: Filter, token: ApiTokenView, now: Date): boolean 
   );
 }
 
-/** Whether a live token ends within this time, and no next one is due before. */
-export function isEnding(token: ApiTokenView, withinMs: number, now: Date): boolean {
-  const { expiresAt, renewAt } = token;
+/** A renewal that is this late does not come soon. */
+const OVERDUE_MS = 5 * 60_000;
+
+/** Whether a live token ends within this time, and no next one comes before. */
+export function isEnding(
+  { expiresAt, renewAt }: Pick<ApiTokenView, "expiresAt" | "renewAt">,
+  withinMs: number,
+  now: Date,
+): boolean {
   if (expiresAt === undefined || Date.parse(expiresAt) <= now.getTime()) return false;
   if (Date.parse(expiresAt) > now.getTime() + withinMs) return false;
-  return renewAt === undefined || conditionOf(token, "ExpiringSoon")?.status === "True";
+  if (renewAt === undefined || Date.parse(renewAt) >= Date.parse(expiresAt)) return true;
+  return Date.parse(renewAt) <= now.getTime() - OVERDUE_MS;
 }
 
 /** Whether the ApiToken has a token that nobody has used for this long, and that is as old itself. */

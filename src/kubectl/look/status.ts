@@ -11,8 +11,8 @@ import { findPage, print, printObject } from "../client/output.ts";
 import { readEvents } from "./events.ts";
 import { formatStatus } from "./status-text.ts";
 import { describeStatus } from "./status-view.ts";
-import { readSummary } from "./summary.ts";
-import { formatSummary } from "./summary-text.ts";
+import { readSummary, toSummaryObject } from "./summary.ts";
+import { formatSummary, LISTED } from "./summary-text.ts";
 
 export type StatusOptions = ScopeOptions & { readonly output: "text" | "json" | "yaml" | "name" };
 
@@ -36,9 +36,15 @@ async function showOne(client: Client, context: CommandContext<StatusOptions>): 
 async function showSummary(client: Client, context: CommandContext<StatusOptions>): Promise<number> {
   const { output } = context.options;
   const namespace = context.options["all-namespaces"] ? undefined : client.namespace;
-  const summary = await readSummary(client, namespace, new Date());
+  const summary = await readSummary(
+    client,
+    namespace,
+    new Date(),
+    output === "text" ? LISTED : Number.POSITIVE_INFINITY,
+  );
   if (output === "text") print(formatSummary(summary, new Date(), findPage(context)));
-  else if (output === "name") print(summary.notReady.map(({ name }) => `apitoken.apitoken.dev/${name}\n`).join(""));
-  else await printObject(summary, output);
-  return summary.notReady.length === 0 ? EXIT.done : EXIT.differences;
+  else if (output === "name")
+    print(summary.notReady.described.map(({ name }) => `apitoken.apitoken.dev/${name}\n`).join(""));
+  else await printObject(toSummaryObject(summary), output);
+  return summary.notReady.count === 0 ? EXIT.done : EXIT.differences;
 }

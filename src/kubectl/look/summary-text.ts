@@ -6,16 +6,16 @@ import { count, formatCount } from "../../runtime/text.ts";
 import type { Page } from "../client/output.ts";
 import { formatAge } from "../client/times.ts";
 import { formatRows } from "./status-text.ts";
-import type { Concern, Summary } from "./summary.ts";
+import type { Concerns, Summary } from "./summary.ts";
 
 /** How many of each kind are listed; `list` has all of them. */
-const LISTED = 20;
+export const LISTED = 20;
 
 export function formatSummary(summary: Summary, now: Date, page: Page): string {
   const { namespace, notReady, ending, previousUsed } = summary;
   const scope = namespace === undefined ? "-A" : `-n ${namespace}`;
   const isWide = namespace === undefined;
-  const list = (title: string, concerns: readonly Concern[], all: string) =>
+  const list = (title: string, concerns: Concerns, all: string) =>
     formatConcerns({ title, concerns, all: `${all} ${scope}`, isWide }, now, page);
   const sections = [
     [formatVerdict(summary, page)],
@@ -45,34 +45,35 @@ function formatVerdict({ namespace, total, ready }: Summary, { paint }: Page): s
 
 interface ConcernList {
   readonly title: string;
-  readonly concerns: readonly Concern[];
+  readonly concerns: Concerns;
   /** The command that lists all of them. */
   readonly all: string;
   readonly isWide: boolean;
 }
 
 function formatConcerns({ title, concerns, all, isWide }: ConcernList, now: Date, { paint, width }: Page): string[] {
-  if (concerns.length === 0) return [];
+  if (concerns.count === 0) return [];
   const columns = [
     ...(isWide ? [{ title: "NAMESPACE" }] : []),
     ...[{ title: "NAME" }, { title: "REASON" }, { title: "FOR" }],
     { title: "MESSAGE", maxWidth: Math.max(40, width - (isWide ? 60 : 45)) },
   ];
-  const rows = concerns
+  const rows = concerns.described
     .slice(0, LISTED)
     .map(({ namespace, name, reason, message, since }) => [
       ...(isWide ? [namespace] : []),
       ...[name, reason, formatAge(since, now), message],
     ]);
-  const rest = concerns.length - rows.length;
+  const rest = concerns.count - rows.length;
   return [
-    paint("bold", `${title} (${formatCount(concerns.length)})`),
+    paint("bold", `${title} (${formatCount(concerns.count)})`),
     ...formatTable({ columns, rows }, paint),
     ...(rest > 0 ? [`and ${formatCount(rest)} more: ${all}`] : []),
   ];
 }
 
-function adviseNext({ total, namespace, notReady: [first] }: Summary): string {
+function adviseNext({ total, namespace, notReady }: Summary): string {
+  const [first] = notReady.described;
   if (first !== undefined) return `kubectl apitoken status ${first.name} -n ${first.namespace}`;
   if (total > 0) return "";
   return namespace === undefined ? "kubectl apitoken check" : `kubectl apitoken create NAME -n ${namespace}`;

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { inspect } from "node:util";
+import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { KubeApiError, KubeUnreachableError } from "../../../src/kube/api-error.ts";
 import { createTransport, type KubeTransport, type TransportOptions } from "../../../src/kube/transport.ts";
@@ -74,6 +75,17 @@ describe("of large objects only the fields are read that the caller needs", () =
     const answer = await (await connect()).request("GET", PATH, { fields, readItem });
     expect(seen).toEqual([read, small]);
     expect(answer).toEqual({ metadata: { resourceVersion: "7", continue: "more" }, items: [1, 2] });
+  });
+
+  test("in a list that is compressed", async () => {
+    const text = gzipSync(JSON.stringify({ metadata: { resourceVersion: "7" }, items: [large, small] }));
+    server.calls((response) => response.writeHead(200, { "content-encoding": "gzip" }).end(text));
+    const answer = await (await connect({ isCompressed: true })).request("GET", PATH, {
+      fields,
+      readItem: (item) => item,
+    });
+    expect(answer).toEqual({ metadata: { resourceVersion: "7" }, items: [read, small] });
+    expect(server.requests[0]?.headers["accept-encoding"]).toBe("gzip");
   });
 
   test("in a watch", async () => {
@@ -164,6 +176,16 @@ describe("a call", () => {
     giveUp.abort();
     expect(await failure).toBeInstanceOf(KubeUnreachableError);
     await eventually(() => server.openRequests === 0);
+  });
+
+  test("whose compressed answer breaks off fails as unreachable", async () => {
+    const text = gzipSync(JSON.stringify({ value: "x".repeat(1_000) }));
+    server.calls((response) => {
+      response.writeHead(200, { "content-encoding": "gzip", "content-length": text.length });
+      response.write(text.subarray(0, 20), () => response.destroy());
+    });
+    const transport = await connect({ isCompressed: true });
+    expect(await failureOf(transport.request("GET", PATH))).toBeInstanceOf(KubeUnreachableError);
   });
 
   test("without a server fails as unreachable", async () => {
