@@ -18,7 +18,9 @@ const EXECUTABLES = { "kubectl-apitoken": "main.ts", "kubectl_complete-apitoken"
 export interface Plugin {
   /** Runs `kubectl apitoken …` in the test's namespace. */
   run(...args: string[]): Promise<CommandResult>;
-  /** The same as another user. */
+  /** Starts `kubectl apitoken …`, for commands that continue until they are stopped. */
+  start(...args: string[]): RunningPlugin;
+  /** The same as `run`, as another user. */
   runAs(user: string, ...args: string[]): Promise<CommandResult>;
   /** Runs kubectl itself, with the plugin on its PATH. */
   kubectl(...args: string[]): Promise<CommandResult>;
@@ -26,6 +28,14 @@ export interface Plugin {
   readonly path: string;
   /** Deletes the executables. */
   dispose(): void;
+}
+
+/** A command that continues. */
+export interface RunningPlugin {
+  /** What it has printed so far. */
+  readonly output: { readonly stdout: string; readonly stderr: string };
+  /** Presses Ctrl-C, and waits for its end. */
+  interrupt(): Promise<CommandResult>;
 }
 
 export interface PluginOptions {
@@ -43,11 +53,22 @@ export function installPlugin(cluster: TestCluster, options: PluginOptions = {})
     KUBECONFIG: options.kubeconfigPath ?? cluster.kubeconfigPath,
     NO_COLOR: "1",
   };
-  const kubectl = (...args: string[]) => runProcess(inject("servers").kubectlPath, args, env);
+  const start = (...args: string[]) => startProcess(inject("servers").kubectlPath, args, env);
+  const kubectl = (...args: string[]) => start(...args).ended;
   const place = ["-n", cluster.namespace];
   return {
     path: folder,
     kubectl,
+    start(...args) {
+      const { output, ended, child } = start("apitoken", ...args, ...(takesNamespace(args) ? place : []));
+      return {
+        output,
+        interrupt() {
+          child.kill("SIGINT");
+          return ended;
+        },
+      };
+    },
     run: (...args) => kubectl("apitoken", ...args, ...(takesNamespace(args) ? place : [])),
     runAs: (user, ...args) => kubectl("apitoken", ...args, ...(takesNamespace(args) ? place : []), "--as", user),
     dispose: () => {
@@ -70,13 +91,14 @@ function writeExecutables(): string {
   return folder;
 }
 
-function runProcess(path: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<CommandResult> {
+function startProcess(path: string, args: readonly string[], env: NodeJS.ProcessEnv) {
   const child = spawn(path, args, { env, stdio: ["ignore", "pipe", "pipe"] });
   const output = { stdout: "", stderr: "" };
   child.stdout.on("data", (chunk) => (output.stdout += chunk));
   child.stderr.on("data", (chunk) => (output.stderr += chunk));
-  return new Promise((resolve, reject) => {
+  const ended = new Promise<CommandResult>((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (code) => resolve({ code, ...output }));
   });
+  return { child, output, ended };
 }

@@ -25,6 +25,8 @@ export interface ApiTokenView {
   readonly namespace: string;
   readonly name: string;
   readonly uid: string;
+  /** Another one with every change. */
+  readonly version: string;
   readonly createdAt: string | undefined;
   readonly isDeleting: boolean;
   /** Whether the status is about the current spec. */
@@ -71,6 +73,7 @@ export function readApiToken(raw: unknown): ApiTokenView {
     namespace: textOf(metadata.namespace) ?? "",
     name,
     uid: textOf(metadata.uid) ?? "",
+    version: textOf(metadata.resourceVersion) ?? "",
     createdAt: textOf(metadata.creationTimestamp),
     isDeleting: metadata.deletionTimestamp !== undefined,
     isObserved: observed >= (numberOf(metadata.generation) ?? 0),

@@ -99,6 +99,7 @@ const API_TOKEN_VIEW_FIELDS = {
     name: "whole",
     namespace: "whole",
     uid: "whole",
+    resourceVersion: "whole",
     generation: "whole",
     creationTimestamp: "whole",
     deletionTimestamp: "whole",

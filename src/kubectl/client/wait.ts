@@ -22,10 +22,10 @@ export async function waitFor(
   const deadline = AbortSignal.timeout(timeoutMs);
   const limited = { ...client, stop: AbortSignal.any([client.stop, deadline]) };
   const selection = { namespace, name };
-  const { tokens, resourceVersion } = await readTokens(client, selection);
-  let [token] = tokens;
+  const list = await readTokens(client, selection);
+  let [token] = list.tokens;
   if (token !== undefined && isDone(token)) return { outcome: "done", token };
-  for await (const change of watchTokens(limited, selection, resourceVersion)) {
+  for await (const change of watchTokens(limited, selection, list)) {
     if (change.isDeleted) return { outcome: "deleted", token };
     token = change.token;
     if (isDone(token)) return { outcome: "done", token };

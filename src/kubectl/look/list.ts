@@ -8,10 +8,10 @@ import { type Client, withClient } from "../client/client.ts";
 import type { ScopeOptions } from "../client/options.ts";
 import { findPage, note, print, printObject } from "../client/output.ts";
 import { readTokens, type Selection, type TokenList } from "../client/tokens.ts";
-import { watchTokens } from "../client/watch.ts";
 import { ownersOf, whoAmI } from "../client/whoami.ts";
 import { type Filter, passes } from "./filter.ts";
-import { createRowFormat, formatList, type Layout, toItem } from "./list-text.ts";
+import { follow } from "./follow.ts";
+import { formatList, type Layout, toItem } from "./list-text.ts";
 
 export type ListOptions = ScopeOptions & {
   readonly mine: boolean;
@@ -32,12 +32,12 @@ export function runList(context: CommandContext<ListOptions>): Promise<number> {
     const selection = readSelection(client, options);
     const list = await readTokens(client, selection);
     const shown = list.tokens.filter((token) => passes(filter, token, new Date()));
-    await show(shown, context);
-    if (!options.watch) {
-      if (shown.length === 0) note(wordNothing(list, selection));
-      return EXIT.done;
-    }
-    await follow(client, selection, filter, list, shown, context);
+    if (shown.length === 0) note(wordNothing(list, selection));
+    if (options.watch) {
+      const { output } = options;
+      const page = findPage(context);
+      await follow(client, { selection, filter, list, first: shown, layout: layoutOf(options), output, page });
+    } else await show(shown, context);
     return EXIT.done;
   });
 }
@@ -77,25 +77,4 @@ async function show(tokens: readonly ApiTokenView[], context: CommandContext<Lis
 function wordNothing({ tokens }: TokenList, { namespace }: Selection): string {
   const place = namespace === undefined ? "in the cluster" : `in the namespace ${namespace}`;
   return tokens.length === 0 ? `No ApiTokens were found ${place}.` : `None of the ${tokens.length} ApiTokens passes.`;
-}
-
-/** Prints a row, or one line of JSON, for every change, until the user stops it. */
-async function follow(
-  client: Client,
-  selection: Selection,
-  filter: Filter,
-  list: TokenList,
-  first: readonly ApiTokenView[],
-  context: CommandContext<ListOptions>,
-): Promise<void> {
-  const { options } = context;
-  const { paint } = findPage(context);
-  const formatRow = createRowFormat(first, layoutOf(options), new Date(), paint);
-  for await (const { token, isDeleted } of watchTokens(client, selection, list.resourceVersion)) {
-    const now = new Date();
-    if (!passes(filter, token, now)) continue;
-    if (options.output === "json" || options.output === "yaml") print(JSON.stringify({ ...toItem(token), isDeleted }));
-    else if (options.output === "name") print(`apitoken.apitoken.dev/${token.name}`);
-    else print(`${formatRow(token, now)}${isDeleted ? "  (deleted)" : ""}`);
-  }
 }
