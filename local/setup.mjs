@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /*
  * Provides everything that `npm start` and `npm test` need: dependencies, Node 24, Postgres, and a Kubernetes control
- * plane. --alerts, --chart, --gateways, --gitops and --leaks add the tools that test these; --e2e gets the chart's tools instead of the
- * control plane, and --kind adds kind.
+ * plane. --alerts, --chart, --gateways, --gitops, --krew and --leaks add the tools that test these; --e2e gets the chart's tools instead
+ * of the control plane, and --kind adds kind.
  * It runs before anything is installed, so it is plain JavaScript without dependencies, for Node 20 and later. The npm
  * script that follows runs in a new shell and thus finds the Node that was installed here.
  */
@@ -14,6 +14,7 @@ import { installDependencies } from "./setup/dependencies.mjs";
 import { provideGatewayTools } from "./setup/gateway-tools.mjs";
 import { provideGitOpsTools } from "./setup/gitops-tools.mjs";
 import { provideKind } from "./setup/kind-tool.mjs";
+import { provideKrewTools } from "./setup/krew-tools.mjs";
 import { provideLeakTools } from "./setup/leak-tools.mjs";
 import { withLock } from "./setup/lock.mjs";
 
@@ -36,6 +37,7 @@ try {
     if (isFor("--chart")) await provideChartTools();
     if (isFor("--gateways")) await provideGatewayTools();
     if (isFor("--gitops")) await provideGitOpsTools();
+    if (isFor("--krew")) await provideKrewTools();
     if (isFor("--leaks")) await provideLeakTools();
     if (isFor("--e2e")) await provideChartTools({ isForE2e: true });
     if (isFor("--kind")) await provideKind();

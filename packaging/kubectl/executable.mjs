@@ -5,14 +5,14 @@
  *   node packaging/kubectl/executable.mjs FILE
  */
 import { execFileSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { inject } from "postject";
 import { SCRIPT_OPTIONS } from "../../bundle-options.mjs";
 
-const POSTJECT = "postject@1.0.0-alpha.6";
 const FUSE = "NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -31,19 +31,9 @@ chmodSync(target, 0o755);
 const isMac = process.platform === "darwin";
 // Its signature would no longer fit, and macOS runs nothing on arm64 without one.
 if (isMac) execFileSync("codesign", ["--remove-signature", target]);
-execFileSync(
-  process.platform === "win32" ? "npx.cmd" : "npx",
-  [
-    "--yes",
-    POSTJECT,
-    target,
-    "NODE_SEA_BLOB",
-    blob,
-    "--sentinel-fuse",
-    FUSE,
-    ...(isMac ? ["--macho-segment-name", "NODE_SEA"] : []),
-  ],
-  { stdio: "inherit", shell: process.platform === "win32" },
-);
+await inject(target, "NODE_SEA_BLOB", readFileSync(blob), {
+  sentinelFuse: FUSE,
+  ...(isMac ? { machoSegmentName: "NODE_SEA" } : {}),
+});
 if (isMac) execFileSync("codesign", ["--sign", "-", target]);
 rmSync(folder, { recursive: true });
