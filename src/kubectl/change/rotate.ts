@@ -78,6 +78,9 @@ function announce(tokens: readonly ApiTokenView[]): void {
   for (const token of tokens) note(`  ${wordName(token)}`);
 }
 
+/** What the controller says of the ApiToken. */
+const wordReady = (token: ApiTokenView) => conditionOf(token, "Ready")?.message ?? "";
+
 const wordName = ({ namespace, name }: ApiTokenView) => `${namespace}/${name}`;
 
 async function rotate(client: Client, token: ApiTokenView, options: RotateOptions): Promise<Rotation> {
@@ -92,12 +95,18 @@ async function rotate(client: Client, token: ApiTokenView, options: RotateOption
     }),
   );
   if (!options.wait) return { token: patched, state: "Requested" };
+  let said = wordReady(token);
   const isHandled = (seen: ApiTokenView) => seen.lastHandledRotateAt === requestedAt;
   const { outcome, token: last = patched } = await waitFor(
     client,
     token,
     (seen) => isHandled(seen) || isStuck(seen),
     options.timeout,
+    (seen) => {
+      // Such as that the policy allows a rotation only later.
+      if (wordReady(seen) !== said) note(`${wordName(token)}: ${wordReady(seen)}`);
+      said = wordReady(seen);
+    },
   );
   if (outcome === "deleted") return { token: last, state: "Deleted" };
   if (outcome === "late") return { token: last, state: "Late" };
@@ -116,7 +125,7 @@ function report(
 
 function wordRotation({ token, state }: Rotation, { timeout }: RotateOptions): string {
   const { namespace, name, tokenId, secretName, previous } = token;
-  const message = conditionOf(token, "Ready")?.message ?? "";
+  const message = wordReady(token);
   switch (state) {
     case "Requested":
       return `a rotation is requested; kubectl apitoken status ${name} -n ${namespace} shows when it is done`;

@@ -72,7 +72,7 @@ export function preview(
     kind: "allowed",
     policy: applied.name,
     expiresAt: formatTime(expiresAt),
-    durationMs: Math.round((expiresAt.getTime() - now.getTime()) / 1_000) * 1_000,
+    durationMs: Math.ceil((expiresAt.getTime() - now.getTime()) / 1_000) * 1_000,
     isClamped,
     maxDurationMs: applied.lifetime.maxMs,
     perOwner: applied.owner,

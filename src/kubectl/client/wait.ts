@@ -12,12 +12,13 @@ export interface Waited {
   readonly token: ApiTokenView | undefined;
 }
 
-/** Waits until the ApiToken is as `isDone` wants it. */
+/** Waits until the ApiToken is as `isDone` wants it. `onWaiting` is called with the ApiToken each time that it is not yet. */
 export async function waitFor(
   client: Client,
   { namespace, name }: { readonly namespace: string; readonly name: string },
   isDone: (token: ApiTokenView) => boolean,
   timeoutMs: number,
+  onWaiting: (token: ApiTokenView) => void = () => {},
 ): Promise<Waited> {
   const deadline = AbortSignal.timeout(timeoutMs);
   const limited = { ...client, stop: AbortSignal.any([client.stop, deadline]) };
@@ -25,10 +26,12 @@ export async function waitFor(
   const list = await readTokens(client, selection);
   let [token] = list.tokens;
   if (token !== undefined && isDone(token)) return { outcome: "done", token };
+  if (token !== undefined) onWaiting(token);
   for await (const change of watchTokens(limited, selection, list)) {
     if (change.isDeleted) return { outcome: "deleted", token };
     token = change.token;
     if (isDone(token)) return { outcome: "done", token };
+    onWaiting(token);
   }
   client.stop.throwIfAborted();
   return { outcome: "late", token };

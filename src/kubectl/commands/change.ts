@@ -103,7 +103,7 @@ export const rotateCommand = defineCommand({
   name: "rotate",
   summary: "request the next token of an ApiToken, or of several",
   description: `Requests a rotation. The controller writes the next token into the Secret, and the previous one keeps working for
-    the overlap. Several ApiTokens are listed and counted first.`,
+    the overlap; "kubectl apitoken status NAME" shows whether it is still used. Several ApiTokens are listed and counted first.`,
   argument: { ...NAME, isOptional: true },
   options: {
     ...SCOPE_OPTIONS,

@@ -6,7 +6,7 @@ import { undefinedIfMissing } from "../../kube/api-error.ts";
 import { leasesPath } from "../../kube/lease-candidate.ts";
 import { stripControls } from "../../runtime/text.ts";
 import type { Client } from "../client/client.ts";
-import { type Deployment, findDeployments, findOperatorObjects } from "../client/operator.ts";
+import { type Deployment, findDeployments, findOperatorObjects, USUAL_NAMESPACE } from "../client/operator.ts";
 import { formatSpan } from "../client/times.ts";
 import { type Finding, findingsOf } from "./finding.ts";
 
@@ -19,7 +19,14 @@ export async function checkController(client: Client, now: Date): Promise<Findin
   if (deployments === undefined) return [warn(NOT_SEEN)];
   const found = deployments.filter(({ component }) => component === "controller");
   if (found.length === 0) {
-    return [fail("no Deployment of the operator's chart is in the cluster", "docs/runbooks/controller-absent.md")];
+    const lease = judgeLease(
+      await readLease(client, { namespace: USUAL_NAMESPACE }),
+      { namespace: USUAL_NAMESPACE },
+      now,
+    );
+    return lease.level === "ok"
+      ? [warn("no Deployment of the operator's chart is in the cluster: it runs in another way"), lease]
+      : [fail("no Deployment of the operator's chart is in the cluster", "docs/runbooks/controller-absent.md")];
   }
   const leases = await Promise.all(found.map((deployment) => readLease(client, deployment)));
   return found.flatMap((deployment, index) => [
@@ -58,7 +65,10 @@ export interface LeaseFacts {
 const LEASE_NAME = "apitoken-controller";
 
 /** The Lease that the controllers of a Deployment compete for; "forbidden" if the user may not read it. */
-async function readLease(client: Client, { namespace }: Deployment): Promise<LeaseFacts | "forbidden" | undefined> {
+async function readLease(
+  client: Client,
+  { namespace }: Pick<Deployment, "namespace">,
+): Promise<LeaseFacts | "forbidden" | undefined> {
   interface RawLease {
     readonly spec?: { holderIdentity?: string; renewTime?: string; leaseDurationSeconds?: number };
   }

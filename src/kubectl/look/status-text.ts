@@ -57,7 +57,8 @@ export function wordVerdict({ namespace, name, verdict, reason, secret }: Status
 function formatVerdict(view: StatusView, now: Date, { paint, width }: Page): string[] {
   const since = view.since === undefined ? "" : ` (for ${formatDistance(view.since, now).replace(" ago", "")})`;
   const lines = [paint(["bold", STYLES[view.verdict]], wordVerdict(view)) + (view.verdict === "Ready" ? "" : since)];
-  if (view.message !== "") lines.push(...wrap(`  ${view.message}`, width, "  "));
+  // Of a Ready ApiToken the verdict has said it.
+  if (view.message !== "" && view.verdict !== "Ready") lines.push(...wrap(`  ${view.message}`, width, "  "));
   if (view.verdict !== "Ready" && view.remedy !== undefined) {
     lines.push(...wrap(`  What to do: ${view.remedy}`, width, "  "));
   }
@@ -71,20 +72,26 @@ function listFacts(view: StatusView, now: Date, page: Page): Row[] {
     ["Owner", view.requestedBy === undefined ? view.owner : `${view.owner} (requested by ${view.requestedBy})`],
     ["For", view.description],
     ["Scopes", view.scopes.length === 0 ? "none" : view.scopes.join(" ")],
-    ["Token", token && `${token.tokenId}, revision ${token.revision}`],
+    ["Token", token && `${token.tokenId}, revision ${token.revision}${isRevoked(view) ? ", revoked" : ""}`],
     ["Last used", token && (moment(token.lastUsedAt) ?? "no use has been reported")],
     ["Policy", view.policy],
     ["Secret", `${secret.name}, ${secret.keys.length === 1 ? "key" : "keys"} ${joinWords(secret.keys, "and")}`],
     ["Issued", moment(token?.issuedAt)],
     ["Renews", moment(token?.renewAt)],
-    ["Expires", moment(token?.expiresAt)],
+    ["Expires", isRevoked(view) ? undefined : moment(token?.expiresAt)],
     ["", formatTimeline(view, now, page)],
     ["Requested", view.rotationRequestedAt && `a rotation, which has not been carried out yet`],
   ];
 }
 
-function formatTimeline({ token }: StatusView, now: Date, { width }: Page): string | undefined {
-  if (token?.issuedAt === undefined || token.expiresAt === undefined) return undefined;
+/** Whether the token has been ended: then it is of no interest when it would have expired. */
+function isRevoked({ conditions }: StatusView): boolean {
+  return conditions.some(({ type, status }) => type === "Revoked" && status === "True");
+}
+
+function formatTimeline(view: StatusView, now: Date, { width }: Page): string | undefined {
+  const { token } = view;
+  if (token?.issuedAt === undefined || token.expiresAt === undefined || isRevoked(view)) return undefined;
   const { issuedAt, renewAt, expiresAt } = token;
   return drawTimeline({ issuedAt, renewAt, expiresAt }, now, Math.min(60, width - LABEL_WIDTH));
 }
@@ -103,9 +110,10 @@ function formatPrevious({ previous, token }: StatusView, now: Date, page: Page):
   return formatRows([["Previous", `${tokenId}, works until ${formatMoment(validUntil, now)}\n${use}`]], page);
 }
 
-function formatConditions({ conditions }: StatusView, page: Page): string[] {
+/** The other conditions that are true, unless they repeat what the verdict says. */
+function formatConditions({ conditions, message: verdict }: StatusView, page: Page): string[] {
   const rows = conditions
-    .filter(({ status }) => status === "True")
+    .filter(({ status, message }) => status === "True" && (message !== verdict || message === ""))
     .map(({ type, reason, message }): Row => [type, message === "" ? reason : message]);
   return formatRows(rows, page);
 }

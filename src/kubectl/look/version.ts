@@ -48,6 +48,8 @@ async function readVersions(client: Client): Promise<Versions> {
     findDeployments(client),
     client.transport.request<{ versions: { version: string }[] }>("GET", `/apis/${GROUP}`).catch(undefinedIfMissing),
   ]);
+  if (deployments === undefined)
+    note("You lack the right to list deployments, so the programs' versions are not known.");
   const programs = Object.fromEntries(
     (deployments ?? []).map(({ component, version }) => [component, version ?? "unknown"] as const),
   );

@@ -2,10 +2,12 @@
  * `offboard`: counts what ends, asks, and creates the OwnerBlock that ends it, in all clusters that share the database.
  */
 import { createHash } from "node:crypto";
+import { isCode } from "../../kube/api-error.ts";
 import { API_VERSION } from "../../kube/resources/group.ts";
 import { OWNER_BLOCKS_PATH } from "../../kube/resources/owner-block.ts";
 import type { CommandContext } from "../../runtime/command/declare.ts";
 import { EXIT } from "../../runtime/exit-codes.ts";
+import { Fault } from "../../runtime/fault.ts";
 import { pause } from "../../runtime/signals.ts";
 import { count, formatCount } from "../../runtime/text.ts";
 import { formatDuration } from "../../token/duration.ts";
@@ -87,8 +89,24 @@ export function buildBlock(owner: string, { at, erase, reason }: Pick<OffboardOp
   };
 }
 
-async function create({ transport }: Client, body: object, isDryRun: boolean): Promise<void> {
-  await transport.request("POST", OWNER_BLOCKS_PATH, { query: isDryRun ? { dryRun: "All" } : {}, body });
+type Block = ReturnType<typeof buildBlock>;
+
+async function create({ transport, target }: Client, body: Block, isDryRun: boolean): Promise<void> {
+  try {
+    await transport.request("POST", OWNER_BLOCKS_PATH, { query: isDryRun ? { dryRun: "All" } : {}, body });
+  } catch (error) {
+    if (!isCode(error, 409)) throw error;
+    const { name } = body.metadata;
+    throw new Fault(
+      {
+        faultCode: "APITOKEN_E_API_REFUSED",
+        object: `the API server ${target.server}`,
+        problem: `the owner ${body.spec.owner} is blocked already, by the OwnerBlock ${name}`,
+        remedy: `"kubectl edit ownerblock ${name}" changes it, "kubectl delete ownerblock ${name}" lifts it`,
+      },
+      { cause: error },
+    );
+  }
 }
 
 /** Waits until the block is in effect, unless that is to be later. */

@@ -41,7 +41,7 @@ function formatHoldings(holdings: Holdings, isWide: boolean, now: Date, { paint 
     [paint("bold", verdict)],
     tokens.length === 0 ? [] : formatList(tokens, { hasNamespaces: true, isWide }, now, paint),
     blocks.map((block) => wordBlock(block, now)),
-    [blocks.length === 0 ? `Next: kubectl apitoken offboard ${owner}` : ""],
+    [blocks.length === 0 && apiTokens > 0 ? `Next: kubectl apitoken offboard ${owner}` : ""],
   ];
   return sections
     .filter((lines) => lines.join("") !== "")

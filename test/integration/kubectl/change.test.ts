@@ -6,7 +6,7 @@ import { readToken } from "../../support/cluster.ts";
 import { eventually } from "../../support/eventually.ts";
 import { controllerTest } from "../../support/fixtures.ts";
 import { installPlugin } from "../../support/kubectl.ts";
-import { issueToken } from "../../support/resources.ts";
+import { issueToken, untilReason } from "../../support/resources.ts";
 
 const test = controllerTest.extend("plugin", { scope: "file" }, async ({ cluster }, { onCleanup }) => {
   const plugin = installPlugin(cluster);
@@ -76,6 +76,27 @@ test("rotate --wait ends when the Secret holds the next token, and names the pre
   expect(stdout).toContain(
     `holds the token ${status?.tokenId}; the previous one, ${status?.previous?.tokenId}, works until`,
   );
+});
+
+test("rotate --wait ends at once where only a person can help, and says what it waits for elsewhere", async ({
+  cluster,
+  plugin,
+  resources,
+}) => {
+  await issueToken(cluster, "ended", { owner: "ended", revoked: false });
+  await cluster.patch("ended", { revoked: true });
+  await untilReason(cluster, "ended", "RevokedBySpec");
+  const ended = await plugin.run("rotate", "ended", "--wait", "--timeout", "50s");
+  expect(ended).toMatchObject({ code: 5, stdout: expect.stringContaining("not rotated: ") });
+
+  await resources.applyPolicy("patient", { rotation: { minRequestInterval: "10s" } });
+  await issueToken(cluster, "eager", { owner: "eager" });
+  await plugin.run("rotate", "eager", "--wait");
+  const second = await plugin.run("rotate", "eager", "--wait");
+  expect(second).toMatchObject({
+    code: 0,
+    stderr: expect.stringContaining("The rotation that was requested follows at"),
+  });
 });
 
 test("many are rotated only after they were listed and the user agreed", async ({ cluster, plugin }) => {

@@ -51,6 +51,7 @@ test("offboard counts and asks, and ends every token of the owner", LONG, async 
   const again = await plugin.run("offboard", "alice@example.com", "--yes");
   expect(again).toMatchObject({ code: 1, stdout: "" });
   expect(again.stderr).toContain("There is already an OwnerBlock");
+  expect(again.stderr).toMatch(/the owner alice@example\.com is blocked already, by the OwnerBlock offboard-alice-/);
 });
 
 test("offboard at a date blocks nobody before", LONG, async ({ cluster, plugin }) => {

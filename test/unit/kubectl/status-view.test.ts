@@ -78,6 +78,14 @@ describe("of the previous token it is said", () => {
   });
 });
 
+test("of a token that was revoked, no expiry is shown, and no condition repeats the verdict", () => {
+  const conditions = ["Stalled", "Revoked"].map((type) => ({ type, status: "True", message: "It was blocked." }));
+  const text = textOf({ ...notReady("OwnerBlocked", "It was blocked."), conditions });
+  expect(text).toContain("aaaaaaaaaaaa, revision 1, revoked");
+  expect(text).not.toContain("Expires");
+  expect(text.match(/It was blocked\./g)).toHaveLength(1);
+});
+
 test("what somebody has written into a resource cannot control the terminal", () => {
   const clear = "\u001b[2J";
   const text = textOf({
