@@ -97,8 +97,9 @@ export function createKnowledge(options: KnowledgeOptions): Knowledge {
     onHeard() {
       isDatabaseAvailable = true;
     },
-    onLost() {
-      isDatabaseAvailable = false;
+    onLost(error: unknown) {
+      // One that refuses something has answered.
+      isDatabaseAvailable = !(error instanceof DatabaseUnavailableError);
     },
   };
   return {

@@ -26,7 +26,8 @@ export interface KeeperOptions {
   /** Everything has been read. */
   readonly onComplete: () => void;
   readonly onHeard: () => void;
-  readonly onLost: () => void;
+  /** Changes are not heard, because of this error. */
+  readonly onLost: (error: unknown) => void;
 }
 
 const PAGE = 2_000;
@@ -78,7 +79,7 @@ export async function keepMemory(options: KeeperOptions, signal: AbortSignal): P
         },
         onLost(error) {
           truth.lose();
-          options.onLost();
+          options.onLost(error);
           log.warn({ err: error }, "changes in the database are not heard; trying again");
         },
       },
