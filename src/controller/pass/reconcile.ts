@@ -26,20 +26,23 @@ export interface ReconcileResult {
 const MAX_ROUNDS = 5;
 
 /** For a pass that was started without a queue, by `doctor` or `uninstall`. */
-const FIRST_TURN: Turn = { failures: 0, beginLook: () => {}, dismissEcho: () => {} };
+const FIRST_TURN: Turn = { failures: 0, beginLook: () => {} };
 
 /**
  * Brings the rows and the Secret in line with one ApiToken: observe → plan → execute until nothing is left to do. The
  * status comes last, so it states what was observed, not what was intended. Throws if a step fails; the caller must
  * then retry the key, and every step may be repeated.
  */
-export async function reconcile(context: PassContext, key: string, turn: Turn = FIRST_TURN): Promise<ReconcileResult> {
+export async function reconcile(
+  context: PassContext,
+  key: string,
+  { failures, beginLook }: Turn = FIRST_TURN,
+): Promise<ReconcileResult> {
   const seen: { last?: LastLook } = {};
   try {
-    return await runRounds(context, key, seen, turn);
+    return await runRounds(context, key, seen, beginLook);
   } catch (error) {
-    const failed = { failures: turn.failures + 1, last: seen.last, onEcho: turn.dismissEcho };
-    await reportFailure(context, key, error, failed);
+    await reportFailure(context, key, error, failures + 1, seen.last);
     throw error;
   }
 }
@@ -48,7 +51,7 @@ async function runRounds(
   context: PassContext,
   key: string,
   seen: { last?: LastLook },
-  { beginLook, dismissEcho }: Turn,
+  beginLook: () => void,
 ): Promise<ReconcileResult> {
   // Comes first because it checks the keyring: with the wrong keys, every Secret would seem to hold no token.
   await context.getFence();
@@ -66,8 +69,7 @@ async function runRounds(
     }
     if (plan.actions.length === 0) {
       const { resource, observed } = snapshot;
-      const isWritten =
-        resource !== undefined && (await report(context, resource, plan.status, { notes, onEcho: dismissEcho }));
+      const isWritten = resource !== undefined && (await report(context, resource, plan.status, notes));
       const requeueAfterMs = plan.requeueAt && plan.requeueAt.getTime() - observed.now.getTime();
       return { isChanged: isChanged || isWritten, requeueAfterMs, mustRecheck: plan.mustRecheck === true };
     }

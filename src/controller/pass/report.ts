@@ -14,7 +14,6 @@ import { describeChange, type Note } from "../../token/notes.ts";
 import type { Plan } from "../../token/plan/action.ts";
 import { findHeld } from "../../token/plan/situation.ts";
 import { isLive } from "../../token/validity.ts";
-import { keyOf } from "./caches.ts";
 import type { PassContext } from "./context.ts";
 import { describeFailure, isSecretConflict } from "./failures.ts";
 import { describeResource, type Snapshot } from "./observe.ts";
@@ -25,43 +24,20 @@ export interface LastLook {
   readonly plan: Plan;
 }
 
-export interface ReportOptions {
-  /** What has been done since the last status, to be recorded as Events. */
-  readonly notes?: readonly Note[];
-  /** Called if the watch has told of the written status before the answer to the write arrived. */
-  readonly onEcho?: () => void;
-}
-
-/** What is known of a pass that failed. */
-export interface FailedPass {
-  /** How many passes over the ApiToken have failed in a row, with this one. */
-  readonly failures: number;
-  readonly last: LastLook | undefined;
-  /** As for `report`. */
-  readonly onEcho: () => void;
-}
-
 /** Writes the status if it differs, and records Events for the changes. Returns whether it was written. */
 export async function report(
   context: PassContext,
   resource: ApiToken,
   status: ApiTokenStatus | undefined,
-  { notes = [], onEcho }: ReportOptions = {},
+  notes: readonly Note[] = [],
 ): Promise<boolean> {
   const before = resource.status ?? {};
   if (status === undefined || isDeepStrictEqual(before, status)) return false;
-  takeIn(context, await writeStatus(context.transport, resource, status), onEcho);
+  context.caches.apiTokens.upsert(await writeStatus(context.transport, resource, status));
   const { namespace, name, uid } = resource.metadata;
   const subject = { apiVersion: API_VERSION, kind: "ApiToken", namespace, name, uid };
   for (const note of [...notes, ...describeChange(before, status)]) context.events.record(subject, note);
   return true;
-}
-
-/** The write carried the version that was seen, so no change of others hides behind an echo of this version. */
-function takeIn({ caches }: PassContext, written: ApiToken, onEcho: (() => void) | undefined): void {
-  if (caches.apiTokens.upsert(written)) return;
-  const cached = caches.apiTokens.get(keyOf(written.metadata));
-  if (cached?.metadata.resourceVersion === written.metadata.resourceVersion) onEcho?.();
 }
 
 /** Reports on the resource why nothing happens. If that fails too, it is ignored: the key is retried in any case. */
@@ -69,7 +45,8 @@ export async function reportFailure(
   context: PassContext,
   key: string,
   error: unknown,
-  { failures, last, onEcho }: FailedPass,
+  failures: number,
+  last: LastLook | undefined,
 ): Promise<void> {
   const described = describeFailure(error, failures);
   const resource = context.caches.apiTokens.get(key);
@@ -78,7 +55,7 @@ export async function reportFailure(
   const now = context.clock.now();
   const seen = last && { held: isEnding(last) ? undefined : findLiveHeld(last.snapshot.observed, now) };
   const status = statusOfFailure(describeResource(resource), failure, { failures, seen, now });
-  await report(context, resource, status, { onEcho }).catch(() => false);
+  await report(context, resource, status).catch(() => false);
 }
 
 /** Reports that the token has expired, whatever keeps the passes from it. Throws if the status cannot be written. */

@@ -45,11 +45,6 @@ export interface Turn {
    * that read and needs no further turn.
    */
   readonly beginLook: () => void;
-  /**
-   * The handler calls this when one of the times that the key was added since the last look was due to a write of the
-   * handler itself: the key is not handled again for that one.
-   */
-  readonly dismissEcho: () => void;
 }
 
 /** Delays that double each time in a row, from the first to the longest. */
@@ -80,7 +75,7 @@ interface Lane {
 
 /**
  * Creates a queue. A key that is added while it is being handled is handled once more afterwards, unless the handler
- * has called `beginLook` since, or knows what it was added for: its own write.
+ * has called `beginLook` since.
  */
 export function createQueue(options: QueueOptions): Queue {
   const { concurrency, handle, onFailure, paceOf, isEnd, groupOf = () => "" } = options;
@@ -88,8 +83,7 @@ export function createQueue(options: QueueOptions): Queue {
   const others: Lane = { waiting: createTurns(groupOf), busy: 0 };
   const capacity = concurrency + Math.ceil(concurrency * SPARE_SHARE);
   const busy = new Set<string>();
-  /** How many times a key was added while it was being handled, since its last look. */
-  const additions = new Map<string, number>();
+  const dirty = new Set<string>();
   /** Keys that were nudged while they were being handled. */
   const nudged = new Set<string>();
   const alarms = createAlarms((key) => enqueue(key));
@@ -110,7 +104,7 @@ export function createQueue(options: QueueOptions): Queue {
     if (isStopped) return;
     alarms.cancel(key);
     if (busy.has(key)) {
-      additions.set(key, (additions.get(key) ?? 0) + 1);
+      dirty.add(key);
       return;
     }
     // One that waits in the lane of ends stays there, as it may have been added for two reasons.
@@ -150,20 +144,15 @@ export function createQueue(options: QueueOptions): Queue {
 
   const work = async (key: string, lane: Lane) => {
     const beginLook = () => {
-      additions.delete(key);
+      dirty.delete(key);
       nudged.delete(key);
-    };
-    const dismissEcho = () => {
-      const others = (additions.get(key) ?? 0) - 1;
-      if (others > 0) additions.set(key, others);
-      else additions.delete(key);
     };
     const rechecksBefore = rechecks.get(key);
     try {
-      await handle(key, { failures: failures.get(key) ?? 0, beginLook, dismissEcho });
+      await handle(key, { failures: failures.get(key) ?? 0, beginLook });
       failures.delete(key);
       if (rechecks.get(key) === rechecksBefore) rechecks.delete(key);
-      if (nudged.has(key)) additions.set(key, 1);
+      if (nudged.has(key)) dirty.add(key);
     } catch (error) {
       const failed = (failures.get(key) ?? 0) + 1;
       failures.set(key, failed);
@@ -174,7 +163,7 @@ export function createQueue(options: QueueOptions): Queue {
     lane.busy -= 1;
     busy.delete(key);
     nudged.delete(key);
-    if (additions.delete(key)) add(key);
+    if (dirty.delete(key)) add(key);
     if (busy.size === 0) onIdle?.();
     if (!isStopped) startWorkers();
   };
@@ -197,7 +186,7 @@ export function createQueue(options: QueueOptions): Queue {
       isStopped = true;
       ends.waiting.clear();
       others.waiting.clear();
-      additions.clear();
+      dirty.clear();
       nudged.clear();
       alarms.clear();
       if (busy.size > 0) await new Promise<void>((resolve) => (onIdle = resolve));

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { createQueue, type Queue, type Turn } from "../../../../src/controller/queue/queue.ts";
+import { createQueue, type Queue } from "../../../../src/controller/queue/queue.ts";
 import { eventually } from "../../../support/eventually.ts";
 
 let queue: Queue;
@@ -73,33 +73,6 @@ test("a key that was added before its handler's last look is not handled again",
   release("a");
   await eventually(() => handled.length === 3);
   release("a");
-});
-
-describe("a key that was added while it was being handled, once of them because of the handler's own write,", () => {
-  const HANDLED_AGAIN: [string, number, boolean][] = [
-    ["is not handled again", 1, false],
-    ["is handled again if it was added for something else, too", 2, true],
-    ["is not handled again if it was not added at all", 0, false],
-  ];
-  test.each(HANDLED_AGAIN)("%s", async (_, additions, isHandledAgain) => {
-    const { handled, handle, release } = aHandler();
-    let turn: Turn | undefined;
-    queue = createQueue({
-      concurrency: 1,
-      handle: (key, given) => {
-        turn = given;
-        return handle(key);
-      },
-      onFailure: ignore,
-    });
-    queue.add("a");
-    for (let times = 0; times < additions; times += 1) queue.add("a");
-    turn?.dismissEcho();
-    release("a");
-    await eventually(() => queue.busy === 0 || handled.length === 2);
-    release("a");
-    expect(handled).toEqual(isHandledAgain ? ["a", "a"] : ["a"]);
-  });
 });
 
 test("a key that is nudged during a retry is handled again, unless the retry fails, too", async () => {
