@@ -164,13 +164,18 @@ function formatQuery(query: Readonly<Record<string, string>> | undefined): strin
 }
 
 async function readAnswer(answer: Dispatcher.ResponseData, { fields, readItem }: RequestOptions): Promise<unknown> {
-  const body = await unpack(answer);
-  if (readItem === undefined) return parse(await buffer(body), fields);
+  if (readItem === undefined) return parse(await readWhole(answer), fields);
   const items: unknown[] = [];
-  const rest = await readItems(body, (text) => items.push(readItem(parse(text, fields))));
+  const rest = await readItems(await unpack(answer), (text) => items.push(readItem(parse(text, fields))));
   const object = parse(rest);
   const isList = typeof object === "object" && object !== null && "items" in object;
   return isList ? { ...object, items } : object;
+}
+
+/** Without a Blob where it can be done: node:stream/consumers makes one of each answer, in memory outside of the heap. */
+async function readWhole(answer: Dispatcher.ResponseData): Promise<Buffer> {
+  const { headers, body } = answer;
+  return headers["content-encoding"] === "gzip" ? buffer(await unpack(answer)) : Buffer.from(await body.arrayBuffer());
 }
 
 /** The answer as plain text, from which a broken connection is thrown. */
