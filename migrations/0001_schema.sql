@@ -79,8 +79,8 @@ create index tokens_grace on apitoken.tokens (expires_at) where grace_seconds is
 create index tokens_revoked_at on apitoken.tokens (revoked_at) where revoked_at is not null;
 create index tokens_issued_xid on apitoken.tokens (issued_xid);
 
--- The ids of up to max_count tokens whose issue this statement sees and a statement with the snapshot since did not. They cost an issue
--- nothing but an entry in an index, and no commit has to wait for another, as with NOTIFY.
+-- The ids of up to max_count tokens whose issue this statement sees and a statement with the snapshot since did not. They cost an
+-- issue nothing but an entry in an index, and no commit has to wait for another, as with NOTIFY.
 create function apitoken.find_issued(since pg_snapshot, max_count integer) returns setof text
 language sql stable
 begin atomic
@@ -346,8 +346,8 @@ begin
   )) then
     perform apitoken.notify_change(jsonb_build_object(
       -- Verifiers find the one that has replaced it by issued_xid.
-      'tokenId', case when kind = 'TokenReplaced' then old.id else subject.id end, 'clusterId', subject.cluster_id, 'namespace', subject.namespace, 'name', subject.name,
-      'owner', subject.owner)::text);
+      'tokenId', case when kind = 'TokenReplaced' then old.id else subject.id end,
+      'clusterId', subject.cluster_id, 'namespace', subject.namespace, 'name', subject.name, 'owner', subject.owner)::text);
   end if;
   return null;
 end $$;
