@@ -122,13 +122,16 @@ test.each(CASES)(
       await expectEnd(name, scenario);
       const idler = createWriteTap();
       await runUntilSettled(idler, name, scenario);
-      expect(idler.writes, `after a ${fault} at write ${write}`).toEqual([]);
+      expect(idler.writes.filter(isOfTheScenario), `after a ${fault} at write ${write}`).toEqual([]);
     }
     expect(reached).toBeGreaterThanOrEqual(2);
     expect(reached).toBeLessThan(MOST_WRITES);
   },
   180_000,
 );
+
+/** A policy's status is written when its numbers change, in its own time and for the whole cluster, so for other tests, too. */
+const isOfTheScenario = (write: string) => !/apitokenpolicies\/[^/]+\/status$/.test(write);
 
 async function prepare(name: string, scenario: Pick<Scenario, "isNew" | "change">): Promise<void> {
   if (!scenario.isNew) {

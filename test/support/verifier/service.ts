@@ -37,6 +37,8 @@ export async function startService(endpoints: readonly Endpoint[]): Promise<Serv
     const far = connect({ port: endpoint.port, host: "127.0.0.1", noDelay: true });
     near.setNoDelay(true);
     far.on("error", () => near.resetAndDestroy());
+    // Nobody reads any more what the client sends, not even its end.
+    far.on("close", () => near.destroySoon());
     near.on("close", () => far.destroy());
     near.pipe(far).pipe(near);
   });
