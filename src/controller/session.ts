@@ -8,6 +8,7 @@ import { listenForChanges } from "../postgres/changes.ts";
 import type { Database } from "../postgres/database.ts";
 import { SessionLostError } from "../postgres/session.ts";
 import type { Logger } from "../runtime/log.ts";
+import { giveBackMemory } from "../runtime/memory.ts";
 import { unlessAborted } from "../runtime/signals.ts";
 import { createThrottle } from "../runtime/throttle.ts";
 import type { TokenHasher } from "../runtime/token-hash.ts";
@@ -88,6 +89,7 @@ async function runSession(
   try {
     await unlessAborted(Promise.all(reflectors.map(({ synced }) => synced)), signal);
     onSynced();
+    giveBackMemory();
     log.info({ apiTokens: caches.apiTokens.size, clusterId }, "caches filled");
     const watch = {
       ...options,

@@ -3,6 +3,7 @@
  */
 import { OwnerBusyError } from "../../postgres/errors.ts";
 import type { Logger } from "../../runtime/log.ts";
+import { giveBackMemory } from "../../runtime/memory.ts";
 import { isReady } from "../../token/status.ts";
 import type { ControllerConfig } from "../config.ts";
 import type { ControllerMetrics } from "../metrics/metrics.ts";
@@ -42,6 +43,9 @@ const BLOCK_OF_STUCK_OWNER: Pace = { firstMs: 250, longestMs: 1_500 };
 /** One look at an owner covers all tokens that were issued for them in this time. */
 const OWNER_LOOK_MS = 1_000;
 
+/** After so many passes without a rest in between, as at the start of a large cluster's controller, much memory is free. */
+const MANY_PASSES = 5_000;
+
 /** How keys are added to a queue: see `Queue`. */
 type How = "add" | "nudge";
 
@@ -69,9 +73,17 @@ export function createQueues(options: QueuesOptions, context: PassContext): Queu
     if (error instanceof Error) logged.add(error);
     countFailure(options, key, error, retryAfterMs, isNews);
   };
+  let passes = 0;
   const tokens = createQueue({
     concurrency: options.config.concurrency,
-    handle: (key, turn) => handleToken(options, context, { tokens, owners }, key, turn),
+    handle(key, turn) {
+      passes += 1;
+      return handleToken(options, context, { tokens, owners }, key, turn);
+    },
+    onRest() {
+      if (passes >= MANY_PASSES) giveBackMemory();
+      passes = 0;
+    },
     onFailure,
     paceOf: (error) => (error instanceof OwnerBusyError ? TOKENS_OF_STUCK_OWNER : undefined),
     isEnd: (key) => isEnd(options.caches, key),

@@ -66,6 +66,8 @@ export interface QueueOptions {
   readonly isEnd?: (key: string) => boolean;
   /** The group of a key: within each lane, groups take turns. */
   readonly groupOf?: (key: string) => string;
+  /** Called when the last key has been handled and none waits for a worker. */
+  readonly onRest?: () => void;
 }
 
 interface Lane {
@@ -78,7 +80,7 @@ interface Lane {
  * has called `beginLook` since.
  */
 export function createQueue(options: QueueOptions): Queue {
-  const { concurrency, handle, onFailure, paceOf, isEnd, groupOf = () => "" } = options;
+  const { concurrency, handle, onFailure, paceOf, isEnd, groupOf = () => "", onRest } = options;
   const ends: Lane = { waiting: createTurns(groupOf), busy: 0 };
   const others: Lane = { waiting: createTurns(groupOf), busy: 0 };
   const capacity = concurrency + Math.ceil(concurrency * SPARE_SHARE);
@@ -165,7 +167,9 @@ export function createQueue(options: QueueOptions): Queue {
     nudged.delete(key);
     if (dirty.delete(key)) add(key);
     if (busy.size === 0) onIdle?.();
-    if (!isStopped) startWorkers();
+    if (isStopped) return;
+    startWorkers();
+    if (busy.size === 0) onRest?.();
   };
 
   return {

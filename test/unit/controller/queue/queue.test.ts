@@ -49,6 +49,22 @@ test("a key is never handled twice at once, but once more if it was added meanwh
   expect(handled).toEqual(["a", "a"]);
 });
 
+test("a queue is at rest when the last key was handled and none waits", async () => {
+  const { handled, handle, release } = aHandler();
+  let rests = 0;
+  const onRest = () => void (rests += 1);
+  queue = createQueue({ concurrency: 1, handle, onFailure: ignore, onRest });
+  for (const key of ["a", "b", "a"]) queue.add(key);
+  release("a");
+  await eventually(() => handled.length === 2);
+  expect(rests).toBe(0);
+  release("b");
+  await eventually(() => handled.length === 3);
+  expect(rests).toBe(0);
+  release("a");
+  await eventually(() => rests === 1);
+});
+
 test("a key that was added before its handler's last look is not handled again", async () => {
   const { handled, handle, release } = aHandler();
   const looks: (() => void)[] = [];
