@@ -49,7 +49,7 @@ LABEL org.opencontainers.image.title="apitoken-operator verifier" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /build/dist/verifier.js /build/dist/bcrypt-worker.js ./
 EXPOSE 8080 8181 8182 8183
-ENTRYPOINT ["/usr/local/bin/node", "--max-semi-space-size=8", "--heap-growing-percent=20", "--no-parallel-scavenge", "/app/verifier.js"]
+ENTRYPOINT ["/usr/local/bin/node", "--max-semi-space-size=8", "--heap-growing-percent=20", "--no-parallel-scavenge", "--expose-gc", "/app/verifier.js"]
 
 FROM runtime AS controller
 LABEL org.opencontainers.image.title="apitoken-operator controller" \

@@ -5,6 +5,7 @@ import type { CommandContext } from "../runtime/command/declare.ts";
 import { EXIT } from "../runtime/exit-codes.ts";
 import { inventIdentity } from "../runtime/identity.ts";
 import { createLogger } from "../runtime/log.ts";
+import { giveBackMemory } from "../runtime/memory.ts";
 import { exitOnUncaught } from "../runtime/program.ts";
 import { whenAborted } from "../runtime/signals.ts";
 import { VERSION } from "../runtime/version.ts";
@@ -24,7 +25,10 @@ export async function runVerifier({ environment, stop }: CommandContext): Promis
     const verifier = await startVerifier(config, identity, log);
     const { gatewayPort, introspectionPort, grpcPort, httpPort } = verifier;
     log.info({ version: VERSION, identity, gatewayPort, introspectionPort, grpcPort, httpPort }, "started");
-    void verifier.ready.then(() => log.info("ready: the tokens have been read"));
+    void verifier.ready.then(() => {
+      giveBackMemory();
+      log.info("ready: the tokens have been read");
+    });
     await Promise.race([whenAborted(stop), verifier.finished]);
     setTimeout(() => process.exit(EXIT.failed), config.drainMs + STOP_LIMIT_MS).unref();
     await verifier.stop();

@@ -19,9 +19,12 @@ console.log((process.memoryUsage.rss() - before) / 1e6);
 const run = (options: readonly string[]) =>
   Number(execFileSync(process.execPath, [...options, "--input-type=module", "-e", SCRIPT], { encoding: "utf8" }));
 
-test.each(["controller", "verifier"])("what the %s needed for a moment is given back, with its image's options", (name) => {
-  expect(run(readImageCommand(name).nodeOptions)).toBeLessThan(15);
-});
+test.each(["controller", "verifier"])(
+  "what the %s needed for a moment is given back, with its image's options",
+  (name) => {
+    expect(run(readImageCommand(name).nodeOptions)).toBeLessThan(15);
+  },
+);
 
 test("without --expose-gc nothing is given back, and nothing fails", () => {
   expect(run([])).toBeGreaterThan(15);

@@ -52,7 +52,9 @@ test("a key is never handled twice at once, but once more if it was added meanwh
 test("a queue is at rest when the last key was handled and none waits", async () => {
   const { handled, handle, release } = aHandler();
   let rests = 0;
-  const onRest = () => void (rests += 1);
+  const onRest = () => {
+    rests += 1;
+  };
   queue = createQueue({ concurrency: 1, handle, onFailure: ignore, onRest });
   for (const key of ["a", "b", "a"]) queue.add(key);
   release("a");
