@@ -13,6 +13,7 @@ import { createFinder, type Finder } from "./memory/finder.ts";
 import { keepMemory } from "./memory/keeper.ts";
 import { createTokenMemory, type TokenMemory } from "./memory/memory.ts";
 import { createProver, type Prover } from "./memory/prover.ts";
+import { createSpotChecks, type SpotChecks } from "./memory/spot-checks.ts";
 import { createTruth, type Truth, type TruthLimits } from "./memory/truth.ts";
 import { readMachineClock } from "./snapshot/machine-clock.ts";
 import { createSnapshots, nameDatabase, type Snapshots } from "./snapshot/snapshots.ts";
@@ -25,6 +26,7 @@ export interface Knowledge {
   readonly clock: VerifierClock;
   readonly finder: Finder;
   readonly snapshots: Snapshots;
+  readonly spotChecks: SpotChecks;
   readonly isDatabaseAvailable: boolean;
   /** Resolves when everything has been read for the first time. */
   readonly ready: Promise<void>;
@@ -43,6 +45,8 @@ export interface KnowledgeOptions extends TruthLimits {
   readonly keyring: () => Keyring;
   /** The database is asked about tokens. */
   readonly onStatement: () => void;
+  /** A token's row had changed, and nothing was heard of it. */
+  readonly onMissedChange: () => void;
 }
 
 /** How many pulses fit into the time that memory counts without one. */
@@ -81,6 +85,7 @@ export function createKnowledge(options: KnowledgeOptions): Knowledge {
     outageMs: options.outageMs,
     log,
   });
+  const spotChecks = createSpotChecks({ ...options, memory, blockages, truth, prover });
   const ready = Promise.withResolvers<void>();
   let isDatabaseAvailable = false;
   const keeper = {
@@ -110,6 +115,7 @@ export function createKnowledge(options: KnowledgeOptions): Knowledge {
     clock,
     finder,
     snapshots,
+    spotChecks,
     ready: ready.promise,
     get isDatabaseAvailable() {
       return isDatabaseAvailable;
@@ -117,7 +123,7 @@ export function createKnowledge(options: KnowledgeOptions): Knowledge {
     async keep(signal) {
       await snapshots.restore();
       await waitForSchema(db, log, signal);
-      await Promise.all([keepMemory(keeper, signal), snapshots.keep(signal)]);
+      await Promise.all([keepMemory(keeper, signal), snapshots.keep(signal), spotChecks.keep(signal)]);
     },
   };
 }

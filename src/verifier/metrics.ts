@@ -30,6 +30,7 @@ export interface VerifierMetrics {
   countAnswer(face: Face, result: string): void;
   countSource(source: "memory" | "row" | "outage"): void;
   countStatement(): void;
+  countMissedChange(): void;
   countBreakGlass(): void;
   countAnomaly(kind: AnomalyKind): void;
   /** Takes how long an answer took, in seconds; of a sample of the answers. */
@@ -75,6 +76,11 @@ export function createVerifierMetrics(levels: VerifierLevels): VerifierMetrics {
       this.reset();
       this.inc(statements);
     },
+  });
+  const missedChanges = new Counter({
+    name: "apitoken_verifier_missed_changes_total",
+    help: "Tokens whose rows had changed although nothing was heard of it; one answer in a hundred is checked.",
+    registers,
   });
   const breakGlassUses = new Counter({
     name: "apitoken_verifier_break_glass_uses_total",
@@ -147,6 +153,7 @@ export function createVerifierMetrics(levels: VerifierLevels): VerifierMetrics {
     countStatement() {
       statements += 1;
     },
+    countMissedChange: () => missedChanges.inc(),
     countBreakGlass: () => breakGlassUses.inc(),
     countAnomaly: (kind) => anomalies.inc({ kind }),
     timeAnswer: (seconds) => answerSeconds.observe(seconds),

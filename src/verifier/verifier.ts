@@ -20,6 +20,7 @@ import { type Answer, type CountedAnswer, createLookup, type EmergencyTokens } f
 import { createVerifierMetrics, type VerifierLevels, type VerifierMetrics } from "./metrics.ts";
 import type { Face, VerifierParts } from "./parts.ts";
 import { startListeners } from "./server/listeners.ts";
+import { settleShapes } from "./server/shapes.ts";
 import { createSigner, type Signer } from "./signing/signer.ts";
 import { createUseReports, type UseReports } from "./uses/reports.ts";
 
@@ -53,6 +54,7 @@ const SNAPSHOT_MS = 2_500;
  * is taken.
  */
 export async function startVerifier(config: VerifierConfig, identity: string, log: Logger): Promise<Verifier> {
+  await settleShapes();
   const ending = new AbortController();
   const file = await openKeyringFile(config.keyringFile, log, ending.signal);
   const signer = config.signing && (await createSigner({ ...config.signing, log, signal: ending.signal }));
@@ -63,6 +65,7 @@ export async function startVerifier(config: VerifierConfig, identity: string, lo
     log,
     keyring: () => file.keyring,
     onStatement: () => metrics.countStatement(),
+    onMissedChange: () => metrics.countMissedChange(),
   });
   const breakGlass = await openBreakGlass(config.breakGlassFile, knowledge.clock, log, ending.signal);
   const failures = createFailureLimit({ perMinute: config.failuresPerMinute });
@@ -152,7 +155,7 @@ interface Materials {
 /** What the listeners' handlers work with. */
 function assemble(materials: Materials): VerifierParts {
   const { config, db, log, file, signer, knowledge, breakGlass, failures, metrics, uses } = materials;
-  const { memory, truth, clock } = knowledge;
+  const { memory, truth, clock, spotChecks } = knowledge;
   const keyring = () => file.keyring;
   const hasher = createTokenHasher();
   const onSource = metrics.countSource;
@@ -180,7 +183,10 @@ function assemble(materials: Materials): VerifierParts {
         metrics.countBreakGlass();
         // Clients and backends say where they are, and that may be anything.
         logBreakGlass(log, face, answer, address !== undefined && isAddress(address) ? address : undefined);
-      } else uses.note(answer, clock.nowMs(), address);
+        return;
+      }
+      if (answer.kind === "yes") spotChecks.note(answer.token);
+      uses.note(answer, clock.nowMs(), address);
     },
   };
 }

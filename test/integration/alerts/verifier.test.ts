@@ -1,4 +1,4 @@
-import { test as base, expect } from "vitest";
+import { test as base, expect, onTestFinished } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { createKeyring } from "../../../src/token/keyring.ts";
 import { expectFiring, expectShown, hasPromtool, history, lasting } from "../../support/alerts/promtool.ts";
@@ -6,7 +6,13 @@ import { type Scrape, scrape } from "../../support/alerts/scrape.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { startDatabaseProxy } from "../../support/proxy.ts";
-import { forgeSecret, issueByHand, startTestVerifier, type TestVerifier } from "../../support/verifier.ts";
+import {
+  changeSilently,
+  forgeSecret,
+  issueByHand,
+  startTestVerifier,
+  type TestVerifier,
+} from "../../support/verifier.ts";
 
 /*
  * The alerts about verifiers, on figures that a verifier in exactly that state has exported.
@@ -91,6 +97,20 @@ test.skipIf(!hasPromtool)("a verifier that may not read all tokens", async ({ da
   const figures = await untilShown(verifier, "apitoken_verifier_database_available", 1);
   expect(readValue(figures, "apitoken_verifier_fresh")).toBe(0);
   await expectFiring(lasting(figures, 5), ["ApiTokenVerifierStale"]);
+});
+
+test.skipIf(!hasPromtool)("a verifier that has not heard of a change", async ({ databaseUrl }) => {
+  const token = await issueByHand(databaseUrl, keyring); // before the verifier starts, which then hears nothing of it
+  const verifier = await startTestVerifier({ url: databaseUrl, keyring, settings: SETTINGS });
+  onTestFinished(() => verifier.stop());
+  const before = await untilShown(verifier, "apitoken_verifier_fresh", 1);
+  expect(await ask(verifier, token.plaintext)).toBe(200);
+  await changeSilently(databaseUrl, token, "revoked_at = now()");
+  await eventually(async () => expect(await ask(verifier, token.plaintext)).toBe(401), { intervalMs: 0 });
+  const after = await untilShown(verifier, "apitoken_verifier_missed_changes_total", 1);
+  await expectFiring(history(before.at, { figures: before, minutes: 60 }, { figures: after, minutes: 10 }), [
+    "ApiTokenVerifierMissedChange",
+  ]);
 });
 
 test.skipIf(!hasPromtool)("refusals that are far more than usual", async ({ databaseUrl, verifier }) => {
