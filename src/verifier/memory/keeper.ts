@@ -142,13 +142,14 @@ async function readEverything(options: KeeperOptions, isObsolete: () => boolean)
   try {
     let after = "";
     let hadRoom = false;
-    for (let kept = 0; kept < limit && !hadRoom; kept += PAGE) {
-      const size = Math.min(PAGE, limit - kept);
+    // One more than there is room for, to learn whether that was all.
+    for (let kept = 0; kept <= limit && !hadRoom; kept += PAGE) {
+      const size = Math.min(PAGE, limit + 1 - kept);
       const askedAtMs = performance.now();
       const { now, items } = await readAcceptedTokens(db, after, size);
       clock.set(now, askedAtMs, performance.now());
       if (isObsolete()) return;
-      for (const token of items) reading.keep(token, now.getTime());
+      for (const token of items.slice(0, limit - kept)) reading.keep(token, now.getTime());
       after = items.at(-1)?.id ?? "";
       hadRoom = items.length < size;
     }

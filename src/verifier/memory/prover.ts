@@ -21,7 +21,7 @@ export interface Prover {
 const SHORTEST_REST_MS = 20;
 
 /** So many are answered before others get their turn: thousands at once would hold up good tokens. */
-const GROUP_SIZE = 32;
+const GROUP_SIZE = 8;
 
 interface Group {
   readonly proved: Promise<boolean>;

@@ -2,7 +2,7 @@
  * Tokens that nobody has issued: anybody can make up as many as they like, and the database must not feel it.
  */
 import { randomUUID } from "node:crypto";
-import { test as base, expect } from "vitest";
+import { test as base, expect, onTestFinished } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { openDatabase } from "../../../src/postgres/database.ts";
 import { raiseEpoch } from "../../../src/postgres/leader-epoch.ts";
@@ -86,6 +86,23 @@ test("thousands of tokens that do not exist are refused, and hardly any of them 
   const seconds = (performance.now() - beganAtMs) / 1_000;
   // At most 200 at once, and 20 a second after that; each could be a statement.
   expect((await statements(verifier)) - before).toBeLessThan(200 + 20 * (seconds + 1));
+});
+
+test.for([
+  ["for as many tokens as there are, hardly any stranger is", 3, false],
+  ["for fewer tokens than there are, every stranger is", 2, true],
+] as const)("with room %s looked up", async ([, rows, areLookedUp]) => {
+  const url = await createTestDatabase();
+  for (let count = 0; count < 3; count += 1) await issueByHand(url, keyring);
+  const settings = { APITOKEN_VERIFIER_CACHE_ROWS: String(rows) };
+  const verifier = await startTestVerifier({ url, keyring, settings });
+  onTestFinished(() => verifier.stop());
+  await untilFresh(verifier);
+  const readRows = () => readVerifierMetric(verifier, 'apitoken_verifier_sources_total{source="row"}');
+  await flood(verifier, 1_000); // takes what is looked up at once
+  const before = await readRows();
+  expectRefused(await flood(verifier, 1_000));
+  expect((await readRows()) - before > 200).toBe(areLookedUp); // 20 a second at most, and 1,000 were asked for
 });
 
 test("a token that a controller issues or replaces during a flood is known at once", async ({
