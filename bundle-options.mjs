@@ -39,8 +39,8 @@ const withoutFetch = {
 };
 
 /**
- * An ES module that imports node:http reads all that it exports, WebSocket among them, and so loads Node's own fetch: 14 MB in
- * each process. Whoever requires it loads only what is used.
+ * An ES module that imports node:http reads all that it exports, WebSocket among them, and so loads Node's own fetch: megabytes
+ * in each process. Whoever requires it loads only what is used.
  */
 const withoutNodesFetch = {
   name: "without-nodes-fetch",
