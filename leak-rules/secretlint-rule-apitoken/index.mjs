@@ -1,8 +1,8 @@
 // Written by `npm run generate` from the format of tokens. How to use it: docs/leaks.md.
 import { crc32 } from "node:zlib";
 
-const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const TOKEN = /(?<![0-9A-Za-z_])apt_[0-9A-Za-z]{61}(?![0-9A-Za-z_])/g;
+const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 function hasChecksum(token) {
   let digits = "";

@@ -2,7 +2,7 @@
  * Real secret scanners with the rules in leak-rules/, or those in another folder. Each takes a folder and answers with the files in
  * which it has found a token of ours.
  */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
@@ -55,7 +55,25 @@ const run = (program: string, args: string[], options: { cwd?: string; env?: Rec
     env: { PATH: process.env.PATH ?? "", HOME: tmpdir(), ...options.env },
   });
 
+/** The scanner alone. */
+export function scanWithGitleaksAlone(folder: string, rules = pathOfRules("")): string[] {
+  return listFiles(reportWithGitleaks(folder, rules));
+}
+
+/** The scanner, and behind it the filter that knows the checksum. */
 export function scanWithGitleaks(folder: string, rules = pathOfRules("")): string[] {
+  const input = reportWithGitleaks(folder, rules);
+  const { status, stdout } = spawnSync(process.execPath, [join(rules, "gitleaks-filter.mjs")], {
+    input,
+    encoding: "utf8",
+  });
+  if (/_[0-9A-Za-z]{61}/.test(stdout)) throw new Error("the filter has printed a token");
+  const files = listFiles(stdout);
+  if (status !== Math.min(files.length, 1)) throw new Error(`the filter ended with ${status}, and kept ${files}`);
+  return files;
+}
+
+function reportWithGitleaks(folder: string, rules: string): string {
   const args = [
     "dir",
     folder,
@@ -65,8 +83,11 @@ export function scanWithGitleaks(folder: string, rules = pathOfRules("")): strin
     "--log-level=error",
     "--exit-code=0",
   ];
-  const findings = JSON.parse(run(tools?.gitleaks ?? "", [...args, "--report-format=json", "--report-path=-"]));
-  return (findings as { RuleID: string; File: string }[])
+  return run(tools?.gitleaks ?? "", [...args, "--report-format=json", "--report-path=-"]);
+}
+
+function listFiles(report: string): string[] {
+  return (JSON.parse(report) as { RuleID: string; File: string }[])
     .filter(({ RuleID }) => RuleID === LEAK_RULE_ID)
     .map(({ File }) => basename(File));
 }
