@@ -1,8 +1,9 @@
 /*
  * The one list of reasons that the conditions of an OwnerBlock have, and what each means to tools.
  */
+
+import type { Claim } from "./condition.ts";
 import type { Meaning, MeaningsOf, ProgressType } from "./kstatus.ts";
-import type { Claim } from "./model.ts";
 
 /** Why a condition is False although the block asks for it: the work has failed. */
 export const FAILURES = ["DatabaseUnavailable", "DatabaseRefused", "ReconcileFailed"] as const;

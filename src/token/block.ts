@@ -4,8 +4,8 @@
  */
 import { formatCount } from "./amounts.ts";
 import { type BlockClaim, type BlockConditionType, type BlockReason, meaningOfBlock } from "./block-reasons.ts";
+import type { DatedClaim } from "./condition.ts";
 import { claimProgress, isProgress } from "./kstatus.ts";
-import type { DatedClaim } from "./model.ts";
 import type { Note } from "./notes.ts";
 import { formatTime } from "./status.ts";
 

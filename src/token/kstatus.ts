@@ -3,7 +3,7 @@
  * (sigs.k8s.io/cli-utils): `Reconciling` and `Stalled` are abnormal, so a condition exists only while it is true, and a resource
  * that is as it should be has neither. `status.observedGeneration` tells these tools whether a status is about the present spec.
  */
-import type { Claim } from "./model.ts";
+import type { Claim } from "./condition.ts";
 import type { READY_REASONS } from "./reasons.ts";
 
 /** The conditions that kstatus knows. */

@@ -2,8 +2,8 @@
  * The inputs and outputs of every decision, in one place, so that decisions need neither a cluster nor a database. Times are
  * Dates, durations milliseconds. No type here holds a plaintext token.
  */
+import type { Condition } from "./condition.ts";
 import type { RateLimit } from "./rate-limit.ts";
-import type { Reason } from "./reasons.ts";
 
 /** What an ApiToken's spec asks for, with defaults applied. */
 export interface DesiredToken {
@@ -206,23 +206,6 @@ export interface ObservedResource {
   readonly status: ApiTokenStatus;
 }
 
-/** A condition (KEP-1623); `lastTransitionTime` is RFC 3339 in whole seconds. */
-export type Condition = DatedClaim<ConditionType, Reason>;
-
-/** What a condition of any resource says, without its times. */
-export interface Claim<Type extends string, Why extends string> {
-  readonly type: Type;
-  readonly status: "True" | "False" | "Unknown";
-  readonly reason: Why;
-  readonly message: string;
-}
-
-/** A condition of any resource, as metav1.Condition (KEP-1623). `lastTransitionTime` is RFC 3339 in whole seconds. */
-export interface DatedClaim<Type extends string, Why extends string> extends Claim<Type, Why> {
-  readonly observedGeneration: number;
-  readonly lastTransitionTime: string;
-}
-
 /** An ApiToken's status. Times are RFC 3339 in whole seconds, as metav1.Time writes them. */
 export interface ApiTokenStatus {
   readonly observedGeneration?: number;
@@ -247,15 +230,3 @@ export interface PreviousToken {
   readonly validUntil: string;
   readonly lastUsedAt?: string;
 }
-
-/** The conditions that a status may have: `Ready` always after the first pass, the others only while they are true. */
-export const CONDITION_TYPES = [
-  "Ready",
-  "LifetimeClamped",
-  "ExpiringSoon",
-  "Revoked",
-  "Reconciling",
-  "Stalled",
-] as const;
-
-export type ConditionType = (typeof CONDITION_TYPES)[number];

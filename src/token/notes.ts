@@ -2,7 +2,8 @@
  * Which changes deserve an Event. Events are derived from the status before and after, so a pass that changes nothing reports
  * nothing.
  */
-import type { ApiTokenStatus, Condition } from "./model.ts";
+import type { Condition } from "./condition.ts";
+import type { ApiTokenStatus } from "./model.ts";
 import type { Action, IssueCause } from "./plan/action.ts";
 import { findCondition } from "./status.ts";
 

@@ -3,8 +3,8 @@
  * namespace depends on the others.
  */
 import { count, formatCount } from "./amounts.ts";
+import type { Claim, DatedClaim } from "./condition.ts";
 import { claimProgress, type MeaningsOf, type ProgressType } from "./kstatus.ts";
-import type { Claim, DatedClaim } from "./model.ts";
 import { comparePrecedence, type Policy, prepareSelector } from "./policy.ts";
 import { buildConditions } from "./status.ts";
 

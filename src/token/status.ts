@@ -2,19 +2,11 @@
  * How a status is written. It is rewritten only if something in it has changed, so uses are reported at intervals and times
  * keep their value while the condition does.
  */
+
+import type { Claim, Condition, ConditionType, DatedClaim } from "./condition.ts";
 import { formatDuration } from "./duration.ts";
 import { claimProgress, meaningOfReady } from "./kstatus.ts";
-import type {
-  ApiTokenStatus,
-  Claim,
-  Condition,
-  ConditionType,
-  DatedClaim,
-  Observed,
-  ObservedResource,
-  PreviousToken,
-  TokenRow,
-} from "./model.ts";
+import type { ApiTokenStatus, Observed, ObservedResource, PreviousToken, TokenRow } from "./model.ts";
 import type { Reason } from "./reasons.ts";
 import { acceptedUntil } from "./validity.ts";
 

@@ -11,7 +11,7 @@ import { apiTokensPath } from "../../src/kube/resources/api-token-api.ts";
 import type { Secret } from "../../src/kube/resources/secret.ts";
 import { secretsPath } from "../../src/kube/resources/secret-api.ts";
 import { createTransport, type KubeTransport } from "../../src/kube/transport.ts";
-import type { Condition } from "../../src/token/model.ts";
+import type { Condition } from "../../src/token/condition.ts";
 
 /** A test's view of the cluster: an admin's, in the test's own namespace. */
 export interface TestCluster {

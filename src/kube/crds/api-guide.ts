@@ -1,9 +1,9 @@
 /*
- * The parts of docs/api.md that no schema can hold: what each kind is for, and what conditions, labels and annotations mean.
+ * The parts of docs/api.md that no schema can hold: what each kind is for, and what conditions mean.
  */
 import { BLOCK_MEANINGS, BLOCK_REASONS, type BlockConditionType, type BlockReason } from "../../token/block-reasons.ts";
+import type { ConditionType } from "../../token/condition.ts";
 import { type Meaning, type ProgressType, READY_MEANINGS } from "../../token/kstatus.ts";
-import type { ConditionType } from "../../token/model.ts";
 import {
   POLICY_MEANINGS,
   POLICY_REASONS,
@@ -11,7 +11,6 @@ import {
   type PolicyReason,
 } from "../../token/policy-status.ts";
 import { READY_REASONS, type Reason } from "../../token/reasons.ts";
-import { FINALIZER, MANAGED_LABEL, ROTATE_ANNOTATION } from "../resources/group.ts";
 
 /** What the schema of a kind has no place for: the prose of its chapter in docs/api.md. */
 export interface KindGuide {
@@ -27,14 +26,6 @@ export interface ConditionGuide<Type = ConditionType, Why = Reason> {
   readonly status: "True" | "False";
   readonly meaning: string;
   readonly reasons: readonly Why[];
-}
-
-/** A label, annotation or finalizer. */
-export interface MarkGuide {
-  readonly on: string;
-  readonly name: string;
-  readonly setBy: string;
-  readonly meaning: string;
 }
 
 export const KIND_GUIDES: Readonly<Record<string, KindGuide>> = {
@@ -179,77 +170,5 @@ export const POLICY_CONDITION_GUIDES: readonly ConditionGuide<PolicyConditionTyp
     status: "True",
     meaning: `Somebody must correct the spec. ${FOR_TOOLS}`,
     reasons: reasonsFor("Stalled", POLICY_MEANINGS),
-  },
-];
-
-export const MARK_GUIDES: readonly MarkGuide[] = [
-  {
-    on: "ApiToken, annotation",
-    name: ROTATE_ANNOTATION,
-    setBy: "you",
-    meaning:
-      "Each new value asks for one rotation, even if `rotation.policy` is `Disabled`. Use the current time. `status.lastHandledRotateAt` has the value that was answered last. A value that follows another too soon waits for the policy's `rotation.minRequestInterval`.",
-  },
-  {
-    on: "ApiToken, annotation",
-    name: "apitoken.dev/requested-by",
-    setBy: "API server",
-    meaning:
-      "Who created the ApiToken, last changed its spec or last asked for a rotation: see [people.md](people.md#who-asked).",
-  },
-  {
-    on: "ApiToken, finalizer",
-    name: FINALIZER,
-    setBy: "controller",
-    meaning:
-      "Delays the deletion until the token is revoked. Never remove it by hand; `controller uninstall` does it safely.",
-  },
-  {
-    on: "Secret, label",
-    name: MANAGED_LABEL,
-    setBy: "controller",
-    meaning: '`"true"` on every Secret that the controller manages; use it as a label selector.',
-  },
-  {
-    on: "Secret, annotation",
-    name: "apitoken.dev/token-id",
-    setBy: "controller",
-    meaning: "Public id of the token in it.",
-  },
-  {
-    on: "Secret, annotation",
-    name: "apitoken.dev/expires-at",
-    setBy: "controller",
-    meaning: "When the token in it expires (RFC 3339).",
-  },
-  {
-    on: "Secret, annotation",
-    name: ROTATE_ANNOTATION,
-    setBy: "controller",
-    meaning: "The request for a rotation that the token in it answers.",
-  },
-  {
-    on: "Secret, annotation",
-    name: "apitoken.dev/applied-keys",
-    setBy: "controller",
-    meaning: "Internal: which labels and annotations come from the spec.",
-  },
-  {
-    on: "Secret, annotation",
-    name: "apitoken.dev/contents-seal",
-    setBy: "controller",
-    meaning: "Internal: with `secret.data`, an HMAC that shows whether the values still match the spec.",
-  },
-  {
-    on: "Secret, annotation",
-    name: "apitoken.dev/hash-proof",
-    setBy: "controller",
-    meaning: "Internal: with bcrypt, an HMAC that replaces the slow comparison.",
-  },
-  {
-    on: "keyring's Secret, annotation",
-    name: "apitoken.dev/warning",
-    setBy: "controller",
-    meaning: "Reminds you to back up the keyring.",
   },
 ];

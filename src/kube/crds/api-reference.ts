@@ -8,10 +8,10 @@ import {
   CONDITION_GUIDES,
   type ConditionGuide,
   KIND_GUIDES,
-  MARK_GUIDES,
   POLICY_CONDITION_GUIDES,
 } from "./api-guide.ts";
 import { buildCrds } from "./crd.ts";
+import { MARK_GUIDES } from "./mark-guide.ts";
 
 /** A node of a CRD's OpenAPI schema. */
 export interface SchemaNode {

@@ -3,7 +3,7 @@
  * there is no zod schema to generate them from.
  */
 import { BLOCK_REASONS } from "../../token/block-reasons.ts";
-import { CONDITION_TYPES } from "../../token/model.ts";
+import { CONDITION_TYPES } from "../../token/condition.ts";
 import { POLICY_REASONS } from "../../token/policy-status.ts";
 import { EVENT_REASONS, REASONS } from "../../token/reasons.ts";
 

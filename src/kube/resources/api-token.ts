@@ -6,14 +6,8 @@
 import type { z } from "zod";
 import { shareList, shareText } from "../../runtime/sharing.ts";
 import { stripControls } from "../../runtime/text.ts";
-import type {
-  ApiTokenStatus,
-  Condition,
-  DesiredRotation,
-  DesiredToken,
-  ParsedSpec,
-  SpecRemainder,
-} from "../../token/model.ts";
+import type { Condition } from "../../token/condition.ts";
+import type { ApiTokenStatus, DesiredRotation, DesiredToken, ParsedSpec, SpecRemainder } from "../../token/model.ts";
 import { type Fields, TOO_LARGE } from "../json-fields.ts";
 import { apiTokenSpecSchema } from "./api-token-spec.ts";
 import { FINALIZER, IDENTITY_FIELDS, type ObjectMeta, REQUESTER_ANNOTATION, ROTATE_ANNOTATION } from "./group.ts";

@@ -1,8 +1,10 @@
 /*
  * The rules that issue nothing: something stands in the way, and the status says what has to change.
  */
+
+import type { Condition } from "../condition.ts";
 import { floorToSecond, resolveLifetime } from "../lifetime.ts";
-import type { AppliedPolicy, Condition, TokenRow } from "../model.ts";
+import type { AppliedPolicy, TokenRow } from "../model.ts";
 import type { Reason } from "../reasons.ts";
 import { buildStatus, formatTime } from "../status.ts";
 import { isInGrace, liveUntil } from "../validity.ts";

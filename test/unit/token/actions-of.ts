@@ -1,7 +1,8 @@
 /*
  * Shorthands for tests of the plan's actions: the states from which they start, and the plan's answer to them.
  */
-import type { Condition, DesiredToken, Observed, PolicyVerdict } from "../../../src/token/model.ts";
+import type { Condition } from "../../../src/token/condition.ts";
+import type { DesiredToken, Observed, PolicyVerdict } from "../../../src/token/model.ts";
 import type { Action } from "../../../src/token/plan/action.ts";
 import { plan } from "../../../src/token/plan/plan.ts";
 import type { Reason } from "../../../src/token/reasons.ts";

@@ -3,10 +3,10 @@
  */
 
 import fc from "fast-check";
+import type { Condition } from "../../../src/token/condition.ts";
 import type {
   ApiTokenStatus,
   AppliedPolicy,
-  Condition,
   DesiredToken,
   ParsedSpec,
   PolicyVerdict,

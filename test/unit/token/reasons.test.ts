@@ -1,13 +1,7 @@
 import { describe, expect, test } from "vitest";
+import type { Condition, ConditionType } from "../../../src/token/condition.ts";
 import { statusOfFailure } from "../../../src/token/failure.ts";
-import type {
-  ApiTokenStatus,
-  Condition,
-  ConditionType,
-  DesiredToken,
-  Observed,
-  PolicyVerdict,
-} from "../../../src/token/model.ts";
+import type { ApiTokenStatus, DesiredToken, Observed, PolicyVerdict } from "../../../src/token/model.ts";
 import type { EVENT_REASONS, Reason } from "../../../src/token/reasons.ts";
 import { findCondition } from "../../../src/token/status.ts";
 import {

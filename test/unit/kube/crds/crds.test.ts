@@ -8,13 +8,13 @@ import { type ApiToken, parseSpec } from "../../../../src/kube/resources/api-tok
 import { FINALIZER, GROUP, MANAGED_LABEL, ROTATE_ANNOTATION } from "../../../../src/kube/resources/group.ts";
 import { type OwnerBlock, parseOwnerBlock } from "../../../../src/kube/resources/owner-block.ts";
 import { type PolicyResource, parsePolicy } from "../../../../src/kube/resources/policy.ts";
+import { CONDITION_TYPES } from "../../../../src/token/condition.ts";
 import {
   type Decoration,
   PROOF_ANNOTATION,
   SEAL_ANNOTATION,
   wantDecoration,
 } from "../../../../src/token/decoration.ts";
-import { CONDITION_TYPES } from "../../../../src/token/model.ts";
 import { EVENT_REASONS, REASONS } from "../../../../src/token/reasons.ts";
 import { aDesiredToken } from "../../../support/builders.ts";
 
