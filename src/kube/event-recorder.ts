@@ -57,6 +57,7 @@ export function createEventRecorder(options: {
   const { transport, controller, instance, log, onDropped } = options;
   const waiting: { key: string; event: ReturnType<typeof buildEvent> }[] = [];
   const lastAtMs = new Map<string, number>();
+  const nextTime = createEventClock();
   let writers = 0;
   let onIdle: (() => void)[] = [];
 
@@ -105,14 +106,26 @@ export function createEventRecorder(options: {
         drop(key);
         return;
       }
-      waiting.push({ key, event: buildEvent(subject, note, controller, instance) });
+      waiting.push({ key, event: buildEvent(subject, note, nextTime(), controller, instance) });
       if (writers < CONCURRENCY) void write();
     },
     flush: () => (writers === 0 ? Promise.resolve() : new Promise((resolve) => onIdle.push(resolve))),
   };
 }
 
-function buildEvent(subject: EventSubject, note: EventNote, controller: string, instance: string) {
+/** The current time as a MicroTime, each later than the one before: a pass records several Events within a millisecond. */
+function createEventClock(): () => string {
+  let atMs = 0;
+  let micros = 0;
+  return () => {
+    const nowMs = Date.now();
+    micros = nowMs === atMs ? Math.min(micros + 1, 999) : 0;
+    atMs = nowMs;
+    return `${new Date(nowMs).toISOString().slice(0, -1)}${String(micros).padStart(3, "0")}Z`;
+  };
+}
+
+function buildEvent(subject: EventSubject, note: EventNote, eventTime: string, controller: string, instance: string) {
   const { namespace = "default" } = subject;
   // A name may not end with a dot or a dash, not even after it was cut.
   const name = subject.name.slice(0, NAME_LIMIT).replace(/[.-]+$/, "");
@@ -120,7 +133,7 @@ function buildEvent(subject: EventSubject, note: EventNote, controller: string, 
     apiVersion: "events.k8s.io/v1",
     kind: "Event",
     metadata: { namespace, name: `${name}.${randomBytes(8).toString("hex")}` },
-    eventTime: `${new Date().toISOString().slice(0, -1)}000Z`,
+    eventTime,
     reportingController: controller,
     reportingInstance: instance,
     type: note.type,

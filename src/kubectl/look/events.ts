@@ -38,14 +38,16 @@ export async function readEvents(
     const query = { fieldSelector: `involvedObject.uid=${uid}`, limit: "200" };
     const path = `/api/v1/namespaces/${namespace}/events`;
     const { items } = await transport.request<{ items: Event[] | null }>("GET", path, { query });
-    return (items ?? [])
-      .map(toView)
-      .sort((left, right) => Date.parse(right.at) - Date.parse(left.at))
-      .slice(0, SHOWN);
+    return (items ?? []).map(toView).sort(compareNewestFirst).slice(0, SHOWN);
   } catch (error) {
     if (isCode(error, 403)) return undefined;
     throw error;
   }
+}
+
+/** To the microsecond, which Date does not know: a controller records several within a millisecond. */
+function compareNewestFirst(left: EventView, right: EventView): number {
+  return Date.parse(right.at) - Date.parse(left.at) || right.at.localeCompare(left.at);
 }
 
 function toView({ type, reason, message, count, series, lastTimestamp, eventTime, metadata }: Event): EventView {

@@ -1,3 +1,4 @@
+import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createEventRecorder, type EventRecorder } from "../../../src/kube/event-recorder.ts";
 import { createTransport, type KubeTransport } from "../../../src/kube/transport.ts";
@@ -71,6 +72,20 @@ test("a rejected Event is dropped and counted, and may be recorded again", async
   await recorder.flush();
   expect(server.requests.length).toBe(2);
   expect(dropped).toBe(1);
+});
+
+test("Events of the same millisecond have times in the order in which they were recorded", async () => {
+  const written: { note: string; eventTime: string }[] = [];
+  server.calls(async (response, request) => {
+    written.push(JSON.parse(await text(request)));
+    json(201, {})(response, request);
+  });
+  const notes = Array.from({ length: 20 }, (_, number) => `message ${number}`);
+  for (const note of notes) recordOne(note);
+  await recorder.flush();
+  const inOrder = written.toSorted((one, other) => (one.eventTime < other.eventTime ? -1 : 1));
+  expect(inOrder.map(({ note }) => note)).toEqual(notes);
+  expect(new Set(written.map(({ eventTime }) => eventTime)).size).toBe(notes.length);
 });
 
 test("with nothing to write, flush resolves at once", async () => {
