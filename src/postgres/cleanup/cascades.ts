@@ -27,14 +27,8 @@ export interface Cascade {
 export async function countCascades(db: Queryable, target: CleanupTarget, cutoffs: Cutoffs): Promise<Cascade[]> {
   const count = formatCascadeCount(target, "taken");
   if (count === undefined) return [];
-  const columns = [
-    "target.tableoid",
-    ...findCascadeColumns(target).map((column) => `target.${quoteIdentifier(column)}`),
-  ];
   const [row] = await db.query<{ counts: Record<string, number> }>({
-    text: `with recursive taken as materialized (
-             select ${columns.join(", ")} from ${quoteTable(target)} as target where ${formatDue(target, cutoffs)}
-           ), ${count.parts}
+    text: `with recursive taken as materialized (${formatTaken(target, cutoffs)}), ${count.parts}
            select ${count.counts} as counts`,
   });
   const cascades: Cascade[] = [];
@@ -43,6 +37,20 @@ export async function countCascades(db: Queryable, target: CleanupTarget, cutoff
     cascades.push({ table: name, rows: row?.counts[name] ?? 0, total: await countAll(db, table) });
   }
   return cascades;
+}
+
+/** The due rows, and those of the same table that go with them: another target's, where several share a table. */
+function formatTaken(target: CleanupTarget, cutoffs: Cutoffs): string {
+  const columns = ["tableoid", ...findCascadeColumns(target).map(quoteIdentifier)];
+  const select = (alias: string) =>
+    `select ${columns.map((column) => `${alias}.${column}`).join(", ")} from ${quoteTable(target)} as ${alias}`;
+  const due = `${select("target")} where ${formatDue(target, cutoffs)}`;
+  const own = target.references.filter(
+    ({ oid, toOid, onDelete }) => onDelete === "cascade" && oid === target.oid && toOid === target.oid,
+  );
+  if (own.length === 0) return due;
+  const refersToOwn = own.map((reference) => `(${matches(reference, "member", "upper")})`).join(" or ");
+  return `${due} union ${select("member")} join taken as upper on ${refersToOwn}`;
 }
 
 /** A table of more than this (1 GiB) is not read through only to count it. */

@@ -198,6 +198,25 @@ describe("tokens that others go with", () => {
     expect(await findAll(url, "select id from app.tokens where id <= 40")).toEqual(["25", "5"]);
     expect(await findAll(url, "select count(distinct row_key) from apitoken.cleaned_rows")).toEqual(["38"]);
   });
+
+  test("a dry run also counts what goes with rows that go with the target's, and are another target's of the same table", async () => {
+    await execute(
+      url,
+      "create table app.tokens (id bigint primary key, kind text, parent bigint references app.tokens on delete cascade, expires_at timestamptz)",
+      `insert into app.tokens select n, 'refresh', null, ${DEAD} from generate_series(1, 20) n`,
+      `insert into app.tokens select n, 'access', n - 20, ${DEAD} from generate_series(21, 40) n`,
+      "create table app.uses (id bigint primary key, token bigint references app.tokens on delete cascade)",
+      "insert into app.uses select n, n from generate_series(1, 40) n",
+      "create index on app.tokens (parent)",
+      "create index on app.uses (token)",
+      ...GRANT_APP,
+    );
+    const of = (kind: string) =>
+      `{ table: app.tokens, name: ${kind}, where: "kind = '${kind}'", expiresAt: expires_at, audit: rows, maxFraction: 1, cascade: [app.uses] }`;
+    const { report } = await run(`targets: [${of("refresh")}, ${of("access")}]`, "--dry-run");
+    const cascades = report.targets.slice(1).map((target) => target.cascades.map(({ rows }) => rows));
+    expect(cascades).toEqual([[40], [20]]);
+  });
 });
 
 describe("changes while a batch waits", () => {
