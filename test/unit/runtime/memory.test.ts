@@ -16,16 +16,19 @@ giveBackMemory();
 console.log((process.memoryUsage.rss() - before) / 1e6);
 `;
 
+/** In MB. About 90 stay without a collection, and 5 to 20 with one. */
+const HALF = 45;
+
 const run = (options: readonly string[]) =>
   Number(execFileSync(process.execPath, [...options, "--input-type=module", "-e", SCRIPT], { encoding: "utf8" }));
 
 test.each(["controller", "verifier"])(
   "what the %s needed for a moment is given back, with its image's options",
   (name) => {
-    expect(run(readImageCommand(name).nodeOptions)).toBeLessThan(15);
+    expect(run(readImageCommand(name).nodeOptions)).toBeLessThan(HALF);
   },
 );
 
 test("without --expose-gc nothing is given back, and nothing fails", () => {
-  expect(run([])).toBeGreaterThan(15);
+  expect(run([])).toBeGreaterThan(HALF);
 });
