@@ -45,12 +45,16 @@ function formatTaken(target: CleanupTarget, cutoffs: Cutoffs): string {
   const select = (alias: string) =>
     `select ${columns.map((column) => `${alias}.${column}`).join(", ")} from ${quoteTable(target)} as ${alias}`;
   const due = `${select("target")} where ${formatDue(target, cutoffs)}`;
-  const own = target.references.filter(
-    ({ oid, toOid, onDelete }) => onDelete === "cascade" && oid === target.oid && toOid === target.oid,
-  );
-  if (own.length === 0) return due;
-  const refersToOwn = own.map((reference) => `(${matches(reference, "member", "upper")})`).join(" or ");
-  return `${due} union ${select("member")} join taken as upper on ${refersToOwn}`;
+  const refersToOwn = formatOwn(target, target.oid);
+  return refersToOwn === "" ? due : `${due} union ${select("member")} join taken as upper on ${refersToOwn}`;
+}
+
+/** SQL: whether the row `member` of a table goes with the row `upper` of the same table; empty if none does. */
+function formatOwn({ references }: CleanupTarget, table: string): string {
+  return references
+    .filter(({ onDelete, oid, toOid }) => onDelete === "cascade" && oid === table && toOid === table)
+    .map((reference) => `(${matches(reference, "member", "upper")})`)
+    .join(" or ");
 }
 
 /** A table of more than this (1 GiB) is not read through only to count it. */
@@ -106,8 +110,7 @@ function formatTable(target: CleanupTarget, table: ReferenceFacts, nameOf: (oid:
         `exists (select from ${nameOf(reference.toOid)} as upper where ${matches(reference, "member", "upper")})`,
     )
     .join(" or ");
-  const own = cascades.filter(({ oid, toOid }) => oid === table.oid && toOid === oid);
-  if (own.length === 0) return `(${select} where ${isTaken})`;
-  const refersToOwn = own.map((reference) => `(${matches(reference, "member", "upper")})`).join(" or ");
+  const refersToOwn = formatOwn(target, table.oid);
+  if (refersToOwn === "") return `(${select} where ${isTaken})`;
   return `(${select} where ${isTaken} union ${select} join ${nameOf(table.oid)} as upper on ${refersToOwn})`;
 }

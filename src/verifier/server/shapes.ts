@@ -10,18 +10,22 @@ import { type AddressInfo, connect } from "node:net";
 /** More than the seven, so that none of them is an exception. */
 const REQUESTS = 10;
 
+/** A start must not depend on it. */
+const LONGEST_MS = 200;
+
 /**
  * Has a server of its own answer a few requests over loopback. It takes a few milliseconds, and comes before everything that needs
  * memory. What fails here costs speed and nothing else, so it is not told.
  */
 export async function settleShapes(): Promise<void> {
   const server = createServer((_, response) => response.writeHead(200, { "Content-Length": "0" }).end());
+  const signal = AbortSignal.timeout(LONGEST_MS);
   try {
     await once(server.listen(0, "127.0.0.1"), "listening");
     const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
     for (let sent = 0; sent < REQUESTS; sent += 1) {
       socket.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-      await once(socket, "data");
+      await once(socket, "data", { signal });
     }
     socket.destroy();
   } catch {
