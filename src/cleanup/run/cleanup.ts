@@ -154,7 +154,8 @@ async function cleanUp(context: SessionContext, checked: readonly CheckedTarget[
         : config.maxRows - reports.reduce((sum, done) => sum + countDeleted(done), 0);
     const throttle = startThrottle(db, pids, config.pressureLimits, courtesy, log);
     try {
-      reports.push(await runTarget(planned, { ...context, runId, throttle, maxRows: leftRows }));
+      const hasCascaded = reports.some(({ deleted }) => deleted.cascaded > 0);
+      reports.push(await runTarget(planned, { ...context, runId, throttle, maxRows: leftRows, hasCascaded }));
     } finally {
       await throttle.end();
     }

@@ -42,6 +42,8 @@ export interface PartitionOptions {
   readonly cutoffs: Cutoffs;
   /** What was counted at the time of the cutoffs, by the oid of the table that holds the rows. */
   readonly leaves: ReadonlyMap<string, LeafCounts>;
+  /** Whether rows have gone since then with those of another target: the counts may be too high. */
+  readonly hasCascaded: boolean;
   /** The most rows that may be deleted; undefined: any number. */
   readonly maxRows: number | undefined;
   readonly stop: AbortSignal;
@@ -52,7 +54,7 @@ export interface PartitionOptions {
 export async function dropDeadPartitions(
   session: Queryable,
   target: CleanupTarget,
-  { runId, cutoffs, leaves, maxRows = Number.POSITIVE_INFINITY, stop, log }: PartitionOptions,
+  { runId, cutoffs, leaves, hasCascaded, maxRows = Number.POSITIVE_INFINITY, stop, log }: PartitionOptions,
 ): Promise<PartitionReport> {
   const dropped: { name: string; rows: number }[] = [];
   const kept: { name: string; reason: string }[] = [];
@@ -76,7 +78,7 @@ export async function dropDeadPartitions(
         ? "it has more rows than --max-rows leaves"
         : await tryDetach(session, target, partition));
     if (reason === undefined) {
-      await drop(partition, counted);
+      await drop(partition, hasCascaded ? undefined : counted);
     } else {
       log.warn({ partition: partition.name, reason }, "partition is not dropped");
       kept.push({ name: partition.name, reason });

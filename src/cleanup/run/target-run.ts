@@ -46,6 +46,8 @@ export interface TargetContext {
   readonly log: Logger;
   readonly throttle: Throttle;
   readonly maxRows: number | undefined;
+  /** Whether rows of other tables have gone with those of a target before this one. */
+  readonly hasCascaded: boolean;
   readonly createProgress: (table: string, rowsDue: number) => Progress;
 }
 
@@ -78,7 +80,7 @@ export function untouched(
 /** Deletes what is due of a target: whole partitions first, then row by row. Never throws: the report has the error. */
 export async function runTarget(planned: PlannedTarget, context: TargetContext): Promise<TargetReport> {
   const { target, cutoffs, before } = planned;
-  const { session, stop, log, runId, maxRows } = context;
+  const { session, log, maxRows } = context;
   const startedAtMs = performance.now();
   let countingMs = 0;
   let partitions: PartitionReport = { dropped: [], kept: [] };
@@ -104,7 +106,7 @@ export async function runTarget(planned: PlannedTarget, context: TargetContext):
   };
   try {
     const { leaves: counted } = planned;
-    partitions = await dropDeadPartitions(session, target, { runId, cutoffs, leaves: counted, maxRows, stop, log });
+    partitions = await dropDeadPartitions(session, target, { ...context, cutoffs, leaves: counted });
     // A leaf that did not exist when the others were counted has no row that was due by then.
     const isPastRetention = ({ due, held }: LeafCounts) => due + held > 0;
     const leaves = (await findLeaves(session, target)).filter(({ oid }) =>

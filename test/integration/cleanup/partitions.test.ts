@@ -87,6 +87,34 @@ test("the number of rows in the trail is counted, not the planner's estimate, an
   ).toEqual(["app.sessions_2001 100 true", "app.sessions_2002 40 true"]);
 });
 
+test("rows that have gone with those of another target before are not counted again in a partition that is dropped", async () => {
+  await asOwner(
+    "create table app.users (id integer primary key, deleted_at timestamptz)",
+    "insert into app.users select n, case when n <= 30 then now() - interval '1 year' - n * interval '1 ms' end from generate_series(1, 200) n",
+    `${SESSIONS} partition by range (expires_at)`,
+    ...PARTITIONS,
+    ROWS,
+    "alter table app.sessions add foreign key (id) references app.users on delete cascade",
+    "create index on app.sessions (id)",
+    "analyze app.sessions",
+  );
+  const { exitCode, report } = await runCleanup(url, [
+    ...["-o", "json", "--max-fraction", "1", "--config"],
+    writeConfig(
+      confirmed(`targets:
+        - { table: app.users, revokedAt: deleted_at, cascade: [app.sessions] }
+        - { table: app.sessions, expiresAt: expires_at }`),
+    ),
+  ]);
+  expect({ exitCode, message: report.message }).toEqual({ exitCode: 0, message: undefined });
+  expect(report.targets[1]?.deleted).toMatchObject({ revoked: 30, taken: { "app.sessions": 30 } });
+  expect(report.targets[2]?.partitions.dropped).toEqual([
+    { name: "app.sessions_2001", rows: 70 },
+    { name: "app.sessions_2002", rows: 50 },
+  ]);
+  expect(await findAll(url, "select deleted from apitoken.cleanup_runs")).toEqual(["170"]);
+});
+
 test("with audit rows, rows that arrive after the count, while the partition is being detached, are in the trail, too", async () => {
   await asOwner(`${SESSIONS} partition by range (expires_at)`, ...PARTITIONS, ROWS);
   const other = new pg.Client({ connectionString: url });
