@@ -17,6 +17,7 @@ import { provideKind } from "./setup/kind-tool.mjs";
 import { provideKrewTools } from "./setup/krew-tools.mjs";
 import { provideLeakTools } from "./setup/leak-tools.mjs";
 import { withLock } from "./setup/lock.mjs";
+import { provideSpringBackend } from "./setup/spring-backend.mjs";
 
 const OLDEST_NODE = 20;
 
@@ -35,7 +36,10 @@ try {
     if (!isFor("--e2e")) await provideControlPlane();
     if (isFor("--alerts")) await provideAlertTools();
     if (isFor("--chart")) await provideChartTools();
-    if (isFor("--gateways")) await provideGatewayTools();
+    if (isFor("--gateways")) {
+      await provideGatewayTools();
+      await provideSpringBackend();
+    }
     if (isFor("--gitops")) await provideGitOpsTools();
     if (isFor("--krew")) await provideKrewTools();
     if (isFor("--leaks")) await provideLeakTools();

@@ -57,14 +57,20 @@ const USES: readonly (readonly [file: string, test: string, text: string])[] = [
   ["examples/verifier/kube-apiserver/service.yaml", API_SERVER, "service.yaml"],
   ["examples/verifier/kube-apiserver/webhook.yaml", API_SERVER, "webhook.yaml"],
   ["examples/verifier/nginx.conf", GATEWAY, "nginx.conf"],
+  ["examples/verifier/spring/pom.xml", BACKENDS, "findSpringBackend"],
+  ["examples/verifier/spring/src/main/java/orders/Backend.java", BACKENDS, "findSpringBackend"],
+  ["examples/verifier/spring/src/main/resources/application.properties", BACKENDS, "findSpringBackend"],
   ["examples/verifier/traefik/routes.yaml", GATEWAY, "traefik/routes.yaml"],
   ["examples/verifier/traefik/traefik.yaml", GATEWAY, "traefik/traefik.yaml"],
 ];
 
+/** Maven writes into it, where somebody has built the example for Spring. */
+const BUILT = "target";
+
 const filesBelow = (folder: string): string[] =>
-  readdirSync(new URL(`${folder}/`, ROOT), { withFileTypes: true }).flatMap((entry) =>
-    entry.isDirectory() ? filesBelow(`${folder}/${entry.name}`) : [`${folder}/${entry.name}`],
-  );
+  readdirSync(new URL(`${folder}/`, ROOT), { withFileTypes: true })
+    .filter(({ name }) => name !== BUILT)
+    .flatMap((entry) => (entry.isDirectory() ? filesBelow(`${folder}/${entry.name}`) : [`${folder}/${entry.name}`]));
 
 const files = ["gitops", "examples"].flatMap(filesBelow).filter((file) => !file.endsWith(".md"));
 

@@ -9,21 +9,36 @@ import * as oauth from "oauth4webapi";
 import { test as base, describe, expect } from "vitest";
 import { findFreePorts, startProcess, waitUntilReady } from "../../../local/processes.ts";
 import { findPythonBackend } from "../../../local/setup/gateway-tools.mjs";
+import { findSpringBackend } from "../../../local/setup/spring-backend.mjs";
 import { createToken } from "../../../src/token/token-string.ts";
 import { eventually } from "../../support/eventually.ts";
+import { startTcpProxy } from "../../support/proxy.ts";
 import { type GatewayWorld, startGatewayWorld } from "../../support/verifier/gateway-world.ts";
 
 const CALLER = "owner = 'backend', scopes = '{apitoken:introspect}'";
 const REVOKED = "revoked_at = now()";
 
+/** A JVM takes seconds to start, and more of them on a busy machine. */
+const READY_MS = 50_000;
+
+const example = (file: string) => fileURLToPath(new URL(`../../../examples/verifier/${file}`, import.meta.url));
+
 const python = findPythonBackend();
+const spring = findSpringBackend();
 const BACKENDS = [
-  { name: "Node.js", program: process.execPath, file: "backend.ts", env: {} },
+  { name: "Node.js", program: process.execPath, args: [example("backend.ts")], env: {} },
   {
-    name: "Python",
+    name: "Python (skipped unless Python 3 is installed)",
     program: python?.python,
-    file: "backend.py",
+    args: [example("backend.py")],
     env: { PYTHONPATH: python?.packages, PYTHONUNBUFFERED: "1" },
+  },
+  {
+    name: "Spring (skipped unless Maven and Java 17 are installed)",
+    program: spring?.java,
+    // One compiler instead of two halves the time to start.
+    args: ["-XX:TieredStopAtLevel=1", "-jar", spring?.jar ?? ""],
+    env: { SERVER_ADDRESS: "127.0.0.1" },
   },
 ];
 
@@ -36,35 +51,34 @@ const test = base
   });
 
 /** Starts a backend whose own token is in a file, as it is in a pod. */
-async function startBackend(world: GatewayWorld, { name, program = "", file, env }: (typeof BACKENDS)[number]) {
+async function startBackend(world: GatewayWorld, { name, program = "", args, env }: (typeof BACKENDS)[number]) {
   const folder = mkdtempSync(join(tmpdir(), "apitoken-backend-"));
   const [port] = (await findFreePorts(1)) as [number];
   const tokenFile = join(folder, "token");
   const writeToken = (plaintext: string) => writeFileSync(tokenFile, plaintext);
   const caller = await world.issue(CALLER);
   writeToken(caller.plaintext);
-  const backend = startProcess(
-    program,
-    [fileURLToPath(new URL(`../../../examples/verifier/${file}`, import.meta.url))],
-    {
-      logPath: join(folder, "log"),
-      env: {
-        ...process.env,
-        ...env,
-        PORT: String(port),
-        VERIFIER_URL: world.verifier.introspectionUrl,
-        VERIFIER_TOKEN_FILE: tokenFile,
-      },
+  const verifier = new URL(world.verifier.introspectionUrl);
+  const network = await startTcpProxy({ host: verifier.hostname, port: Number(verifier.port) });
+  const backend = startProcess(program, args, {
+    logPath: join(folder, "log"),
+    env: {
+      ...process.env,
+      ...env,
+      PORT: String(port),
+      VERIFIER_URL: `http://127.0.0.1:${network.port}`,
+      VERIFIER_TOKEN_FILE: tokenFile,
     },
-  );
+  });
   const url = `http://127.0.0.1:${port}/orders`;
-  await waitUntilReady(name, backend, async () => (await fetch(url)).status === 401, 20_000);
+  await waitUntilReady(name, backend, async () => (await fetch(url)).status === 401, READY_MS);
   return {
-    caller,
+    network,
     writeToken,
     ask: (token?: string) => fetch(url, token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } }),
     async stop() {
       await backend.stop();
+      await network.close();
       rmSync(folder, { recursive: true, force: true });
     },
   };
@@ -92,7 +106,12 @@ for (const example of BACKENDS) {
     withBackend(
       "refuses what is not good, and says whether a token or a scope is missing",
       async ({ world, backend }) => {
-        expect((await backend.ask()).status).toBe(401);
+        const { status, headers } = await backend.ask();
+        expect([status, headers.get("www-authenticate"), headers.get("set-cookie")]).toEqual([
+          401,
+          expect.stringMatching(/^Bearer\b/i),
+          null,
+        ]);
         for (const token of ["nonsense", createToken().plaintext, (await world.issue(REVOKED)).plaintext]) {
           const response = await backend.ask(token);
           expect([response.status, response.headers.get("www-authenticate")]).toEqual([
@@ -120,6 +139,21 @@ for (const example of BACKENDS) {
         await world.setDatabaseAway(false);
       }
     });
+
+    withBackend.for(["refuse", "stall"] as const)(
+      "answers 503 while the verifier cannot be reached: %s",
+      async (kind, { world, backend }) => {
+        const { plaintext } = await world.issue();
+        await backend.network.setMode({ kind });
+        try {
+          const response = await backend.ask(plaintext);
+          expect([response.status, response.headers.get("retry-after")]).toEqual([503, "1"]);
+        } finally {
+          await backend.network.setMode({ kind: "pass" });
+        }
+        await eventually(async () => expect((await backend.ask(plaintext)).status).toBe(200));
+      },
+    );
 
     withBackend(
       "asks with the token that its file has now, and never takes its own refusal for a no",
