@@ -8,6 +8,7 @@ import { EXIT } from "../runtime/exit-codes.ts";
 import { inventIdentity } from "../runtime/identity.ts";
 import { createLogger, type Logger } from "../runtime/log.ts";
 import { exitOnUncaught } from "../runtime/program.ts";
+import { keepTickShape } from "../runtime/shapes.ts";
 import { unlessAborted, whenAborted, whenEnded } from "../runtime/signals.ts";
 import { createTokenHasher } from "../runtime/token-hash.ts";
 import { VERSION } from "../runtime/version.ts";
@@ -27,6 +28,7 @@ export async function runController(context: CommandContext<{ readonly migrate: 
   const config = readControllerConfig(environment);
   const log = createLogger("controller", config.logLevel);
   exitOnUncaught(log);
+  keepTickShape();
   try {
     stop.throwIfAborted();
     if (options.migrate) {

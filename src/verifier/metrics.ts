@@ -37,13 +37,18 @@ export interface VerifierMetrics {
   timeAnswer(seconds: number): void;
 }
 
+/** One look-up finds it, and it is changed in place. */
+interface Count {
+  count: number;
+}
+
 /** Each verifier has a registry of its own, because tests run several in one process. */
 export function createVerifierMetrics(levels: VerifierLevels): VerifierMetrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
-  const answers = new Map<string, Map<string, number>>();
-  const sources = new Map<string, number>();
+  const answers = new Map<string, Map<string, Count>>();
+  const sources = new Map<string, Count>();
   let statements = 0;
 
   new Counter({
@@ -54,7 +59,7 @@ export function createVerifierMetrics(levels: VerifierLevels): VerifierMetrics {
     collect() {
       this.reset();
       for (const [face, results] of answers) {
-        for (const [result, count] of results) this.inc({ face, result }, count);
+        for (const [result, { count }] of results) this.inc({ face, result }, count);
       }
     },
   });
@@ -65,7 +70,7 @@ export function createVerifierMetrics(levels: VerifierLevels): VerifierMetrics {
     registers,
     collect() {
       this.reset();
-      for (const source of ["memory", "row", "outage"]) this.inc({ source }, sources.get(source) ?? 0);
+      for (const source of ["memory", "row", "outage"]) this.inc({ source }, sources.get(source)?.count ?? 0);
     },
   });
   new Counter({
@@ -136,9 +141,16 @@ export function createVerifierMetrics(levels: VerifierLevels): VerifierMetrics {
     levels.snapshotAgeSeconds,
   );
   // Starts the series at 0, so that Prometheus sees the first refusal as an increase.
-  answers.set("verify", new Map(["yes", "unknown", ...FAILURE_REASONS, RATE_LIMITED].map((result) => [result, 0])));
+  answers.set(
+    "verify",
+    new Map(["yes", "unknown", ...FAILURE_REASONS, RATE_LIMITED].map((result) => [result, { count: 0 }])),
+  );
 
-  const add = (counts: Map<string, number>, key: string) => counts.set(key, (counts.get(key) ?? 0) + 1);
+  const add = (counts: Map<string, Count>, key: string) => {
+    const before = counts.get(key);
+    if (before === undefined) counts.set(key, { count: 1 });
+    else before.count += 1;
+  };
   return {
     registry,
     countAnswer(face, result) {
@@ -149,7 +161,7 @@ export function createVerifierMetrics(levels: VerifierLevels): VerifierMetrics {
       }
       add(results, result);
     },
-    countSource: (source) => void add(sources, source),
+    countSource: (source) => add(sources, source),
     countStatement() {
       statements += 1;
     },

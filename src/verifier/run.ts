@@ -7,6 +7,7 @@ import { inventIdentity } from "../runtime/identity.ts";
 import { createLogger } from "../runtime/log.ts";
 import { giveBackMemory } from "../runtime/memory.ts";
 import { exitOnUncaught } from "../runtime/program.ts";
+import { keepTickShape } from "../runtime/shapes.ts";
 import { whenAborted } from "../runtime/signals.ts";
 import { VERSION } from "../runtime/version.ts";
 import { readVerifierConfig } from "./config.ts";
@@ -20,6 +21,7 @@ export async function runVerifier({ environment, stop }: CommandContext): Promis
   const config = readVerifierConfig(environment);
   const log = createLogger("verifier", config.logLevel);
   exitOnUncaught(log);
+  keepTickShape();
   try {
     const identity = inventIdentity();
     const verifier = await startVerifier(config, identity, log);

@@ -99,10 +99,10 @@ export const ANONYMOUS = IDENTITY_HEADERS.flatMap((name) => [name, ""]);
 const VARY = ["Vary", "Authorization"];
 const SHADOW_ANSWER = emptyAnswer(200, [...ANONYMOUS, ...NO_STORE, ...VARY]);
 
-/** How long a gateway may keep a good answer, in seconds: 0 for not at all. `nowMs` is the database's time. */
+/** How long a gateway may keep a good answer, in seconds: 0 for not at all. `nowMs` tells the database's time. */
 export interface Freshness {
   readonly maxAgeSeconds: number;
-  readonly nowMs: number;
+  readonly nowMs: () => number;
 }
 
 /** Holds the signed identity, on routes with an audience: always there, so that no client can send its own. */
@@ -145,7 +145,7 @@ function describeToken(answer: Answer & { kind: "yes" }, { maxAgeSeconds, nowMs 
   if (kept !== undefined) return kept;
   // Each request of a token with a limit is to be counted.
   const longest = token.rateLimit === undefined ? maxAgeSeconds : 0;
-  const maxAge = Math.max(0, Math.min(longest, Math.floor((endOf(answer) - nowMs) / 1_000)));
+  const maxAge = Math.max(0, Math.min(longest, Math.floor((endOf(answer) - nowMs()) / 1_000)));
   const cacheControl = ["Cache-Control", `private, max-age=${maxAge}`];
   const good = emptyAnswer(200, [...describeIdentity(answer, state), ...cacheControl, ...VARY]);
   // With a maximum age, the seconds that are left to the token's end change from answer to answer.

@@ -16,7 +16,7 @@ const SERVICE = "envoy.service.auth.v3.Authorization";
 
 /** The methods of the gRPC port. */
 export function createGrpcMethods(parts: VerifierParts, isReady: () => boolean): ReadonlyMap<string, GrpcMethod> {
-  const { clock, signer } = parts;
+  const { signer } = parts;
   const check: GrpcMethod = (message) => {
     const facts = readCheckRequest(message);
     const route = readCheckRoute(facts);
@@ -35,7 +35,7 @@ export function createGrpcMethods(parts: VerifierParts, isReady: () => boolean):
     const address = parts.findAddress(facts.peer, forwardedFor);
     const finish = (answer: CountedAnswer) => {
       parts.note(face, answer, address === "" ? undefined : address);
-      return answerCheck(route, answer, facts, signIdentity(signer, route, answer, clock.nowMs()));
+      return answerCheck(route, answer, facts, signIdentity(parts, route, answer));
     };
     return chain(parts.countedLookup(credentials.token, { address, scopes: route.scopes }, route.isShadow), finish);
   };

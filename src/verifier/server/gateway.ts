@@ -26,6 +26,7 @@ const NOTHING_WANTED: readonly string[] = [];
 /** Handles the requests of gateways: `/verify`, `/shadow` and `/token`. */
 export function createGatewayHandler(parts: VerifierParts): RequestListener {
   const { clock, maxAgeSeconds, signer } = parts;
+  const freshness = { maxAgeSeconds, nowMs: clock.nowMs };
   const routes = new Map<string, VerifyRoute | undefined>();
 
   const findRoute = (url: string): VerifyRoute | undefined => {
@@ -45,16 +46,12 @@ export function createGatewayHandler(parts: VerifierParts): RequestListener {
     const credentials = readBearer(headerValues(request, "authorization"));
     if (credentials.kind !== "token") {
       parts.count(face, credentials.kind);
-      return send(response, answerGateway(route, credentials, { maxAgeSeconds, nowMs: 0 }));
+      return send(response, answerGateway(route, credentials, freshness));
     }
     const address = addressOf(request, parts);
     const finish = (answer: CountedAnswer) => {
       parts.note(face, answer, address);
-      const nowMs = clock.nowMs();
-      send(
-        response,
-        answerGateway(route, answer, { maxAgeSeconds, nowMs }, signIdentity(signer, route, answer, nowMs)),
-      );
+      send(response, answerGateway(route, answer, freshness, signIdentity(parts, route, answer)));
     };
     void chain(parts.countedLookup(credentials.token, { address, scopes: route.scopes }, route.isShadow), finish);
   };

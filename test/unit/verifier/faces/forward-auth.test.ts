@@ -41,7 +41,7 @@ test.each([
 
 const LIMIT = { requests: 600, seconds: 60 };
 const ROUTE = { scopes: [], isForNginx: false, isShadow: false, audience: undefined };
-const FRESHNESS = { maxAgeSeconds: 10, nowMs: NOW.getTime() };
+const FRESHNESS = { maxAgeSeconds: 10, nowMs: () => NOW.getTime() };
 const token = new KnownToken(aVerifiableToken("abcdefghijkl", { rateLimit: LIMIT }), NOW.getTime());
 const rate = { limit: LIMIT, left: 7, seconds: 1 };
 const valuesOf = ({ headers }: { readonly headers: readonly string[] }, name: string) =>
