@@ -3,7 +3,7 @@
  */
 import { stringify } from "yaml";
 import { stripControls } from "../../runtime/text.ts";
-import type { RawTarget } from "./propose.ts";
+import type { RawTarget } from "./rules.ts";
 
 /** A target to be used as it is, or what is missing for that. */
 export interface Suggestion {

@@ -11,15 +11,8 @@ import type { CleanupConfig } from "../config.ts";
 import { configFileSchema } from "../target/config.ts";
 import { checkTargets, findErrors } from "../target/targets.ts";
 import type { Suggestion, Suggestions } from "./format.ts";
-import {
-  findExpiryColumn,
-  findTellingColumns,
-  isPromising,
-  type Proposal,
-  propose,
-  type RawTarget,
-} from "./propose.ts";
-
+import { findExpiryColumn, findSampledColumns, isPromising, type Proposal, propose } from "./propose.ts";
+import type { RawTarget } from "./rules.ts";
 import { listPresetTables, recogniseSystems } from "./systems.ts";
 
 export interface LookContext {
@@ -70,7 +63,7 @@ export async function lookAround(context: LookContext): Promise<Suggestions> {
 }
 
 async function lookAt({ session, asLogin }: LookContext, table: CandidateTable): Promise<Proposal> {
-  const columns = findTellingColumns(table).map(({ name }) => name);
+  const columns = findSampledColumns(table).map(({ name }) => name);
   return propose(table, await sampleValues(table.mayRead ? session : asLogin, table, columns), Date.now());
 }
 

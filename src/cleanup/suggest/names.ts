@@ -20,6 +20,9 @@ const REVOCATION =
   /^(revoked|invalidated|consumed|redeemed|logged_out|terminated)(_(at|on|date|time))?$|^revocation_(date|time)$/;
 const FLAG = /^(is_)?(revoked|invalidated|consumed|used|blacklisted|disabled)$/;
 
+/** Whether the name is that of a duration. */
+export const isSeconds = (name: string): boolean => SECONDS.test(toSnake(name));
+
 export type ColumnRole = "expiry" | "idle" | "created" | "seconds" | "revocation" | "flag";
 
 const TIMES = new Set([

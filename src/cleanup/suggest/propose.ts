@@ -1,13 +1,12 @@
 /*
  * From a table's names and a sample of its values to a target, with the reasons, and with what a person has to check.
  */
-import type { CandidateTable } from "../../postgres/cleanup/candidates.ts";
-import { formatTableName, quoteIdentifier } from "../../postgres/cleanup/identifiers.ts";
-import { type ColumnRole, findRole, findTokenWord, isPlainExpiry, toSnake } from "./names.ts";
+import type { CandidateColumn, CandidateTable } from "../../postgres/cleanup/candidates.ts";
+import { formatTableName } from "../../postgres/cleanup/identifiers.ts";
+import { findExceptions, mayBeEndless } from "./exceptions.ts";
+import { findTokenWord } from "./names.ts";
+import { type Column, chooseRule, columnName, findTellingColumns, type RawTarget } from "./rules.ts";
 import { judgeValues, type ValueFacts } from "./values.ts";
-
-/** A target as the configuration file writes it. */
-export type RawTarget = Readonly<Record<string, unknown>>;
 
 export interface Proposal {
   readonly table: string;
@@ -20,18 +19,9 @@ export interface Proposal {
   readonly doubts: readonly string[];
 }
 
-interface Column {
-  readonly name: string;
-  readonly type: string;
-  readonly role: ColumnRole;
-}
-
-/** The columns of a table of which values are needed. */
-export function findTellingColumns({ columns }: CandidateTable): Column[] {
-  return columns.flatMap((column) => {
-    const role = findRole(column);
-    return role === undefined ? [] : [{ ...column, role }];
-  });
+/** The columns of which values are needed. */
+export function findSampledColumns(table: CandidateTable): CandidateColumn[] {
+  return [...findTellingColumns(table), ...table.columns.filter(mayBeEndless)];
 }
 
 /** Whether it looks like tokens or sessions and has a column that ends its rows. */
@@ -45,23 +35,19 @@ export function findExpiryColumn(table: CandidateTable): string | undefined {
   return findTellingColumns(table).find(({ role }) => role === "expiry")?.name;
 }
 
-const columnName = (name: string) => (/^[a-z_][a-z0-9_$]*$/.test(name) ? name : quoteIdentifier(name));
-
 const isNumber = ({ type }: Column) => !/^(timestamp|date)/.test(type);
 
-const DEFAULT_IDLE = "30d";
-
-/** Proposes a target. `sample` has the values of `findTellingColumns`, row by row; a text why there is none. */
+/** Proposes a target. `sample` has the values of `findSampledColumns`, row by row; a text why there is none. */
 export function propose(table: CandidateTable, sample: (string | null)[][] | string, nowMs: number): Proposal {
   const columns = findTellingColumns(table);
   const rows = typeof sample === "string" ? [] : sample;
   const rule = chooseRule(table, columns);
-  const factsOf = (column: Column) =>
-    judgeValues(
-      rows.map((row) => row[columns.indexOf(column)] ?? null),
-      isNumber(column),
-      nowMs,
-    );
+  const places = new Map(findSampledColumns(table).map(({ name }, place) => [name, place]));
+  const valuesOf = ({ name }: CandidateColumn) => rows.map((row) => row[places.get(name) ?? -1] ?? null);
+  const factsOf = (column: Column) => judgeValues(valuesOf(column), isNumber(column), nowMs);
+  const exceptions = findExceptions(table.columns, rule, (column) =>
+    valuesOf(column).filter((value) => value !== null),
+  );
   const used = rule.used.map((column) => ({ column, facts: factsOf(column) }));
   const never = [...new Set(used.flatMap(({ facts }) => facts.never))];
   const epochs = [...new Set(used.flatMap(({ facts }) => (facts.epoch === undefined ? [] : [facts.epoch])))];
@@ -71,6 +57,7 @@ export function propose(table: CandidateTable, sample: (string | null)[][] | str
     table: formatTableName(table),
     target: {
       table: formatTableName(table),
+      ...(exceptions.where === undefined ? {} : { where: exceptions.where }),
       ...rule.times,
       ...(never.length === 0 ? {} : { never: never.map(toConstant) }),
       ...(zoneless.length === 0 ? {} : { timezone: "UTC" }),
@@ -85,94 +72,17 @@ export function propose(table: CandidateTable, sample: (string | null)[][] | str
       ...used.flatMap(({ column, facts }) => findChecks(column, facts)),
       ...(never.length === 0 ? [] : [`never: do these values mean that there is no time? They can hardly be times`]),
       ...zoneless.map(({ name }) => `timezone: does the application write ${name} in UTC?`),
+      ...exceptions.checks,
       ...flags.map((name) => describeFlag(name)),
     ],
     doubts: [
       ...rule.doubts,
+      ...exceptions.doubts,
       ...(typeof sample === "string" ? [`no values could be looked at: ${sample}`] : []),
       ...used.flatMap(({ column, facts }) => (facts.fault === undefined ? [] : [`${column.name}: ${facts.fault}`])),
       ...(epochs.length > 1 ? [`its columns count in different units (${epochs.join(", ")})`] : []),
     ],
   };
-}
-
-interface Rule {
-  readonly times: RawTarget;
-  readonly used: readonly Column[];
-  readonly reason: string;
-  readonly checks: readonly string[];
-  readonly doubts: readonly string[];
-}
-
-function chooseRule(table: CandidateTable, columns: readonly Column[]): Rule {
-  const of = (role: ColumnRole) => columns.filter((column) => column.role === role);
-  const expiry = chooseExpiry(table, columns);
-  const revocations = of("revocation");
-  const names = revocations.map(({ name }) => columnName(name));
-  const revokedAt = names.length === 0 ? {} : { revokedAt: names.length === 1 ? names[0] : names };
-  const revoked =
-    names.length === 0
-      ? ""
-      : `${expiry === undefined ? "" : ", "}${names.join(", ")} ${names.length === 1 ? "looks" : "look"} like a revocation`;
-  return {
-    times: { ...expiry?.times, ...revokedAt },
-    used: [...(expiry?.used ?? []), ...revocations],
-    reason: `${expiry?.reason ?? ""}${revoked}`,
-    checks: [
-      ...(expiry?.checks ?? []),
-      ...(expiry === undefined ? ["is a row dead only when it is revoked? No column looks like an expiry"] : []),
-    ],
-    doubts: expiry?.doubts ?? [],
-  };
-}
-
-function chooseExpiry(table: CandidateTable, columns: readonly Column[]): Rule | undefined {
-  const of = (role: ColumnRole) => columns.filter((column) => column.role === role);
-  const plain = of("expiry").filter(({ name }) => isPlainExpiry(name));
-  const expiries = plain.length > 0 ? plain : of("expiry");
-  const [expiry] = expiries;
-  if (expiry !== undefined) return byExpiry(table, expiry, expiries);
-  const [[created], [seconds], [idle]] = [of("created"), of("seconds"), of("idle")];
-  if (created !== undefined && seconds !== undefined) {
-    const column = { column: columnName(created.name), plusSeconds: columnName(seconds.name) };
-    return {
-      times: { expiresAt: column },
-      used: [created],
-      reason: `${seconds.name} looks like seconds that a row is valid, from ${created.name} on`,
-      checks: [`plusSeconds: is ${seconds.name} in seconds?`],
-      doubts: findRefreshDoubt(table, seconds.name),
-    };
-  }
-  if (idle === undefined) return undefined;
-  return {
-    times: { expiresAt: { column: columnName(idle.name), plus: DEFAULT_IDLE } },
-    used: [idle],
-    reason: `${idle.name} looks like the time of the last use`,
-    checks: [`plus: after how long without use is a row dead? ${DEFAULT_IDLE} is a guess`],
-    doubts: /sess/.test(toSnake(table.table)) ? [] : ["tokens that nobody has used for long may still be valid"],
-  };
-}
-
-function byExpiry(table: CandidateTable, expiry: Column, expiries: readonly Column[]): Rule {
-  const names = expiries.map(({ name }) => name).join(", ");
-  return {
-    times: { expiresAt: columnName(expiry.name) },
-    used: [expiry],
-    reason: `${expiry.name} looks like an expiry`,
-    checks: [],
-    doubts: [
-      ...(expiries.length > 1 ? [`which of ${names} ends a row? Name that one in expiresAt`] : []),
-      ...findRefreshDoubt(table, expiry.name),
-    ],
-  };
-}
-
-/** A row with an access token and a refresh token is not dead when the access token is. */
-function findRefreshDoubt({ columns }: CandidateTable, expiry: string): string[] {
-  const refresh = columns.find(({ name }) => /refresh_token/.test(toSnake(name)) && name !== expiry);
-  const isItsOwn = /refresh/.test(toSnake(expiry));
-  if (refresh === undefined || isItsOwn) return [];
-  return [`rows have a refresh token, too (${refresh.name}), which may be valid for longer than ${expiry} says`];
 }
 
 function describeValues({ name }: Column, facts: ValueFacts, rows: number): string {

@@ -6,9 +6,19 @@ import { isReportedByServer } from "../errors.ts";
 import { quoteIdentifier, quoteTable, type TableName } from "./identifiers.ts";
 import { wholeTree } from "./tree.ts";
 
+export interface CandidateColumn {
+  readonly name: string;
+  /** As format_type returns it; that of the values, if the column's type is a domain. */
+  readonly type: string;
+  /** Those of an enum. */
+  readonly labels?: readonly string[] | null;
+  /** Whether a value has at most one character or bit. */
+  readonly isSingle?: boolean;
+}
+
 /** A table with a column that may say when a row ends. */
 export interface CandidateTable extends TableName {
-  readonly columns: readonly { readonly name: string; readonly type: string }[];
+  readonly columns: readonly CandidateColumn[];
   /** Whether the session's role may read it; otherwise the login may. */
   readonly mayRead: boolean;
   readonly bytes: number;
@@ -17,6 +27,21 @@ export interface CandidateTable extends TableName {
 /** Names that are worth a closer look, in any spelling. */
 const NAMES =
   "exp|valid_?(until|to|till)|not_?after|revo|invalidated|consumed|last_?(act|used|seen|acc|ref|sess)|ttl|lifetime";
+
+/** SQL: the type of a column's values and its modifier. A domain can be over another domain. */
+const VALUE_TYPE = `(with recursive layer as (
+      select t.oid, t.typtype, t.typbasetype, t.typtypmod, a.atttypmod as typmod from pg_type t where t.oid = a.atttypid
+      union all
+      select t.oid, t.typtype, t.typbasetype, t.typtypmod, layer.typtypmod
+      from layer join pg_type t on t.oid = layer.typbasetype where layer.typtype = 'd')
+    select oid, typmod from layer where typtype <> 'd')`;
+
+const COLUMNS = `(select json_agg(json_build_object('name', a.attname, 'type', format_type(value.oid, null),
+      'isSingle', value.oid = '"char"'::regtype or value.oid = 'bpchar'::regtype and value.typmod = 5
+        or value.oid = 'bit'::regtype and value.typmod = 1,
+      'labels', (select json_agg(e.enumlabel order by e.enumsortorder) from pg_enum e where e.enumtypid = value.oid)) order by a.attnum)
+    from pg_attribute a cross join lateral ${VALUE_TYPE} value
+    where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped)`;
 
 /** A catalog of more candidates than this is not looked at completely. */
 export const MOST_CANDIDATES = 2_000;
@@ -31,8 +56,7 @@ export function findCandidates(db: Queryable, names: readonly string[]): Promise
                   has_schema_privilege(n.oid, 'USAGE') and has_table_privilege(c.oid, 'SELECT') as "mayRead",
                   (select coalesce(sum(greatest(tree_class.relpages, 0)), 0)::float8 * 8192
                    from ${wholeTree("c.oid")} tree join pg_class tree_class on tree_class.oid = tree.relid) as bytes,
-                  (select json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, null)) order by a.attnum)
-                   from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns
+                  ${COLUMNS} as columns
            from pg_class c join pg_namespace n on n.oid = c.relnamespace
            where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence <> 't'
              and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'apitoken')

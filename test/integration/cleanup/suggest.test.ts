@@ -36,6 +36,16 @@ const TABLES = [
   "create table app.token_pairs (id bigint primary key, access_token_expires_at timestamptz, refresh_token_expires_at timestamptz)",
   "create table app.oauth_tokens (id bigint primary key, expires_at timestamptz, refresh_token text)",
   "create table app.no_right_tokens (id bigint primary key, expires_at timestamptz)",
+  "create domain app.moment as timestamptz",
+  "create domain app.end_of_token as app.moment check (value > '2000-01-01')",
+  "create domain app.yes as boolean",
+  "create type app.life as enum ('session', 'permanent')",
+  "create table app.domain_tokens (id bigint primary key, ends app.life, is_active app.yes, mark char, pair char(2), expiration_time app.end_of_token)",
+  fill("domain_tokens", "expiration_time", MOMENT),
+  // Rows that never expire: a boolean says so.
+  "create table app.core_token (id bigint primary key, expires timestamptz, expiring boolean not null)",
+  fill("core_token", "expires, expiring", MOMENT, ", n % 2 = 0"),
+  "create table app.key_tokens (id bigint primary key, expires timestamptz, active boolean)",
   // Something else.
   "create table app.coupons (id bigint primary key, valid_until date)",
   "create table app.token_types (id bigint primary key, expires_in integer)",
@@ -50,7 +60,7 @@ const TABLES = [
   "create table hidden.sessions (id bigint primary key, expires_at timestamptz)",
   "grant usage on schema app to apitoken_cleanup",
   "grant select, update, delete on all tables in schema app to apitoken_cleanup",
-  "revoke all on app.no_right_tokens from apitoken_cleanup",
+  "revoke all on app.no_right_tokens, app.domain_tokens from apitoken_cleanup",
 ] as const;
 
 let url: string;
@@ -65,7 +75,7 @@ beforeAll(async () => {
   await execute(
     url,
     `grant usage on schema app to ${login.name}`,
-    `grant select on app.no_right_tokens to ${login.name}`,
+    `grant select on app.no_right_tokens, app.domain_tokens to ${login.name}`,
   );
   printed = await runCleanup(login.url, ["suggest"]);
   json = JSON.parse((await runCleanup(login.url, ["suggest", "-o", "json"])).stdout);
@@ -82,6 +92,7 @@ test("what it prints is YAML that validate accepts as it is, and nothing is writ
   expect(targets).toEqual([
     { preset: "django-sessions", schema: '"Site"' },
     { table: "app.access_tokens", expiresAt: "expires", revokedAt: "revoked_at", epoch: "milliseconds" },
+    { table: "app.core_token", where: "expiring = true", expiresAt: "expires" },
     { table: "app.device_sessions", expiresAt: "expires_at", cascade: ["app.device_tokens"] },
     { table: "app.device_tokens", expiresAt: "expires_at" },
     { table: "app.login_challenges", expiresAt: { column: "created_at", plusSeconds: "expires_in" } },
@@ -140,6 +151,10 @@ describe("what is not ready is commented out, with the reason", () => {
       "app.user_sessions",
       "rows of app.messages would go, too, and it does not look like tokens or sessions: may they?",
     ],
+    [
+      "app.key_tokens",
+      'active may decide whether a row ends with expires: if so, add where: "active = true" or where: "active = false", whichever is true of the rows that end',
+    ],
     ["app.empty_tokens", "exp: there are no values that show whether it counts seconds, milliseconds or microseconds"],
     [
       "app.token_pairs",
@@ -157,6 +172,18 @@ describe("what is not ready is commented out, with the reason", () => {
     expect(find(table)?.doubts).toContain(doubt);
     expect(printed.stdout).toContain(`  # NOT READY: ${doubt}\n`);
     expect(printed.stdout).toContain(`  # - table: ${table}\n`);
+  });
+});
+
+test("a column whose type is a domain is what its values are, and an enum is known by its labels", () => {
+  expect(find("app.domain_tokens")).toMatchObject({
+    target: { expiresAt: "expiration_time" },
+    reasons: [expect.anything(), expect.stringMatching(/^expiration_time, in 90 rows: 90 times/)],
+    checks: [expect.stringContaining("what does mark mean?")],
+    doubts: expect.arrayContaining([
+      expect.stringContaining("is_active may decide whether a row ends with expiration_time"),
+      expect.stringContaining("ends can be 'permanent'"),
+    ]),
   });
 });
 
