@@ -10,11 +10,12 @@ export function toSnake(name: string): string {
     .toLowerCase();
 }
 
-const EXPIRY = /^(.*_)?(expires?|expiry|expiration|exp)(_(at|on|date|time|datetime|ts|timestamp|utc|ms))?$/;
+const EXPIRY =
+  /^(.*_)?(expir(es?|ing|ed|y|ation)(_?(at|on|date|time|datetime|ts|timestamp|utc|ms))*|exp(_(at|on|date|time|datetime|ts|timestamp|utc|ms))?|ttl)$/;
 const VALIDITY = /^(.*_)?(valid_(until|to|till)|not_after)$/;
 const IDLE = /^last_(activity|active|used|seen|access|accessed|refresh|session_refresh)(_(at|on|time|date))?$/;
 const CREATED =
-  /^(created|created_at|created_on|creation_(time|date)|create_time|issued|issued_at|iat|inserted_at|date_created)$/;
+  /^((created?|creation|issued|inserted)(_?(at|on|date|time|datetime|ts|timestamp|utc|ms))*|iat|date_created)$/;
 const SECONDS = /^(expires_in|ttl|max_age|lifetime|valid_for|max_inactive_interval)(_(s|secs?|seconds))?$/;
 const REVOCATION =
   /^(revoked|invalidated|consumed|redeemed|logged_out|terminated)(_(at|on|date|time))?$|^revocation_(date|time)$/;
@@ -40,7 +41,7 @@ const NUMBERS = new Set(["smallint", "integer", "bigint", "numeric", "real", "do
 export function findRole({ name, type }: { readonly name: string; readonly type: string }): ColumnRole | undefined {
   const snake = toSnake(name);
   if (type === "boolean") return FLAG.test(snake) ? "flag" : undefined;
-  if (SECONDS.test(snake)) return NUMBERS.has(type) ? "seconds" : undefined;
+  if (SECONDS.test(snake) && NUMBERS.has(type)) return "seconds";
   if (!TIMES.has(type)) return undefined;
   if (EXPIRY.test(snake) || VALIDITY.test(snake)) return "expiry";
   if (REVOCATION.test(snake)) return "revocation";
@@ -53,7 +54,7 @@ export function isPlainExpiry(name: string): boolean {
   return (EXPIRY.exec(toSnake(name)) ?? VALIDITY.exec(toSnake(name)))?.[1] === undefined;
 }
 
-const ANYWHERE = /token|session|nonce|captcha|one_?time/;
+const ANYWHERE = /token|session|nonce|captcha|one_?time|pass_?(?:code|link)/;
 const WORDS =
   /(?:^|_)(sess|otps?|codes?|jtis?|tickets?|challenges?|verifications?|resets?|invites?|invitations?|logins?|grants?|magic_?links?|remember_?me|csrf|assertions?)(?:_|$)/;
 const ABOUT =

@@ -26,8 +26,7 @@ export function findSampledColumns(table: CandidateTable): CandidateColumn[] {
 
 /** Whether it looks like tokens or sessions and has a column that ends its rows. */
 export function isPromising(table: CandidateTable): boolean {
-  const roles = findTellingColumns(table).map(({ role }) => role);
-  return findTokenWord(table.table) !== undefined && roles.some((role) => role !== "created" && role !== "flag");
+  return findTokenWord(table.table) !== undefined && chooseRule(table, findTellingColumns(table)).ends.length > 0;
 }
 
 /** The column by which a table that does not look like tokens would expire. */

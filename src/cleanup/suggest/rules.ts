@@ -68,22 +68,16 @@ export function chooseRule(table: CandidateTable, columns: readonly Column[]): R
 function chooseExpiry(table: CandidateTable, columns: readonly Column[]): Rule | undefined {
   const of = (role: ColumnRole) => columns.filter((column) => column.role === role);
   const plain = of("expiry").filter(({ name }) => isPlainExpiry(name));
-  const expiries = plain.length > 0 ? plain : of("expiry");
+  const later = of("expiry").filter(({ name }) => !isPlainExpiry(name) && LATER.test(toSnake(name)));
+  const expiries = plain.length > 0 ? [...plain, ...later] : of("expiry");
   const [expiry] = expiries;
-  if (expiry !== undefined) return byExpiry(table, expiry, expiries);
-  const [[created], [seconds], [idle]] = [of("created"), of("seconds"), of("idle")];
-  if (created !== undefined && seconds !== undefined) {
-    const column = { column: columnName(created.name), plusSeconds: columnName(seconds.name) };
-    return {
-      times: { expiresAt: column },
-      used: [created],
-      ends: [created.name, seconds.name],
-      expires: true,
-      reason: `${seconds.name} looks like seconds that a row is valid, from ${created.name} on`,
-      checks: [`plusSeconds: is ${seconds.name} in seconds?`],
-      doubts: findRefreshDoubt(table, seconds.name),
-    };
+  if (expiry !== undefined) {
+    const others = of("expiry").filter((column) => !expiries.includes(column));
+    return byExpiry(table, expiry, expiries, others);
   }
+  const [[created], [seconds], [idle]] = [of("created"), of("seconds"), of("idle")];
+  const start = seconds !== undefined && isIdleTime(seconds.name) ? (idle ?? created) : created;
+  if (start !== undefined && seconds !== undefined) return bySeconds(table, start, of("seconds"), idle);
   if (idle === undefined) return undefined;
   return {
     times: { expiresAt: { column: columnName(idle.name), plus: DEFAULT_IDLE } },
@@ -92,11 +86,48 @@ function chooseExpiry(table: CandidateTable, columns: readonly Column[]): Rule |
     expires: true,
     reason: `${idle.name} looks like the time of the last use`,
     checks: [`plus: after how long without use is a row dead? ${DEFAULT_IDLE} is a guess`],
-    doubts: /sess/.test(toSnake(table.table)) ? [] : ["tokens that nobody has used for long may still be valid"],
+    doubts: [
+      ...(/sess/.test(toSnake(table.table)) ? [] : ["tokens that nobody has used for long may still be valid"]),
+      ...of("seconds").map(
+        ({ name }) => `does ${name} begin again with ${idle.name}? Then add plusSeconds: ${name} to it instead of plus`,
+      ),
+    ],
   };
 }
 
-function byExpiry(table: CandidateTable, expiry: Column, expiries: readonly Column[]): Rule {
+/** Whether seconds with this name count from the last use on. */
+const isIdleTime = (name: string) => /inactiv|idle/.test(toSnake(name));
+
+/** A validity that begins again with each use would end live rows if it counted from the creation on. */
+function bySeconds(table: CandidateTable, start: Column, all: readonly Column[], idle: Column | undefined): Rule {
+  const seconds = all[0]?.name ?? "";
+  const names = all.map(({ name }) => name).join(", ");
+  return {
+    times: { expiresAt: { column: columnName(start.name), plusSeconds: columnName(seconds) } },
+    used: [start],
+    ends: [start.name, seconds],
+    expires: true,
+    reason: `${seconds} looks like seconds that a row is valid, from ${start.name} on`,
+    checks: [
+      `plusSeconds: is ${seconds} in seconds?${start === idle ? "" : ` From ${start.name} on, even after a row is renewed?`}`,
+    ],
+    doubts: [
+      ...(all.length > 1 ? [`which of ${names} ends a row? Name that one in plusSeconds`] : []),
+      ...(idle === undefined || start === idle
+        ? []
+        : [`does ${seconds} begin again with ${idle.name}? Then name ${idle.name} in column`]),
+      ...(idle === undefined && isIdleTime(seconds)
+        ? [`${seconds} looks like seconds since the last use, and no column says when that was`]
+        : []),
+      ...findRefreshDoubt(table, seconds),
+    ],
+  };
+}
+
+/** Words of an expiry until which a row may still be used after the other one. */
+const LATER = /refresh|renew|extend|grace/;
+
+function byExpiry(table: CandidateTable, expiry: Column, expiries: readonly Column[], others: readonly Column[]): Rule {
   const names = expiries.map(({ name }) => name).join(", ");
   return {
     times: { expiresAt: columnName(expiry.name) },
@@ -104,7 +135,7 @@ function byExpiry(table: CandidateTable, expiry: Column, expiries: readonly Colu
     ends: [expiry.name],
     expires: true,
     reason: `${expiry.name} looks like an expiry`,
-    checks: [],
+    checks: others.map(({ name }) => `does ${expiry.name} end a row, whatever ${name} says?`),
     doubts: [
       ...(expiries.length > 1 ? [`which of ${names} ends a row? Name that one in expiresAt`] : []),
       ...findRefreshDoubt(table, expiry.name),

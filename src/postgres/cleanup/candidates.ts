@@ -26,7 +26,8 @@ export interface CandidateTable extends TableName {
 
 /** Names that are worth a closer look, in any spelling. */
 const NAMES =
-  "exp|valid_?(until|to|till)|not_?after|revo|invalidated|consumed|last_?(act|used|seen|acc|ref|sess)|ttl|lifetime";
+  "exp|valid_?(until|to|till|for)|not_?after|revo|invalidated|consumed|redeemed|logged_?out|terminated|" +
+  "last_?(act|used|seen|acc|ref|sess)|ttl|lifetime|max_?(age|inactive)";
 
 /** SQL: the type of a column's values and its modifier. A domain can be over another domain. */
 const VALUE_TYPE = `(with recursive layer as (
