@@ -7,11 +7,14 @@ import { configFileSchema, type TargetConfig } from "../target/config.ts";
 import { PRESETS, type Preset } from "../target/presets.ts";
 import type { Suggestion } from "./format.ts";
 import { findRole } from "./names.ts";
+import { SIGNATURES } from "./signatures.ts";
 
 interface Recognised {
   readonly preset: Preset;
   readonly schema: string;
   readonly tables: readonly string[];
+  /** The columns by which each table is known. */
+  readonly columns: ReadonlyMap<string, readonly string[]>;
   /** Columns that look like an expiry and that the preset leaves out, as "app.sessions has expires_at". */
   readonly ignored: readonly string[];
 }
@@ -21,12 +24,12 @@ export function listPresetTables(): string[] {
   return [...new Set(PRESETS.flatMap((preset) => expand(preset, preset.schema).map(({ table }) => table.table)))];
 }
 
-/** Suggestions for the systems of which all tables and columns are there; of several that share a table, the one with the most. */
+/** Suggestions for the systems of which all tables and columns are there; of several that share a table, that with the most. */
 export function recogniseSystems(candidates: readonly CandidateTable[]): Suggestion[] {
   const schemas = [...new Set(candidates.map(({ schema }) => schema))];
   const found = schemas
     .flatMap((schema) => PRESETS.flatMap((preset) => recognise(preset, schema, candidates)))
-    .sort((left, right) => right.tables.length - left.tables.length);
+    .sort((left, right) => right.tables.length - left.tables.length || countColumns(right) - countColumns(left));
   const taken = new Map<string, Preset>();
   return found.flatMap((recognised) => {
     if (recognised.tables.some((table) => taken.has(table))) return [];
@@ -42,12 +45,18 @@ function recognise(preset: Preset, schema: string, candidates: readonly Candidat
   const targets = expand(preset, schema);
   const columnsOf = (table: string) =>
     candidates.find((candidate) => formatTableName(candidate) === table)?.columns ?? [];
-  const isThere = targets.every((target) => {
-    const columns = new Set(columnsOf(formatTableName(target.table)).map(({ name }) => name));
-    return findColumns(target).every((column) => columns.has(column));
+  const columns = new Map<string, readonly string[]>();
+  for (const target of targets) {
+    const table = formatTableName(target.table);
+    const signature = columns.get(table) ?? SIGNATURES[preset.name]?.[target.table.table] ?? [];
+    columns.set(table, [...new Set([...signature, ...findColumns(target)])]);
+  }
+  const isThere = [...columns].every(([table, known]) => {
+    const names = new Set(columnsOf(table).map(({ name }) => name));
+    return known.every((column) => names.has(column));
   });
   if (!isThere) return [];
-  const tables = [...new Set(targets.map(({ table }) => formatTableName(table)))];
+  const tables = [...columns.keys()];
   const ignored = tables.flatMap((table) => {
     const used = targets.filter((target) => formatTableName(target.table) === table).flatMap(findColumns);
     const known = new Set([...used, ...(preset.noExpiries ?? [])]);
@@ -55,8 +64,10 @@ function recognise(preset: Preset, schema: string, candidates: readonly Candidat
       .filter((column) => findRole(column) === "expiry" && !known.has(column.name))
       .map(({ name }) => `${table} has ${name}`);
   });
-  return [{ preset, schema, tables, ignored }];
+  return [{ preset, schema, tables, columns, ignored }];
 }
+
+const countColumns = ({ columns }: Recognised) => [...columns.values()].flat().length;
 
 function expand({ name }: Preset, schema: string): readonly TargetConfig[] {
   return configFileSchema.parse({ targets: [{ preset: name, schema: formatSchema(schema) }] }).targets;
@@ -74,14 +85,16 @@ function findColumns({ expiresAt = [], revokedAt = [], where, revoked = [], owne
   ];
 }
 
-function describe({ preset, schema, tables, ignored }: Recognised, rivals: readonly Recognised[]): Suggestion {
+function describe({ preset, schema, tables, columns, ignored }: Recognised, rivals: readonly Recognised[]): Suggestion {
   const parameters = Object.entries(preset.parameters).map(
     ([name, parameter]) => `with: {${name}: …}: ${parameter.help}; without it, ${parameter.default}`,
   );
   return {
     tables,
     target: { preset: preset.name, ...(schema === preset.schema ? {} : { schema: formatSchema(schema) }) },
-    reasons: [`these tables and columns are those of ${preset.system} ${preset.versions}`],
+    reasons: [...columns].map(
+      ([table, names]) => `${table} has ${names.join(", ")}, as in ${preset.system} ${preset.versions}`,
+    ),
     checks: [
       `is this ${preset.system}? "cleanup presets ${preset.name}" shows what the preset stands for`,
       ...rivals.map((rival) => `the tables look like ${rival.preset.system} (preset: ${rival.preset.name}), too`),

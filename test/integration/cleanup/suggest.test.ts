@@ -1,9 +1,15 @@
+import { readdirSync } from "node:fs";
+import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import type { Suggestion } from "../../../src/cleanup/suggest/format.ts";
+import { listPresetTables, recogniseSystems } from "../../../src/cleanup/suggest/systems.ts";
+import { findCandidates } from "../../../src/postgres/cleanup/candidates.ts";
+import type { Queryable } from "../../../src/postgres/database.ts";
 import { createLogin, createTestDatabase, type TestLogin } from "../../support/database.ts";
 import { type FinishedProgram, runCleanup } from "./program.ts";
+import type { RealSystem } from "./systems/system.ts";
 import { execute, writeConfig } from "./team-table.ts";
 
 /** As many rows: `expiry` is SQL with n; a third of them is dead and past any retention. */
@@ -14,7 +20,7 @@ const MOMENT = "(now() + (n - 30) * interval '1 day')";
 
 const TABLES = [
   "create schema app",
-  `create table app.sessions (id bigint primary key, "expiresAt" timestamptz not null, updated_at timestamp, "secretValue" text default 'the secret')`,
+  `create table app.sessions (id bigint primary key, "expiresAt" timestamptz not null, updated_at timestamp, session_id text, data text default 'the secret')`,
   fill("sessions", '"expiresAt"', MOMENT),
   "create table app.access_tokens (id bigint primary key, expires bigint not null default 0, revoked_at timestamptz)",
   fill("access_tokens", "expires", `case when n > 80 then 0 else floor(extract(epoch from ${MOMENT}) * 1000) end`),
@@ -113,7 +119,7 @@ test("what it prints is YAML that validate accepts as it is, and nothing is writ
 
 test("the tables of a well-known system get its preset", () => {
   expect(find('"Site".django_session')).toMatchObject({
-    reasons: [expect.stringContaining("these tables and columns are those of Django")],
+    reasons: [expect.stringContaining("has session_key, session_data, expire_date, as in Django")],
     doubts: [],
   });
 });
@@ -194,6 +200,29 @@ test("tables that look like something else are named, and hidden ones, partition
   );
   for (const name of ["hidden.sessions", "parts_session_1", "token_types", "apitoken.tokens"])
     expect(printed.stdout).not.toContain(name);
+});
+
+test("each system for which there is a preset is recognised by the tables that it creates", async () => {
+  const files = readdirSync(new URL("systems", import.meta.url)).filter((file) => file !== "system.ts");
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  const db = { query: async (query: { text: string }) => (await client.query(query)).rows } as unknown as Queryable;
+  try {
+    for (const file of files) {
+      const [system] = Object.values(await import(`./systems/${file}`)) as [RealSystem];
+      const preset = /preset: ([\w-]+)/.exec(system.config)?.[1];
+      if (preset === undefined) continue;
+      await client.query(`begin; drop schema app cascade; drop schema "Site" cascade; ${system.ddl}`);
+      const found = recogniseSystems(await findCandidates(db, listPresetTables()));
+      await client.query("rollback");
+      expect(
+        found.map(({ target, doubts }) => [target.preset, ...doubts]),
+        system.name,
+      ).toEqual([[preset]]);
+    }
+  } finally {
+    await client.end();
+  }
 });
 
 test("an empty database gets an empty list", async () => {
