@@ -27,7 +27,7 @@ export function findHindrance(partition: DeadPartition, target: Pick<CleanupTarg
   if (partition.isDetachPending) return partition.isNoted ? undefined : "somebody else is detaching it";
   if (target.references.some((reference) => canReferTo(reference, partition))) return "other tables refer to it";
   if (partition.hasDependents) return "views, functions or other tables depend on it";
-  if (partition.hasDeleteTriggers) return "a trigger must run for each deleted row";
+  if (partition.hasDeleteTriggers) return "a trigger must run when rows are deleted";
   if (partition.hasDefaultSibling) return "Postgres cannot detach concurrently next to a default partition";
   return undefined;
 }

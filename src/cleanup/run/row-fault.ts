@@ -6,6 +6,7 @@
 import { formatTableName, quoteIdentifier } from "../../postgres/cleanup/identifiers.ts";
 import { isLockConflict } from "../../postgres/cleanup/runs.ts";
 import type { CleanupTarget } from "../../postgres/cleanup/target.ts";
+import { TriggeredDeletion } from "../../postgres/cleanup/triggers.ts";
 import { reportedState } from "../../postgres/errors.ts";
 import { Fault } from "../../runtime/fault.ts";
 
@@ -18,9 +19,12 @@ const OTHER_FAULTS = /^(08|0A|25|26|28|3D|3F|40|42|53|54|55|57|58|72|F0|HV|XX)/;
 
 /** Whether a batch failed because of some of its rows, so that others of them can be deleted. */
 export function isRowFault(error: unknown): boolean {
+  if (error instanceof TriggeredDeletion) return true;
   const state = reportedState(error);
   return state !== undefined && !OTHER_FAULTS.test(state);
 }
+
+const NO_RIGHT = "42501";
 
 /** Refusals that Postgres words itself, without a value of a row: of rights, of locks, and of time limits. */
 const HARMLESS_STATES = /^(42501|55P03|40P01|57014|25P03|57P0.)$/;
@@ -33,6 +37,14 @@ export function concealRow(error: unknown): unknown {
   const { where, routine } = findFields(error);
   const state = reportedState(error) ?? "";
   const isRaised = routine === "exec_stmt_raise";
+  const called = /function (\S+?)\(/.exec(where ?? "")?.[1];
+  if (state === NO_RIGHT && !isRaised && called !== undefined) {
+    return new Fault({
+      faultCode: "APITOKEN_E_DATABASE_REFUSED",
+      problem: `function ${called}, which a trigger calls, is refused: ${(findFields(error) as Error).message}`,
+      remedy: "grant apitoken_cleanup what the function does, or make it security definer",
+    });
+  }
   if (!isRaised && (where === undefined || HARMLESS_STATES.test(state))) return error;
   return new Fault({
     faultCode: "APITOKEN_E_DATABASE_REFUSED",
@@ -49,6 +61,7 @@ export function isTimeout(error: unknown): boolean {
 export function describeRowFault(error: unknown, target: CleanupTarget): string {
   if (isLockConflict(error)) return "another session has locked it, or a row that would go with it";
   if (isTimeout(error)) return describeTimeout(target);
+  if (error instanceof TriggeredDeletion) return error.message;
   const { constraint, table, schema } = findFields(error);
   if (constraint !== undefined) {
     return `constraint ${quoteIdentifier(constraint)}${table === undefined ? "" : ` of ${formatTableName({ schema: schema ?? "", table })}`} forbids it`;

@@ -4,23 +4,12 @@
 import type { TableFacts } from "../../postgres/cleanup/catalog.ts";
 import { quoteIdentifier, quoteTable } from "../../postgres/cleanup/identifiers.ts";
 import { findDividingTime } from "../../postgres/cleanup/partitions.ts";
-import { type CleanupTarget, type IndexedTime, isOwnTable } from "../../postgres/cleanup/target.ts";
+import type { CleanupTarget, IndexedTime } from "../../postgres/cleanup/target.ts";
 import type { CheckFinding } from "./finding.ts";
 
 /** What a database administrator should know about a target that can be cleaned. */
 export function adviseOn(target: CleanupTarget, facts: TableFacts): CheckFinding[] {
-  return [
-    ...adviseOnIndexes(target, facts),
-    ...adviseOnPartitions(target, facts),
-    ...(isOwnTable(target) ? [] : facts.triggers).map(
-      ({ name, isBefore }): CheckFinding => ({
-        level: "warning",
-        message:
-          `trigger ${name} fires for each deleted row and slows the deletion down` +
-          (isBefore ? "; if it keeps rows from being deleted, the run ends as failed and says how many are left" : ""),
-      }),
-    ),
-  ];
+  return [...adviseOnIndexes(target, facts), ...adviseOnPartitions(target, facts)];
 }
 
 /** The index that finds the dead rows of a large table, by its first column. */

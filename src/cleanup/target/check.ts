@@ -13,6 +13,7 @@ import { hashDefinition } from "./definition.ts";
 import type { CheckFinding } from "./finding.ts";
 import { adviseOnReferences, findReferenceFaults } from "./references.ts";
 import { findObstructions } from "./rights.ts";
+import { adviseOnTriggers, findTriggerFaults, findWatched } from "./triggers.ts";
 
 export interface CheckedTarget {
   readonly name: string;
@@ -55,7 +56,12 @@ export function checkTarget(
   for (const column of config.key ?? []) columns.find("key", column);
   if (config.owner !== undefined) columns.find("owner", config.owner);
   const key = config.key ?? facts.key;
-  for (const message of [...findMissingKey(config, key), ...findReferenceFaults(facts, config)]) fail(message);
+  for (const message of [
+    ...findMissingKey(config, key),
+    ...findReferenceFaults(facts, config),
+    ...findTriggerFaults(facts),
+  ])
+    fail(message);
   const { constants } = columns;
   if (findings.some(({ level }) => level === "error")) return { name, config, target: undefined, findings, constants };
 
@@ -76,7 +82,8 @@ export function checkTarget(
     audit: config.audit,
     references: facts.references,
     reached: [],
-    silencers: facts.triggers.filter(({ isBefore }) => isBefore).map(({ name: trigger }) => trigger),
+    watched: findWatched(facts, config),
+    silencers: facts.triggers.filter(({ isSilencer }) => isSilencer).map(({ name: trigger }) => trigger),
     indexedTimes: findIndexedTimes({ expiresAt, revokedAt, revoked: config.revoked }, facts),
     maxFraction: config.maxFraction ?? defaultMaxFraction,
     firstRunMaxFraction: config.firstRunMaxFraction,
@@ -91,6 +98,7 @@ export function checkTarget(
       ...columns.unusedNever.map(describeUnused),
       ...adviseOnReferences(facts),
       ...adviseOn(target, facts),
+      ...adviseOnTriggers(target, facts),
     ],
     constants,
   };

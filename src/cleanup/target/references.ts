@@ -38,10 +38,16 @@ function findUnnamed(facts: TableFacts, { cascade }: TargetConfig): string[] {
           `cascade: ON DELETE CASCADE would delete rows of ${unnamed.join(", ")}, too; if they should go, name every table that is reached: ` +
             `cascade: [${reached.map((table) => (table.includes('"') ? `'${table}'` : table)).join(", ")}]`,
         ];
-  const needless = [...named].filter((table) => !reached.includes(table) && table !== formatTableName(facts));
+  // Triggers may delete rows of any table.
+  const needless =
+    facts.triggers.length > 0
+      ? []
+      : [...named].filter((table) => !reached.includes(table) && table !== formatTableName(facts));
   return [
     ...missing,
-    ...needless.map((table) => `cascade: no ON DELETE CASCADE reaches ${table}; take it out of the list`),
+    ...needless.map(
+      (table) => `cascade: neither ON DELETE CASCADE nor a trigger reaches ${table}; take it out of the list`,
+    ),
   ];
 }
 

@@ -72,6 +72,7 @@ function linkTargets(checked: readonly CheckedTarget[]): CheckedTarget[] {
   const unknown = new Set(
     checked.filter(({ target }) => target === undefined).map(({ config }) => formatTableName(config.table)),
   );
+  const configured = new Set(checked.map(({ config }) => formatTableName(config.table)));
   return checked.map((each) => {
     const { target } = each;
     if (target === undefined) return each;
@@ -80,6 +81,11 @@ function linkTargets(checked: readonly CheckedTarget[]): CheckedTarget[] {
     const fault = names.find((name) => unknown.has(name));
     if (fault !== undefined) {
       const message = `its deletions would reach ${fault}, which is a target with errors: nobody knows which of its rows must stay`;
+      return { ...each, target: undefined, findings: [...each.findings, { level: "error", message }] };
+    }
+    const judged = (target.watched ?? []).map(formatTableName).find((name) => configured.has(name));
+    if (judged !== undefined) {
+      const message = `cascade: ${judged} is a target of its own, and nobody knows which of its rows a trigger deletes; take it out of the list`;
       return { ...each, target: undefined, findings: [...each.findings, { level: "error", message }] };
     }
     const reached = targets.filter(

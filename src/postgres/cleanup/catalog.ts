@@ -8,6 +8,7 @@ import type { TableName } from "./identifiers.ts";
 import { HIDDEN, RESTRICTED, type RestrictivePolicy, RULES, type RuleFacts, UNIDENTIFIED } from "./obstacles.ts";
 import { type ReferenceFacts, readReferences } from "./reference-facts.ts";
 import { wholeTree } from "./tree.ts";
+import { countsDeletions, readTriggers, type TriggerFacts } from "./triggers.ts";
 
 export interface ColumnFacts {
   readonly name: string;
@@ -22,12 +23,6 @@ export interface IndexFacts {
   readonly method: string;
   readonly isPartial: boolean;
   readonly isUnique: boolean;
-}
-
-/** A user-defined trigger that fires for each deleted row. One that fires before can keep the row from being deleted. */
-export interface TriggerFacts {
-  readonly name: string;
-  readonly isBefore: boolean;
 }
 
 /** What the catalog knows about a relation; rights are those of the session's role. */
@@ -48,6 +43,8 @@ export interface TableFacts extends TableName {
   /** The foreign keys that refer to it, and to every table that ON DELETE CASCADE reaches from it. */
   readonly references: readonly ReferenceFacts[];
   readonly triggers: readonly TriggerFacts[];
+  /** Whether the server counts what a transaction deletes. */
+  readonly countsDeletions: boolean;
   /** Rules for DELETE: Postgres refuses what the batches do as long as there is one. */
   readonly rules: readonly RuleFacts[];
   /** The planner's estimate for all partitions together; -1 if it has none. */
@@ -76,7 +73,12 @@ const columnNames = (relation: string, numbers: string) =>
   `(select coalesce(json_agg(a.attname order by n.place), '[]') from unnest(${numbers}) with ordinality as n (number, place)
     left join pg_attribute a on a.attrelid = ${relation} and a.attnum = n.number and n.number > 0)`;
 
-const COLUMNS = `(select json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, null),
+/** SQL: the type of a column; of a domain, the one that it restricts. */
+const BASE_TYPE = `(with recursive base as (
+    select a.atttypid as oid union all select t.typbasetype from base join pg_type t on t.oid = base.oid where t.typtype = 'd'
+  ) select base.oid from base join pg_type t on t.oid = base.oid where t.typtype <> 'd')`;
+
+const COLUMNS = `(select json_agg(json_build_object('name', a.attname, 'type', format_type(${BASE_TYPE}, null),
     'isNullable', not a.attnotnull) order by a.attnum)
   from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped)`;
 
@@ -94,10 +96,6 @@ const KEY = `coalesce((select ${columnNames("c.oid", "i.indkey::smallint[]")}
       where not a.attnotnull))
   order by not i.indisprimary, i.indnkeyatts, i.indexrelid limit 1), '[]')`;
 
-const TRIGGERS = `(select coalesce(json_agg(distinct jsonb_build_object('name', t.tgname, 'isBefore', t.tgtype & 2 = 2)), '[]')
-  from ${wholeTree("c.oid")} tree join pg_trigger t on t.tgrelid = tree.relid
-  where not t.tgisinternal and t.tgtype & 9 = 9 and t.tgenabled not in ('D', 'R'))`;
-
 const PARTITIONED_BY = `(select json_build_object(
     'strategy', case p.partstrat when 'r' then 'range' when 'l' then 'list' else 'hash' end,
     'columns', ${columnNames("c.oid", "p.partattrs::smallint[]")})
@@ -110,7 +108,7 @@ const LEAVES = `(select l.oid, l.relkind, ln.oid as schema, format('%I.%I', ln.n
 
 /** Everything that the catalog knows about a table; undefined if there is no such relation. */
 export async function readTableFacts(db: Queryable, name: TableName): Promise<TableFacts | undefined> {
-  const [row] = await db.query<{ facts: Omit<TableFacts, "references"> }>({
+  const [row] = await db.query<{ facts: Omit<TableFacts, "references" | "triggers" | "countsDeletions"> }>({
     text: `select json_build_object(
         'oid', c.oid::text, 'schema', n.nspname, 'table', c.relname, 'kind', ${KINDS},
         'owner', pg_get_userbyid(c.relowner), 'isOwner', pg_has_role(c.relowner, 'USAGE'),
@@ -119,7 +117,7 @@ export async function readTableFacts(db: Queryable, name: TableName): Promise<Ta
         'maySelect', has_table_privilege(c.oid, 'SELECT'), 'mayDelete', has_table_privilege(c.oid, 'DELETE'),
         'mayUpdate', has_any_column_privilege(c.oid, 'UPDATE'),
         'columns', ${COLUMNS}, 'key', ${KEY}, 'indexes', ${INDEXES},
-        'triggers', ${TRIGGERS}, 'rules', ${RULES}, 'partitionedBy', ${PARTITIONED_BY},
+        'rules', ${RULES}, 'partitionedBy', ${PARTITIONED_BY},
         'hasChildren', c.relkind = 'r' and exists (select from pg_inherits i where i.inhparent = c.oid),
         'estimatedRows', case when c.relkind = 'p'
           then coalesce((select sum(greatest(reltuples, 0)) from ${LEAVES} as leaf), 0) else c.reltuples end,
@@ -137,7 +135,10 @@ export async function readTableFacts(db: Queryable, name: TableName): Promise<Ta
       where n.nspname = $1 and c.relname = $2`,
     values: [name.schema, name.table],
   });
-  return row && { ...row.facts, references: await readReferences(db, row.facts.oid) };
+  if (row === undefined) return undefined;
+  const references = await readReferences(db, row.facts.oid);
+  const triggers = await readTriggers(db, row.facts.oid, references);
+  return { ...row.facts, references, triggers, countsDeletions: await countsDeletions(db) };
 }
 
 /** The time zone with this name as Postgres writes it, in any case of letters; undefined if there is none. */

@@ -12,8 +12,12 @@ import { quoteIdentifier } from "./identifiers.ts";
 import { quoteReferring } from "./reference-facts.ts";
 import { findGuardedTables, findLinks, matches } from "./references.ts";
 import type { CleanupTarget } from "./target.ts";
+import { watchTriggers } from "./triggers.ts";
 
-/** Like `deleteBatch`, in several statements of one transaction. Rows below a row of the same table go in the same batch. */
+/**
+ * Like `deleteBatch`, in several statements of one transaction. Rows below a row of the same table go in the same batch. Throws a
+ * `TriggeredDeletion` if a trigger has deleted rows that it may not.
+ */
 export async function deleteGuarded(
   session: Queryable,
   target: CleanupTarget,
@@ -23,6 +27,7 @@ export async function deleteGuarded(
   // Each statement has to see what others have committed while it waited for their locks.
   await session.query({ text: "begin isolation level read committed" });
   try {
+    const check = target.watched === undefined ? undefined : await watchTriggers(session, target);
     const lock = options.maxRows === undefined ? options.onLockedRow : "skip";
     const { places, last } = await listDue(session, target, leaf, { ...options, except: [], lock });
     await lockBelow(session, target, leaf, places);
@@ -33,8 +38,9 @@ export async function deleteGuarded(
       onLockedRow: "wait",
       maxRows: undefined,
     });
+    const deleted = check === undefined ? result : await check(result);
     await session.query({ text: "commit" });
-    return { ...result, last: countRows(result) > 0 ? last : undefined };
+    return { ...deleted, last: countRows(result) > 0 ? last : undefined };
   } catch (error) {
     await session.query({ text: "rollback" }).catch(() => {}); // the first error is the cause
     throw error;

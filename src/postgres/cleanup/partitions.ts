@@ -25,7 +25,7 @@ export interface DeadPartition extends Leaf {
   readonly isNoted: boolean;
   /** Views, functions or foreign keys refer to it and not to the whole table, so it cannot be dropped. */
   readonly hasDependents: boolean;
-  /** A user-defined trigger has to run for each deleted row. */
+  /** A user-defined trigger has to run when rows are deleted. */
   readonly hasDeleteTriggers: boolean;
   /** Whether the session's role owns partition and parent, which detaching and dropping require. */
   readonly isOwned: boolean;
@@ -70,7 +70,7 @@ const FIND = `
            or exists (select from pg_constraint f where f.contype = 'f' and f.confrelid = any(below.relations))
            as has_dependents,
          exists (select from pg_trigger t where t.tgrelid in ($1::oid, c.oid) and not t.tgisinternal
-                 and t.tgtype & 9 = 9 and t.tgenabled <> 'D') as has_delete_triggers,
+                 and t.tgtype & 8 = 8 and t.tgenabled <> 'D') as has_delete_triggers,
          pg_has_role(c.relowner, 'USAGE') and pg_has_role(p.relowner, 'USAGE') as is_owned, below.leaves
   from tree join pg_class c on c.oid = tree.relid join pg_namespace n on n.oid = c.relnamespace
     join pg_inherits i on i.inhrelid = c.oid

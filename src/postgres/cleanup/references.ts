@@ -220,9 +220,12 @@ function noneBelow(
     ) select from ${below} where meets is not true)`;
 }
 
-/** Whether a deletion could take rows that must stay if they changed at the same moment: then they are locked before they are judged. */
+/**
+ * Whether a deletion could take rows that must stay: if they changed at the same moment, so that they are locked before they are judged,
+ * or by a trigger, so that what is gone is counted before it is committed.
+ */
 export function isGuarded(target: CleanupTarget): boolean {
-  return findLinks(target).length > 0 || findGuardedTables(target).length > 0;
+  return findLinks(target).length > 0 || findGuardedTables(target).length > 0 || target.watched !== undefined;
 }
 
 /** The tables that a cascade reaches and of which rows may have to stay. */

@@ -43,6 +43,8 @@ export interface CleanupTarget extends TableName {
   readonly references: readonly ReferenceFacts[];
   /** The other targets whose rows a deletion could reach by ON DELETE CASCADE, and those of the same table. */
   readonly reached: readonly CleanupTarget[];
+  /** Undefined if no trigger fires with its deletions; otherwise the tables of which triggers may delete rows. */
+  readonly watched: readonly TableName[] | undefined;
   /** Triggers that can keep a row from being deleted without an error. */
   readonly silencers: readonly string[];
   /** The times whose indexes together find all dead rows; undefined if an index is missing. */

@@ -205,3 +205,25 @@ test("an idle time of a hundred years is accepted", async () => {
   });
   expect(await left()).toEqual(["0"]);
 });
+
+test("columns whose types are domains are read as what these restrict", async () => {
+  await execute(
+    url,
+    "create domain app.instant as timestamptz check (value > '2000-01-01')",
+    "create domain app.end_of_life as app.instant",
+    "create domain app.epoch as bigint",
+    "create domain app.flag as boolean not null",
+  );
+  const report = await clean(
+    "expires_at app.end_of_life, revoked_at app.epoch, is_system app.flag",
+    [
+      `${ago("3 days")}, null, false`,
+      `${ago("3 days")}, null, true`,
+      "now() + interval '1 day', 0, false",
+      `now() + interval '1 day', extract(epoch from ${ago("3 days")})::bigint, false`,
+    ],
+    { expiresAt: "expires_at", revokedAt: "revoked_at", epoch: "seconds", where: "is_system = false" },
+  );
+  expect(report).toMatchObject({ deleted: { expired: 1, revoked: 1 } });
+  expect(await left()).toEqual(["1", "2"]);
+});

@@ -127,6 +127,7 @@ export function aTableFacts(overrides: Partial<TableFacts> = {}): TableFacts {
     ],
     references: [],
     triggers: [],
+    countsDeletions: true,
     rules: [],
     estimatedRows: 1_000,
     partitionedBy: null,
@@ -192,6 +193,7 @@ export function aTarget(overrides: Partial<CleanupTarget> = {}): CleanupTarget {
     audit: "summary",
     references: [],
     reached: [],
+    watched: undefined,
     silencers: [],
     indexedTimes: [
       { time: time("expires_at"), reason: "expired" },

@@ -192,7 +192,7 @@ test.each<[string, Partial<TableFacts>, Parameters<typeof aTargetConfig>[0], str
     "a named table that no cascade reaches",
     {},
     { cascade: [{ schema: "app", table: "uses" }] },
-    "no ON DELETE CASCADE reaches app.uses",
+    "neither ON DELETE CASCADE nor a trigger reaches app.uses",
   ],
   [
     "a circle of cascades",
