@@ -119,9 +119,11 @@ const quoteWhere = (name: string, comparison: string) =>
   `where: "${columnName(name).replaceAll('"', '\\"')} ${comparison}"`;
 
 function doubtLife(name: string, type: string, end: string): string {
-  const example =
-    type === "boolean" ? `${quoteWhere(name, "= true")} or ${quoteWhere(name, "= false")}` : quoteWhere(name, "= …");
-  return `${name} may decide whether a row ends with ${end}: if so, add ${example}, whichever is true of the rows that end`;
+  const remedy =
+    type === "boolean"
+      ? `if so, add ${quoteWhere(name, "= true")} or ${quoteWhere(name, "= false")}, whichever is true of the rows that end`
+      : `if it says when, name it in expiresAt; if it sets rows apart, add ${quoteWhere(name, "= …")} with the value of those that end`;
+  return `${name} may decide whether a row ends with ${end}: ${remedy}`;
 }
 
 function askAbout(columns: readonly CandidateColumn[], end: string): string {

@@ -109,6 +109,12 @@ test.each([
   expect(proposeBeside([{ name, ...facts }]).doubts).toEqual([expect.stringContaining(`${name} may decide`)]);
 });
 
+test("what to do with a column that is not a boolean depends on what it says", () => {
+  expect(proposeBeside([{ name: "code_expire_in", type: "bigint" }]).doubts).toEqual([
+    'code_expire_in may decide whether a row ends with expires_at: if it says when, name it in expiresAt; if it sets rows apart, add where: "code_expire_in = …" with the value of those that end',
+  ]);
+});
+
 test.each([
   ["status", { type: "text" }],
   ["kind", { type: "character varying" }],
