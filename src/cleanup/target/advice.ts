@@ -46,6 +46,11 @@ function adviseOnIndexes(target: CleanupTarget, facts: TableFacts): CheckFinding
     const index = findIndex(facts, column);
     if (index !== undefined)
       return [{ level: "note", message: `dead rows by ${quoteIdentifier(column)} are found with index ${index}` }];
+    const cost = "a table of more than 1 GiB is read through to find its dead rows";
+    if (facts.columns.some(({ name, isVirtual }) => isVirtual && name === column)) {
+      const why = `Postgres has no index on ${quoteIdentifier(column)}, a virtual generated column`;
+      return [{ level: "warning", message: `${why}: ${cost}; a generated column that is stored can have an index` }];
+    }
     // Postgres refuses CONCURRENTLY on a partitioned table: each partition gets its own index there.
     const how = target.isPartitioned ? "create index on only" : "create index concurrently on";
     const command = `${how} ${quoteTable(target)} (${quoteIdentifier(column)})${isSparse ? ` where ${quoteIdentifier(column)} is not null` : ""}`;
@@ -53,7 +58,7 @@ function adviseOnIndexes(target: CleanupTarget, facts: TableFacts): CheckFinding
     return [
       {
         level: "warning",
-        message: `no index begins with ${quoteIdentifier(column)}: a table of more than 1 GiB is read through to find its dead rows; ${command}${rest}`,
+        message: `no index begins with ${quoteIdentifier(column)}: ${cost}; ${command}${rest}`,
       },
     ];
   });

@@ -15,6 +15,8 @@ export interface ColumnFacts {
   /** As format_type returns it: "timestamp with time zone", "bigint", "app.status" … */
   readonly type: string;
   readonly isNullable: boolean;
+  /** Whether it is computed when it is read (generated, VIRTUAL). */
+  readonly isVirtual: boolean;
 }
 
 export interface IndexFacts {
@@ -79,7 +81,7 @@ const BASE_TYPE = `(with recursive base as (
   ) select base.oid from base join pg_type t on t.oid = base.oid where t.typtype <> 'd')`;
 
 const COLUMNS = `(select json_agg(json_build_object('name', a.attname, 'type', format_type(${BASE_TYPE}, null),
-    'isNullable', not a.attnotnull) order by a.attnum)
+    'isNullable', not a.attnotnull, 'isVirtual', a.attgenerated = 'v') order by a.attnum)
   from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped)`;
 
 const INDEXES = `(select coalesce(json_agg(json_build_object('name', ic.relname, 'method', am.amname,

@@ -3,8 +3,8 @@ import pg from "pg";
 import { beforeEach, expect, test } from "vitest";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { createTestDatabase } from "../../support/database.ts";
-import { runCleanup } from "./program.ts";
-import { createSessions, execute, GRANT_APP, writeConfig } from "./team-table.ts";
+import { isTrue, runCleanup } from "./program.ts";
+import { confirmed, createSessions, execute, GRANT_APP, writeConfig } from "./team-table.ts";
 
 let url: string;
 
@@ -145,6 +145,28 @@ test("what the cap would refuse is an error", async () => {
     maxFraction: 0.9,
     cap: expect.stringContaining("97.5 %"),
   });
+});
+
+test("an index is not recommended for a virtual generated column, because Postgres refuses it", async ({ skip }) => {
+  skip(await isTrue(url, "current_setting('server_version_num')::integer < 180000"));
+  await execute(
+    url,
+    "create table app.grants (id bigint primary key, payload jsonb not null)",
+    "alter table app.grants add at bigint generated always as ((payload ->> 'exp')::bigint) virtual",
+    "alter table app.grants add kept bigint generated always as ((payload ->> 'exp')::bigint) stored",
+    "insert into app.grants select n, jsonb_build_object('exp', n * 100000) from generate_series(1, 10) n",
+    ...GRANT_APP,
+  );
+  const config = (column: string) =>
+    confirmed(`targets: [{ table: app.grants, expiresAt: ${column}, epoch: seconds, maxFraction: 1 }]`);
+  const { exitCode, stdout } = await validate(config("at"));
+  expect(exitCode, stdout).toBe(0);
+  expect(stdout).not.toContain("create index");
+  expect(stdout).toContain(
+    'warning: Postgres has no index on "at", a virtual generated column: a table of more than 1 GiB is read through ' +
+      "to find its dead rows; a generated column that is stored can have an index\n",
+  );
+  expect((await validate(config("kept"))).stdout).toContain('create index concurrently on "app"."grants" ("kept")');
 });
 
 test("a partition that would be dropped is named", async () => {

@@ -96,7 +96,7 @@ export function aTargetConfig(overrides: Partial<TargetConfig> = {}): TargetConf
 }
 
 export function aColumn(name: string, type: string): ColumnFacts {
-  return { name, type, isNullable: true };
+  return { name, type, isNullable: true, isVirtual: false };
 }
 
 /** A table that fits `aTargetConfig`, with every right and every index. */
