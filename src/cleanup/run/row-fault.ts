@@ -62,16 +62,41 @@ export function describeRowFault(error: unknown, target: CleanupTarget): string 
   if (isLockConflict(error)) return "another session has locked it, or a row that would go with it";
   if (isTimeout(error)) return describeTimeout(target);
   if (error instanceof TriggeredDeletion) return error.message;
-  const { constraint, table, schema } = findFields(error);
-  if (constraint !== undefined) {
-    return `constraint ${quoteIdentifier(constraint)}${table === undefined ? "" : ` of ${formatTableName({ schema: schema ?? "", table })}`} forbids it`;
-  }
-  return describeRefusal(error);
+  const fields = findFields(error);
+  const { constraint } = fields;
+  if (constraint === undefined || areInvented(fields)) return describeRefusal(error);
+  const place = describePlace(fields);
+  return `constraint ${quoteIdentifier(constraint)}${place === undefined ? "" : ` of ${place}`} forbids it`;
 }
 
 function describeRefusal(error: unknown): string {
-  const raised = /function (\S+?)\(/.exec(findFields(error).where ?? "")?.[1];
-  return `${raised === undefined ? "Postgres" : `function ${raised}`} refuses it (SQLSTATE ${reportedState(error)})`;
+  const fields = findFields(error);
+  const raised = /function (\S+?)\(/.exec(fields.where ?? "")?.[1];
+  const place = areInvented(fields) ? undefined : describePlace(fields);
+  const because = place === undefined ? "" : ` because of ${place}`;
+  return `${raised === undefined ? "Postgres" : `function ${raised}`} refuses it${because} (SQLSTATE ${reportedState(error)})`;
+}
+
+/** Whether an application's function may have given the names, which then may be values of the row: RAISE, or PL/Python. */
+function areInvented({ routine }: Fields): boolean {
+  return routine === undefined || /^(exec_stmt_raise$|PLy_)/.test(routine);
+}
+
+/** What Postgres sets to null or to a default has this statement, without a value. */
+const SETTING = /^SQL statement "UPDATE ONLY ("(?:[^"]|"")+")\.("(?:[^"]|"")+") SET /;
+
+/** The column, the table or the domain at which a deletion fails. */
+function describePlace({ schema = "", table, column, dataType, where = "" }: Fields): string | undefined {
+  if (table !== undefined) {
+    const name = formatTableName({ schema, table });
+    return column === undefined ? name : `column ${quoteIdentifier(column)} of ${name}`;
+  }
+  if (dataType === undefined) return undefined;
+  const [, inSchema, inTable] = SETTING.exec(where) ?? [];
+  const domain = `domain ${formatTableName({ schema, table: dataType })}`;
+  if (inSchema === undefined || inTable === undefined) return domain;
+  const unquote = (name: string) => name.slice(1, -1).replaceAll('""', '"');
+  return `${domain} in ${formatTableName({ schema: unquote(inSchema), table: unquote(inTable) })}`;
 }
 
 function describeTimeout({ references }: CleanupTarget): string {
@@ -86,6 +111,8 @@ interface Fields {
   constraint?: string | undefined;
   schema?: string | undefined;
   table?: string | undefined;
+  column?: string | undefined;
+  dataType?: string | undefined;
   where?: string | undefined;
   routine?: string | undefined;
 }

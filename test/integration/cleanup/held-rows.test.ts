@@ -111,6 +111,67 @@ describe("rows that a trigger protects", () => {
   });
 });
 
+describe("the report names what refuses a row's deletion, and nothing of the row", () => {
+  const createLogins = (token: string) => [
+    "create table app.tokens (id bigint primary key, expires_at timestamptz)",
+    `insert into app.tokens select n, ${DEAD} from generate_series(1, 10) n`,
+    `insert into app.tokens select n, ${LIVE} from generate_series(11, 60) n`,
+    `create table app.logins (id bigint primary key, token ${token})`,
+    "insert into app.logins values (1, 3)",
+    ...GRANT_APP,
+  ];
+  const cases: { name: string; statements: string[]; reason: string }[] = [
+    {
+      name: "a column that must not be null, and has no default to be set to",
+      statements: createLogins("bigint not null references app.tokens on delete set default"),
+      reason: 'Postgres refuses it because of column "token" of app.logins (SQLSTATE 23502)',
+    },
+    {
+      name: "a domain that takes no null",
+      statements: [
+        "create domain app.token_id as bigint not null",
+        ...createLogins("app.token_id references app.tokens on delete set null"),
+      ],
+      reason: "Postgres refuses it because of domain app.token_id in app.logins (SQLSTATE 23502)",
+    },
+    {
+      name: "a check of a domain",
+      statements: [
+        "create domain app.token_id as bigint constraint present check (value is not null)",
+        ...createLogins("app.token_id references app.tokens on delete set null"),
+      ],
+      reason: 'constraint "present" of domain app.token_id in app.logins forbids it',
+    },
+    {
+      name: "a check of a table",
+      statements: createLogins(
+        "bigint references app.tokens on delete set null constraint present check (token is not null)",
+      ),
+      reason: 'constraint "present" of app.logins forbids it',
+    },
+    {
+      name: "a function that gives names of its own, which may be the row's",
+      statements: [
+        ...createLogins("bigint"),
+        `create function app.refuse() returns trigger language plpgsql as $$ begin
+           if old.id = 3 then raise exception using errcode = '23502', message = 'secret-m', constraint = 'secret-c',
+             schema = 'secret-s', table = 'secret-t', column = 'secret-o', datatype = 'secret-d'; end if; return old; end $$`,
+        "create trigger refuse before delete on app.tokens for each row execute function app.refuse()",
+      ],
+      reason: "function app.refuse refuses it (SQLSTATE 23502)",
+    },
+  ];
+
+  test.each(cases)("$name", async ({ statements, reason }) => {
+    await execute(url, ...statements);
+    const { exitCode, report, stdout } = await run(YAML.replace("app.sessions", "app.tokens"));
+    expect({ exitCode, message: report.message }).toEqual({ exitCode: 0, message: undefined });
+    expect(report.targets[1]?.held).toMatchObject([{ reason, rows: 1 }]);
+    expect(stdout).not.toContain("secret-");
+    expect(await findAll(url, "select id from app.tokens where id <= 10")).toEqual(["3"]);
+  });
+});
+
 test("without an index on a referring table, batches shrink after a time-out, and all rows go", async () => {
   await execute(
     url,
