@@ -28,7 +28,7 @@ export interface ReferenceFacts extends TableName {
   readonly onlyIn: readonly string[] | null;
   /** The tables above and below the referring one: its rows are theirs, and some of its rows may be theirs. */
   readonly relatives: readonly Relative[];
-  /** Whether one of the columns must not be null, so that ON DELETE SET NULL fails. */
+  /** Whether one of the columns that ON DELETE SET NULL sets must not be null, so that it fails. */
   readonly isRequired: boolean;
   /** Whether an index begins with the columns; without one, every deletion reads the referring table through. */
   readonly isIndexed: boolean;
@@ -44,6 +44,9 @@ const columnNames = (relation: string, numbers: string) =>
 const RELATED = `lateral (
     select relid from ${wholeTree("reached.node")} tree union select relid from pg_partition_ancestors(reached.node)
   ) as related on true`;
+
+/** SQL: the numbers of the columns that are set, if not all of them are. Before 15, the catalog has no such column. */
+const SET_COLUMNS = "(to_jsonb(f) ->> 'confdelsetcols')::jsonb";
 
 /** A cascade continues from a table through what refers to it, to the partitioned table that it belongs to, or to its partitions. */
 const READ = `
@@ -73,7 +76,7 @@ const READ = `
             join pg_class r on r.oid = kin.relid join pg_namespace rn on rn.oid = r.relnamespace
           where r.oid <> c.oid)::text as relatives,
          exists (select from unnest(f.conkey) as number join pg_attribute a on a.attrelid = c.oid and a.attnum = number
-                 where a.attnotnull) as "isRequired",
+                 where a.attnotnull and coalesce(${SET_COLUMNS} @> to_jsonb(number), true)) as "isRequired",
          exists (select from pg_index i where i.indrelid = c.oid and i.indisvalid and i.indpred is null
                  and (i.indkey::smallint[])[0:cardinality(f.conkey) - 1] @> f.conkey) as "isIndexed",
          has_schema_privilege(n.oid, 'USAGE') as "hasUsage", has_table_privilege(c.oid, 'SELECT') as "mayRead"
