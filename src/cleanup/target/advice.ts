@@ -67,7 +67,7 @@ function adviseOnIndexes(target: CleanupTarget, facts: TableFacts): CheckFinding
 function adviseOnPartitions(target: CleanupTarget, facts: TableFacts): CheckFinding[] {
   if (!target.isPartitioned) return [];
   const emptied = "its dead partitions are emptied row by row, not dropped";
-  if (facts.references.length > 0) return [{ level: "warning", message: `other tables refer to it: ${emptied}` }];
+  if (facts.isReferredTo) return [{ level: "warning", message: `other tables refer to it: ${emptied}` }];
   const expiry = findDividingTime(target);
   if (expiry === undefined)
     return [{ level: "note", message: `more than one column decides about its rows: ${emptied}` }];

@@ -44,6 +44,8 @@ export interface TableFacts extends TableName {
   readonly indexes: readonly IndexFacts[];
   /** The foreign keys that refer to it, and to every table that ON DELETE CASCADE reaches from it. */
   readonly references: readonly ReferenceFacts[];
+  /** Whether there is a foreign key to it or to a partition, even one that is not enforced: Postgres then detaches no partition in use. */
+  readonly isReferredTo: boolean;
   readonly triggers: readonly TriggerFacts[];
   /** Whether the server counts what a transaction deletes. */
   readonly countsDeletions: boolean;
@@ -120,6 +122,8 @@ export async function readTableFacts(db: Queryable, name: TableName): Promise<Ta
         'mayUpdate', has_any_column_privilege(c.oid, 'UPDATE'),
         'columns', ${COLUMNS}, 'key', ${KEY}, 'indexes', ${INDEXES},
         'rules', ${RULES}, 'partitionedBy', ${PARTITIONED_BY},
+        'isReferredTo', exists (select from ${wholeTree("c.oid")} tree join pg_constraint f on f.confrelid = tree.relid
+          where f.contype = 'f'),
         'hasChildren', c.relkind = 'r' and exists (select from pg_inherits i where i.inhparent = c.oid),
         'estimatedRows', case when c.relkind = 'p'
           then coalesce((select sum(greatest(reltuples, 0)) from ${LEAVES} as leaf), 0) else c.reltuples end,

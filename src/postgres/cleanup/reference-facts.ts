@@ -45,6 +45,9 @@ const RELATED = `lateral (
     select relid from ${wholeTree("reached.node")} tree union select relid from pg_partition_ancestors(reached.node)
   ) as related on true`;
 
+/** SQL: whether Postgres acts on a foreign key at all. Before 18, which has NOT ENFORCED, the catalog has no such column. */
+const IS_ENFORCED = "coalesce((to_jsonb(f) ->> 'conenforced')::boolean, true)";
+
 /** SQL: the numbers of the columns that are set, if not all of them are. Before 15, the catalog has no such column. */
 const SET_COLUMNS = "(to_jsonb(f) ->> 'confdelsetcols')::jsonb";
 
@@ -55,7 +58,7 @@ const READ = `
     union
     select f.conrelid from reached join ${RELATED}
       join pg_constraint f on f.confrelid = related.relid
-    where f.contype = 'f' and f.conparentid = 0 and f.confdeltype = 'c'
+    where f.contype = 'f' and f.conparentid = 0 and f.confdeltype = 'c' and ${IS_ENFORCED}
   )
   select distinct f.oid as id, reached.node::text as "toOid", f.conname as constraint, n.nspname as schema,
          c.relname as table, c.oid::text as oid,
@@ -83,7 +86,7 @@ const READ = `
   from reached join ${RELATED}
     join pg_constraint f on f.confrelid = related.relid
     join pg_class c on c.oid = f.conrelid join pg_namespace n on n.oid = c.relnamespace
-  where f.contype = 'f' and f.conparentid = 0
+  where f.contype = 'f' and f.conparentid = 0 and ${IS_ENFORCED}
   order by schema, "table", f.conname`;
 
 /** SQL: the rows that have the foreign key. */

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from "vitest";
 import { createTestDatabase } from "../../support/database.ts";
-import { runCleanup } from "./program.ts";
+import { isTrue, runCleanup } from "./program.ts";
 import { confirmed, createSessions, execute, findAll, GRANT_APP, writeConfig } from "./team-table.ts";
 
 let url: string;
@@ -78,6 +78,51 @@ test("ON DELETE SET NULL sets null", async () => {
   );
   expect((await run()).exitCode).toBe(0);
   expect(await findAll(url, "select coalesce(session, 0) from app.logins")).toEqual(["0", "250"]);
+});
+
+test("foreign keys that are not enforced change nothing, as Postgres does nothing because of them", async ({
+  skip,
+}) => {
+  skip(await isTrue(url, "current_setting('server_version_num')::integer < 180000"));
+  await execute(
+    url,
+    "create table app.uses (session bigint references app.sessions on delete cascade not enforced)",
+    "create table app.logins (session bigint references app.sessions not enforced)",
+    "insert into app.uses values (7), (250)",
+    "insert into app.logins values (8), (250)",
+    "grant usage on schema app to apitoken_cleanup",
+    "grant select, delete, update on app.sessions to apitoken_cleanup",
+  );
+  const validated = await runCleanup(url, ["validate", "--config", writeConfig(YAML)]);
+  expect(validated.exitCode, validated.stdout).toBe(0);
+  expect(validated.stdout).not.toMatch(/app\.uses|app\.logins/);
+  const { exitCode, report } = await run();
+  expect(exitCode, report.message).toBe(0);
+  expect(report.targets[1]).toMatchObject({ cascades: [], deleted: { expired: 100 }, after: { held: 0 } });
+  expect(await findAll(url, "select session from app.uses union all select session from app.logins")).toHaveLength(4);
+});
+
+test("a partitioned table to which a foreign key that is not enforced refers is emptied, as Postgres detaches nothing", async ({
+  skip,
+}) => {
+  skip(await isTrue(url, "current_setting('server_version_num')::integer < 180000"));
+  await execute(
+    url,
+    "create schema own authorization apitoken_cleanup",
+    "create table own.parts (at timestamptz primary key) partition by range (at)",
+    "create table own.old partition of own.parts for values from ('2001-01-01') to ('2002-01-01')",
+    "insert into own.parts select timestamptz '2001-06-01' + n * interval '1 hour' from generate_series(1, 20) n",
+    "create table app.uses (at timestamptz references own.parts not enforced)",
+    "insert into app.uses select at from own.parts",
+    "alter table own.parts owner to apitoken_cleanup",
+    "alter table own.old owner to apitoken_cleanup",
+  );
+  const config = writeConfig("targets: [{ table: own.parts, expiresAt: at, firstRunMaxFraction: 1, maxFraction: 1 }]");
+  const validated = await runCleanup(url, ["validate", "--config", config]);
+  expect(validated.stdout).toContain("other tables refer to it: its dead partitions are emptied row by row");
+  const { exitCode, report } = await runCleanup(url, ["-o", "json", "--config", config]);
+  expect(exitCode, report.message).toBe(0);
+  expect(report.targets[1]).toMatchObject({ deleted: { expired: 20 } });
 });
 
 test("one table that cannot be cleaned does not keep the others from being cleaned", async () => {

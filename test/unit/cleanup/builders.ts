@@ -126,6 +126,7 @@ export function aTableFacts(overrides: Partial<TableFacts> = {}): TableFacts {
       { name: "by_revocation", columns: ["revoked_at"], method: "btree", isPartial: true, isUnique: false },
     ],
     references: [],
+    isReferredTo: false,
     triggers: [],
     countsDeletions: true,
     rules: [],
