@@ -67,19 +67,26 @@ export function adviseOnReferences(facts: TableFacts): CheckFinding[] {
     const to = reference.toOid === facts.oid ? "it" : formatTableName(nameOf(reference.toOid));
     const columns = reference.columns.join(", ");
     const who = `${formatTableName(reference)} (${columns}) refers to ${to} by ${reference.constraint}`;
-    return [{ ...describeEffect(reference), who }]
+    return [{ ...describeEffect(reference, facts.oid), who }]
       .map(({ level, effect }): CheckFinding => ({ level, message: `${who} on delete ${reference.onDelete}${effect}` }))
       .concat(reference.isIndexed ? [] : [adviseOnIndex(reference)]);
   });
 }
 
-function describeEffect(reference: ReferenceFacts): { readonly level: "note" | "warning"; readonly effect: string } {
-  if (isBlocking(reference))
-    return { level: "warning", effect: ": rows that it refers to stay and are counted as held" };
-  if (reference.onDelete !== "cascade") return { level: "note", effect: "" };
-  return reference.oid === reference.toOid
-    ? { level: "note", effect: ": rows go together, and stay as long as one of them is not due" }
-    : { level: "note", effect: ": its rows go too and are counted" };
+function describeEffect(
+  reference: ReferenceFacts,
+  target: string,
+): { readonly level: "note" | "warning"; readonly effect: string } {
+  const isSelf = reference.oid === reference.toOid;
+  if (isSelf && (reference.onDelete === "cascade" || (reference.oid === target && isBlocking(reference))))
+    return { level: "note", effect: ": rows go together, and stay as long as one of them is not due" };
+  if (isBlocking(reference)) {
+    const effect = isSelf
+      ? ": its rows go together, and what they would go with is counted as held if one of them would be left"
+      : ": rows that it refers to stay and are counted as held";
+    return { level: "warning", effect };
+  }
+  return { level: "note", effect: reference.onDelete === "cascade" ? ": its rows go too and are counted" : "" };
 }
 
 function adviseOnIndex(reference: ReferenceFacts): CheckFinding {

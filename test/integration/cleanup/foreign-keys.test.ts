@@ -125,6 +125,33 @@ test("a partitioned table to which a foreign key that is not enforced refers is 
   expect(report.targets[1]).toMatchObject({ deleted: { expired: 20 } });
 });
 
+test.each(["no action", "restrict", "cascade"])(
+  "validate says that rows which refer to each other on delete %s go together",
+  async (action) => {
+    await execute(url, `alter table app.sessions add parent bigint references app.sessions on delete ${action}`);
+    const { stdout } = await runCleanup(url, ["validate", "--config", writeConfig(YAML)]);
+    expect(stdout).toContain(
+      `note: app.sessions (parent) refers to it by sessions_parent_fkey on delete ${action}: ` +
+        "rows go together, and stay as long as one of them is not due\n",
+    );
+    expect(stdout).not.toContain("counted as held");
+  },
+);
+
+test("validate says what rows do that refer to each other in a table behind a cascade", async () => {
+  await execute(
+    url,
+    "create table app.uses (id bigint primary key, session bigint references app.sessions on delete cascade, parent bigint references app.uses)",
+    ...GRANT_APP,
+  );
+  const config = writeConfig(YAML.replace("audit: rows", "cascade: [app.uses]"));
+  const { stdout } = await runCleanup(url, ["validate", "--config", config]);
+  expect(stdout).toContain(
+    "warning: app.uses (parent) refers to app.uses by uses_parent_fkey on delete no action: " +
+      "its rows go together, and what they would go with is counted as held if one of them would be left\n",
+  );
+});
+
 test("one table that cannot be cleaned does not keep the others from being cleaned", async () => {
   await execute(
     url,
