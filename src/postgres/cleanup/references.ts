@@ -164,7 +164,9 @@ export function findNamedConditions(target: CleanupTarget, cutoffOf: CutoffOf, r
         const other = `r${++depth}`;
         const from = `select from ${quoteReferring(reference)} as ${other} where ${matches(reference, other, row)}`;
         if (isBlocking(reference)) {
-          const isAnother = isSelf(reference) ? ` and ${areDifferent(other, row)}` : "";
+          // The row at the top is gone when Postgres looks for what refers to those that go with it, also with RESTRICT.
+          const itself = isSelf(reference) ? row : hasRowsOf(reference, target) ? root : undefined;
+          const isAnother = itself === undefined ? "" : ` and ${areDifferent(other, itself)}`;
           // RESTRICT is checked at once, so the other row must go in the same statement, by the same foreign key.
           const together = via && isSelf(reference) ? matches(via.reference, other, via.upper) : undefined;
           const going = reference.onDelete === "restrict" ? together : goes(reference.oid, other);

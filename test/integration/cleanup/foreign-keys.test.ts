@@ -152,6 +152,32 @@ test("validate says what rows do that refer to each other in a table behind a ca
   );
 });
 
+test("sessions that refer to the newest of their own tokens go with their tokens, unless one of these is live", async () => {
+  await execute(
+    url,
+    "create table app.tokens (id bigint primary key, session bigint not null references app.sessions on delete cascade, expires_at timestamptz)",
+    "insert into app.tokens select id, id, expires_at from app.sessions",
+    "insert into app.tokens select id + 1000, id, now() - interval '20 days' - id * interval '1 ms' from app.sessions",
+    "alter table app.sessions add token bigint references app.tokens",
+    "update app.sessions set token = id",
+    "update app.tokens set expires_at = now() + interval '1 day' where id = 5",
+    ...GRANT_APP,
+  );
+  const yaml = `targets: [
+    { table: app.tokens, expiresAt: expires_at, firstRunMaxFraction: 1 },
+    { table: app.sessions, expiresAt: expires_at, cascade: [app.tokens] }]`;
+  const { exitCode, report } = await runCleanup(url, ["-o", "json", "--config", writeConfig(confirmed(yaml))]);
+  expect(exitCode, report.message).toBe(0);
+  expect(report.targets.map(({ deleted, after }) => [deleted.expired, after?.held])).toEqual([
+    [0, 0],
+    [300, 99],
+    [99, 1],
+  ]);
+  expect(await findAll(url, "select id from app.sessions where id <= 100")).toEqual(["5"]);
+  expect(await findAll(url, "select id from app.tokens where id <= 100 or id > 1000")).toEqual(["5"]);
+  expect(await findAll(url, "select count(*) from app.tokens")).toEqual(["201"]);
+});
+
 test("one table that cannot be cleaned does not keep the others from being cleaned", async () => {
   await execute(
     url,

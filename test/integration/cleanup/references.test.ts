@@ -33,6 +33,15 @@ describe("a table that others refer to", () => {
        foreign key (realm, token) references app.tokens (realm, id) on delete ${action})`,
     "insert into app.logins values (1, 'a', 3), (2, 'a', 30)",
   ];
+  /** Tokens that refer to a row of a child table of theirs, the row that would go with each of them. */
+  const createCircle = (action: string, ...statements: readonly string[]) => [
+    "create table app.devices (id bigint primary key, token bigint not null references app.tokens on delete cascade)",
+    "insert into app.devices select n, n from generate_series(1, 60) n",
+    "alter table app.tokens add device bigint",
+    "update app.tokens set device = id",
+    `alter table app.tokens alter device set not null, add foreign key (device) references app.devices on delete ${action}`,
+    ...statements,
+  ];
   const cases: { name: string; statements: string[]; yaml?: string; held: string[]; since?: number }[] = [
     {
       name: "sessions whose device is used stay, behind a cascade",
@@ -74,6 +83,31 @@ describe("a table that others refer to", () => {
     {
       name: "rows that ON DELETE SET NULL for all columns cannot release, because one of them must not be null, stay",
       statements: createRealms("set null"),
+      held: ["3"],
+    },
+    ...["no action", "restrict", "set null"].map((action) => ({
+      name: `a row that refers to what goes with it does not keep itself, with ON DELETE ${action}`,
+      statements: createCircle(action),
+      yaml: "cascade: [app.devices]",
+      held: [],
+    })),
+    {
+      name: "a row stays if another one refers to what would go with it, although it refers to that, too",
+      statements: createCircle("no action", "update app.tokens set device = 3 where id = 50"),
+      yaml: "cascade: [app.devices]",
+      held: ["3"],
+    },
+    {
+      name: "a row stays if another one refers to what would go with it at a lower level, although it refers to that, too",
+      statements: [
+        "create table app.devices (id bigint primary key, token bigint not null references app.tokens on delete cascade)",
+        "insert into app.devices select n, n from generate_series(1, 60) n",
+        "create table app.uses (id bigint primary key, device bigint not null references app.devices on delete cascade)",
+        "insert into app.uses select n, n from generate_series(1, 60) n",
+        "alter table app.tokens add use bigint references app.uses",
+        "update app.tokens set use = case id when 50 then 3 else id end",
+      ],
+      yaml: "cascade: [app.devices, app.uses]",
       held: ["3"],
     },
     {
