@@ -13,6 +13,7 @@ import { Fault, type FaultCode, findFaultCode } from "../../runtime/fault.ts";
 import type { Logger } from "../../runtime/log.ts";
 import type { CleanupConfig } from "../config.ts";
 import { countDeleted, type PartitionReport, type TargetReport } from "../report/report.ts";
+import { explainRefusal } from "../target/rights.ts";
 import { joinHeld } from "./held-rows.ts";
 import { dropDeadPartitions } from "./partitions.ts";
 import type { Progress } from "./progress.ts";
@@ -236,7 +237,7 @@ async function vacuumIfNeeded(
 /** What went wrong, as a report shows it. */
 export function explainFailure(error: unknown, config: CleanupConfig): { code: FaultCode; message: string } {
   if (!isLockConflict(error)) {
-    return { code: findFaultCode(error), message: error instanceof Error ? error.message : String(error) };
+    return { code: findFaultCode(error), message: explainRefusal(error) };
   }
   const { faultCode: code, message } = new Fault({
     faultCode: "APITOKEN_E_TABLE_LOCKED",

@@ -73,3 +73,20 @@ function findSilencers(facts: TableFacts): string[] {
     ),
   ];
 }
+
+/** What an error says and, if it is a right that nobody could have foreseen, such as one of a policy's own query, the command that grants it. */
+export function explainRefusal(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const [, kind = "", name = ""] =
+    /^permission denied for (schema|table|view|function|type) (.+)$/.exec(error.message) ?? [];
+  const right = RIGHTS[kind];
+  return right === undefined ? error.message : `${error.message}: grant ${right} ${name} to ${ROLE}`;
+}
+
+const RIGHTS: Readonly<Record<string, string>> = {
+  schema: "usage on schema",
+  table: "select on",
+  view: "select on",
+  function: "execute on function",
+  type: "usage on type",
+};

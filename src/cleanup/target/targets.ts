@@ -12,6 +12,7 @@ import type { CleanupConfig } from "../config.ts";
 import { type CheckedTarget, checkTarget } from "./check.ts";
 import type { TargetConfig } from "./config.ts";
 import type { CheckFinding } from "./finding.ts";
+import { explainRefusal } from "./rights.ts";
 
 /** The operator's own table, which is always cleaned. */
 export function ownTarget(config: CleanupConfig): TargetConfig {
@@ -49,7 +50,7 @@ export async function checkTargets(db: Queryable, config: CleanupConfig): Promis
       checked.push(await checkOne(db, target, config.maxFraction));
     } catch (error) {
       if (!isReportedByServer(error)) throw error;
-      const message = `it cannot be checked: ${(error as Error).message}`;
+      const message = `it cannot be checked: ${explainRefusal(error)}`;
       checked.push({
         name: target.name,
         config: target,

@@ -197,3 +197,35 @@ test("if one table exceeds the cap, nothing is deleted in it, and the message na
   expect(await findAll(url, "select count(*) from app.other")).toEqual(["0"]);
   expect(await findAll(url, "select count(*) from app.sessions")).toEqual(["1040"]);
 });
+
+test.each([
+  [
+    "of the schema that a condition's type is in",
+    [
+      "create schema types",
+      "create type types.state as enum ('active', 'revoked')",
+      "alter table app.sessions add state types.state",
+    ],
+    "where: \"state = 'active'\"",
+    "permission denied for schema types: grant usage on schema types to apitoken_cleanup",
+  ],
+  [
+    "of a table that a policy asks",
+    [
+      "create table app.tenants (id text)",
+      "alter table app.sessions enable row level security",
+      "create policy everything on app.sessions to apitoken_cleanup using (true)",
+      `create policy tenant on app.sessions as restrictive
+         using (current_user = 'apitoken_cleanup' or (user_id in (select id from app.tenants)))`,
+    ],
+    "audit: none",
+    "permission denied for table tenants: grant select on tenants to apitoken_cleanup",
+  ],
+])("a missing right %s has its remedy in the message", async (_, statements, rest, message) => {
+  await createSessions(url, 3);
+  await execute(url, ...statements);
+  const { exitCode, report } = await clean(
+    confirmed(`targets: [{ table: app.sessions, expiresAt: expires_at, ${rest} }]`),
+  );
+  expect({ exitCode, message: report.targets[1]?.message }).toEqual({ exitCode: 1, message });
+});
