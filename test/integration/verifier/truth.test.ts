@@ -87,6 +87,44 @@ test("what a block has revoked stays refused when the block is lifted", async ({
   expect(await ask(verifier, revoked)).toBe(401);
 });
 
+test("once a changed block was read, memory answers for its owner's tokens again", async ({
+  databaseUrl,
+  verifier,
+}) => {
+  const token = await issueByHand(databaseUrl, keyring, "owner = 'erin'");
+  await untilFresh(verifier);
+  const readStatements = () => readVerifierMetric(verifier, "apitoken_verifier_lookup_statements_total");
+  const untilFromMemory = (status: number) =>
+    eventually(async () => {
+      const before = await readStatements();
+      expect(await ask(verifier, token)).toBe(status);
+      expect(await readStatements()).toBe(before);
+    });
+  await untilFromMemory(200);
+  await blockByHand(databaseUrl, "erin");
+  await untilFromMemory(401);
+  await runAsSuperuser(databaseUrl, "delete from apitoken.blocked_owners where owner = 'erin'");
+  await untilFromMemory(200);
+});
+
+test("a connection that is known to be lost proves nothing any more, however long a proof may count", async ({
+  databaseUrl,
+  network,
+  onTestFinished,
+}) => {
+  const settings = { APITOKEN_VERIFIER_STALE_AFTER_LOSS: "60s" };
+  const verifier = await startTestVerifier({ url: network.url, keyring, settings });
+  onTestFinished(() => verifier.stop());
+  const token = await issueByHand(databaseUrl, keyring);
+  await untilFresh(verifier);
+  expect(await ask(verifier, token)).toBe(200);
+  await network.setMode(AWAY);
+  await eventually(async () => expect(await readVerifierMetric(verifier, "apitoken_verifier_fresh")).toBe(0));
+  await network.setMode(BACK);
+  await untilFresh(verifier);
+  expect(await ask(verifier, token)).toBe(200);
+});
+
 test("a revocation counts within a second even if the connection that listens is cut all the time", async ({
   databaseUrl,
   verifier,

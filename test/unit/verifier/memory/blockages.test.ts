@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { createBlockages } from "../../../../src/verifier/memory/blockages.ts";
-import { NOW } from "../../../support/builders.ts";
+import { later, NOW } from "../../../support/builders.ts";
 
 const block = (owner: string) => ({ owner, from: NOW });
 
@@ -19,6 +19,17 @@ test("an owner whose block has changed is unknown until it is read again", () =>
   expect([...blockages.suspects]).toEqual(["alice"]);
   blockages.beginReading("alice")([]);
   expect(blockages.find("alice")).toBe(Number.POSITIVE_INFINITY);
+});
+
+test("a block that was recorded, and later moved, is found by a reading of its owner alone", () => {
+  const blockages = createBlockages();
+  blockages.hearChange("alice");
+  blockages.beginReading("alice")([block("alice")]);
+  expect(blockages.find("alice")).toBe(NOW.getTime());
+  blockages.hearChange("alice");
+  blockages.beginReading("alice")([{ owner: "alice", from: later(1_000) }]);
+  expect(blockages.find("alice")).toBe(NOW.getTime() + 1_000);
+  expect([...blockages.suspects]).toEqual([]);
 });
 
 test("what was read before the last change was heard of says nothing", () => {
