@@ -189,7 +189,16 @@ test("nginx gets a status that it does not know in a header", async ({ verifier 
 test("in shadow mode everything passes, and what would have been refused is counted", async ({ verifier }) => {
   const response = await verify(verifier, createToken().plaintext, "/shadow/-/x");
   expect(response.status).toBe(200);
-  expect(response.headers.get("x-auth-owner")).toBe("");
+  // What is missing could be the client's own.
+  expect(Object.fromEntries([...response.headers].filter(([name]) => name.startsWith("x-auth-")))).toEqual({
+    "x-auth-owner": "",
+    "x-auth-scopes": "",
+    "x-auth-token-id": "",
+    "x-auth-namespace": "",
+    "x-auth-name": "",
+    "x-auth-expires-at": "",
+    "x-auth-token-state": "",
+  });
   const metrics = await (await fetch(`${verifier.httpUrl}/metrics`)).text();
   expect(metrics).toMatch(/apitoken_verifier_answers_total\{face="shadow",result="Unknown"\} 1/);
 });
@@ -243,6 +252,36 @@ test("whoever asks about other people's tokens needs the scope for it", async ({
   const basic = Buffer.from(`backend:${client.plaintext}`).toString("base64");
   const response = await fetch(url, { method: "POST", headers: { authorization: `Basic ${basic}` }, body });
   expect(await response.json()).toMatchObject({ active: true, sub: "alice" });
+});
+
+test("the right to introspect and the right to learn reasons are two, and nobody has them without a token", async ({
+  databaseUrl,
+  verifier,
+}) => {
+  const { plaintext } = await issueByHand(databaseUrl, keyring);
+  const nobody = await issueByHand(databaseUrl, keyring);
+  const introspector = await issueByHand(databaseUrl, keyring, "scopes = '{apitoken:introspect}'");
+  const operator = await issueByHand(databaseUrl, keyring, "scopes = '{apitoken:explain}'");
+  const form = new URLSearchParams({ token: plaintext });
+  const review = JSON.stringify({
+    apiVersion: "authentication.k8s.io/v1",
+    kind: "TokenReview",
+    spec: { token: plaintext },
+  });
+  const statuses = async (headers: Record<string, string>) => {
+    const ask = async (path: string, body: string | URLSearchParams) =>
+      (await fetch(verifier.introspectionUrl + path, { method: "POST", headers, body })).status;
+    return {
+      introspect: await ask("/introspect", form),
+      tokenreview: await ask("/tokenreview", review),
+      explain: await ask("/explain", form),
+    };
+  };
+  const NONE = { introspect: 401, tokenreview: 401, explain: 401 };
+  expect(await statuses({})).toEqual(NONE);
+  expect(await statuses(bearer(nobody.plaintext))).toEqual(NONE);
+  expect(await statuses(bearer(introspector.plaintext))).toEqual({ introspect: 200, tokenreview: 200, explain: 401 });
+  expect(await statuses(bearer(operator.plaintext))).toEqual({ introspect: 401, tokenreview: 401, explain: 200 });
 });
 
 test("holders end their tokens, and scanners those that they find, whatever they show", async ({

@@ -12,8 +12,10 @@ import { createKeyring } from "../../../src/token/keyring.ts";
 import { createToken } from "../../../src/token/token-string.ts";
 import { createTestDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
+import { startDatabaseProxy } from "../../support/proxy.ts";
 import {
   CHECK_PATH,
+  type CheckClient,
   openCheckClient,
   openMovingClient,
   prefixed,
@@ -33,6 +35,12 @@ const test = base
     onCleanup(() => verifier.stop());
     await verifier.ready;
     return verifier;
+  })
+  /** The network between a database and a verifier of the test's own. */
+  .extend("network", async ({ databaseUrl }, { onCleanup }) => {
+    const network = await startDatabaseProxy(databaseUrl);
+    onCleanup(() => network.close());
+    return network;
   })
   .extend("client", ({ verifier }, { onCleanup }) => {
     const client = openCheckClient(urlOf(verifier));
@@ -170,18 +178,55 @@ test("a use through gRPC is reported like any other", async ({ databaseUrl }) =>
   expect(await runAsSuperuser(databaseUrl, sql, [token.id])).toEqual([{ address: "203.0.113.5" }]);
 });
 
+const HEALTHS: Readonly<Record<number, string>> = { 1: "SERVING", 2: "NOT_SERVING" };
+
+/** What the health service says of a service: its word, or gRPC's status. */
+async function readHealth(client: Pick<CheckClient, "call">, service: string): Promise<string | number> {
+  const name = Buffer.from(service);
+  const request = service === "" ? Buffer.alloc(0) : Buffer.concat([Buffer.from([10, name.length]), name]);
+  const { grpcStatus, message } = await client.call("/grpc.health.v1.Health/Check", prefixed(request));
+  const [field] = grpcStatus === 0 ? readFields(message ?? Buffer.alloc(0)) : [];
+  return field === undefined ? grpcStatus : (HEALTHS[Number(field.value)] ?? `${field.value}`);
+}
+
+const SERVICES = ["", "envoy.service.auth.v3.Authorization"];
+
 test("the health service answers for the server and for the check, and for nothing else", async ({ client }) => {
-  const health = (service: string) => {
-    const name = Buffer.from(service);
-    const message = service === "" ? Buffer.alloc(0) : Buffer.concat([Buffer.from([10, name.length]), name]);
-    return client.call("/grpc.health.v1.Health/Check", prefixed(message));
+  for (const service of SERVICES) expect(await readHealth(client, service)).toBe("SERVING");
+  expect(await readHealth(client, "other")).toBe(5);
+});
+
+test("nobody is sent to a verifier that has not read the tokens yet, or that stops, although it answers", async ({
+  databaseUrl,
+  network,
+  onTestFinished,
+}) => {
+  await network.setMode({ kind: "refuse" });
+  const settings = { APITOKEN_VERIFIER_DRAIN: "5s" };
+  const verifier = await startTestVerifier({ url: network.url, keyring, settings });
+  onTestFinished(() => verifier.stop());
+  const readiness = async () => {
+    const client = openCheckClient(urlOf(verifier)); // as a kubelet does it, which opens a connection each time
+    try {
+      const healths = await Promise.all(SERVICES.map((service) => readHealth(client, service)));
+      return [(await fetch(`${verifier.httpUrl}/readyz`)).status, ...healths];
+    } finally {
+      client.close();
+    }
   };
-  const SERVING = [{ number: 1, value: 1 }];
-  for (const service of ["", "envoy.service.auth.v3.Authorization"]) {
-    const { grpcStatus, message } = await health(service);
-    expect([grpcStatus, readFields(message ?? Buffer.alloc(0))]).toEqual([0, SERVING]);
-  }
-  expect((await health("other")).grpcStatus).toBe(5);
+  expect(await readiness()).toEqual([503, "NOT_SERVING", "NOT_SERVING"]);
+  const { plaintext } = await issueByHand(databaseUrl, keyring);
+  const verify = () => fetch(`${verifier.gatewayUrl}/verify`, { headers: { authorization: `Bearer ${plaintext}` } });
+  expect((await verify()).status).toBe(503);
+  await network.setMode({ kind: "pass" });
+  await verifier.ready;
+  expect(await readiness()).toEqual([200, "SERVING", "SERVING"]);
+  expect((await verify()).headers.get("connection")).toBe("keep-alive");
+  const stopped = verifier.stop();
+  expect(await readiness()).toEqual([503, "NOT_SERVING", "NOT_SERVING"]);
+  const last = await verify();
+  expect([last.status, last.headers.get("connection")]).toEqual([200, "close"]);
+  await stopped;
 });
 
 describe("whatever a client sends, it gets an answer of gRPC and nobody else notices:", () => {
