@@ -76,4 +76,49 @@ describe.skipIf(tools.helm === undefined)("the verifier", () => {
     const [pod] = findObject(objects, "Pod").spec.containers;
     expect(pod.args.join()).toContain(`retry("verifier", "${NAME}", 60)`);
   });
+
+  test("lets to each of its ports only those whom the values name, and reaches DNS and the database only", async () => {
+    const peer = (name: string) => ({ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": name } } });
+    const objects = await renderChart({
+      ...VALUES,
+      database: { ...VALUES.database, port: 6432 },
+      networkPolicy: {
+        metricsFrom: [peer("monitoring")],
+        verifyFrom: [peer("gateways")],
+        introspectFrom: [peer("backends")],
+        databaseTo: [peer("databases")],
+      },
+    });
+    const { podSelector, policyTypes, ingress, egress } = findObject(objects, "NetworkPolicy", NAME).spec;
+    const { selector, template } = findDeployment(objects, "verifier").spec;
+    expect(podSelector).toEqual({ matchLabels: selector.matchLabels });
+    expect(policyTypes).toEqual(["Ingress", "Egress"]);
+    type Rule = { ports: { port: string | number; protocol?: string }[]; from?: object[]; to?: object[] };
+    const numbers = new Map<string | number, number>(
+      template.spec.containers[0].ports.map(
+        ({ name, containerPort }: { name: string; containerPort: number }) => [name, containerPort] as const,
+      ),
+    );
+    const isOfTest = (from: object) => "podSelector" in from;
+    const admitted = (ingress as Rule[]).flatMap(({ ports, from }) =>
+      ports.map(({ port }) => [numbers.get(port), from?.filter((one) => !isOfTest(one))]),
+    );
+    expect(admitted).toEqual([
+      [8080, [peer("monitoring")]],
+      [8181, [peer("gateways")]],
+      [8183, [peer("gateways")]],
+      [8182, [peer("backends")]],
+    ]);
+    const reached = (egress as Rule[]).map(({ ports, to }) => [[...new Set(ports.map(({ port }) => port))], to]);
+    expect(reached).toEqual([
+      [[53, 5353], undefined],
+      [[6432], [peer("databases")]],
+    ]);
+  });
+
+  test("is ready when it says so itself, and alive as long as it answers", async () => {
+    const [{ readinessProbe, livenessProbe }] = podOf(await renderChart(VALUES)).containers;
+    expect(readinessProbe.httpGet).toEqual({ path: "/readyz", port: "http" });
+    expect(livenessProbe.httpGet).toEqual({ path: "/healthz", port: "http" });
+  });
 });
