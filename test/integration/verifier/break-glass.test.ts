@@ -123,14 +123,24 @@ test("a file that is damaged later leaves the last tokens in place; one that is 
   );
 });
 
-test("whoever ends a break-glass token through the verifier is not told that it has ended", async () => {
-  const { plaintext, entry } = aToken();
-  const file = aFile(entry);
-  await withVerifier(NO_DATABASE, { APITOKEN_VERIFIER_BREAK_GLASS_FILE: file.path }, async (verifier) => {
-    const body = new URLSearchParams({ token: plaintext });
-    expect((await fetch(`${verifier.introspectionUrl}/revoke`, { method: "POST", body })).status).toBe(503);
-  });
-});
+test.for([
+  ["answers", () => createTestDatabase()],
+  ["is away", async () => NO_DATABASE],
+] as const)(
+  "whoever ends a break-glass token through the verifier is not told that it has ended, while the database %s",
+  async ([, findDatabase]) => {
+    const { plaintext, entry } = aToken();
+    const file = aFile(entry);
+    const settings = { APITOKEN_VERIFIER_BREAK_GLASS_FILE: file.path };
+    await withVerifier(await findDatabase(), settings, async (verifier) => {
+      const post = async (path: string, body: string | URLSearchParams) =>
+        (await fetch(verifier.introspectionUrl + path, { method: "POST", body })).status;
+      expect(await post("/revoke", new URLSearchParams({ token: plaintext }))).toBe(503);
+      expect(await post("/leaks", JSON.stringify({ tokens: [plaintext] }))).toBe(503);
+      expect((await verify(verifier, plaintext)).status).toBe(200);
+    });
+  },
+);
 
 test("the command makes a token that the file's entry fits", async () => {
   const program = fileURLToPath(new URL("../../../src/verifier/main.ts", import.meta.url));
