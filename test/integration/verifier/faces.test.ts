@@ -3,9 +3,17 @@
  */
 import { test as base, describe, expect } from "vitest";
 import { createKeyring } from "../../../src/token/keyring.ts";
+import { encryptMetadata } from "../../../src/token/metadata-cipher.ts";
 import { createToken } from "../../../src/token/token-string.ts";
 import { createTestDatabase } from "../../support/database.ts";
-import { blockByHand, type HandMadeToken, issueByHand, startTestVerifier } from "../../support/verifier.ts";
+import { eventually } from "../../support/eventually.ts";
+import {
+  blockByHand,
+  changeByHand,
+  type HandMadeToken,
+  issueByHand,
+  startTestVerifier,
+} from "../../support/verifier.ts";
 
 const keyring = createKeyring();
 
@@ -203,7 +211,7 @@ test("in shadow mode everything passes, and what would have been refused is coun
   expect(metrics).toMatch(/apitoken_verifier_answers_total\{face="shadow",result="Unknown"\} 1/);
 });
 
-test("introspection says what RFC 7662 has names for, with the metadata", async ({ databaseUrl, verifier, client }) => {
+test("introspection says what RFC 7662 has names for", async ({ databaseUrl, verifier, client }) => {
   const { id, plaintext } = await issueByHand(databaseUrl, keyring);
   const answer = await introspect(verifier, client, { token: plaintext });
   expect(answer).toEqual({
@@ -218,6 +226,36 @@ test("introspection says what RFC 7662 has names for, with the metadata", async 
     jti: id,
   });
   for (const time of ["exp", "iat", "nbf"]) expect(Number.isInteger(answer[time]), time).toBe(true);
+});
+
+test("a token's metadata is told to those who may introspect, and to nobody else", async ({
+  databaseUrl,
+  verifier,
+  client,
+}) => {
+  const token = await issueByHand(databaseUrl, keyring);
+  const [key] = keyring.encryption;
+  const sealed = encryptMetadata({ project: "apollo" }, token.id, key);
+  await changeByHand(
+    databaseUrl,
+    token,
+    `metadata = '\\x${sealed?.bytes.toString("hex")}', metadata_key_id = '${sealed?.keyId}'`,
+  );
+  await eventually(async () =>
+    expect(await introspect(verifier, client, { token: token.plaintext })).toMatchObject({
+      active: true,
+      metadata: { project: "apollo" },
+    }),
+  );
+  const form = { token: token.plaintext };
+  const others = [
+    await verify(verifier, token.plaintext),
+    await fetch(`${verifier.gatewayUrl}/token`, { headers: bearer(token.plaintext) }),
+    await post(`${verifier.introspectionUrl}/introspect`, token, form),
+    await post(`${verifier.introspectionUrl}/explain`, client, form),
+  ];
+  const told = others.map(async (response) => JSON.stringify([[...response.headers], await response.text()]));
+  expect((await Promise.all(told)).join("\n")).not.toContain("apollo");
 });
 
 test("kube-apiserver gets user, group and scopes, in the version that it asked in", async ({
