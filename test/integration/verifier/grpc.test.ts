@@ -286,7 +286,7 @@ test("while it stops, connections move away and no call is lost", async ({ datab
   const works = Promise.all([work(), work(), work()]);
   await eventually(() => codes.length > 100);
   const stopped = verifier.stop();
-  await eventually(() => client.connections === 2);
+  await eventually(() => client.connections === 2, { timeoutMs: 5_000 }); // long before it takes no more
   const before = codes.length;
   await eventually(() => codes.length > before + 20);
   hasStopped = true;

@@ -5,7 +5,7 @@ import { createUses } from "../../../../src/verifier/uses/uses.ts";
 
 const START_MS = Date.UTC(2026, 5, 1);
 
-/** Watches one token, which was first used from 192.0.2.1, and lists what is told of it. */
+/** Watches one token, which was first used from 192.0.2.1, and lists what is reported of it. */
 async function watchOne({ learningMs = HOUR_MS, podNetworks = [] as readonly string[] }) {
   const told: string[] = [];
   const db = { query: () => Promise.resolve([]) };
@@ -35,7 +35,7 @@ const useUnusually = async ({ useFrom, showWrongSecret, flush }: Awaited<ReturnT
   await flush();
 };
 
-test("each kind of unusual use is told of", async () => {
+test("each kind of unusual use is reported", async () => {
   const watched = await watchOne({});
   await useUnusually(watched);
   expect(watched.told.sort()).toEqual(["ManyAddresses", "NewNetwork", "UnusualRate", "WrongSecrets"]);

@@ -5,7 +5,7 @@ import { createUses } from "../../../../src/verifier/uses/uses.ts";
 
 const NOON_MS = Date.UTC(2026, 5, 1, 12);
 
-/** A database that keeps what it is told of each token. The statements with these numbers fail, from 1 on. */
+/** A database that keeps what is reported of each token. The statements with these numbers fail, from 1 on. */
 function aDatabase(...failing: readonly number[]) {
   const noted = new Map<string, string>();
   let statements = 0;
