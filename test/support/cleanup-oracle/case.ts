@@ -44,7 +44,11 @@ export type Action = "cascade" | "no action" | "restrict" | "set null";
 export interface Reference {
   readonly to: string;
   readonly action: Action;
+  /** Whether its columns must not be null; with a list, the first of them. */
   readonly isRequired: boolean;
+  /** The columns that ON DELETE SET NULL sets, if it has a list: some of the other table's key, which has several. */
+  readonly list: readonly string[] | undefined;
+  readonly isEnforced: boolean;
 }
 
 /** How the rows are stored. A partition is named by its place; `null` bounds are MINVALUE and MAXVALUE. */
@@ -114,6 +118,6 @@ export const DURATIONS: Readonly<Record<string, number>> = {
 
 /** The other tables of the case that ON DELETE CASCADE reaches from one. */
 export function findReached(tables: readonly Table[], from: string): string[] {
-  const next = tables.filter(({ parent }) => parent?.to === from && parent.action === "cascade");
+  const next = tables.filter(({ parent }) => parent?.to === from && parent.action === "cascade" && parent.isEnforced);
   return next.flatMap(({ name }) => [name, ...findReached(tables, name)]);
 }

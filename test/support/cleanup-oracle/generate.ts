@@ -24,16 +24,16 @@ const TYPES: readonly TimeType[] = ["timestamptz", "timestamp", "date", "bigint"
 /** Without summer time: where an hour is repeated, a wall clock's time is not one moment. */
 const ZONES = ["UTC", "Asia/Kathmandu", "Pacific/Kiritimati", "Pacific/Marquesas"];
 
-/** The case that a seed stands for. */
-export function generateCase(seed: number, number: number, now: Moment): Case {
+/** The case that a seed stands for on a version of Postgres. */
+export function generateCase(seed: number, number: number, now: Moment, version: number): Case {
   const random = createRandom(seed);
   const tables: Table[] = [];
   const count = 1 + random.below(4);
-  for (let place = 0; place < count; place += 1) tables.push(generateTable(random, `t${place}`, tables, now));
+  for (let place = 0; place < count; place += 1) tables.push(generateTable(random, `t${place}`, tables, now, version));
   return { number, tables, isReversed: random.chance(50) };
 }
 
-function generateTable(random: Random, name: string, earlier: readonly Table[], now: Moment): Table {
+function generateTable(random: Random, name: string, earlier: readonly Table[], now: Moment, version: number): Table {
   const unit = random.pick(["seconds", "milliseconds", "microseconds"] as const);
   const types: readonly TimeType[] = unit === "seconds" ? [...TYPES, "integer"] : TYPES;
   const isUniform = random.chance(40);
@@ -57,34 +57,40 @@ function generateTable(random: Random, name: string, earlier: readonly Table[], 
   // Only if the expiry alone decides, whole partitions go.
   const targets = storage.kind === "partitioned" && random.chance(70) ? any.slice(0, 1).map(simplify) : any;
   const parents = earlier.filter(({ storage: { kind } }) => kind !== "partitioned");
-  const parent = parents.length > 0 && random.chance(80) ? referTo(random, random.pick(parents).name) : undefined;
-  const self = storage.kind === "plain" && random.chance(35) ? referToSelf(random, name, targets.length) : undefined;
+  const parent = parents.length > 0 && random.chance(80) ? referTo(random, random.pick(parents), version) : undefined;
+  const self =
+    storage.kind === "plain" && random.chance(35) ? referToSelf(random, base, targets.length, version) : undefined;
   const table: Table = { ...base, targets, storage, parent, self, rows: [] };
-  return {
-    ...table,
-    rows: generateRows(
-      random,
-      table,
-      earlier.find((other) => other.name === parent?.to),
-      now,
-    ),
-  };
+  const to = earlier.find((other) => other.name === parent?.to);
+  return { ...table, rows: generateRows(random, table, to, now) };
 }
 
 function simplify(target: Target): Target {
   return { ...target, where: [], expiresAt: [{ column: "ends" }], revokedAt: [], revoked: [], never: [] };
 }
 
-function referTo(random: Random, to: string): Reference {
-  const action = random.pick(["cascade", "cascade", "no action", "restrict", "set null"] as const);
-  return { to, action, isRequired: random.chance(40) };
+type Named = Pick<Table, "name" | "key">;
+
+function referTo(random: Random, to: Named, version: number): Reference {
+  const columns = keyColumns(to);
+  const mayList = columns.length > 1 && version >= 15;
+  const more = mayList ? (["set null", "set null"] as const) : [];
+  const action = random.pick(["cascade", "cascade", "no action", "restrict", "set null", ...more] as const);
+  const hasList = mayList && action === "set null" && random.chance(75);
+  return {
+    to: to.name,
+    action,
+    isRequired: random.chance(hasList ? 75 : 40),
+    list: hasList ? random.pick([["id"], ["id"], ["realm"], columns]) : undefined,
+    isEnforced: version < 18 || random.chance(85),
+  };
 }
 
 /** The oracle deletes one row at a time, and so cannot know that rows of two targets keep only one another. */
-function referToSelf(random: Random, to: string, targets: number): Reference {
-  const { action } = referTo(random, to);
-  const isBlocking = action === "restrict" || action === "no action";
-  return { to, action: targets > 1 && isBlocking ? "set null" : action, isRequired: false };
+function referToSelf(random: Random, to: Pick<Table, "name" | "key">, targets: number, version: number): Reference {
+  const reference = { ...referTo(random, to, version), isRequired: false };
+  const isBlocking = reference.action === "restrict" || reference.action === "no action";
+  return targets > 1 && isBlocking ? { ...reference, action: "set null" } : reference;
 }
 
 function generateStorage(random: Random, table: Pick<Table, "times" | "unit" | "zone">, now: Moment): Storage {

@@ -51,12 +51,17 @@ function formatTable(table: Table, tables: readonly Table[], schema: string): st
   return [`create table ${schema}.${name} (${columns.join(", ")})${by}`, ...formatStores(table, schema)];
 }
 
-function formatReference(prefix: "up" | "own", to: Table, { action, isRequired }: Reference, schema: string): string[] {
+function formatReference(prefix: "up" | "own", to: Table, reference: Reference, schema: string): string[] {
+  const { action, isRequired, list, isEnforced } = reference;
   const types: Readonly<Record<string, string>> = KEY_TYPES[to.key];
   const names = keyColumns(to).map((column) => `${prefix}_${column}`);
+  const isNotNull = (place: number) => isRequired && (list === undefined || place === 0);
+  const set = list === undefined ? "" : ` (${list.map((column) => `${prefix}_${column}`).join(", ")})`;
   return [
-    ...keyColumns(to).map((column) => `${prefix}_${column} ${types[column]}${isRequired ? " not null" : ""}`),
-    `foreign key (${names.join(", ")}) references ${schema}.${to.name} on delete ${action}`,
+    ...keyColumns(to).map(
+      (column, place) => `${prefix}_${column} ${types[column]}${isNotNull(place) ? " not null" : ""}`,
+    ),
+    `foreign key (${names.join(", ")}) references ${schema}.${to.name} on delete ${action}${set}${isEnforced ? "" : " not enforced"}`,
   ];
 }
 
