@@ -14,10 +14,12 @@ export interface HttpAnswer {
   readonly isAscii?: boolean;
 }
 
-/** What is sent before the body, but for the date. */
+/** What is sent before the body: the parts around the date, and all of it as it was sent last. */
 export interface Head {
   readonly beforeDate: string;
   readonly afterDate: string;
+  date: string;
+  text: string;
 }
 
 /** An answer that is sent many times. Whoever sends it keeps the head that it has made; a copy of the answer has none. */

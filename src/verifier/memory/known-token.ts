@@ -15,6 +15,13 @@ import { shareTerms, type TokenTerms } from "./terms.ts";
 /** Of so many tokens answers are kept. */
 const MOST_ANSWERED = 4_096;
 
+/** An answer by its name, and the next one of the same token. There are few, and a Map of them would be three objects. */
+interface Answers {
+  readonly name: string;
+  readonly answer: unknown;
+  readonly next: Answers | undefined;
+}
+
 /** A row, ready to be judged, and what has happened to its token since it was last reported. Reads like the row. */
 export class KnownToken implements VerifiableToken, PreparedToken {
   readonly id: string;
@@ -32,7 +39,7 @@ export class KnownToken implements VerifiableToken, PreparedToken {
   isRecent = false;
   /** The number of the reading that it comes from. */
   readIn = 0;
-  #answers: Map<string, unknown> | undefined;
+  #answers: Answers | undefined;
   /** The keyed digest of the plaintext that has passed the full check, as bytes in a text; undefined before. */
   seen: string | undefined;
   readonly #hash: string;
@@ -143,19 +150,20 @@ export class KnownToken implements VerifiableToken, PreparedToken {
 
   /** The answer of this name that was kept, each name with its own type; undefined if there is none, or none any more. */
   findAnswer<Kept>(name: string): Kept | undefined {
-    return this.#answers?.get(name) as Kept | undefined;
+    let kept = this.#answers;
+    while (kept !== undefined && kept.name !== name) kept = kept.next;
+    return kept?.answer as Kept | undefined;
   }
 
   /** Keeps an answer as it is sent, for a while: to make it takes longer than to find the token. Returns it. */
   keepAnswer<Kept>(name: string, answer: Kept): Kept {
     if (this.#answers === undefined) {
-      this.#answers = new Map();
       const oldest = KnownToken.#answered[KnownToken.#nextAnswered];
       if (oldest !== undefined) oldest.#answers = undefined;
       KnownToken.#answered[KnownToken.#nextAnswered] = this;
       KnownToken.#nextAnswered = (KnownToken.#nextAnswered + 1) % MOST_ANSWERED;
     }
-    this.#answers.set(name, answer);
+    this.#answers = { name, answer, next: this.#answers };
     return answer;
   }
 

@@ -27,14 +27,19 @@ function writeHead(response: ServerResponse, { status, headers }: HttpAnswer): v
 function writeKeptHead(response: ServerResponse, answer: KeptAnswer): void {
   const { head } = answer;
   if (head !== undefined) {
-    (response as unknown as WithHead)._header = `${head.beforeDate}${formatDate()}${head.afterDate}`;
+    const date = formatDate();
+    if (head.date !== date) {
+      head.date = date;
+      head.text = `${head.beforeDate}${date}${head.afterDate}`;
+    }
+    (response as unknown as WithHead)._header = head.text;
     return;
   }
   writeHead(response, answer);
   const made = (response as unknown as WithHead)._header;
   // Should a version of Node have no such field, Node makes every head.
   const [, beforeDate, afterDate] = (made && DATE.exec(made)) || [];
-  if (beforeDate !== undefined && afterDate !== undefined) answer.head = { beforeDate, afterDate };
+  if (beforeDate !== undefined && afterDate !== undefined) answer.head = { beforeDate, afterDate, date: "", text: "" };
 }
 
 /** The parts around a date in the form of RFC 9110, 5.6.7, which Node adds itself. */
