@@ -69,7 +69,7 @@ interface Count extends TableName {
 }
 
 /**
- * Call it at the begin of a transaction. What it returns takes what the batch has deleted by its own count, throws a
+ * Call it at the beginning of a transaction. What it returns takes what the batch has deleted by its own count, throws a
  * `TriggeredDeletion` if more is gone, and returns the count with what triggers may delete. Deferred triggers fire then.
  */
 export async function watchTriggers(

@@ -40,12 +40,11 @@ const BLOCKS: readonly Block[] = FILES.flatMap((file) => {
 const OTHERS: readonly (readonly [string, string])[] = [
   ["targets:", "test/unit/docs/cleanup-examples.test.ts"],
   ["http_filters:", "Envoy's; docs/consumers.md and docs/verifier.md say what was run"],
-  ["spring.security.oauth2", "Spring's; docs/verifier.md says that it was not run"],
   ["create role", "test/integration/postgres/login.test.ts and database-roles.test.ts have logins of this form"],
   ["grant usage on schema app", "test/integration/cleanup has such a role for tables of others"],
   ["create index concurrently", "a hint for tables of others"],
   ["create table app.refresh_tokens", "an outline with an omission"],
-  ["alter table app.grants", "a hint for tables of others"],
+  ["alter table app.grants", "test/integration/cleanup/recipes.test.ts"],
 ];
 
 const isObject = ({ text }: Block) => /^kind: /m.test(text);
