@@ -34,14 +34,15 @@ const HARMLESS_STATES = /^(42501|55P03|40P01|57014|25P03|57P0.)$/;
  * must get neither into a log nor into a report.
  */
 export function concealRow(error: unknown): unknown {
-  const { where, routine } = findFields(error);
+  const fields = findFields(error);
+  const { where, routine } = fields;
   const state = reportedState(error) ?? "";
-  const isRaised = routine === "exec_stmt_raise";
-  const called = /function (\S+?)\(/.exec(where ?? "")?.[1];
+  const isRaised = routine !== undefined && areInvented(fields);
+  const called = findFunction(fields);
   if (state === NO_RIGHT && !isRaised && called !== undefined) {
     return new Fault({
       faultCode: "APITOKEN_E_DATABASE_REFUSED",
-      problem: `function ${called}, which a trigger calls, is refused: ${(findFields(error) as Error).message}`,
+      problem: `function ${called}, which a trigger calls, is refused: ${(fields as Error).message}`,
       remedy: "grant apitoken_cleanup what the function does, or make it security definer",
     });
   }
@@ -71,10 +72,15 @@ export function describeRowFault(error: unknown, target: CleanupTarget): string 
 
 function describeRefusal(error: unknown): string {
   const fields = findFields(error);
-  const raised = /function (\S+?)\(/.exec(fields.where ?? "")?.[1];
+  const raised = findFunction(fields);
   const place = areInvented(fields) ? undefined : describePlace(fields);
   const because = place === undefined ? "" : ` because of ${place}`;
   return `${raised === undefined ? "Postgres" : `function ${raised}`} refuses it${because} (SQLSTATE ${reportedState(error)})`;
+}
+
+/** The function in which Postgres refuses something; undefined if in none. */
+function findFunction({ where = "" }: Fields): string | undefined {
+  return /function (\S+?)\(/.exec(where)?.[1];
 }
 
 /** Whether an application's function may have given the names, which then may be values of the row: RAISE, or PL/Python. */

@@ -81,19 +81,27 @@ function linkTargets(checked: readonly CheckedTarget[]): CheckedTarget[] {
     const names = [target, ...cascaded.flatMap((table) => [table, ...table.relatives])].map(formatTableName);
     const fault = names.find((name) => unknown.has(name));
     if (fault !== undefined) {
-      const message = `its deletions would reach ${fault}, which is a target with errors: nobody knows which of its rows must stay`;
-      return { ...each, target: undefined, findings: [...each.findings, { level: "error", message }] };
+      return refuse(
+        each,
+        `its deletions would reach ${fault}, which is a target with errors: nobody knows which of its rows must stay`,
+      );
     }
     const judged = (target.watched ?? []).map(formatTableName).find((name) => configured.has(name));
     if (judged !== undefined) {
-      const message = `cascade: ${judged} is a target of its own, and nobody knows which of its rows a trigger deletes; take it out of the list`;
-      return { ...each, target: undefined, findings: [...each.findings, { level: "error", message }] };
+      return refuse(
+        each,
+        `cascade: ${judged} is a target of its own, and nobody knows which of its rows a trigger deletes; take it out of the list`,
+      );
     }
     const reached = targets.filter(
       (other) => other !== target && (other.oid === target.oid || cascaded.some((table) => hasRowsOf(table, other))),
     );
     return { ...each, target: { ...target, reached } };
   });
+}
+
+function refuse(checked: CheckedTarget, message: string): CheckedTarget {
+  return { ...checked, target: undefined, findings: [...checked.findings, { level: "error", message }] };
 }
 
 /** The messages of a target's errors; empty if it can be cleaned. */

@@ -6,6 +6,7 @@ import type { TableFacts } from "../../postgres/cleanup/catalog.ts";
 import { formatTableName, type TableName } from "../../postgres/cleanup/identifiers.ts";
 import { findCascaded } from "../../postgres/cleanup/references.ts";
 import { type CleanupTarget, isOwnTable } from "../../postgres/cleanup/target.ts";
+import type { TriggerFacts } from "../../postgres/cleanup/triggers.ts";
 import type { TargetConfig } from "./config.ts";
 import type { CheckFinding } from "./finding.ts";
 
@@ -13,7 +14,7 @@ import type { CheckFinding } from "./finding.ts";
 export function findTriggerFaults(facts: TableFacts): string[] {
   if (isOwnTable(facts) || facts.triggers.length === 0 || facts.countsDeletions) return [];
   return [
-    `${describe(facts.triggers)} fire when its rows are deleted, and Postgres does not count what they delete: set track_counts = on`,
+    `trigger ${facts.triggers.map(describe).join(", ")} fire when its rows are deleted, and Postgres does not count what they delete: set track_counts = on`,
   ];
 }
 
@@ -29,15 +30,17 @@ export function adviseOnTriggers(target: CleanupTarget, { triggers }: TableFacts
   if (target.watched === undefined) return [];
   const also = target.watched.map(formatTableName);
   const limit = also.length === 0 ? "any other row" : `a row of any other table than ${also.join(", ")}`;
-  return triggers.map(({ name, function: called, isSilencer, ...table }) => ({
+  return triggers.map((trigger) => ({
     level: "warning",
     message:
-      `trigger ${name} of ${formatTableName(table)} calls ${called} with each deletion, which slows it down; rows with which ` +
+      `trigger ${describe(trigger)} calls ${trigger.function} with each deletion, which slows it down; rows with which ` +
       `it deletes ${limit} stay, and what it changes otherwise is not looked at` +
-      (isSilencer ? "; if it keeps rows from being deleted, the run ends as failed and says how many are left" : ""),
+      (trigger.isSilencer
+        ? "; if it keeps rows from being deleted, the run ends as failed and says how many are left"
+        : ""),
   }));
 }
 
-function describe(triggers: TableFacts["triggers"]): string {
-  return `trigger ${triggers.map(({ name, ...table }) => `${name} of ${formatTableName(table)}`).join(", ")}`;
+function describe({ name, ...table }: TriggerFacts): string {
+  return `${name} of ${formatTableName(table)}`;
 }

@@ -5,6 +5,7 @@ import type { Queryable } from "../database.ts";
 import { isReportedByServer } from "../errors.ts";
 import { quoteIdentifier, quoteTable, type TableName } from "./identifiers.ts";
 import { wholeTree } from "./tree.ts";
+import { VALUE_TYPE } from "./value-type.ts";
 
 export interface CandidateColumn {
   readonly name: string;
@@ -28,14 +29,6 @@ export interface CandidateTable extends TableName {
 const NAMES =
   "exp|valid_?(until|to|till|for)|not_?after|revo|invalidated|consumed|redeemed|logged_?out|terminated|" +
   "last_?(act|used|seen|acc|ref|sess)|ttl|lifetime|max_?(age|inactive)";
-
-/** SQL: the type of a column's values and its modifier. A domain can be over another domain. */
-const VALUE_TYPE = `(with recursive layer as (
-      select t.oid, t.typtype, t.typbasetype, t.typtypmod, a.atttypmod as typmod from pg_type t where t.oid = a.atttypid
-      union all
-      select t.oid, t.typtype, t.typbasetype, t.typtypmod, layer.typtypmod
-      from layer join pg_type t on t.oid = layer.typbasetype where layer.typtype = 'd')
-    select oid, typmod from layer where typtype <> 'd')`;
 
 const COLUMNS = `(select json_agg(json_build_object('name', a.attname, 'type', format_type(value.oid, null),
       'isSingle', value.oid = '"char"'::regtype or value.oid = 'bpchar'::regtype and value.typmod = 5

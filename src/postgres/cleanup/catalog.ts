@@ -8,7 +8,8 @@ import type { TableName } from "./identifiers.ts";
 import { HIDDEN, RESTRICTED, type RestrictivePolicy, RULES, type RuleFacts, UNIDENTIFIED } from "./obstacles.ts";
 import { type ReferenceFacts, readReferences } from "./reference-facts.ts";
 import { wholeTree } from "./tree.ts";
-import { countsDeletions, readTriggers, type TriggerFacts } from "./triggers.ts";
+import { readTriggers, type TriggerFacts } from "./triggers.ts";
+import { VALUE_TYPE } from "./value-type.ts";
 
 export interface ColumnFacts {
   readonly name: string;
@@ -47,7 +48,7 @@ export interface TableFacts extends TableName {
   /** Whether there is a foreign key to it or to a partition, even one that is not enforced: Postgres then detaches no partition in use. */
   readonly isReferredTo: boolean;
   readonly triggers: readonly TriggerFacts[];
-  /** Whether the server counts what a transaction deletes. */
+  /** Whether the server counts what a transaction deletes (track_counts, which only a superuser can turn off). */
   readonly countsDeletions: boolean;
   /** Rules for DELETE: Postgres refuses what the batches do as long as there is one. */
   readonly rules: readonly RuleFacts[];
@@ -77,14 +78,10 @@ const columnNames = (relation: string, numbers: string) =>
   `(select coalesce(json_agg(a.attname order by n.place), '[]') from unnest(${numbers}) with ordinality as n (number, place)
     left join pg_attribute a on a.attrelid = ${relation} and a.attnum = n.number and n.number > 0)`;
 
-/** SQL: the type of a column; of a domain, the one that it restricts. */
-const BASE_TYPE = `(with recursive base as (
-    select a.atttypid as oid union all select t.typbasetype from base join pg_type t on t.oid = base.oid where t.typtype = 'd'
-  ) select base.oid from base join pg_type t on t.oid = base.oid where t.typtype <> 'd')`;
-
-const COLUMNS = `(select json_agg(json_build_object('name', a.attname, 'type', format_type(${BASE_TYPE}, null),
+const COLUMNS = `(select json_agg(json_build_object('name', a.attname, 'type', format_type(value.oid, null),
     'isNullable', not a.attnotnull, 'isVirtual', a.attgenerated = 'v') order by a.attnum)
-  from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped)`;
+  from pg_attribute a cross join lateral ${VALUE_TYPE} value
+  where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped)`;
 
 const INDEXES = `(select coalesce(json_agg(json_build_object('name', ic.relname, 'method', am.amname,
     'isPartial', i.indpred is not null, 'isUnique', i.indisunique,
@@ -112,7 +109,7 @@ const LEAVES = `(select l.oid, l.relkind, ln.oid as schema, format('%I.%I', ln.n
 
 /** Everything that the catalog knows about a table; undefined if there is no such relation. */
 export async function readTableFacts(db: Queryable, name: TableName): Promise<TableFacts | undefined> {
-  const [row] = await db.query<{ facts: Omit<TableFacts, "references" | "triggers" | "countsDeletions"> }>({
+  const [row] = await db.query<{ facts: Omit<TableFacts, "references" | "triggers"> }>({
     text: `select json_build_object(
         'oid', c.oid::text, 'schema', n.nspname, 'table', c.relname, 'kind', ${KINDS},
         'owner', pg_get_userbyid(c.relowner), 'isOwner', pg_has_role(c.relowner, 'USAGE'),
@@ -121,6 +118,7 @@ export async function readTableFacts(db: Queryable, name: TableName): Promise<Ta
         'maySelect', has_table_privilege(c.oid, 'SELECT'), 'mayDelete', has_table_privilege(c.oid, 'DELETE'),
         'mayUpdate', has_any_column_privilege(c.oid, 'UPDATE'),
         'columns', ${COLUMNS}, 'key', ${KEY}, 'indexes', ${INDEXES},
+        'countsDeletions', current_setting('track_counts')::boolean,
         'rules', ${RULES}, 'partitionedBy', ${PARTITIONED_BY},
         'isReferredTo', exists (select from ${wholeTree("c.oid")} tree join pg_constraint f on f.confrelid = tree.relid
           where f.contype = 'f'),
@@ -143,8 +141,7 @@ export async function readTableFacts(db: Queryable, name: TableName): Promise<Ta
   });
   if (row === undefined) return undefined;
   const references = await readReferences(db, row.facts.oid);
-  const triggers = await readTriggers(db, row.facts.oid, references);
-  return { ...row.facts, references, triggers, countsDeletions: await countsDeletions(db) };
+  return { ...row.facts, references, triggers: await readTriggers(db, row.facts.oid, references) };
 }
 
 /** The time zone with this name as Postgres writes it, in any case of letters; undefined if there is none. */

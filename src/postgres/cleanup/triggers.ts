@@ -42,14 +42,6 @@ export async function readTriggers(
   });
 }
 
-/** Whether the server counts what a transaction deletes (track_counts, which only a superuser can turn off). */
-export async function countsDeletions(db: Queryable): Promise<boolean> {
-  const [row] = await db.query<{ isOn: boolean }>({
-    text: `select current_setting('track_counts')::boolean as "isOn"`,
-  });
-  return row?.isOn === true;
-}
-
 /** A trigger has deleted other rows than those of the batch. */
 export class TriggeredDeletion extends Error {
   readonly tables: readonly string[];

@@ -1,7 +1,6 @@
 /*
  * The signed identity that an application gets from its gateway, whichever way that asks.
  */
-
 import { IDENTITY_TYPE, identityClaims } from "../faces/signed.ts";
 import type { CountedAnswer } from "../lookup.ts";
 import type { VerifierParts } from "../parts.ts";
