@@ -76,7 +76,7 @@ export const cleanupEnvironment = z.object({
     .describe("pause while the server writes more WAL per second, such as 64MiB (default: no limit)"),
   APITOKEN_CLEANUP_BUSY_SHARE: fractionSetting("0.1")
     .refine((share) => share >= 0.01, 'must be from "0.01" to "1"; "1" makes no room for others')
-    .prefault("0.1")
+    .prefault("0.05")
     .describe("the share of the time in which to work while others write"),
   APITOKEN_CLEANUP_PUSHGATEWAY_URL: z
     .url({ protocol: /^https?$/, error: 'must begin with "http://" or "https://"' })

@@ -135,11 +135,13 @@ async function cleanUp(context: SessionContext, checked: readonly CheckedTarget[
     created: await createEventPartitions(session, EVENT_MONTHS_AHEAD),
     emptied: await emptyEventPartitions(session, config.auditRetentionMs),
   };
-  const courtesy = createCourtesy(config.busyShare, await readNextXid(session));
-  const plan = await planTargets(session, checked, config);
-  courtesy.observe(await readNextXid(session)); // counting took time and wrote nothing
-  const reports: TargetReport[] = [];
   const pids = [await findPid(session)];
+  const courtesy = createCourtesy(config.busyShare, { nextXid: await readNextXid(session), atMs: performance.now() });
+  const watch = () => startThrottle(db, pids, config.pressureLimits, courtesy, log);
+  // While everything is counted, so that it is known at the first batch whether others write.
+  const watching = watch();
+  const plan = await planTargets(session, checked, config).finally(() => watching.end());
+  const reports: TargetReport[] = [];
   for (const { planned, report } of plan) {
     if (planned === undefined) {
       const { table, outcome, code, message: reason } = report;
@@ -152,7 +154,7 @@ async function cleanUp(context: SessionContext, checked: readonly CheckedTarget[
       config.maxRows === undefined
         ? undefined
         : config.maxRows - reports.reduce((sum, done) => sum + countDeleted(done), 0);
-    const throttle = startThrottle(db, pids, config.pressureLimits, courtesy, log);
+    const throttle = watch();
     try {
       const hasCascaded = reports.some(({ deleted }) => deleted.cascaded > 0);
       reports.push(await runTarget(planned, { ...context, runId, throttle, maxRows: leftRows, hasCascaded }));

@@ -24,15 +24,18 @@ export function doOthersWrite(before: WriteSample, now: WriteSample): boolean {
   return others >= Math.max(FEW, (FEW_PER_SECOND * (now.atMs - before.atMs)) / 1_000);
 }
 
+/** What was written between two readings that are closer than this says nothing: single transactions decide. */
+const SHORTEST_INTERVAL_MS = 100;
+
 /** Batches are no longer than this while others write: their commits wait for the disk until the batch's WAL is written. */
-const SHORT_BATCH_MS = 10;
+const SHORT_BATCH_MS = 3;
 
 /** Makes room for others while they write: short batches, with rests between them. */
 export interface Courtesy {
   /** Whether the run should hold back now. */
   readonly isDue: boolean;
   /** Others must have written in two intervals in a row: once may have been an autovacuum of small tables. */
-  observe(nextXid: bigint): void;
+  observe(reading: Omit<WriteSample, "ours">): void;
   /** Must be called after each batch. */
   noteBatch(elapsedMs: number): void;
   /** How long a batch may take that should otherwise take `targetMs`. */
@@ -42,8 +45,8 @@ export interface Courtesy {
 }
 
 /** For one run. `share` is the part of the time in which it works while others write: above 0, up to 1. */
-export function createCourtesy(share: number, nextXid: bigint): Courtesy {
-  let before: WriteSample = { nextXid, ours: 0, atMs: performance.now() };
+export function createCourtesy(share: number, first: Omit<WriteSample, "ours">): Courtesy {
+  let before: WriteSample = { ...first, ours: 0 };
   let haveOthersWritten = false;
   let isDue = false;
   let batches = 0;
@@ -52,8 +55,9 @@ export function createCourtesy(share: number, nextXid: bigint): Courtesy {
     get isDue() {
       return isDue;
     },
-    observe(nextXid) {
-      const now = { nextXid, ours: batches, atMs: performance.now() };
+    observe(reading) {
+      const now = { ...reading, ours: batches };
+      if (now.atMs - before.atMs < SHORTEST_INTERVAL_MS) return;
       const doThey = doOthersWrite(before, now);
       isDue = share < 1 && doThey && haveOthersWritten;
       haveOthersWritten = doThey;

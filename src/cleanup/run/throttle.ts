@@ -88,7 +88,7 @@ export function startThrottle(
           written.push({ walBytes: pressure.walBytes, atMs: nowMs });
         const replicaLagMs = Math.max(pressure.replicaLagMs ?? 0, stallMs);
         reason = findPauseReason({ ...pressure, replicaLagMs }, limits);
-        courtesy.observe(pressure.nextXid);
+        courtesy.observe({ nextXid: pressure.nextXid, atMs: nowMs });
       } catch (error) {
         if (!hasFailed && !ended.signal.aborted) log.warn({ err: error }, "cannot read the server's load");
         hasFailed = true;
@@ -103,17 +103,19 @@ export function startThrottle(
     courtesy,
     pausedMs,
     async waitUntilCalm(stop) {
-      const pause = async (why: PauseReason, isOver: () => boolean, stepMs: number) => {
+      const pause = async (why: PauseReason, leftMs: () => number) => {
         const since = performance.now();
         if (why !== "others write") log.info({ reason: why }, "pausing");
-        while (!isOver() && !stop.aborted) await delay(stepMs, undefined, { signal: stop }).catch(() => {});
+        for (let left = leftMs(); left > 0 && !stop.aborted; left = leftMs()) {
+          await delay(Math.min(Math.ceil(left), INTERVAL_MS), undefined, { signal: stop }).catch(() => {});
+        }
         pausedMs[why] = (pausedMs[why] ?? 0) + performance.now() - since;
       };
       const pauseFor = async (why: PauseReason, ms: number) => {
         const endsAtMs = performance.now() + ms;
-        if (ms > 0) await pause(why, () => performance.now() >= endsAtMs, Math.min(ms, INTERVAL_MS));
+        if (ms > 0) await pause(why, () => endsAtMs - performance.now());
       };
-      if (reason !== undefined) await pause(reason, () => reason === undefined, INTERVAL_MS);
+      if (reason !== undefined) await pause(reason, () => (reason === undefined ? 0 : INTERVAL_MS));
       await pauseFor("others write", courtesy.restMs());
       if (limits.walBytesPerSecond === undefined) return;
       const now = await readWal(db);

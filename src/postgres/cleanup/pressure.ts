@@ -57,10 +57,10 @@ export async function readNextXid(db: Queryable): Promise<bigint> {
   return BigInt(row?.next_xid ?? 0);
 }
 
-/** How much WAL the server has written so far, in bytes. */
+/** How much WAL the server has produced so far, in bytes, on disk or not yet. */
 export async function readWalBytes(db: Queryable): Promise<number> {
   const [row] = await db.query<{ bytes: string }>({
-    text: "select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') as bytes",
+    text: "select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0') as bytes",
   });
   return Number(row?.bytes ?? 0);
 }

@@ -32,10 +32,13 @@ export async function findIntruder(session: Queryable): Promise<{ pid: number; d
   return row && { pid: row.pid, description: describeBackend(row) };
 }
 
-/** Settings of the session of a run, for batches and for the server's other cores, which are for others. */
+/**
+ * Settings of the session of a run, for batches and for the server's other cores, which are for others. Batches do not wait for
+ * the disk: if the server crashes, the last of them have never happened, and the next run repeats them (Postgres manual, 28.4).
+ */
 export async function prepareRun(session: Queryable): Promise<void> {
   await session.query({
-    text: `select set_config('work_mem', '32MB', false),
+    text: `select set_config('synchronous_commit', 'off', false), set_config('work_mem', '32MB', false),
                   set_config('max_parallel_workers_per_gather', '0', false),
                   set_config('max_parallel_maintenance_workers', '0', false)`,
   });
@@ -77,12 +80,16 @@ export async function beginCleanupRun(session: Queryable): Promise<string> {
   return row.id;
 }
 
-/** Ends a run. `targets` is what it did in each table; its batches have already recorded the number of deleted rows. */
+/**
+ * Ends a run. `targets` is what it did in each table; its batches have already recorded the number of deleted rows. This commit
+ * waits for the disk, and with it for all before it: what a run has reported survives a crash of the server.
+ */
 export async function endCleanupRun(
   session: Queryable,
   id: string,
   end: { outcome: CleanupOutcome; targets: unknown; error?: string },
 ): Promise<void> {
+  await session.query({ text: "reset synchronous_commit" });
   await session.query({
     text: `update apitoken.cleanup_runs
            set finished_at = clock_timestamp(), outcome = $2, targets = $3, error = $4 where id = $1`,

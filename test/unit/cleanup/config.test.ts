@@ -19,7 +19,7 @@ test("DATABASE_URL alone is enough", () => {
     lockTimeoutMs: 2_000,
     statementTimeoutMs: 300_000,
     pressureLimits: { replicaLagMs: 10_000, waiters: 0, walBytesPerSecond: undefined },
-    busyShare: 0.1,
+    busyShare: 0.05,
     pushgatewayUrl: undefined,
     textfilePath: undefined,
     targets: [],

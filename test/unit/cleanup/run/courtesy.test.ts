@@ -16,23 +16,49 @@ test.each([
   expect(doOthersWrite(before, now)).toBe(isWriting);
 });
 
+/** Another reading after `afterMs`, when `transactions` more have begun. */
+function createReadings() {
+  let last = { nextXid: 100n, atMs: 5_000 };
+  return {
+    first: last,
+    next(transactions: number, afterMs = 250) {
+      last = { nextXid: last.nextXid + BigInt(transactions), atMs: last.atMs + afterMs };
+      return last;
+    },
+  };
+}
+
 test("while others write batches are short, with a rest after each, and no longer", () => {
-  const courtesy = createCourtesy(0.25, 100n);
+  const readings = createReadings();
+  const courtesy = createCourtesy(0.25, readings.first);
   courtesy.noteBatch(8);
   expect([courtesy.isDue, courtesy.limitBatch(100), courtesy.restMs()]).toEqual([false, 100, 0]);
-  courtesy.observe(1_000n);
+  courtesy.observe(readings.next(900));
   expect(courtesy.isDue, "others wrote once").toBe(false);
-  courtesy.observe(2_000n);
-  expect([courtesy.isDue, courtesy.limitBatch(100), courtesy.restMs()]).toEqual([true, 10, 24]);
-  expect(courtesy.limitBatch(5)).toBe(5);
-  courtesy.observe(2_000n);
+  courtesy.observe(readings.next(1_000));
+  expect([courtesy.isDue, courtesy.limitBatch(100), courtesy.restMs()]).toEqual([true, 3, 24]);
+  expect(courtesy.limitBatch(2)).toBe(2);
+  courtesy.observe(readings.next(0));
   expect([courtesy.isDue, courtesy.limitBatch(100), courtesy.restMs()]).toEqual([false, 100, 0]);
 });
 
+test("a reading right after another one does not make the cleanup forget that others write", () => {
+  const readings = createReadings();
+  const courtesy = createCourtesy(0.25, readings.first);
+  courtesy.observe(readings.next(25));
+  courtesy.observe(readings.next(0, 3));
+  expect(courtesy.isDue).toBe(false);
+  courtesy.observe(readings.next(25, 247));
+  expect(courtesy.isDue).toBe(true);
+  courtesy.observe(readings.next(0, 3));
+  expect(courtesy.isDue).toBe(true);
+});
+
 test("a share of 1 leaves no room for others", () => {
-  const courtesy = createCourtesy(1, 100n);
+  const readings = createReadings();
+  const courtesy = createCourtesy(1, readings.first);
   courtesy.noteBatch(8);
-  courtesy.observe(1_000n);
-  courtesy.observe(2_000n);
+  courtesy.observe(readings.next(900));
+  courtesy.observe(readings.next(1_000));
   expect([courtesy.isDue, courtesy.limitBatch(100), courtesy.restMs()]).toEqual([false, 100, 0]);
 });
