@@ -4,6 +4,7 @@
 import { createServer } from "node:http";
 import type { Registry } from "prom-client";
 import { listen } from "./listen.ts";
+import { unifySockets } from "./shapes.ts";
 
 /** Returns undefined if all is well, and otherwise what is wrong. */
 export type Probe = () => string | undefined;
@@ -37,6 +38,7 @@ export async function startHealthServer(options: {
       response.writeHead(404).end();
     }
   });
+  unifySockets(server);
   return {
     port: await listen(server, options.port, options.host),
     close: () =>

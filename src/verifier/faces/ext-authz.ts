@@ -85,6 +85,25 @@ export function answerCheck(
   return allow(identity, removed, rate) + delimited(RESPONSE.metadata, describe(answer));
 }
 
+/** Names for the answers about a token, by its state. They are not those of other faces. */
+const KEPT = { live: "check-live", ending: "check-ending", grace: "check-grace" };
+const KEPT_WITHOUT_TOKEN = { live: "bare-check-live", ending: "bare-check-ending", grace: "bare-check-grace" };
+
+/**
+ * The name of the answer about a good token, if it is the same for every request for which it has this name: as long as the row does
+ * not change. Undefined if it is for this request alone.
+ */
+export function nameKept(
+  route: CheckRoute,
+  answer: Answer & { kind: "yes" },
+  { lookalikes }: Pick<CheckFacts, "lookalikes">,
+): string | undefined {
+  const isForOne =
+    route.audience !== undefined || answer.rate !== undefined || answer.isBreakGlass === true || lookalikes.length > 0;
+  if (isForOne) return undefined;
+  return (route.removesAuthorization ? KEPT_WITHOUT_TOKEN : KEPT)[stateOf(answer)];
+}
+
 /** What is not replaced is removed. Gateways remove last, so what is set must not be among it. */
 function listRemoved({ audience, removesAuthorization }: CheckRoute, lookalikes: readonly string[]): readonly string[] {
   const others = audience === undefined ? lookalikes : lookalikes.filter((name) => name !== JWT_HEADER.toLowerCase());

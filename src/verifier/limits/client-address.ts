@@ -4,8 +4,8 @@
  */
 import { isWithin, toBlockList } from "../../token/network.ts";
 
-/** Says where a request comes from: by the peer of its connection, and its X-Forwarded-For, if it has one. */
-export type FindAddress = (peer: string, forwardedFor: string | undefined) => string;
+/** Says where a request comes from: by the peer of its connection and, if that is trusted, the values of its X-Forwarded-For. */
+export type FindAddress = (peer: string, readForwardedFor: () => readonly string[] | undefined) => string;
 
 /** Gateways are few, and have many requests: the spelling of each is worked out once. */
 const PEERS_KEPT = 1_000;
@@ -23,8 +23,8 @@ export function createFindAddress(trustedProxies: readonly string[]): FindAddres
   };
   if (trustedProxies.length === 0) return findPeer;
   const trusted = toBlockList(trustedProxies);
-  return (peer, forwardedFor) => {
-    const hops = forwardedFor === undefined ? [] : forwardedFor.split(",").map((hop) => hop.trim());
+  return (peer, readForwardedFor) => {
+    const hops = (readForwardedFor() ?? []).flatMap((value) => value.split(",")).map((hop) => hop.trim());
     let address = findPeer(peer);
     while (isWithin(address, trusted) && hops.length > 0) address = plain(hops.pop() ?? "");
     return address;

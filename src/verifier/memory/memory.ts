@@ -5,6 +5,7 @@
  */
 import type { VerifiableToken } from "../../postgres/verification.ts";
 import { KnownToken } from "./known-token.ts";
+import { createTokenTable } from "./token-table.ts";
 
 /** A reading of rows. What is heard while it continues makes suspect what it returns. */
 export interface MemoryReading {
@@ -51,7 +52,7 @@ const MOST_OWNERS = 10_000;
 
 /** Creates an empty memory. */
 export function createTokenMemory(limit: number): TokenMemory {
-  const tokens = new Map<string, KnownToken>();
+  const tokens = createTokenTable();
   const readings = new Set<Set<string>>();
   let readingsBegun = 0;
   /** Heard of, and not read since. */

@@ -4,11 +4,11 @@
 import { chain } from "../../runtime/chain.ts";
 import { readBearer } from "../faces/bearer.ts";
 import { readCheckRequest } from "../faces/check-request.ts";
-import { answerCheck, MISCONFIGURED, readCheckRoute } from "../faces/ext-authz.ts";
+import { answerCheck, MISCONFIGURED, nameKept, readCheckRoute } from "../faces/ext-authz.ts";
 import { answerHealth } from "../faces/grpc-health.ts";
 import type { CountedAnswer } from "../lookup.ts";
 import type { VerifierParts } from "../parts.ts";
-import { GRPC, type GrpcMethod } from "./grpc-server.ts";
+import { frameMessage, GRPC, type GrpcMethod, type GrpcReply } from "./grpc-server.ts";
 import { signIdentity } from "./identity.ts";
 import { timeSomeCalls } from "./timing.ts";
 
@@ -31,11 +31,15 @@ export function createGrpcMethods(parts: VerifierParts, isReady: () => boolean):
       parts.count(face, credentials.kind);
       return answerCheck(route, credentials, facts);
     }
-    const forwardedFor = facts.forwardedFor.length === 0 ? undefined : facts.forwardedFor.join(",");
-    const address = parts.findAddress(facts.peer, forwardedFor);
-    const finish = (answer: CountedAnswer) => {
+    const address = parts.findAddress(facts.peer, () => facts.forwardedFor);
+    const finish = (answer: CountedAnswer): GrpcReply => {
       parts.note(face, answer, address === "" ? undefined : address);
-      return answerCheck(route, answer, facts, signIdentity(parts, route, answer));
+      const name = answer.kind === "yes" ? nameKept(route, answer, facts) : undefined;
+      if (answer.kind !== "yes" || name === undefined) {
+        return answerCheck(route, answer, facts, signIdentity(parts, route, answer));
+      }
+      const { token } = answer;
+      return token.findAnswer<Buffer>(name) ?? token.keepAnswer(name, frameMessage(answerCheck(route, answer, facts)));
     };
     return chain(parts.countedLookup(credentials.token, { address, scopes: route.scopes }, route.isShadow), finish);
   };

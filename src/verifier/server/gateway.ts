@@ -28,10 +28,18 @@ export function createGatewayHandler(parts: VerifierParts): RequestListener {
   const { clock, maxAgeSeconds, signer } = parts;
   const freshness = { maxAgeSeconds, nowMs: clock.nowMs };
   const routes = new Map<string, VerifyRoute | undefined>();
+  /** A gateway has few routes, so the next request is often for the same. Without a marker the route is the whole URL: not kept here. */
+  let last: { readonly own: string; readonly route: VerifyRoute } | undefined;
 
   const findRoute = (url: string): VerifyRoute | undefined => {
+    if (last !== undefined && url.startsWith(last.own)) return last.route;
     const marker = url.indexOf(MARKER);
     const own = marker < 0 ? url : url.slice(0, marker + MARKER.length);
+    const route = findOwnRoute(own);
+    if (marker >= 0 && route !== undefined) last = { own, route };
+    return route;
+  };
+  const findOwnRoute = (own: string): VerifyRoute | undefined => {
     const kept = routes.get(own);
     if (kept !== undefined || routes.has(own)) return kept;
     if (routes.size >= ROUTES_KEPT) routes.clear();
@@ -82,5 +90,5 @@ export function answerKeys(path: string, signer: Signer | undefined): HttpAnswer
 
 /** Where a request comes from, as far as that can be trusted. */
 export function addressOf(request: IncomingMessage, { findAddress }: Pick<VerifierParts, "findAddress">): string {
-  return findAddress(request.socket.remoteAddress ?? "", headerValues(request, "x-forwarded-for")?.join(","));
+  return findAddress(request.socket.remoteAddress ?? "", () => headerValues(request, "x-forwarded-for"));
 }

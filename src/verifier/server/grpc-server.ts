@@ -12,6 +12,7 @@ import {
   type ServerOptions,
 } from "node:http2";
 import { setTimeout as delay } from "node:timers/promises";
+import type { Soon } from "../../runtime/chain.ts";
 import { listen } from "../../runtime/listen.ts";
 import { whenEnded } from "../../runtime/signals.ts";
 import { ProtobufError } from "../faces/protobuf.ts";
@@ -23,8 +24,11 @@ export interface GrpcFailure {
   readonly message: string;
 }
 
-/** Answers a message with the bytes of another one, as a Latin-1 string. Throws a ProtobufError if the message is none. */
-export type GrpcMethod = (message: Buffer) => string | GrpcFailure | Promise<string | GrpcFailure>;
+/** The bytes of a message as a Latin-1 string, or as `frameMessage` makes them for one that is sent many times. */
+export type GrpcReply = string | Buffer | GrpcFailure;
+
+/** Answers a message with another one. Throws a ProtobufError if the message is none. */
+export type GrpcMethod = (message: Buffer) => Soon<GrpcReply>;
 
 export interface GrpcServerOptions {
   readonly port: number;
@@ -71,15 +75,15 @@ export async function startGrpcServer({ port, tls, methods }: GrpcServerOptions)
     session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
     const age = setTimeout(() => retire(session), LONGEST_CONNECTION_MS * (0.5 + Math.random() / 2));
     age.unref();
-    session.on("error", () => {}); // a broken connection is its client's concern
+    session.on("error", ignore); // so is a broken connection
     session.once("close", () => {
       clearTimeout(age);
       sessions.delete(session);
     });
   });
-  server.on("sessionError", () => {});
+  server.on("sessionError", ignore);
   server.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
-    stream.on("error", () => {});
+    stream.on("error", ignore); // a broken call is its client's concern
     slow.add(stream);
     stream.once("close", () => slow.remove(stream));
     if (!isGrpc(headers)) return refuseOther(stream);
@@ -106,6 +110,8 @@ export async function startGrpcServer({ port, tls, methods }: GrpcServerOptions)
     },
   };
 }
+
+function ignore(): void {}
 
 /** First the notice that calls should go elsewhere, and the end when they do: so no call is lost. */
 function retire(session: ServerHttp2Session): void {
@@ -180,7 +186,6 @@ function readMessage(stream: ServerHttp2Stream, done: (message: Buffer | GrpcFai
     finish(joined(chunks).subarray(PREFIX_BYTES, PREFIX_BYTES + length));
   });
   stream.on("end", () => finish(INCOMPLETE));
-  stream.on("close", () => finish(INCOMPLETE));
 }
 
 /** Almost every message arrives in one piece. */
@@ -199,15 +204,21 @@ function answer(stream: ServerHttp2Stream, method: GrpcMethod, message: Buffer):
   }
 }
 
-function send(stream: ServerHttp2Stream, reply: string | GrpcFailure): void {
-  if (typeof reply !== "string") {
+function send(stream: ServerHttp2Stream, reply: GrpcReply): void {
+  if (typeof reply !== "string" && !Buffer.isBuffer(reply)) {
     fail(stream, reply);
     return;
   }
   if (stream.destroyed || stream.closed) return;
   stream.respond(HEADERS, TRAILERS_FOLLOW);
   stream.once("wantTrailers", sendSuccess);
-  stream.end(prefixed(reply), "latin1");
+  if (typeof reply === "string") stream.end(prefixed(reply), "latin1");
+  else stream.end(reply);
+}
+
+/** A message as it is sent. `message` are its bytes as a Latin-1 string. */
+export function frameMessage(message: string): Buffer {
+  return Buffer.from(prefixed(message), "latin1");
 }
 
 function sendSuccess(this: ServerHttp2Stream): void {

@@ -13,6 +13,7 @@ import { createServer as createTlsServer } from "node:https";
 import { Server as TlsServer } from "node:tls";
 import { Fault } from "../../runtime/fault.ts";
 import { listen } from "../../runtime/listen.ts";
+import { unifySockets } from "../../runtime/shapes.ts";
 import { whenEnded } from "../../runtime/signals.ts";
 
 /** Files with a certificate chain and its key, in PEM. */
@@ -55,6 +56,7 @@ export async function startHttpServer({ port, tls, handle }: HttpServerOptions):
   const pair = tls && readTls(tls);
   const server =
     pair === undefined ? createServer(SETTINGS, handle) : createTlsServer({ ...SETTINGS, ...pair }, handle);
+  unifySockets(server);
   return {
     port: await listen(server, port),
     renewCertificate: createRenewal(server, tls, pair),

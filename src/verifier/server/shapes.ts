@@ -6,6 +6,7 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
+import { unifySockets } from "../../runtime/shapes.ts";
 
 /** More than the seven, so that none of them is an exception. */
 const REQUESTS = 10;
@@ -19,6 +20,7 @@ const LONGEST_MS = 200;
  */
 export async function settleShapes(): Promise<void> {
   const server = createServer((_, response) => response.writeHead(200, { "Content-Length": "0" }).end());
+  unifySockets(server);
   const signal = AbortSignal.timeout(LONGEST_MS);
   try {
     await once(server.listen(0, "127.0.0.1"), "listening");

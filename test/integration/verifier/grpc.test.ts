@@ -78,7 +78,9 @@ test("every token gets the answer of /verify: the same status, the same headers"
     const response = await fetch(`${verifier.gatewayUrl}/verify/scope/read/-/`, {
       headers: { authorization: `Bearer ${plaintext}` },
     });
-    const outcome = await client.check({ headers: bearer(plaintext), context: { scope: "read" }, peer: "127.0.0.1" });
+    const question = { headers: bearer(plaintext), context: { scope: "read" }, peer: "127.0.0.1" };
+    const outcome = await client.check(question);
+    expect(await client.check(question), "from what was kept").toEqual(outcome);
     const expected = [...response.headers].filter(([name]) =>
       response.ok ? name.startsWith("x-auth-") : ["www-authenticate", "cache-control"].includes(name),
     );

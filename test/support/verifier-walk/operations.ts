@@ -5,6 +5,7 @@ import pg from "pg";
 import { runAsSuperuser } from "../../../local/postgres-server.ts";
 import { createKey, hashToken } from "../../../src/token/keyring.ts";
 import { createToken } from "../../../src/token/token-string.ts";
+import { eventually } from "../eventually.ts";
 import { createHistory } from "./history.ts";
 import type { ModelRow, ModelToken } from "./oracle.ts";
 import { nowMs, type VerifierWorld } from "./world.ts";
@@ -103,11 +104,18 @@ async function remove({ databaseUrl }: VerifierWorld, token: ModelToken): Promis
   settle(nowMs());
 }
 
-/** A holder ends a token through a verifier: the other one must refuse it, too. */
+/**
+ * A holder ends a token through a verifier: the other one must refuse it, too. Until a verifier has read a new pepper, it does not know
+ * whose token it is, and asks the holder to come again.
+ */
 async function endByHolder({ verifiers, random }: VerifierWorld, token: ModelToken): Promise<void> {
   const settle = token.row.begin(undefined, nowMs());
   const body = new URLSearchParams({ token: token.plaintext });
-  const { status } = await fetch(`${random.pick(verifiers).introspectionUrl}/revoke`, { method: "POST", body });
+  const url = `${random.pick(verifiers).introspectionUrl}/revoke`;
+  const status = await eventually(async () => {
+    const answer = await fetch(url, { method: "POST", body });
+    return answer.status !== 503 && answer.status;
+  });
   if (status !== 200) throw new Error(`/revoke answered ${status}`);
   settle(nowMs());
 }

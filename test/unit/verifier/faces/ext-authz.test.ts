@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { readCheckRequest } from "../../../../src/verifier/faces/check-request.ts";
-import { answerCheck, MISCONFIGURED, readCheckRoute } from "../../../../src/verifier/faces/ext-authz.ts";
+import { answerCheck, MISCONFIGURED, nameKept, readCheckRoute } from "../../../../src/verifier/faces/ext-authz.ts";
 import { IDENTITY_HEADERS } from "../../../../src/verifier/faces/forward-auth.ts";
-import { ProtobufError } from "../../../../src/verifier/faces/protobuf.ts";
+import { delimited, ProtobufError } from "../../../../src/verifier/faces/protobuf.ts";
 import { KnownToken } from "../../../../src/verifier/memory/known-token.ts";
 import { readCheckResponse, writeCheckRequest } from "../../../support/verifier/check-client.ts";
 
@@ -161,6 +161,34 @@ test("in shadow mode everything passes, without an identity", () => {
   expect(ok?.headers).toEqual(IDENTITY_HEADERS.map((name) => [name.toLowerCase(), "", OVERWRITE]));
 });
 
+test("answers that are kept under one name are one answer", () => {
+  const aRoute = fc.record({
+    scopes: fc.constantFrom([], ["orders:read"]),
+    isShadow: fc.boolean(),
+    removesAuthorization: fc.boolean(),
+    audience: fc.constantFrom(undefined, "orders"),
+  });
+  const anAnswer = fc.constantFrom(
+    YES,
+    { ...YES, scopes: ["orders:read"], isInGrace: true } as const,
+    { ...YES, rate: RATE },
+    { ...YES, isBreakGlass: true } as const,
+  );
+  const facts = fc.record({ lookalikes: fc.constantFrom([], ["x_auth_owner"]) });
+  const kept = new Map<string, string>();
+  fc.assert(
+    fc.property(aRoute, anAnswer, facts, (route, good, lookalikes) => {
+      const name = nameKept(route, good, lookalikes);
+      if (name === undefined) return;
+      const bytes = answerCheck(route, good, lookalikes);
+      expect(bytes).toBe(kept.get(name) ?? bytes);
+      kept.set(name, bytes);
+    }),
+    { numRuns: 300 },
+  );
+  expect(kept.size, "live and in grace, with and without the token").toBe(4);
+});
+
 describe("the route", () => {
   const read = (context: Record<string, string>, addedScopes: string[] = []) =>
     readCheckRoute({ context: Object.entries(context).flat(), addedScopes });
@@ -235,6 +263,43 @@ describe("a check request", () => {
     const others = ["x-auth-other", "x-authowner", "x-auth-owner-2", "y-auth-owner", "x-a"];
     const headers = [...names, ...lookalikes, ...others].flatMap((name) => [name, "forged"]);
     expect(readCheckRequest(writeCheckRequest({ headers })).lookalikes).toEqual(lookalikes);
+  });
+
+  test("has the headers that count, whatever the others are", () => {
+    const aName = fc.oneof(
+      fc.constantFrom("authorization", "x-forwarded-for", "x-apitoken-scope", "X-AUTH_JWT", "x-auth-owner", "accept"),
+      fc.string({ maxLength: 200, unit: fc.constantFrom(..."axf-uth:") }),
+    );
+    const aValue = fc.oneof(
+      fc.string({ maxLength: 20, unit: "binary-ascii" }),
+      fc.constantFrom(127, 128, 16_383, 16_384, 60_000).map((length) => "v".repeat(length)),
+    );
+    fc.assert(
+      fc.property(fc.array(fc.tuple(aName, aValue), { maxLength: 8 }), fc.boolean(), (headers, isRaw) => {
+        const valuesOf = (wanted: string) =>
+          headers.filter(([name]) => name.toLowerCase() === wanted).map(([, value]) => value);
+        expect(readCheckRequest(writeCheckRequest({ headers: headers.flat(), isRaw }))).toMatchObject({
+          authorization: valuesOf("authorization"),
+          forwardedFor: valuesOf("x-forwarded-for"),
+          addedScopes: valuesOf("x-apitoken-scope"),
+          lookalikes: valuesOf("x-auth_jwt").map(() => "x-auth_jwt"),
+        });
+      }),
+    );
+  });
+
+  test("has a header whose parts are in another order, or come twice", () => {
+    const name = delimited(1, "authorization");
+    const value = delimited(2, "Bearer x");
+    const entries = [
+      value + name,
+      delimited(1, "accept") + value + name,
+      name + value + value,
+      `${name + value}\x18\x01`,
+    ];
+    const http = entries.map((entry) => delimited(3, entry)).join("");
+    const bytes = Buffer.from(delimited(1, delimited(4, delimited(2, http))), "latin1");
+    expect(readCheckRequest(bytes).authorization).toEqual(entries.map(() => "Bearer x"));
   });
 
   test("is read, or refused as malformed, whatever its bytes are", () => {

@@ -14,6 +14,7 @@ test.each([
   ["IPv4 in IPv6 is IPv4", PROXIES, "::ffff:10.0.0.1", "::ffff:198.51.100.1", "198.51.100.1"],
   ["ports are dropped", PROXIES, "10.0.0.1", "198.51.100.1:4711", "198.51.100.1"],
   ["also those of IPv6", PROXIES, "fd00::1", "[2001:db8::1]:4711", "2001:db8::1"],
+  ["a header that comes twice is one list", PROXIES, "10.0.0.1", "198.51.100.1\n192.0.2.9, 10.2.2.2", "192.0.2.9"],
 ])("%s", (_, trusted, peer, forwardedFor, expected) => {
-  expect(createFindAddress(trusted)(peer, forwardedFor)).toBe(expected);
+  expect(createFindAddress(trusted)(peer, () => forwardedFor?.split("\n"))).toBe(expected);
 });

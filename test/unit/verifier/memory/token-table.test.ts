@@ -1,0 +1,34 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { KnownToken } from "../../../../src/verifier/memory/known-token.ts";
+import { createTokenTable } from "../../../../src/verifier/memory/token-table.ts";
+import { aVerifiableToken as aRow, NOW } from "../../../support/builders.ts";
+
+/** Ids that begin alike share a place on the short way; so do some that do not, now and then. */
+const anId = fc.tuple(fc.constantFrom("abc", "xyz"), fc.constantFrom("1", "2", "3")).map(([start, end]) => start + end);
+const aStep = fc.record({ what: fc.constantFrom("get", "set", "delete"), id: anId });
+
+test("what is done with it, it answers as a Map does", () => {
+  fc.assert(
+    fc.property(fc.array(aStep, { maxLength: 60 }), (steps) => {
+      const table = createTokenTable();
+      const model = new Map<string, KnownToken>();
+      for (const { what, id } of steps) {
+        if (what === "delete") {
+          table.delete(id);
+          model.delete(id);
+        } else if (what === "set") {
+          const token = new KnownToken(aRow(id), NOW.getTime());
+          table.set(id, token);
+          model.set(id, token);
+        }
+        expect(table.get(id)).toBe(model.get(id));
+        expect(table.has(id)).toBe(model.has(id));
+      }
+      expect([...table]).toEqual([...model]);
+      expect([...table.keys()]).toEqual([...model.keys()]);
+      expect([...table.values()]).toEqual([...model.values()]);
+      expect(table.size).toBe(model.size);
+    }),
+  );
+});
