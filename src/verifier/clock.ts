@@ -7,16 +7,13 @@
 export interface VerifierClock {
   /** The database's time in ms since 1970; the machine's until the database has told its own. */
   nowMs(): number;
-  /** Sets the clock by an answer of the database. The times are those of `performance.now()`. */
+  /** Sets the clock by the database's time at a moment between two of `performance.now()`. */
   set(databaseNow: Date, askedAtMs: number, answeredAtMs: number): void;
   /** How far the database's clock is ahead of the machine's, in ms. */
   readonly aheadMs: number;
   /** Whether the database has told its time. */
   readonly isSet: boolean;
 }
-
-/** An answer that took longer says too little about when it was given, but more than the machine's own time does. */
-const LONGEST_ROUND_TRIP_MS = 1_000;
 
 /** Creates a clock that shows the machine's time. */
 export function createVerifierClock(): VerifierClock {
@@ -26,9 +23,11 @@ export function createVerifierClock(): VerifierClock {
   return {
     nowMs,
     set(databaseNow, askedAtMs, answeredAtMs) {
-      if (isSet && answeredAtMs - askedAtMs > LONGEST_ROUND_TRIP_MS) return;
+      const databaseMs = databaseNow.getTime();
+      const [least, most] = [databaseMs - answeredAtMs, databaseMs - askedAtMs];
+      // A slow answer proves little, and so it changes little: what agrees with it stays.
+      startMs = isSet ? Math.min(Math.max(startMs, least), most) : (least + most) / 2;
       isSet = true;
-      startMs = databaseNow.getTime() - (askedAtMs + answeredAtMs) / 2;
     },
     get aheadMs() {
       return nowMs() - Date.now();
