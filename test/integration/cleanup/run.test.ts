@@ -168,7 +168,7 @@ test("the audit trail has partitions three months ahead, and no event past its r
      drop table apitoken.token_usage_${furthest?.name};
      create table apitoken.token_usage_2020_01 partition of apitoken.token_usage
        for values from ('2020-01-01') to ('2020-02-01');
-     insert into apitoken.token_usage values ('aaaaaaaaaaaa', '2020-01-15', 'Good', 1), ('aaaaaaaaaaaa', current_date, 'Good', 2)`,
+     insert into apitoken.token_usage values ('aaaaaaaaaaaa', '2020-01-15', 'Good', 1), ('aaaaaaaaaaaa', (now() at time zone 'UTC')::date, 'Good', 2)`,
   );
   const { report } = await runCleanup(url, ["-o", "json"]);
   expect(await partitions()).toEqual(["2020_01", ...expected]);

@@ -49,7 +49,10 @@ describe("the verifier", () => {
     ["hand a token to somebody else", "update apitoken.tokens set owner = 'mallory'"],
     ["note a use by hand", "update apitoken.tokens set last_used_at = now()"],
     ["invent a use", "insert into apitoken.token_uses (token_id, used_at) values ('aaaaaaaaaaaa', now())"],
-    ["count a use by hand", "insert into apitoken.token_usage values ('aaaaaaaaaaaa', current_date, 'Good', 1)"],
+    [
+      "count a use by hand",
+      "insert into apitoken.token_usage values ('aaaaaaaaaaaa', (now() at time zone 'UTC')::date, 'Good', 1)",
+    ],
     ["forget what was counted", "delete from apitoken.token_usage"],
     ["invent an anomaly", "insert into apitoken.anomalies (token_id, kind) values ('aaaaaaaaaaaa', 'NewNetwork')"],
     ["withdraw an end", "delete from apitoken.requested_ends"],

@@ -140,7 +140,7 @@ const CALLS: Readonly<Record<string, string>> = {
   note_uses: `select apitoken.note_uses(${EVERY_ID}, array_fill(now(), array[1000]), array_fill(null::inet, array[1000]))`,
   end_token: "select apitoken.end_token(id, hash, 'Leaked') from apitoken.tokens",
   report_anomalies: `select apitoken.report_anomalies(${EVERY_ID}, array_fill('NewNetwork'::text, array[1000]), array_fill(null::inet, array[1000]))`,
-  count_uses: `select apitoken.count_uses(${EVERY_ID}, array_fill(current_date, array[1000]), array_fill('Good'::text, array[1000]), array_fill(1::bigint, array[1000]))`,
+  count_uses: `select apitoken.count_uses(${EVERY_ID}, array_fill((now() at time zone 'UTC')::date, array[1000]), array_fill('Good'::text, array[1000]), array_fill(1::bigint, array[1000]))`,
   record_failures: `select apitoken.record_failures(${EVERY_ID}, array_fill('WrongSecret'::text, array[1000]), array_fill(null::inet, array[1000]))`,
   create_event_partitions: "select apitoken.create_event_partitions(60)",
   expired_event_partitions: "select apitoken.expired_event_partitions('1 month')",

@@ -61,7 +61,7 @@ test("what was counted of an erased owner's tokens goes, also where the token's 
   for (const row of [kept, deleted, other]) await issueToken(db, fence, row, LIMIT);
   await runAsSuperuser(
     url,
-    "insert into apitoken.token_usage select id, current_date, 'Good', 1 from unnest($1::text[]) as id",
+    "insert into apitoken.token_usage select id, (now() at time zone 'UTC')::date, 'Good', 1 from unnest($1::text[]) as id",
     [[kept.id, deleted.id, other.id]],
   );
   await runAsSuperuser(url, "delete from apitoken.tokens where id = $1", [deleted.id]);
