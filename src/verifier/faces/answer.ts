@@ -14,7 +14,7 @@ export interface HttpAnswer {
   readonly isAscii?: boolean;
 }
 
-/** What is sent before the body: the parts around the date, and all of it as it was sent last. */
+/** An answer as it is sent: the parts around the date, and all of it as it was sent last. */
 export interface Head {
   readonly beforeDate: string;
   readonly afterDate: string;
@@ -41,7 +41,7 @@ export class KeptAnswer implements HttpAnswer {
     return this.#head;
   }
 
-  set head(head: Head) {
+  set head(head: Head | undefined) {
     this.#head = head;
   }
 }

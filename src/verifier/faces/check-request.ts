@@ -3,7 +3,7 @@
  * https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/auth/v3/attribute_context.proto
  */
 import { IDENTITY_HEADERS, JWT_HEADER } from "./forward-auth.ts";
-import { visitFields } from "./protobuf.ts";
+import { Fields } from "./protobuf.ts";
 
 /** A request to an application, as its gateway describes it. */
 export interface CheckFacts {
@@ -44,6 +44,8 @@ const SOCKET_ADDRESS = { address: 2 };
 const REQUEST = { http: 2 };
 const HTTP = { headers: 3, headerMap: 13 };
 const HEADER_MAP = { headers: 1 };
+/** `rawValue` holds a value that is not UTF-8. */
+const PAIR = { key: 1, value: 2, rawValue: 3 };
 
 /** Reads a message. Throws a ProtobufError if it is none. */
 export function readCheckRequest(bytes: Buffer): CheckFacts {
@@ -55,67 +57,95 @@ export function readCheckRequest(bytes: Buffer): CheckFacts {
     lookalikes: [],
     context: [],
   };
-  visitFields(bytes, 0, bytes.length, (field, start, end) => {
-    if (field === CHECK_REQUEST.attributes) readAttributes(bytes, start, end, draft);
-  });
+  const fields = new Fields(bytes, 0, bytes.length);
+  while (fields.next()) {
+    if (fields.number === CHECK_REQUEST.attributes) readAttributes(bytes, fields.start, fields.end, draft);
+  }
   return draft;
 }
 
 function readAttributes(bytes: Buffer, start: number, end: number, draft: Draft): void {
-  visitFields(bytes, start, end, (field, from, to) => {
-    if (field === ATTRIBUTES.source) draft.peer = readPeer(bytes, from, to);
-    else if (field === ATTRIBUTES.request) readRequest(bytes, from, to, draft);
-    else if (field === ATTRIBUTES.contextExtensions) {
-      const [key, value] = readPair(bytes, from, to);
-      draft.context.push(bytes.toString("utf8", key.start, key.end), bytes.toString("utf8", value.start, value.end));
-    }
-  });
+  const fields = new Fields(bytes, start, end);
+  while (fields.next()) {
+    if (fields.number === ATTRIBUTES.source) draft.peer = readPeer(bytes, fields.start, fields.end);
+    else if (fields.number === ATTRIBUTES.request) readRequest(bytes, fields.start, fields.end, draft);
+    else if (fields.number === ATTRIBUTES.contextExtensions) readContext(bytes, fields.start, fields.end, draft);
+  }
 }
 
 function readPeer(bytes: Buffer, start: number, end: number): string {
   let peer = "";
-  visitFields(bytes, start, end, (field, from, to) => {
-    if (field !== PEER.address) return;
-    visitFields(bytes, from, to, (kind, first, last) => {
-      if (kind !== ADDRESS.socketAddress) return;
-      visitFields(bytes, first, last, (part, begin, stop) => {
-        if (part === SOCKET_ADDRESS.address) peer = bytes.toString("utf8", begin, stop);
-      });
-    });
-  });
+  const fields = new Fields(bytes, start, end);
+  while (fields.next()) {
+    if (fields.number === PEER.address) peer = readAddress(bytes, fields.start, fields.end) ?? peer;
+  }
   return peer;
 }
 
+function readAddress(bytes: Buffer, start: number, end: number): string | undefined {
+  let address: string | undefined;
+  const kinds = new Fields(bytes, start, end);
+  while (kinds.next()) {
+    if (kinds.number !== ADDRESS.socketAddress) continue;
+    const parts = new Fields(bytes, kinds.start, kinds.end);
+    while (parts.next()) {
+      if (parts.number === SOCKET_ADDRESS.address) address = bytes.toString("utf8", parts.start, parts.end);
+    }
+  }
+  return address;
+}
+
 function readRequest(bytes: Buffer, start: number, end: number, draft: Draft): void {
-  visitFields(bytes, start, end, (field, from, to) => {
-    if (field !== REQUEST.http) return;
-    visitFields(bytes, from, to, (part, first, last) => {
-      if (part === HTTP.headers) readHeader(bytes, first, last, draft);
-      else if (part === HTTP.headerMap) {
-        visitFields(bytes, first, last, (entry, begin, stop) => {
-          if (entry === HEADER_MAP.headers) readHeader(bytes, begin, stop, draft);
-        });
+  const fields = new Fields(bytes, start, end);
+  while (fields.next()) {
+    if (fields.number === REQUEST.http) readHttp(bytes, fields.start, fields.end, draft);
+  }
+}
+
+function readHttp(bytes: Buffer, start: number, end: number, draft: Draft): void {
+  const fields = new Fields(bytes, start, end);
+  while (fields.next()) {
+    if (fields.number === HTTP.headers) readHeader(bytes, fields.start, fields.end, draft);
+    else if (fields.number === HTTP.headerMap) readHeaderMap(bytes, fields.start, fields.end, draft);
+  }
+}
+
+function readHeaderMap(bytes: Buffer, start: number, end: number, draft: Draft): void {
+  const fields = new Fields(bytes, start, end);
+  while (fields.next()) {
+    if (fields.number === HEADER_MAP.headers) readHeader(bytes, fields.start, fields.end, draft);
+  }
+}
+
+/** An entry of a map, or a HeaderValue. Either part may be missing, and then is empty. */
+class Pair {
+  keyStart = 0;
+  keyEnd = 0;
+  valueStart = 0;
+  valueEnd = 0;
+
+  constructor(bytes: Buffer, start: number, end: number) {
+    const fields = new Fields(bytes, start, end);
+    while (fields.next()) {
+      if (fields.number === PAIR.key) {
+        this.keyStart = fields.start;
+        this.keyEnd = fields.end;
+      } else if (fields.number === PAIR.value || fields.number === PAIR.rawValue) {
+        this.valueStart = fields.start;
+        this.valueEnd = fields.end;
       }
-    });
-  });
+    }
+  }
+
+  readValue(bytes: Buffer): string {
+    return bytes.toString("latin1", this.valueStart, this.valueEnd);
+  }
 }
 
-interface Span {
-  readonly start: number;
-  readonly end: number;
-}
-
-const NOWHERE: Span = { start: 0, end: 0 };
-
-/** An entry of a map, or a HeaderValue: the key is field 1; the value is field 2 or, if it is not UTF-8, field 3. */
-function readPair(bytes: Buffer, start: number, end: number): readonly [key: Span, value: Span] {
-  let key = NOWHERE;
-  let value = NOWHERE;
-  visitFields(bytes, start, end, (field, from, to) => {
-    if (field === 1) key = { start: from, end: to };
-    else if (field === 2 || field === 3) value = { start: from, end: to };
-  });
-  return [key, value];
+function readContext(bytes: Buffer, start: number, end: number, draft: Draft): void {
+  const pair = new Pair(bytes, start, end);
+  const key = bytes.toString("utf8", pair.keyStart, pair.keyEnd);
+  draft.context.push(key, bytes.toString("utf8", pair.valueStart, pair.valueEnd));
 }
 
 /** The name of a header, with everything that some applications read as "-" written as "-". */
@@ -125,56 +155,41 @@ const OURS: ReadonlySet<string> = new Set([...REPLACED, JWT_HEADER.toLowerCase()
 const LONGEST_NAME = Math.max(...[...OURS, SCOPE_HEADER].map((name) => name.length));
 
 function readHeader(bytes: Buffer, start: number, end: number, draft: Draft): void {
-  if (isOther(bytes, start, end)) return;
-  const [key, value] = readPair(bytes, start, end);
-  if (!isOfInterest(bytes, key.start, key.end)) return;
-  const name = bytes.toString("latin1", key.start, key.end).toLowerCase();
-  const text = () => bytes.toString("latin1", value.start, value.end);
-  if (name === AUTHORIZATION) draft.authorization.push(text());
-  else if (name === FORWARDED_FOR) draft.forwardedFor.push(text());
-  else if (name === SCOPE_HEADER) draft.addedScopes.push(text());
-  else if (!REPLACED.has(name) && OURS.has(spell(name))) draft.lookalikes.push(name);
+  const pair = new Pair(bytes, start, end);
+  const { keyStart, keyEnd } = pair;
+  if (!mayCount(bytes, keyStart, keyEnd)) return;
+  if (isName(bytes, keyStart, keyEnd, AUTHORIZATION)) draft.authorization.push(pair.readValue(bytes));
+  else if (isName(bytes, keyStart, keyEnd, FORWARDED_FOR)) draft.forwardedFor.push(pair.readValue(bytes));
+  else if (isName(bytes, keyStart, keyEnd, SCOPE_HEADER)) draft.addedScopes.push(pair.readValue(bytes));
+  else {
+    const name = bytes.toString("latin1", keyStart, keyEnd).toLowerCase();
+    if (!REPLACED.has(name) && OURS.has(spell(name))) draft.lookalikes.push(name);
+  }
 }
 
-/** Tags of length-delimited fields. */
-const FIELD_1 = 0x0a;
-const FIELD_2 = 0x12;
-const FIELD_3 = 0x1a;
-/** The bit of a byte that says that the number continues in the next one. */
-const CONTINUED = 0x80;
-
-/**
- * Whether an entry is a header that decides nothing. Most are, and to read all of them takes longer than to judge the token: this
- * looks at the few bytes that say so, if the entry is a name and a value, and leaves all others to those who read them.
- */
-function isOther(bytes: Buffer, start: number, end: number): boolean {
-  const nameLength = bytes[start + 1] ?? CONTINUED;
-  const nameEnd = start + 2 + nameLength;
-  const tag = bytes[nameEnd];
-  const low = bytes[nameEnd + 1] ?? CONTINUED;
-  const high = low < CONTINUED ? 0 : (bytes[nameEnd + 2] ?? CONTINUED);
-  const valueStart = nameEnd + (low < CONTINUED ? 2 : 3);
-  const isUsual =
-    bytes[start] === FIELD_1 &&
-    nameLength < CONTINUED &&
-    (tag === FIELD_2 || tag === FIELD_3) &&
-    high < CONTINUED &&
-    valueStart + ((low & ~CONTINUED) | (high << 7)) === end;
-  return isUsual && !isOfInterest(bytes, start + 2, nameEnd);
-}
-
+/** Makes a letter a small one, and leaves digits and "-" as they are. */
+const SMALL = 0x20;
 const A = 0x61;
 const F = 0x66;
 const X = 0x78;
-/** Makes a letter a small one. */
-const SMALL = 0x20;
 
-/** The names that count are authorization, x-forwarded-for, and those that begin like x-auth- or x-apitoken-, and are short. */
-function isOfInterest(bytes: Buffer, start: number, end: number): boolean {
+/** Most headers decide nothing. Those that do are authorization, x-forwarded-for, and short ones like x-auth- or x-apitoken-. */
+function mayCount(bytes: Buffer, start: number, end: number): boolean {
   const first = (bytes[start] ?? 0) | SMALL;
   const third = (bytes[start + 2] ?? 0) | SMALL;
   const length = end - start;
   if (first === A) return length === AUTHORIZATION.length;
   if (first !== X) return false;
   return third === F ? length === FORWARDED_FOR.length : third === A && length <= LONGEST_NAME;
+}
+
+/** Whether a header has this name, of small letters and "-", whatever the size of its own letters. */
+function isName(bytes: Buffer, start: number, end: number, name: string): boolean {
+  if (end - start !== name.length) return false;
+  for (let place = 0; place < name.length; place += 1) {
+    const byte = bytes[start + place] as number;
+    const isLetter = byte >= 0x41 && byte <= 0x5a;
+    if ((isLetter ? byte | SMALL : byte) !== name.charCodeAt(place)) return false;
+  }
+  return true;
 }

@@ -1,7 +1,7 @@
 /*
  * `grpc.health.v1.Health/Check`, which kubelets and Envoy ask. https://github.com/grpc/grpc/blob/master/doc/health-checking.md
  */
-import { numeric, visitFields } from "./protobuf.ts";
+import { Fields, numeric } from "./protobuf.ts";
 
 const SERVING = numeric(1, 1);
 const NOT_SERVING = numeric(1, 2);
@@ -9,9 +9,8 @@ const NOT_SERVING = numeric(1, 2);
 /** The answer, as the bytes of a HealthCheckResponse; undefined if there is no such service. "" is the whole server. */
 export function answerHealth(request: Buffer, services: readonly string[], isReady: boolean): string | undefined {
   let service = "";
-  visitFields(request, 0, request.length, (field, start, end) => {
-    if (field === 1) service = request.toString("utf8", start, end);
-  });
+  const fields = new Fields(request, 0, request.length);
+  while (fields.next()) if (fields.number === 1) service = request.toString("utf8", fields.start, fields.end);
   if (service !== "" && !services.includes(service)) return undefined;
   return isReady ? SERVING : NOT_SERVING;
 }

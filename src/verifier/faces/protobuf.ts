@@ -12,51 +12,63 @@ export class ProtobufError extends Error {
 
 const DELIMITED = 2;
 
-/** Calls `visit` with the number, and the start and end, of each length-delimited field. Throws a ProtobufError. */
-export function visitFields(
-  bytes: Buffer,
-  start: number,
-  end: number,
-  visit: (field: number, start: number, end: number) => void,
-): void {
-  for (let place = start; place < end; ) {
-    const tag = readVarint(bytes, place, end);
-    place += lengthOfVarint(bytes, place);
-    const type = tag & 7;
-    if (type === DELIMITED) {
-      const length = readVarint(bytes, place, end);
-      place += lengthOfVarint(bytes, place);
-      if (place + length > end) throw new ProtobufError("a field is longer than its message");
-      visit(tag >>> 3, place, place + length);
-      place += length;
-    } else {
-      place += lengthOfOther(bytes, place, end, type);
+/**
+ * Goes over the length-delimited fields of a message, from `place` to `limit`. A cursor, and no callback: a message of a gateway has
+ * dozens of fields, and a closure for each of them is what its reading would cost most.
+ */
+export class Fields {
+  /** The number of the field, and where its content starts and ends; valid after `next` has returned true. */
+  number = 0;
+  start = 0;
+  end = 0;
+  private readonly bytes: Buffer;
+  private place: number;
+  private readonly limit: number;
+
+  constructor(bytes: Buffer, place: number, limit: number) {
+    this.bytes = bytes;
+    this.place = place;
+    this.limit = limit;
+  }
+
+  /** Moves on to the next field; false if there is none. Throws a ProtobufError. */
+  next(): boolean {
+    while (this.place < this.limit) {
+      const tag = this.readVarint();
+      const type = tag & 7;
+      if (type === DELIMITED) {
+        const length = this.readVarint();
+        this.number = tag >>> 3;
+        this.start = this.place;
+        this.end = this.start + length;
+        if (this.end > this.limit) throw new ProtobufError("a field is longer than its message");
+        this.place = this.end;
+        return true;
+      }
+      this.skip(type);
     }
+    return false;
   }
-}
 
-/** Numbers of up to 32 bits: no field that we read, and no length, needs more. */
-function readVarint(bytes: Buffer, start: number, end: number): number {
-  let value = 0;
-  for (let place = start, shift = 0; place < end && shift < 35; place += 1, shift += 7) {
-    const byte = bytes[place] as number;
-    value |= (byte & 0x7f) << shift;
-    if (byte < 0x80) return value >>> 0;
+  /** Numbers of up to 32 bits: no field that we read, and no length, needs more. */
+  private readVarint(): number {
+    let value = 0;
+    for (let shift = 0; this.place < this.limit && shift < 35; shift += 7) {
+      const byte = this.bytes[this.place] as number;
+      this.place += 1;
+      value |= (byte & 0x7f) << shift;
+      if (byte < 0x80) return value >>> 0;
+    }
+    throw new ProtobufError("a number has no end");
   }
-  throw new ProtobufError("a number has no end");
-}
 
-function lengthOfVarint(bytes: Buffer, start: number): number {
-  let place = start;
-  while ((bytes[place] ?? 0) >= 0x80) place += 1;
-  return place - start + 1;
-}
-
-/** The length of a field that is skipped: a number, or 8 or 4 bytes. */
-function lengthOfOther(bytes: Buffer, start: number, end: number, type: number): number {
-  const length = type === 0 ? lengthOfVarint(bytes, start) : type === 1 ? 8 : type === 5 ? 4 : undefined;
-  if (length === undefined || start + length > end) throw new ProtobufError("a field has no end");
-  return length;
+  /** Skips a number, or 8 or 4 bytes. */
+  private skip(type: number): void {
+    if (type === 0) while ((this.bytes[this.place] ?? 0) >= 0x80) this.place += 1;
+    const length = type === 0 ? 1 : type === 1 ? 8 : type === 5 ? 4 : undefined;
+    if (length === undefined || this.place + length > this.limit) throw new ProtobufError("a field has no end");
+    this.place += length;
+  }
 }
 
 /** A number as it is written. Not negative, and below 2^31. */

@@ -102,7 +102,7 @@ export function createTokenMemory(limit: number): TokenMemory {
 
   return {
     get(id) {
-      const token = tokens.get(id);
+      const token = tokens.use(id);
       const isQuiet = blockChanges.size === 0 && otherBlockChanges === NEVER;
       if (isQuiet || token === undefined || token.isEnded) return token;
       token.isSuspect ||= (blockChanges.get(token.owner) ?? otherBlockChanges) >= token.readIn;

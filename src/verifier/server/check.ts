@@ -3,12 +3,13 @@
  */
 import { chain } from "../../runtime/chain.ts";
 import { readBearer } from "../faces/bearer.ts";
-import { readCheckRequest } from "../faces/check-request.ts";
-import { answerCheck, MISCONFIGURED, nameKept, readCheckRoute } from "../faces/ext-authz.ts";
+import { type CheckFacts, readCheckRequest } from "../faces/check-request.ts";
+import { answerCheck, type CheckRoute, MISCONFIGURED, nameKept, readCheckRoute } from "../faces/ext-authz.ts";
 import { answerHealth } from "../faces/grpc-health.ts";
 import type { CountedAnswer } from "../lookup.ts";
 import type { VerifierParts } from "../parts.ts";
-import { frameMessage, GRPC, type GrpcMethod, type GrpcReply } from "./grpc-server.ts";
+import { frameMessage, GRPC } from "./grpc-message.ts";
+import type { GrpcMethod, GrpcReply } from "./grpc-server.ts";
 import { signIdentity } from "./identity.ts";
 import { timeSomeCalls } from "./timing.ts";
 
@@ -17,9 +18,17 @@ const SERVICE = "envoy.service.auth.v3.Authorization";
 /** The methods of the gRPC port. */
 export function createGrpcMethods(parts: VerifierParts, isReady: () => boolean): ReadonlyMap<string, GrpcMethod> {
   const { signer } = parts;
+  /** A gateway has few routes, so the next request is often for the same. */
+  let last: { readonly context: readonly string[]; readonly route: CheckRoute | undefined } | undefined;
+  const findRoute = (facts: CheckFacts): CheckRoute | undefined => {
+    const { context, addedScopes } = facts;
+    if (addedScopes.length > 0) return readCheckRoute(facts);
+    if (last === undefined || !isSameList(last.context, context)) last = { context, route: readCheckRoute(facts) };
+    return last.route;
+  };
   const check: GrpcMethod = (message) => {
     const facts = readCheckRequest(message);
-    const route = readCheckRoute(facts);
+    const route = findRoute(facts);
     // Without a key there is nothing that could be signed: the gateway's configuration is wrong.
     if (route === undefined || (route.audience !== undefined && signer === undefined)) {
       parts.count("grpc", "misconfigured");
@@ -49,4 +58,8 @@ export function createGrpcMethods(parts: VerifierParts, isReady: () => boolean):
     [`/${SERVICE}/Check`, timeSomeCalls(check, parts.timeAnswer)],
     ["/grpc.health.v1.Health/Check", checkHealth],
   ]);
+}
+
+function isSameList(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((text, place) => text === other[place]);
 }

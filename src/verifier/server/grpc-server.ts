@@ -16,13 +16,8 @@ import type { Soon } from "../../runtime/chain.ts";
 import { listen } from "../../runtime/listen.ts";
 import { whenEnded } from "../../runtime/signals.ts";
 import { ProtobufError } from "../faces/protobuf.ts";
+import { GRPC, type GrpcFailure, MESSAGE_LIMIT_BYTES, MessageReader, prefixMessage } from "./grpc-message.ts";
 import { createRenewal, type HttpServer, readTls, type TlsFiles } from "./http-server.ts";
-
-/** A call that has failed. `code` is one of gRPC's; `message` is ASCII, without "%". */
-export interface GrpcFailure {
-  readonly code: number;
-  readonly message: string;
-}
 
 /** The bytes of a message as a Latin-1 string, or as `frameMessage` makes them for one that is sent many times. */
 export type GrpcReply = string | Buffer | GrpcFailure;
@@ -36,13 +31,6 @@ export interface GrpcServerOptions {
   /** By path: /package.Service/Method. */
   readonly methods: ReadonlyMap<string, GrpcMethod>;
 }
-
-/** gRPC's status codes, as far as they are given here. */
-export const GRPC = { invalidArgument: 3, notFound: 5, resourceExhausted: 8, unimplemented: 12, internal: 13 } as const;
-
-/** A gateway's description of a request holds its headers, 60 kB at most by Envoy's default. */
-const MESSAGE_LIMIT_BYTES = 262_144;
-const PREFIX_BYTES = 5;
 
 const SETTINGS: ServerOptions = {
   settings: { maxConcurrentStreams: 1_000, initialWindowSize: MESSAGE_LIMIT_BYTES, enablePush: false },
@@ -69,6 +57,9 @@ export async function startGrpcServer({ port, tls, methods }: GrpcServerOptions)
   const server = pair === undefined ? createServer(SETTINGS) : createSecureServer({ ...SETTINGS, ...pair });
   const sessions = new Set<ServerHttp2Session>();
   const slow = createSlowStreams();
+  function forget(this: ServerHttp2Stream): void {
+    slow.remove(this);
+  }
 
   server.on("session", (session: ServerHttp2Session) => {
     sessions.add(session);
@@ -85,14 +76,11 @@ export async function startGrpcServer({ port, tls, methods }: GrpcServerOptions)
   server.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
     stream.on("error", ignore); // a broken call is its client's concern
     slow.add(stream);
-    stream.once("close", () => slow.remove(stream));
+    stream.on("close", forget);
     if (!isGrpc(headers)) return refuseOther(stream);
     const method = methods.get(String(headers[":path"]));
     if (method === undefined) return fail(stream, { code: GRPC.unimplemented, message: "there is no such method" });
-    readMessage(stream, (message) => {
-      if (Buffer.isBuffer(message)) answer(stream, method, message);
-      else fail(stream, message);
-    });
+    begin(stream as CallStream, method);
   });
 
   return {
@@ -151,47 +139,44 @@ function refuseOther(stream: ServerHttp2Stream): void {
   stream.resume();
 }
 
-const TOO_LARGE: GrpcFailure = {
-  code: GRPC.resourceExhausted,
-  message: `the message is larger than ${MESSAGE_LIMIT_BYTES} bytes`,
-};
-const COMPRESSED: GrpcFailure = { code: GRPC.unimplemented, message: "compressed messages are not supported" };
+/**
+ * A call. It hangs at its stream, and the listeners are the same functions for all streams: closures of their own would be a good part
+ * of what a call costs.
+ */
+interface Call {
+  readonly method: GrpcMethod;
+  readonly reader: MessageReader;
+  /** Whether its message has been read, or was found to be none: a unary call has one. */
+  isRead: boolean;
+}
+
 const INCOMPLETE: GrpcFailure = { code: GRPC.invalidArgument, message: "the message broke off" };
 const MALFORMED: GrpcFailure = { code: GRPC.invalidArgument, message: "the message cannot be read" };
 const BROKEN: GrpcFailure = { code: GRPC.internal, message: "the call failed" };
 
-/** Calls `done` once, with the call's message or with what is wrong with it. */
-function readMessage(stream: ServerHttp2Stream, done: (message: Buffer | GrpcFailure) => void): void {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  let length = Number.POSITIVE_INFINITY;
-  let isDone = false;
-  const finish = (message: Buffer | GrpcFailure) => {
-    if (isDone) return;
-    isDone = true;
-    done(message);
-  };
-  const readPrefix = () => {
-    const prefix = joined(chunks);
-    if (prefix[0] !== 0) return finish(COMPRESSED);
-    length = prefix.readUInt32BE(1);
-    if (length > MESSAGE_LIMIT_BYTES) finish(TOO_LARGE);
-  };
-  stream.on("data", (chunk: Buffer) => {
-    if (isDone) return; // a unary call has one message
-    chunks.push(chunk);
-    size += chunk.length;
-    if (length === Number.POSITIVE_INFINITY && size >= PREFIX_BYTES) readPrefix();
-    if (isDone || size < PREFIX_BYTES + length) return;
-    finish(joined(chunks).subarray(PREFIX_BYTES, PREFIX_BYTES + length));
-  });
-  stream.on("end", () => finish(INCOMPLETE));
+const CALL = Symbol("call");
+type CallStream = ServerHttp2Stream & { [CALL]: Call };
+
+function begin(stream: CallStream, method: GrpcMethod): void {
+  stream[CALL] = { method, reader: new MessageReader(), isRead: false };
+  stream.on("data", takeChunk);
+  stream.on("end", takeEnd);
 }
 
-/** Almost every message arrives in one piece. */
-function joined(chunks: readonly Buffer[]): Buffer {
-  const [first] = chunks;
-  return chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);
+function takeChunk(this: CallStream, chunk: Buffer): void {
+  const call = this[CALL];
+  if (call.isRead) return;
+  const message = call.reader.take(chunk);
+  if (message === undefined) return;
+  call.isRead = true;
+  if (Buffer.isBuffer(message)) answer(this, call.method, message);
+  else fail(this, message);
+}
+
+function takeEnd(this: CallStream): void {
+  const call = this[CALL];
+  if (!call.isRead) fail(this, INCOMPLETE);
+  call.isRead = true;
 }
 
 function answer(stream: ServerHttp2Stream, method: GrpcMethod, message: Buffer): void {
@@ -211,24 +196,13 @@ function send(stream: ServerHttp2Stream, reply: GrpcReply): void {
   }
   if (stream.destroyed || stream.closed) return;
   stream.respond(HEADERS, TRAILERS_FOLLOW);
-  stream.once("wantTrailers", sendSuccess);
-  if (typeof reply === "string") stream.end(prefixed(reply), "latin1");
+  stream.on("wantTrailers", sendSuccess);
+  if (typeof reply === "string") stream.end(prefixMessage(reply), "latin1");
   else stream.end(reply);
-}
-
-/** A message as it is sent. `message` are its bytes as a Latin-1 string. */
-export function frameMessage(message: string): Buffer {
-  return Buffer.from(prefixed(message), "latin1");
 }
 
 function sendSuccess(this: ServerHttp2Stream): void {
   this.sendTrailers(SUCCESS);
-}
-
-/** Not compressed, and the length in four bytes. */
-function prefixed(message: string): string {
-  const { length } = message;
-  return `\0${String.fromCharCode(length >>> 24, (length >>> 16) & 255, (length >>> 8) & 255, length & 255)}${message}`;
 }
 
 function fail(stream: ServerHttp2Stream, { code, message }: GrpcFailure): void {

@@ -49,6 +49,8 @@ const SETTINGS: ServerOptions = {
   // Cookies alone may take more than Node's 16 kB, and a gateway would turn the 431 into a 500.
   maxHeaderSize: 65_536,
   noDelay: true,
+  // A request whose head announces no body has none to wait for: a twelfth of what it costs.
+  optimizeEmptyRequests: true,
 };
 
 /** Starts a server; port 0 picks a free port. Throws a Fault if it cannot listen or read its certificate. */
@@ -127,6 +129,10 @@ export function headerValues({ rawHeaders }: IncomingMessage, name: string): rea
  * promise: an iterator over the stream takes as long as the rest of an answer.
  */
 export function readBody(request: IncomingMessage, limitBytes: number, take: (body: string | undefined) => void): void {
+  if (request.readableEnded) {
+    take(""); // by its head it has none
+    return;
+  }
   const parts: Buffer[] = [];
   let bytes = 0;
   let isTaken = false;

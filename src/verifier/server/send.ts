@@ -3,7 +3,7 @@
  * to judge a token. So the head that Node has made is kept with the answer, and only its date is renewed.
  */
 import type { ServerResponse } from "node:http";
-import { type HttpAnswer, KeptAnswer } from "../faces/answer.ts";
+import { type Head, type HttpAnswer, KeptAnswer } from "../faces/answer.ts";
 
 /** Node keeps in this field the head that it has made, and sends what is in it. */
 interface WithHead {
@@ -12,34 +12,44 @@ interface WithHead {
 
 /** Sends an answer before the request's body is read: nothing in it counts. */
 export function send(response: ServerResponse, answer: HttpAnswer): void {
-  const { body, isAscii } = answer;
-  // What is to be the last answer on its connection says so in its head.
-  if (answer instanceof KeptAnswer && response.shouldKeepAlive) writeKeptHead(response, answer);
-  else writeHead(response, answer);
+  if (answer instanceof KeptAnswer && isUsual(response)) sendKept(response, answer);
+  else sendNew(response, answer);
+}
+
+/** What is to be the last answer on its connection says so in its head, and the answer to HEAD has no body. */
+function isUsual({ shouldKeepAlive, req }: ServerResponse): boolean {
+  return shouldKeepAlive && req.method !== "HEAD";
+}
+
+function sendNew(response: ServerResponse, { status, headers, body, isAscii }: HttpAnswer): void {
+  response.writeHead(status, headers as string[]);
   if (body === undefined) response.end();
   else response.end(body, isAscii ? "latin1" : "utf8");
 }
 
-function writeHead(response: ServerResponse, { status, headers }: HttpAnswer): void {
-  response.writeHead(status, headers as string[]);
-}
-
-function writeKeptHead(response: ServerResponse, answer: KeptAnswer): void {
+function sendKept(response: ServerResponse, answer: KeptAnswer): void {
   const { head } = answer;
-  if (head !== undefined) {
-    const date = formatDate();
-    if (head.date !== date) {
-      head.date = date;
-      head.text = `${head.beforeDate}${date}${head.afterDate}`;
-    }
-    (response as unknown as WithHead)._header = head.text;
+  if (head === undefined) {
+    sendNew(response, answer);
+    answer.head = keepHead(response, answer);
     return;
   }
-  writeHead(response, answer);
+  const date = formatDate();
+  if (head.date !== date) {
+    head.date = date;
+    head.text = `${head.beforeDate}${date}${head.afterDate}`;
+  }
+  (response as unknown as WithHead)._header = head.text;
+  response.end();
+}
+
+/** The head as Node has made it, and the body behind it: apart, they would be two writes. Undefined if it cannot be kept. */
+function keepHead(response: ServerResponse, { body = "", isAscii = true }: KeptAnswer): Head | undefined {
   const made = (response as unknown as WithHead)._header;
   // Should a version of Node have no such field, Node makes every head.
   const [, beforeDate, afterDate] = (made && DATE.exec(made)) || [];
-  if (beforeDate !== undefined && afterDate !== undefined) answer.head = { beforeDate, afterDate, date: "", text: "" };
+  if (beforeDate === undefined || afterDate === undefined || !(body === "" || isAscii)) return undefined;
+  return { beforeDate, afterDate: afterDate + body, date: "", text: "" };
 }
 
 /** The parts around a date in the form of RFC 9110, 5.6.7, which Node adds itself. */

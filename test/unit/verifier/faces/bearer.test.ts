@@ -13,6 +13,15 @@ test.each([
   ["a word that begins like the scheme", ["Bearerabc"], { kind: "none" }],
   ["the scheme alone", ["Bearer "], { kind: "faulty" }],
   ["two tokens in one header", ["Bearer a, Bearer b"], { kind: "faulty" }],
+  [
+    "every character that a token may have (RFC 6750, 2.1)",
+    ["Bearer aZ09-._~+/=="],
+    { kind: "token", token: "aZ09-._~+/==" },
+  ],
+  ["padding before the end", ["Bearer a=b"], { kind: "faulty" }],
+  ["nothing but padding", ["Bearer =="], { kind: "faulty" }],
+  ["a character beyond ASCII", ["Bearer abcé"], { kind: "faulty" }],
+  ["a character that no token has", ["Bearer ab:c"], { kind: "faulty" }],
   ["two headers", ["Bearer a", "Bearer b"], { kind: "faulty" }],
   ["two headers of which one is empty", ["", "Bearer b"], { kind: "faulty" }],
 ])("%s", (_, values, expected) => {

@@ -33,6 +33,20 @@ test.each([
   for (const [field, value] of Object.entries(row)) expect(known[field as keyof VerifiableToken], field).toEqual(value);
 });
 
+test.each([
+  ["of a live token", NOW.getTime()],
+  ["of a dead one", ROW.expiresAt.getTime() + 2 * HOUR_MS],
+])("the copy %s that is made when it is first used says the same, and knows the same", (_, atMs) => {
+  const known = new KnownToken(ROW, atMs);
+  Object.assign(known, { seen: "digest", isSuspect: true, isRecent: true, readIn: 7 });
+  const { uses } = known;
+  const copy = known.gather();
+  for (const [field, value] of Object.entries(ROW)) expect(copy[field as keyof VerifiableToken], field).toEqual(value);
+  expect(copy).toMatchObject({ seen: "digest", isSuspect: true, isRecent: true, readIn: 7, isGathered: true });
+  expect([copy.uses, copy.terms, copy.isEnded]).toEqual([uses, known.terms, known.isEnded]);
+  expect(copy.uses).toBe(uses);
+});
+
 test("tokens share what they have in common", () => {
   const [one, other] = [new KnownToken(ROW, 0), new KnownToken({ ...ROW, id: "b", scopes: ["read", "write"] }, 0)];
   expect(one.terms).toBe(other.terms);

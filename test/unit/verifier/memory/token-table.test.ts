@@ -6,21 +6,30 @@ import { aVerifiableToken as aRow, NOW } from "../../../support/builders.ts";
 
 /** Ids that begin alike share a place on the short way; so do some that do not, now and then. */
 const anId = fc.tuple(fc.constantFrom("abc", "xyz"), fc.constantFrom("1", "2", "3")).map(([start, end]) => start + end);
-const aStep = fc.record({ what: fc.constantFrom("get", "set", "delete"), id: anId });
+const aStep = fc.record({ what: fc.constantFrom("use", "set", "delete"), id: anId });
 
 test("what is done with it, it answers as a Map does", () => {
   fc.assert(
     fc.property(fc.array(aStep, { maxLength: 60 }), (steps) => {
       const table = createTokenTable();
       const model = new Map<string, KnownToken>();
+      let expires = 0;
       for (const { what, id } of steps) {
         if (what === "delete") {
           table.delete(id);
           model.delete(id);
         } else if (what === "set") {
-          const token = new KnownToken(aRow(id), NOW.getTime());
+          expires += 1;
+          const row = aRow(id, { expiresAt: new Date(NOW.getTime() + expires) });
+          const token = new KnownToken(row, NOW.getTime());
           table.set(id, token);
           model.set(id, token);
+        }
+        if (what === "use") {
+          const used = table.use(id);
+          expect(used?.id).toBe(model.get(id)?.id);
+          expect(used?.expiresAt).toEqual(model.get(id)?.expiresAt);
+          if (used !== undefined) model.set(id, used);
         }
         expect(table.get(id)).toBe(model.get(id));
         expect(table.has(id)).toBe(model.has(id));
