@@ -72,6 +72,16 @@ function runShell(commands: string, options: { cwd: string; env: NodeJS.ProcessE
   });
 }
 
+/** Whether the end of the first token of an ApiToken is on record, even if the controller has not yet revoked its row. */
+async function hasEnd(databaseUrl: string, name: string): Promise<boolean> {
+  const [token] = await runAsSuperuser<{ has_end: boolean }>(
+    databaseUrl,
+    `select not apitoken.is_live(t, now()) or exists (select from apitoken.requested_ends e where e.token_id = t.id) as has_end
+     from apitoken.tokens t where name = '${name}' order by issued_at, revision limit 1`,
+  );
+  return token?.has_end === true;
+}
+
 describe.skipIf(!hasLeakTools)("a token that was committed", () => {
   test("is found, ended before the answer, refused by every verifier within a second, and replaced", async ({
     cluster,
@@ -86,7 +96,7 @@ describe.skipIf(!hasLeakTools)("a token that was committed", () => {
 
     repository.commit("values.yaml", `orders:\n  token: ${plaintext}\n`);
     expect(await repository.run(blockWith("--data-binary"))).toBe("202\n");
-    expect((await findRows(databaseUrl, "orders"))[0]).toMatchObject({ is_live: false });
+    expect(await hasEnd(databaseUrl, "orders")).toBe(true);
     await eventually(async () => expect(await statuses(plaintext)).toEqual([401, 401]), SECOND);
 
     const next = await eventually(async () => {
