@@ -58,48 +58,35 @@ export function readCheckRequest(bytes: Buffer): CheckFacts {
     context: [],
   };
   const fields = new Fields(bytes, 0, bytes.length);
-  while (fields.next()) {
-    if (fields.number === CHECK_REQUEST.attributes) readAttributes(bytes, fields.start, fields.end, draft);
-  }
+  while (fields.find(CHECK_REQUEST.attributes)) readAttributes(bytes, fields.start, fields.end, draft);
   return draft;
 }
 
 function readAttributes(bytes: Buffer, start: number, end: number, draft: Draft): void {
   const fields = new Fields(bytes, start, end);
   while (fields.next()) {
-    if (fields.number === ATTRIBUTES.source) draft.peer = readPeer(bytes, fields.start, fields.end);
+    if (fields.number === ATTRIBUTES.source) readPeer(bytes, fields.start, fields.end, draft);
     else if (fields.number === ATTRIBUTES.request) readRequest(bytes, fields.start, fields.end, draft);
     else if (fields.number === ATTRIBUTES.contextExtensions) readContext(bytes, fields.start, fields.end, draft);
   }
 }
 
-function readPeer(bytes: Buffer, start: number, end: number): string {
-  let peer = "";
+function readPeer(bytes: Buffer, start: number, end: number, draft: Draft): void {
   const fields = new Fields(bytes, start, end);
-  while (fields.next()) {
-    if (fields.number === PEER.address) peer = readAddress(bytes, fields.start, fields.end) ?? peer;
-  }
-  return peer;
+  while (fields.find(PEER.address)) readAddress(bytes, fields.start, fields.end, draft);
 }
 
-function readAddress(bytes: Buffer, start: number, end: number): string | undefined {
-  let address: string | undefined;
+function readAddress(bytes: Buffer, start: number, end: number, draft: Draft): void {
   const kinds = new Fields(bytes, start, end);
-  while (kinds.next()) {
-    if (kinds.number !== ADDRESS.socketAddress) continue;
+  while (kinds.find(ADDRESS.socketAddress)) {
     const parts = new Fields(bytes, kinds.start, kinds.end);
-    while (parts.next()) {
-      if (parts.number === SOCKET_ADDRESS.address) address = bytes.toString("utf8", parts.start, parts.end);
-    }
+    while (parts.find(SOCKET_ADDRESS.address)) draft.peer = bytes.toString("utf8", parts.start, parts.end);
   }
-  return address;
 }
 
 function readRequest(bytes: Buffer, start: number, end: number, draft: Draft): void {
   const fields = new Fields(bytes, start, end);
-  while (fields.next()) {
-    if (fields.number === REQUEST.http) readHttp(bytes, fields.start, fields.end, draft);
-  }
+  while (fields.find(REQUEST.http)) readHttp(bytes, fields.start, fields.end, draft);
 }
 
 function readHttp(bytes: Buffer, start: number, end: number, draft: Draft): void {
@@ -112,9 +99,7 @@ function readHttp(bytes: Buffer, start: number, end: number, draft: Draft): void
 
 function readHeaderMap(bytes: Buffer, start: number, end: number, draft: Draft): void {
   const fields = new Fields(bytes, start, end);
-  while (fields.next()) {
-    if (fields.number === HEADER_MAP.headers) readHeader(bytes, fields.start, fields.end, draft);
-  }
+  while (fields.find(HEADER_MAP.headers)) readHeader(bytes, fields.start, fields.end, draft);
 }
 
 /** An entry of a map, or a HeaderValue. Either part may be missing, and then is empty. */
@@ -158,16 +143,14 @@ function readHeader(bytes: Buffer, start: number, end: number, draft: Draft): vo
   const pair = new Pair(bytes, start, end);
   const { keyStart, keyEnd } = pair;
   if (!mayCount(bytes, keyStart, keyEnd)) return;
-  if (isName(bytes, keyStart, keyEnd, AUTHORIZATION)) draft.authorization.push(pair.readValue(bytes));
-  else if (isName(bytes, keyStart, keyEnd, FORWARDED_FOR)) draft.forwardedFor.push(pair.readValue(bytes));
-  else if (isName(bytes, keyStart, keyEnd, SCOPE_HEADER)) draft.addedScopes.push(pair.readValue(bytes));
-  else {
-    const name = bytes.toString("latin1", keyStart, keyEnd).toLowerCase();
-    if (!REPLACED.has(name) && OURS.has(spell(name))) draft.lookalikes.push(name);
-  }
+  const name = bytes.toString("latin1", keyStart, keyEnd).toLowerCase();
+  if (name === AUTHORIZATION) draft.authorization.push(pair.readValue(bytes));
+  else if (name === FORWARDED_FOR) draft.forwardedFor.push(pair.readValue(bytes));
+  else if (name === SCOPE_HEADER) draft.addedScopes.push(pair.readValue(bytes));
+  else if (!REPLACED.has(name) && OURS.has(spell(name))) draft.lookalikes.push(name);
 }
 
-/** Makes a letter a small one, and leaves digits and "-" as they are. */
+/** Makes a letter a small one. */
 const SMALL = 0x20;
 const A = 0x61;
 const F = 0x66;
@@ -181,15 +164,4 @@ function mayCount(bytes: Buffer, start: number, end: number): boolean {
   if (first === A) return length === AUTHORIZATION.length;
   if (first !== X) return false;
   return third === F ? length === FORWARDED_FOR.length : third === A && length <= LONGEST_NAME;
-}
-
-/** Whether a header has this name, of small letters and "-", whatever the size of its own letters. */
-function isName(bytes: Buffer, start: number, end: number, name: string): boolean {
-  if (end - start !== name.length) return false;
-  for (let place = 0; place < name.length; place += 1) {
-    const byte = bytes[start + place] as number;
-    const isLetter = byte >= 0x41 && byte <= 0x5a;
-    if ((isLetter ? byte | SMALL : byte) !== name.charCodeAt(place)) return false;
-  }
-  return true;
 }

@@ -10,7 +10,7 @@ const NOT_SERVING = numeric(1, 2);
 export function answerHealth(request: Buffer, services: readonly string[], isReady: boolean): string | undefined {
   let service = "";
   const fields = new Fields(request, 0, request.length);
-  while (fields.next()) if (fields.number === 1) service = request.toString("utf8", fields.start, fields.end);
+  while (fields.find(1)) service = request.toString("utf8", fields.start, fields.end);
   if (service !== "" && !services.includes(service)) return undefined;
   return isReady ? SERVING : NOT_SERVING;
 }

@@ -50,6 +50,12 @@ export class Fields {
     return false;
   }
 
+  /** Moves on to the next field with this number; false if there is none. Throws a ProtobufError. */
+  find(number: number): boolean {
+    while (this.next()) if (this.number === number) return true;
+    return false;
+  }
+
   /** Numbers of up to 32 bits: no field that we read, and no length, needs more. */
   private readVarint(): number {
     let value = 0;

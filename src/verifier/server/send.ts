@@ -12,7 +12,8 @@ interface WithHead {
 
 /** Sends an answer before the request's body is read: nothing in it counts. */
 export function send(response: ServerResponse, answer: HttpAnswer): void {
-  if (answer instanceof KeptAnswer && isUsual(response)) sendKept(response, answer);
+  // A head and a body in one piece are Latin-1.
+  if (answer instanceof KeptAnswer && answer.isAscii !== false && isUsual(response)) sendKept(response, answer);
   else sendNew(response, answer);
 }
 
@@ -44,11 +45,11 @@ function sendKept(response: ServerResponse, answer: KeptAnswer): void {
 }
 
 /** The head as Node has made it, and the body behind it: apart, they would be two writes. Undefined if it cannot be kept. */
-function keepHead(response: ServerResponse, { body = "", isAscii = true }: KeptAnswer): Head | undefined {
+function keepHead(response: ServerResponse, { body = "" }: KeptAnswer): Head | undefined {
   const made = (response as unknown as WithHead)._header;
   // Should a version of Node have no such field, Node makes every head.
   const [, beforeDate, afterDate] = (made && DATE.exec(made)) || [];
-  if (beforeDate === undefined || afterDate === undefined || !(body === "" || isAscii)) return undefined;
+  if (beforeDate === undefined || afterDate === undefined) return undefined;
   return { beforeDate, afterDate: afterDate + body, date: "", text: "" };
 }
 

@@ -77,7 +77,8 @@ async function hasEnd(databaseUrl: string, name: string): Promise<boolean> {
   const [token] = await runAsSuperuser<{ has_end: boolean }>(
     databaseUrl,
     `select not apitoken.is_live(t, now()) or exists (select from apitoken.requested_ends e where e.token_id = t.id) as has_end
-     from apitoken.tokens t where name = '${name}' order by issued_at, revision limit 1`,
+     from apitoken.tokens t where name = $1 order by issued_at, revision limit 1`,
+    [name],
   );
   return token?.has_end === true;
 }
@@ -98,6 +99,7 @@ describe.skipIf(!hasLeakTools)("a token that was committed", () => {
     expect(await repository.run(blockWith("--data-binary"))).toBe("202\n");
     expect(await hasEnd(databaseUrl, "orders")).toBe(true);
     await eventually(async () => expect(await statuses(plaintext)).toEqual([401, 401]), SECOND);
+    await eventually(async () => expect((await findRows(databaseUrl, "orders"))[0]).toMatchObject({ is_live: false }));
 
     const next = await eventually(async () => {
       const held = readToken(await cluster.getSecret("orders"));

@@ -29,6 +29,7 @@ test("what is done with it, it answers as a Map does", () => {
           const used = table.use(id);
           expect(used?.id).toBe(model.get(id)?.id);
           expect(used?.expiresAt).toEqual(model.get(id)?.expiresAt);
+          expect(table.use(id)).toBe(used);
           if (used !== undefined) model.set(id, used);
         }
         expect(table.get(id)).toBe(model.get(id));

@@ -1,9 +1,9 @@
 /*
  * Bodies as clients send them, over a socket, because every library would send a well-formed head.
  */
-import { connect } from "node:net";
 import { test as base, expect } from "vitest";
 import { readBody, startHttpServer } from "../../../../src/verifier/server/http-server.ts";
+import { exchange } from "../../../support/exchange.ts";
 
 const LIMIT_BYTES = 10;
 
@@ -21,22 +21,6 @@ const test = base
     return server.port;
   });
 
-/** Sends a request, and resolves with the body of the answer. */
-function ask(port: number, headers: string, body: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(port, "127.0.0.1", () =>
-      socket.write(`POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${headers}\r\n${body}`),
-    );
-    let answer = "";
-    socket.setEncoding("utf8");
-    socket.on("data", (part) => {
-      answer += part;
-    });
-    socket.once("end", () => resolve(answer.slice(answer.indexOf("\r\n\r\n") + 4)));
-    socket.once("error", reject);
-  });
-}
-
 test.for([
   ["whose head announces none", "", "", "<>"],
   ["of the length 0", "Content-Length: 0\r\n", "", "<>"],
@@ -45,5 +29,7 @@ test.for([
   ["of no chunks", "Transfer-Encoding: chunked\r\n", "0\r\n\r\n", "<>"],
   ["that is too large", "Content-Length: 11\r\n", "0123456789a", "none"],
 ] as const)("a body %s is read", async ([, headers, body, expected], { port }) => {
-  expect(await ask(port, headers, body)).toContain(expected);
+  const head = `POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${headers}\r\n`;
+  const answer = await exchange(port, head + body);
+  expect(answer.slice(answer.indexOf("\r\n\r\n"))).toContain(expected);
 });

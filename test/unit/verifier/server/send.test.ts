@@ -1,11 +1,11 @@
 /*
  * Kept answers against Node's own: the same bytes, however often they are sent and whatever the client wants of its connection.
  */
-import { connect } from "node:net";
 import { test as base, describe, expect, vi } from "vitest";
 import { emptyAnswer, type HttpAnswer, jsonAnswer, KeptAnswer } from "../../../../src/verifier/faces/answer.ts";
 import { startHttpServer } from "../../../../src/verifier/server/http-server.ts";
 import { send } from "../../../../src/verifier/server/send.ts";
+import { exchange } from "../../../support/exchange.ts";
 
 const ANSWERS: Readonly<Record<string, HttpAnswer>> = {
   "/empty": emptyAnswer(200, ["X-Auth-Owner", "alice", "X-Auth-Scopes", "", "Cache-Control", "no-store"]),
@@ -32,20 +32,6 @@ const test = base
     onCleanup(() => server.close(100));
     return server.port;
   });
-
-/** Sends these bytes, and resolves with everything that came back until the server has closed the connection. */
-function exchange(port: number, text: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(port, "127.0.0.1", () => socket.write(text));
-    let answer = "";
-    socket.setEncoding("utf8");
-    socket.on("data", (part) => {
-      answer += part;
-    });
-    socket.once("end", () => resolve(answer));
-    socket.once("error", reject);
-  });
-}
 
 const request = (method: string, target: string, headers = "", version = "1.1") =>
   `${method} ${target} HTTP/${version}\r\nHost: a\r\n${headers}\r\n`;
