@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { anApiTokenBody, type TestCluster } from "./cluster.ts";
 import { eventually } from "./eventually.ts";
@@ -46,10 +46,16 @@ export async function startAdmissionWebhook(
     calls += 1;
     if (mode !== "hang") void answer(request, response, mode === "allow");
   });
+  // closeAllConnections does not know those whose TLS handshake is not over yet, and close would wait for them for ever.
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
   const listen = (port: number) => new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
   const unlisten = () => {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    server.closeAllConnections();
+    for (const socket of sockets) socket.destroy();
     return closed;
   };
   await listen(0);
