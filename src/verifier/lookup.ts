@@ -5,6 +5,8 @@
  * is "unknown", never "no".
  */
 import { hash as digestOf, randomBytes } from "node:crypto";
+import { performance } from "node:perf_hooks";
+import { chain, type Soon } from "../runtime/chain.ts";
 import type { TokenHasher } from "../runtime/token-hash.ts";
 import { findPepper, hashToken, type Keyring } from "../token/keyring.ts";
 import type { RateStanding } from "../token/rate-limit.ts";
@@ -32,6 +34,8 @@ export type Answer =
       readonly token: KnownToken;
       readonly scopes: readonly string[];
       readonly isInGrace: boolean;
+      /** When that was decided, in ms of the database's time. */
+      readonly atMs: number;
       /** It is not from the database, and nobody can revoke it but by hand. */
       readonly isBreakGlass?: true;
       /** How far it is from its limit, if the request counts for it. */
@@ -94,138 +98,128 @@ const BCRYPTS_AT_ONCE = 32;
  */
 const STRANGERS = { perSecond: 20, atOnce: 200 };
 
-const DIGEST_BYTES = 32;
-
-/**
- * Compares two digests, as bytes in texts, in constant time. `timingSafeEqual` takes buffers, and to fill two of them takes longer than
- * the digest. Both digests are keyed with a secret that nobody knows, so how far they agree says nothing about a token.
- */
-function isSameDigest(one: string, other: string): boolean {
-  let difference = 0;
-  for (let place = 0; place < DIGEST_BYTES; place += 1) difference |= one.charCodeAt(place) ^ other.charCodeAt(place);
-  return difference === 0;
+/** A string that somebody has shown, and what stands for it. */
+interface Shown {
+  readonly plaintext: string;
+  readonly digest: string;
 }
 
-/** Creates the look-up. */
-export function createLookup(parts: LookupParts): Lookup {
-  const { memory, blockages, truth, prover, finder, clock, hasher, breakGlass, onSource } = parts;
+/** Creates the look-up. Times are those of `performance.now()`. */
+export function createLookup(parts: LookupParts, now = () => performance.now()): Lookup {
+  const { memory, prover, finder, hasher, breakGlass, onSource } = parts;
+  // V8 keeps an object with getters as a dictionary, in which each request would have to look for these.
+  const { recall, use, note } = memory;
+  const { find: findBlockage } = parts.blockages;
+  const { standing } = parts.truth;
+  const { at: databaseAt } = parts.clock;
   const strangers = createAllowance(STRANGERS);
   const secret = randomBytes(32).toString("base64");
   let bcrypts = 0;
 
-  /** As constant in time for a token that nobody knows as for one that is known. */
+  /**
+   * What stands for a plaintext that was shown. It is keyed with a secret that nobody knows, so nobody can tell from the time that it
+   * takes to compare or to find it how much of a guess is right.
+   */
   const digest = (plaintext: string) => digestOf("sha256", secret + plaintext, "binary");
-  const blank = randomBytes(DIGEST_BYTES).toString("latin1");
 
-  const decide = (known: KnownToken, blockedFromMs: number, request: TokenRequest): Answer => {
-    const nowMs = clock.nowMs();
+  const decide = (known: KnownToken, blockedFromMs: number, request: TokenRequest, moment = now()): Answer => {
+    const nowMs = databaseAt(moment);
     // What was dead when it was read is dead, even if this clock is behind the database's.
     const judgedAtMs = known.isEnded ? Number.POSITIVE_INFINITY : nowMs;
     const verdict = judgePrepared(known, judgedAtMs, nowMs >= blockedFromMs, request);
     return verdict.kind === "active"
-      ? { kind: "yes", token: known, scopes: verdict.scopes, isInGrace: verdict.isInGrace }
+      ? { kind: "yes", token: known, scopes: verdict.scopes, isInGrace: verdict.isInGrace, atMs: nowMs }
       : { kind: "no", why: verdict.why, token: known };
   };
 
   /** The full check, which every token passes once: checksum, and the hash of its row. */
-  const check = (plaintext: string, seen: string, known: KnownToken): boolean | Promise<boolean> | Obstacle => {
+  const check = ({ plaintext, digest }: Shown, known: KnownToken): Soon<boolean> | Obstacle => {
     if (parseTokenId(plaintext) === undefined) return false;
     const pepper = findPepper(parts.keyring(), known.keyId);
     if (pepper === undefined) return "KeyUnknown";
     if (known.hashAlgorithm === "bcrypt" && bcrypts >= BCRYPTS_AT_ONCE) return "Overloaded";
-    const note = (isMatch: boolean) => {
-      if (isMatch) known.seen = seen;
+    const settle = (isMatch: boolean) => {
+      if (isMatch) known.seen = digest;
       return isMatch;
     };
     const isMatch = hasher.isMatch(hashToken(plaintext, pepper), known);
-    if (typeof isMatch === "boolean") return note(isMatch);
+    if (typeof isMatch === "boolean") return settle(isMatch);
     bcrypts += 1;
-    return isMatch.then(note).finally(() => {
+    return isMatch.then(settle).finally(() => {
       bcrypts -= 1;
     });
   };
 
-  const judge = (
-    known: KnownToken,
-    blockedFromMs: number,
-    plaintext: string,
-    request: TokenRequest,
-  ): Answer | Promise<Answer> => {
+  const judge = (known: KnownToken, blockedFromMs: number, shown: Shown, request: TokenRequest, moment?: number) => {
     known.isRecent = true;
-    const seen = digest(plaintext);
-    const isSeen = isSameDigest(seen, known.seen ?? blank);
-    if (isSeen) return decide(known, blockedFromMs, request);
-    const checked = known.seen === undefined ? check(plaintext, seen, known) : false;
-    if (typeof checked === "string") return { kind: "unknown", why: checked };
+    if (known.seen === shown.digest) return decide(known, blockedFromMs, request, moment);
+    const checked = known.seen === undefined ? check(shown, known) : false;
+    if (typeof checked === "string") return { kind: "unknown", why: checked } as const;
     const settle = (isMatch: boolean): Answer =>
       isMatch ? decide(known, blockedFromMs, request) : { kind: "no", why: "WrongSecret", claimed: known };
-    return typeof checked === "boolean" ? settle(checked) : checked.then(settle);
+    return chain(checked, settle);
   };
 
-  const ask = async (id: string, plaintext: string, request: TokenRequest): Promise<Answer> => {
+  const ask = async (id: string, shown: Shown, request: TokenRequest): Promise<Answer> => {
     const finding = await finder.find(id);
     if (finding.kind === "found") {
       onSource?.("row");
-      return finding.token === undefined
-        ? refuseUnknown(plaintext)
-        : judge(finding.token, finding.blockedFromMs, plaintext, request);
+      return finding.token === undefined ? UNKNOWN_TOKEN : judge(finding.token, finding.blockedFromMs, shown, request);
     }
-    return fromMemoryAlone(id, plaintext, request) ?? { kind: "unknown", why: finding.why };
+    return fromMemoryAlone(id, shown, request) ?? { kind: "unknown", why: finding.why };
   };
 
   /** What memory says while the database says nothing; undefined if that is not to be trusted. */
-  const fromMemoryAlone = (id: string, plaintext: string, request: TokenRequest) => {
+  const fromMemoryAlone = (id: string, shown: Shown, request: TokenRequest) => {
     const known = memory.get(id);
-    if (known === undefined || known.isSuspect || truth.standing() === "outdated") return undefined;
-    const blockedFromMs = blockages.find(known.owner);
+    if (known === undefined || known.isSuspect || standing() === "outdated") return undefined;
+    const blockedFromMs = findBlockage(known.owner);
     if (blockedFromMs === undefined) return undefined;
     onSource?.("outage");
-    return judge(known, blockedFromMs, plaintext, request);
+    return judge(known, blockedFromMs, shown, request);
   };
 
   /** Asks about a token that is not in memory, while that is cheap; otherwise waits for the proof that it does not exist. */
-  const askAboutStranger = async (
-    id: string,
-    plaintext: string,
-    request: TokenRequest,
-    effort: Effort,
-  ): Promise<Answer> => {
-    const isAbsent = () => truth.standing() === "fresh" && memory.isAbsent(id);
+  const askAboutStranger = async (id: string, shown: Shown, request: TokenRequest, effort: Effort): Promise<Answer> => {
+    const isAbsent = () => standing() === "fresh" && memory.isAbsent(id);
     const mustSave = effort === "sparing" || (effort === "usual" && isAbsent());
-    if (!mustSave || strangers.take()) return ask(id, plaintext, request);
+    if (!mustSave || strangers.take()) return ask(id, shown, request);
     if (!isAbsent()) return { kind: "no", why: "TooManyFailures" };
     const isProved = await prover.whenProved();
-    if (!isAbsent()) return ask(id, plaintext, request);
+    if (!isAbsent()) return ask(id, shown, request);
     if (!isProved) return { kind: "unknown", why: "DatabaseUnavailable" };
     onSource?.("memory");
-    return refuseUnknown(plaintext);
-  };
-
-  const refuseUnknown = (plaintext: string): Answer => {
-    isSameDigest(digest(plaintext), blank);
     return UNKNOWN_TOKEN;
   };
 
+  /** The token with this id; if it is the one that was shown, it is found by its digest from now on. */
+  const find = (id: string, digest: string): KnownToken | undefined => {
+    const known = use(id);
+    if (known !== undefined && known.seen === digest) note(known);
+    return known;
+  };
+
   return (plaintext, request, effort = "usual") => {
-    const id = plaintext.slice(ID_START, ID_END);
-    const known = memory.get(id);
+    const shown = { plaintext, digest: digest(plaintext) };
+    const known = recall(shown.digest) ?? find(plaintext.slice(ID_START, ID_END), shown.digest);
     if (known === undefined) {
       if (parseTokenId(plaintext) === undefined) return MALFORMED;
-      return breakGlass?.judge(id, plaintext, request) ?? askAboutStranger(id, plaintext, request, effort);
+      const id = plaintext.slice(ID_START, ID_END);
+      return breakGlass?.judge(id, plaintext, request) ?? askAboutStranger(id, shown, request, effort);
     }
-    if (known.isEnded) return judge(known, Number.POSITIVE_INFINITY, plaintext, request);
-    const standing = truth.standing();
-    if (standing === "fresh" && !known.isSuspect) {
-      const blockedFromMs = blockages.find(known.owner);
+    if (known.isEnded) return judge(known, Number.POSITIVE_INFINITY, shown, request);
+    const moment = now();
+    if (!known.isSuspect && standing(moment) === "fresh") {
+      const blockedFromMs = findBlockage(known.owner);
       if (blockedFromMs !== undefined) {
         onSource?.("memory");
-        return judge(known, blockedFromMs, plaintext, request);
+        return judge(known, blockedFromMs, shown, request, moment);
       }
     }
     if (finder.isAway) {
-      const answer = fromMemoryAlone(id, plaintext, request);
+      const answer = fromMemoryAlone(known.id, shown, request);
       if (answer !== undefined) return answer;
     }
-    return ask(id, plaintext, request);
+    return ask(known.id, shown, request);
   };
 }

@@ -37,9 +37,10 @@ export interface VerifierMetrics {
   timeAnswer(seconds: number): void;
 }
 
-/** One look-up finds it, and it is changed in place. */
-interface Count {
-  count: number;
+/** The answers of a face: those that are most, and the others by their result. */
+interface FaceCounts {
+  yes: number;
+  readonly others: Map<string, number>;
 }
 
 /** Each verifier has a registry of its own, because tests run several in one process. */
@@ -47,8 +48,8 @@ export function createVerifierMetrics(levels: VerifierLevels): VerifierMetrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
-  const answers = new Map<string, Map<string, Count>>();
-  const sources = new Map<string, Count>();
+  const answers = new Map<string, FaceCounts>();
+  const sources = { memory: 0, row: 0, outage: 0 };
   let statements = 0;
 
   new Counter({
@@ -58,8 +59,9 @@ export function createVerifierMetrics(levels: VerifierLevels): VerifierMetrics {
     registers,
     collect() {
       this.reset();
-      for (const [face, results] of answers) {
-        for (const [result, { count }] of results) this.inc({ face, result }, count);
+      for (const [face, { yes, others }] of answers) {
+        this.inc({ face, result: "yes" }, yes);
+        for (const [result, count] of others) this.inc({ face, result }, count);
       }
     },
   });
@@ -70,7 +72,7 @@ export function createVerifierMetrics(levels: VerifierLevels): VerifierMetrics {
     registers,
     collect() {
       this.reset();
-      for (const source of ["memory", "row", "outage"]) this.inc({ source }, sources.get(source)?.count ?? 0);
+      for (const [source, count] of Object.entries(sources)) this.inc({ source }, count);
     },
   });
   new Counter({
@@ -141,27 +143,23 @@ export function createVerifierMetrics(levels: VerifierLevels): VerifierMetrics {
     levels.snapshotAgeSeconds,
   );
   // Starts the series at 0, so that Prometheus sees the first refusal as an increase.
-  answers.set(
-    "verify",
-    new Map(["yes", "unknown", ...FAILURE_REASONS, RATE_LIMITED].map((result) => [result, { count: 0 }])),
-  );
+  const expected = ["unknown", ...FAILURE_REASONS, RATE_LIMITED];
+  answers.set("verify", { yes: 0, others: new Map(expected.map((result) => [result, 0])) });
 
-  const add = (counts: Map<string, Count>, key: string) => {
-    const before = counts.get(key);
-    if (before === undefined) counts.set(key, { count: 1 });
-    else before.count += 1;
-  };
   return {
     registry,
     countAnswer(face, result) {
-      let results = answers.get(face);
-      if (results === undefined) {
-        results = new Map();
-        answers.set(face, results);
+      let counts = answers.get(face);
+      if (counts === undefined) {
+        counts = { yes: 0, others: new Map() };
+        answers.set(face, counts);
       }
-      add(results, result);
+      if (result === "yes") counts.yes += 1;
+      else counts.others.set(result, (counts.others.get(result) ?? 0) + 1);
     },
-    countSource: (source) => add(sources, source),
+    countSource(source) {
+      sources[source] += 1;
+    },
     countStatement() {
       statements += 1;
     },

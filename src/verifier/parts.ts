@@ -4,6 +4,7 @@
 import type { Database } from "../postgres/database.ts";
 import type { Keyring } from "../token/keyring.ts";
 import type { VerifierClock } from "./clock.ts";
+import type { NoToken } from "./faces/bearer.ts";
 import type { FindAddress } from "./limits/client-address.ts";
 import type { GuardedLookup } from "./limits/failure-limit.ts";
 import type { CountedLookup } from "./limits/token-rate.ts";
@@ -50,5 +51,5 @@ export interface VerifierParts {
   /** Takes how long an answer took, in seconds. */
   timeAnswer(seconds: number): void;
   /** Counts an answer, and reports the token's use or refusal to the database. */
-  note(face: Face, answer: CountedAnswer, address: string | undefined): void;
+  note(face: Face, answer: CountedAnswer | NoToken, address: string | undefined): void;
 }

@@ -11,6 +11,7 @@ import { isAddress } from "../token/network.ts";
 import { RATE_LIMITED } from "../token/verdict.ts";
 import { openBreakGlass } from "./break-glass/tokens.ts";
 import type { VerifierConfig } from "./config.ts";
+import type { NoToken } from "./faces/bearer.ts";
 import { type KeyringFile, openKeyringFile } from "./keyring-file.ts";
 import { createKnowledge, type Knowledge } from "./knowledge.ts";
 import { createFindAddress } from "./limits/client-address.ts";
@@ -185,13 +186,14 @@ function assemble(materials: Materials): VerifierParts {
         logBreakGlass(log, face, answer, address !== undefined && isAddress(address) ? address : undefined);
         return;
       }
+      if (answer.kind === "none" || answer.kind === "faulty") return;
       if (answer.kind === "yes") spotChecks.note(answer.token);
-      uses.note(answer, clock.nowMs(), address);
+      uses.note(answer, answer.kind === "yes" ? answer.atMs : clock.nowMs(), address);
     },
   };
 }
 
-function resultOf(answer: CountedAnswer): string {
+function resultOf(answer: CountedAnswer | NoToken): string {
   return answer.kind === "no" ? answer.why : answer.kind === "limited" ? RATE_LIMITED : answer.kind;
 }
 

@@ -6,8 +6,9 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer } from "node:https";
-import type { AddressInfo, Socket } from "node:net";
+import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
+import type { Duplex } from "node:stream";
 import { anApiTokenBody, type TestCluster } from "./cluster.ts";
 import { eventually } from "./eventually.ts";
 
@@ -46,8 +47,8 @@ export async function startAdmissionWebhook(
     calls += 1;
     if (mode !== "hang") void answer(request, response, mode === "allow");
   });
-  // closeAllConnections does not know those whose TLS handshake is not over yet, and close would wait for them for ever.
-  const sockets = new Set<Socket>();
+  // closeAllConnections does not know those whose TLS handshake is not over yet, and close would never end.
+  const sockets = new Set<Duplex>();
   server.on("connection", (socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));

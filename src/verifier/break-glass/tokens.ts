@@ -73,10 +73,11 @@ export async function openBreakGlass(
       const token = file.content.get(id);
       if (token === undefined) return undefined;
       if (!isSameHash(hash(plaintext), token.hash)) return { kind: "no", why: "WrongSecret" };
-      const verdict = judgePrepared(token, clock.nowMs(), false, request);
+      const atMs = clock.nowMs();
+      const verdict = judgePrepared(token, atMs, false, request);
       return verdict.kind === "inactive"
         ? { kind: "no", why: verdict.why }
-        : { kind: "yes", token, scopes: verdict.scopes, isInGrace: false, isBreakGlass: true };
+        : { kind: "yes", token, scopes: verdict.scopes, isInGrace: false, atMs, isBreakGlass: true };
     },
   };
 }

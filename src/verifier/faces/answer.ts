@@ -14,35 +14,41 @@ export interface HttpAnswer {
   readonly isAscii?: boolean;
 }
 
-/** An answer as it is sent: the parts around the date, and all of it as it was sent last. */
-export interface Head {
-  readonly beforeDate: string;
-  readonly afterDate: string;
-  date: string;
-  text: string;
-}
-
-/** An answer that is sent many times. Whoever sends it keeps the head that it has made; a copy of the answer has none. */
+/** An answer that is sent many times, and all of it as it was sent last. A copy of it is not kept. */
 export class KeptAnswer implements HttpAnswer {
+  #sent: string | undefined;
+  #date: string | undefined;
+  readonly isAscii: boolean;
   readonly status: number;
   readonly headers: readonly string[];
   readonly body?: string;
-  readonly isAscii?: boolean;
-  #head: Head | undefined;
+  #beforeDate = "";
+  #afterDate = "";
 
-  constructor({ status, headers, body, isAscii }: HttpAnswer) {
+  constructor({ status, headers, body, isAscii = body === undefined }: HttpAnswer) {
+    this.#sent = undefined;
+    this.#date = undefined;
+    this.isAscii = isAscii;
     this.status = status;
     this.headers = headers;
     if (body !== undefined) this.body = body;
-    if (isAscii !== undefined) this.isAscii = isAscii;
   }
 
-  get head(): Head | undefined {
-    return this.#head;
+  /** Keeps what stands around the date in the answer as it is sent. */
+  keep(beforeDate: string, afterDate: string): void {
+    this.#beforeDate = beforeDate;
+    this.#afterDate = afterDate;
+    this.#date = undefined;
+    this.#sent = "";
   }
 
-  set head(head: Head | undefined) {
-    this.#head = head;
+  /** All of it with this date; undefined before it was kept. */
+  at(date: string): string | undefined {
+    if (this.#date !== date && this.#sent !== undefined) {
+      this.#date = date;
+      this.#sent = this.#beforeDate + date + this.#afterDate;
+    }
+    return this.#sent;
   }
 }
 

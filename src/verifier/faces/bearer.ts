@@ -22,22 +22,34 @@ export type Credentials =
   /** More than one, or a malformed one. */
   | { readonly kind: "faulty" };
 
-const NONE: Credentials = { kind: "none" };
-const FAULTY: Credentials = { kind: "faulty" };
+/** The request has no token, or it is not clear which one. */
+export type NoToken = Exclude<Credentials, { kind: "token" }>;
 
-/** Reads the values of the header, one for each time that the request has it. The scheme is case-insensitive (RFC 9110, 11.1). */
+const NONE: NoToken = { kind: "none" };
+const FAULTY: NoToken = { kind: "faulty" };
+
+/**
+ * Reads the values of the header, one for each time that the request has it. The scheme is case-insensitive (RFC 9110, 11.1). Whether
+ * a token may look like this is still to be asked: `orFaulty`.
+ */
 export function readBearer(values: readonly string[] | undefined): Credentials {
   if (values === undefined || values.length === 0) return NONE;
   const [value = ""] = values;
   if (values.length > 1) return FAULTY;
   const isBearer = value.startsWith("Bearer ") || /^bearer(?: |$)/i.test(value);
   if (!isBearer) return NONE;
-  const token = value.slice("Bearer ".length).trimStart();
-  return /^[A-Za-z0-9._~+/-]+=*$/.test(token) ? { kind: "token", token } : FAULTY;
+  return { kind: "token", token: value.slice("Bearer ".length).trimStart() };
 }
 
-/** The request has no token, or it is not clear which one. */
-export type NoToken = Exclude<Credentials, { kind: "token" }>;
+/** Whether a token may look like this: b64token (RFC 6750, 2.1). */
+export function isBearerToken(text: string): boolean {
+  return /^[A-Za-z0-9._~+/-]+=*$/.test(text);
+}
+
+/** What is known of the token in a header, if that can hold one. A good token can, and to look at all of it takes as long as to find it. */
+export function orFaulty<Known extends CountedAnswer>(answer: Known, token: string): Known | NoToken {
+  return answer.kind === "yes" || isBearerToken(token) ? answer : FAULTY;
+}
 
 const REALM = 'Bearer realm="apitoken"';
 const NO_CREDENTIALS = new KeptAnswer(emptyAnswer(401, ["WWW-Authenticate", REALM, ...NO_STORE]));

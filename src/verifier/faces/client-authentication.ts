@@ -3,7 +3,7 @@
  * In all three the secret is the plaintext of an ApiToken of its own; the client id is its token's id, or anything else.
  */
 import { type HttpAnswer, NO_STORE, oauthError } from "./answer.ts";
-import { type Credentials, readBearer } from "./bearer.ts";
+import { type Credentials, isBearerToken, readBearer } from "./bearer.ts";
 import { type Form, valuesOf } from "./form.ts";
 
 /** Reads who asks, from the values of the header Authorization and from the form. Two ways at once are faulty (RFC 6749, 2.3). */
@@ -13,7 +13,8 @@ export function readClient(authorization: readonly string[] | undefined, form: F
   if (shown.length + posted.length > 1) return { kind: "faulty" };
   if (posted[0] !== undefined) return { kind: "token", token: posted[0] };
   if (/^basic /i.test(shown[0] ?? "")) return readBasic(shown[0] ?? "");
-  return readBearer(authorization);
+  const shownToken = readBearer(authorization);
+  return shownToken.kind === "token" && !isBearerToken(shownToken.token) ? { kind: "faulty" } : shownToken;
 }
 
 /** User name and password are form-encoded before they are put into the header. */

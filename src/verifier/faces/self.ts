@@ -3,12 +3,12 @@
  */
 import type { Answer } from "../lookup.ts";
 import { DONT_KNOW, type HttpAnswer, jsonAnswer } from "./answer.ts";
-import { refuseBearer } from "./bearer.ts";
+import { type NoToken, refuseBearer } from "./bearer.ts";
 
 /** The answer to the holder. */
-export function answerHolder(answer: Answer): HttpAnswer {
+export function answerHolder(answer: Answer | NoToken): HttpAnswer {
   if (answer.kind === "unknown") return DONT_KNOW;
-  if (answer.kind === "no") return refuseBearer(answer);
+  if (answer.kind !== "yes") return refuseBearer(answer);
   const { token, scopes, isInGrace } = answer;
   return jsonAnswer(200, {
     id: token.id,

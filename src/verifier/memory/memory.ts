@@ -24,6 +24,12 @@ export interface MemoryReading {
 /** The known tokens by their ids, at most `limit`. Those that have not been used for a while make room for new ones. */
 export interface TokenMemory {
   get(id: string): KnownToken | undefined;
+  /** The same for a token that somebody shows: from then on it is next to others in use. */
+  use(id: string): KnownToken | undefined;
+  /** The token whose plaintext has this digest, if that was noted lately: what is found has passed the full check. */
+  recall(seen: string): KnownToken | undefined;
+  /** A token that `use` has just found was shown with the digest in its `seen`. */
+  note(token: KnownToken): void;
   beginReading(): MemoryReading;
   /** A token was issued, has changed, was revoked or deleted. */
   hearChange(id: string): void;
@@ -53,6 +59,7 @@ const MOST_OWNERS = 10_000;
 /** Creates an empty memory. */
 export function createTokenMemory(limit: number): TokenMemory {
   const tokens = createTokenTable();
+  const { use, recall, note } = tokens;
   const readings = new Set<Set<string>>();
   let readingsBegun = 0;
   /** Heard of, and not read since. */
@@ -66,6 +73,13 @@ export function createTokenMemory(limit: number): TokenMemory {
   /** The same for all owners that are not in it. */
   let otherBlockChanges = NEVER;
 
+  /** The token, which is suspect if a block on its owner has changed since it was read. */
+  const doubt = (token: KnownToken | undefined): KnownToken | undefined => {
+    const isQuiet = blockChanges.size === 0 && otherBlockChanges === NEVER;
+    if (isQuiet || token === undefined || token.isEnded) return token;
+    token.isSuspect ||= (blockChanges.get(token.owner) ?? otherBlockChanges) >= token.readIn;
+    return token;
+  };
   const makeRoom = () => {
     for (const [id, token] of tokens) {
       tokens.delete(id);
@@ -101,13 +115,10 @@ export function createTokenMemory(limit: number): TokenMemory {
   };
 
   return {
-    get(id) {
-      const token = tokens.use(id);
-      const isQuiet = blockChanges.size === 0 && otherBlockChanges === NEVER;
-      if (isQuiet || token === undefined || token.isEnded) return token;
-      token.isSuspect ||= (blockChanges.get(token.owner) ?? otherBlockChanges) >= token.readIn;
-      return token;
-    },
+    get: (id) => doubt(tokens.get(id)),
+    use: (id) => doubt(use(id)),
+    recall: (seen) => doubt(recall(seen)),
+    note,
     beginReading() {
       const changed = new Set<string>();
       readings.add(changed);

@@ -8,8 +8,12 @@ import type { KnownToken } from "./known-token.ts";
 /** Like a Map, and in its order. */
 export interface TokenTable extends Iterable<readonly [string, KnownToken]> {
   get(id: string): KnownToken | undefined;
-  /** The same for a token that somebody shows: on the short way, if it was shown before. From then on `get` finds a copy of it. */
+  /** The same for a token that somebody shows. From then on `get` finds a copy of it. */
   use(id: string): KnownToken | undefined;
+  /** The short way to a token that is in use, by the digest in its `seen`: undefined if that was not noted lately. */
+  recall(seen: string): KnownToken | undefined;
+  /** A token that `use` has found was shown with the digest in its `seen`. */
+  note(token: KnownToken): void;
   set(id: string, token: KnownToken): void;
   delete(id: string): void;
   has(id: string): boolean;
@@ -18,39 +22,42 @@ export interface TokenTable extends Iterable<readonly [string, KnownToken]> {
   readonly size: number;
 }
 
-const PLACE_BITS = 13;
+const PLACES = 8_192;
 
 /** Creates an empty table. */
 export function createTokenTable(): TokenTable {
   const tokens = new Map<string, KnownToken>();
   /** The tokens that were shown last, two for each even place. What is in it is in `tokens`, too. */
-  const latest = new Array<KnownToken | undefined>(1 << PLACE_BITS).fill(undefined);
+  const latest = new Array<KnownToken | undefined>(PLACES).fill(undefined);
 
   const drop = (id: string) => {
-    const place = placeOf(id);
+    const seen = tokens.get(id)?.seen;
+    if (seen === undefined) return;
+    const place = placeOf(seen);
     latest[place] = undefined;
     latest[place + 1] = undefined;
-  };
-  const gather = (id: string): KnownToken | undefined => {
-    const token = tokens.get(id);
-    if (token === undefined || token.isGathered) return token;
-    const copy = token.gather();
-    tokens.set(id, copy);
-    return copy;
   };
   return {
     get: (id) => tokens.get(id),
     use(id) {
-      const place = placeOf(id);
+      const token = tokens.get(id);
+      if (token === undefined || token.isGathered) return token;
+      const copy = token.gather();
+      tokens.set(id, copy);
+      return copy;
+    },
+    recall(seen) {
+      const place = placeOf(seen);
       const first = latest[place];
-      if (first !== undefined && first.id === id) return first;
+      if (first !== undefined && first.seen === seen) return first;
       const second = latest[place + 1];
-      if (second !== undefined && second.id === id) return second;
-      const token = gather(id);
-      if (token === undefined) return undefined;
-      latest[place + 1] = first;
+      return second !== undefined && second.seen === seen ? second : undefined;
+    },
+    note(token) {
+      if (token.seen === undefined) return;
+      const place = placeOf(token.seen);
+      latest[place + 1] = latest[place];
       latest[place] = token;
-      return token;
     },
     set(id, token) {
       drop(id);
@@ -70,8 +77,7 @@ export function createTokenTable(): TokenTable {
   };
 }
 
-/** Ids are random, so any part of one says where the short way looks. The factor is 2^32 over the golden ratio (Knuth, 6.4). */
-function placeOf(id: string): number {
-  const part = id.charCodeAt(0) | (id.charCodeAt(1) << 8) | (id.charCodeAt(2) << 16);
-  return (Math.imul(part, 0x9e3779b1) >>> (32 - PLACE_BITS)) & ~1;
+/** Digests are as good as random, and nobody can choose them, so any part of one says where the short way looks. */
+function placeOf(seen: string): number {
+  return (seen.charCodeAt(0) | (seen.charCodeAt(1) << 8)) & (PLACES - 2);
 }

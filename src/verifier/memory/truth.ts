@@ -2,6 +2,7 @@
  * Whether what a verifier knows may be answered from memory, as a function of time alone. All times are those of
  * `performance.now()`, which nobody can set.
  */
+import { performance } from "node:perf_hooks";
 
 /** What answers may rest on. */
 export type Standing =
@@ -31,7 +32,8 @@ export interface Truth {
   lose(): void;
   /** A snapshot was loaded, which was true this long ago. */
   restore(ageMs: number): void;
-  standing(): Standing;
+  /** What answers may rest on at `nowMs`. */
+  standing(nowMs?: number): Standing;
   /** Since when memory has not been proved, in ms. */
   readonly ageMs: number;
   /** Whether memory has once been complete. */
@@ -66,8 +68,8 @@ export function createTruth({ staleAfterMs, outageMs }: TruthLimits, now = () =>
       provenAtMs = Math.max(provenAtMs, now() - ageMs);
       wasComplete = true;
     },
-    standing() {
-      const ageMs = now() - provenAtMs;
+    standing(nowMs = now()) {
+      const ageMs = nowMs - provenAtMs;
       if (isRead && ageMs <= staleAfterMs) return "fresh";
       return ageMs <= outageMs ? "doubtful" : "outdated";
     },

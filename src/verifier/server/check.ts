@@ -2,7 +2,7 @@
  * What gateways ask over gRPC: from the message to the answer, on the same path as /verify.
  */
 import { chain } from "../../runtime/chain.ts";
-import { readBearer } from "../faces/bearer.ts";
+import { type NoToken, orFaulty, readBearer } from "../faces/bearer.ts";
 import { type CheckFacts, readCheckRequest } from "../faces/check-request.ts";
 import { answerCheck, type CheckRoute, MISCONFIGURED, nameKept, readCheckRoute } from "../faces/ext-authz.ts";
 import { answerHealth } from "../faces/grpc-health.ts";
@@ -35,13 +35,8 @@ export function createGrpcMethods(parts: VerifierParts, isReady: () => boolean):
       return MISCONFIGURED;
     }
     const face = route.isShadow ? "shadow" : "grpc";
-    const credentials = readBearer(facts.authorization);
-    if (credentials.kind !== "token") {
-      parts.count(face, credentials.kind);
-      return answerCheck(route, credentials, facts);
-    }
     const address = parts.findAddress(facts.peer, () => facts.forwardedFor);
-    const finish = (answer: CountedAnswer): GrpcReply => {
+    const finish = (answer: CountedAnswer | NoToken): GrpcReply => {
       parts.note(face, answer, address === "" ? undefined : address);
       const name = answer.kind === "yes" ? nameKept(route, answer, facts) : undefined;
       if (answer.kind !== "yes" || name === undefined) {
@@ -50,7 +45,11 @@ export function createGrpcMethods(parts: VerifierParts, isReady: () => boolean):
       const { token } = answer;
       return token.findAnswer<Buffer>(name) ?? token.keepAnswer(name, frameMessage(answerCheck(route, answer, facts)));
     };
-    return chain(parts.countedLookup(credentials.token, { address, scopes: route.scopes }, route.isShadow), finish);
+    const credentials = readBearer(facts.authorization);
+    if (credentials.kind !== "token") return finish(credentials);
+    const { token: shown } = credentials;
+    const answer = parts.countedLookup(shown, { address, scopes: route.scopes }, route.isShadow);
+    return chain(answer, (known) => finish(orFaulty(known, shown)));
   };
   const checkHealth: GrpcMethod = (message) =>
     answerHealth(message, [SERVICE], isReady()) ?? { code: GRPC.notFound, message: "there is no such service" };

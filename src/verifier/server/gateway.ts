@@ -6,7 +6,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from "node:http
 import { chain } from "../../runtime/chain.ts";
 import type { HttpAnswer } from "../faces/answer.ts";
 import { NOT_FOUND } from "../faces/answer.ts";
-import { readBearer, refuseBearer } from "../faces/bearer.ts";
+import { type NoToken, orFaulty, readBearer } from "../faces/bearer.ts";
 import { answerGateway, MARKER, readRoute, type VerifyRoute } from "../faces/forward-auth.ts";
 import { answerHolder } from "../faces/self.ts";
 import { KEYS_PATH } from "../faces/server-metadata.ts";
@@ -51,27 +51,28 @@ export function createGatewayHandler(parts: VerifierParts): RequestListener {
   };
   const verify = (request: IncomingMessage, response: ServerResponse, route: VerifyRoute) => {
     const face = route.isShadow ? "shadow" : "verify";
-    const credentials = readBearer(headerValues(request, "authorization"));
-    if (credentials.kind !== "token") {
-      parts.count(face, credentials.kind);
-      return send(response, answerGateway(route, credentials, freshness));
-    }
     const address = addressOf(request, parts);
-    const finish = (answer: CountedAnswer) => {
+    const finish = (answer: CountedAnswer | NoToken) => {
       parts.note(face, answer, address);
       send(response, answerGateway(route, answer, freshness, signIdentity(parts, route, answer)));
     };
-    void chain(parts.countedLookup(credentials.token, { address, scopes: route.scopes }, route.isShadow), finish);
+    const credentials = readBearer(headerValues(request, "authorization"));
+    if (credentials.kind !== "token") return finish(credentials);
+    const { token } = credentials;
+    const answer = parts.countedLookup(token, { address, scopes: route.scopes }, route.isShadow);
+    void chain(answer, (known) => finish(orFaulty(known, token)));
   };
   const describe = (request: IncomingMessage, response: ServerResponse) => {
-    const credentials = readBearer(headerValues(request, "authorization"));
-    if (credentials.kind !== "token") return send(response, refuseBearer(credentials));
     const address = addressOf(request, parts);
-    const finish = (answer: Answer) => {
+    const finish = (answer: Answer | NoToken) => {
       parts.note("token", answer, address);
       send(response, answerHolder(answer));
     };
-    void chain(parts.guardedLookup(credentials.token, { address, scopes: NOTHING_WANTED }), finish);
+    const credentials = readBearer(headerValues(request, "authorization"));
+    if (credentials.kind !== "token") return finish(credentials);
+    const { token } = credentials;
+    const answer = parts.guardedLookup(token, { address, scopes: NOTHING_WANTED });
+    void chain(answer, (known) => finish(orFaulty(known, token)));
   };
 
   return (request, response) => {

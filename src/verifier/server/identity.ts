@@ -1,6 +1,8 @@
 /*
  * The signed identity that an application gets from its gateway, whichever way that asks.
  */
+
+import type { NoToken } from "../faces/bearer.ts";
 import { IDENTITY_TYPE, identityClaims } from "../faces/signed.ts";
 import type { CountedAnswer } from "../lookup.ts";
 import type { VerifierParts } from "../parts.ts";
@@ -9,7 +11,7 @@ import type { VerifierParts } from "../parts.ts";
 export function signIdentity(
   { signer, clock }: Pick<VerifierParts, "signer" | "clock">,
   { audience }: { readonly audience: string | undefined },
-  answer: CountedAnswer,
+  answer: CountedAnswer | NoToken,
 ): string | undefined {
   if (audience === undefined || signer === undefined || answer.kind !== "yes") return undefined;
   const nowMs = clock.nowMs();

@@ -3,17 +3,20 @@
  * to judge a token. So the head that Node has made is kept with the answer, and only its date is renewed.
  */
 import type { ServerResponse } from "node:http";
-import { type Head, type HttpAnswer, KeptAnswer } from "../faces/answer.ts";
+import { type HttpAnswer, KeptAnswer } from "../faces/answer.ts";
+import { createHttpDate } from "./http-date.ts";
 
 /** Node keeps in this field the head that it has made, and sends what is in it. */
 interface WithHead {
   _header: string | null | undefined;
 }
 
+const formatDate = createHttpDate();
+
 /** Sends an answer before the request's body is read: nothing in it counts. */
 export function send(response: ServerResponse, answer: HttpAnswer): void {
   // A head and a body in one piece are Latin-1.
-  if (answer instanceof KeptAnswer && answer.isAscii !== false && isUsual(response)) sendKept(response, answer);
+  if (answer instanceof KeptAnswer && answer.isAscii && isUsual(response)) sendKept(response, answer);
   else sendNew(response, answer);
 }
 
@@ -29,42 +32,24 @@ function sendNew(response: ServerResponse, { status, headers, body, isAscii }: H
 }
 
 function sendKept(response: ServerResponse, answer: KeptAnswer): void {
-  const { head } = answer;
-  if (head === undefined) {
+  const sent = answer.at(formatDate());
+  if (sent === undefined) {
     sendNew(response, answer);
-    answer.head = keepHead(response, answer);
+    keep(response, answer);
     return;
   }
-  const date = formatDate();
-  if (head.date !== date) {
-    head.date = date;
-    head.text = `${head.beforeDate}${date}${head.afterDate}`;
-  }
-  (response as unknown as WithHead)._header = head.text;
+  (response as unknown as WithHead)._header = sent;
   response.end();
 }
 
-/** The head as Node has made it, and the body behind it: apart, they would be two writes. Undefined if it cannot be kept. */
-function keepHead(response: ServerResponse, { body = "" }: KeptAnswer): Head | undefined {
+/** Keeps the head as Node has made it, and the body behind it: apart, they would be two writes. */
+function keep(response: ServerResponse, answer: KeptAnswer): void {
   const made = (response as unknown as WithHead)._header;
   // Should a version of Node have no such field, Node makes every head.
   const [, beforeDate, afterDate] = (made && DATE.exec(made)) || [];
-  if (beforeDate === undefined || afterDate === undefined) return undefined;
-  return { beforeDate, afterDate: afterDate + body, date: "", text: "" };
+  if (beforeDate === undefined || afterDate === undefined) return;
+  answer.keep(beforeDate, afterDate + (answer.body ?? ""));
 }
 
 /** The parts around a date in the form of RFC 9110, 5.6.7, which Node adds itself. */
 const DATE = /^(.*\r\nDate: )[^\r]*(\r\n.*)$/s;
-
-let date = "";
-let dateEndsAtMs = 0;
-
-/** The time of day, made once a second. */
-function formatDate(): string {
-  const nowMs = Date.now();
-  if (nowMs >= dateEndsAtMs || nowMs < dateEndsAtMs - 1_000) {
-    date = new Date(nowMs).toUTCString();
-    dateEndsAtMs = nowMs - (nowMs % 1_000) + 1_000;
-  }
-  return date;
-}

@@ -1,7 +1,9 @@
 /*
  * How long answers take. Reading the clock twice for each request would cost as much as looking the token up, so a sample is timed.
  */
+
 import type { RequestListener } from "node:http";
+import { performance } from "node:perf_hooks";
 import type { GrpcMethod } from "./grpc-server.ts";
 
 /** One request in this many is timed. */

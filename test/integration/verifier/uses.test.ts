@@ -162,7 +162,7 @@ const reportTo = (db: Database) =>
 /** The answer about a good token of which nothing but the id counts. */
 function goodAnswer(id: string): Answer {
   const token = new KnownToken(aVerifiableToken(id, { expiresAt: new Date(8.64e15) }), 0);
-  return { kind: "yes", token, scopes: [], isInGrace: false };
+  return { kind: "yes", token, scopes: [], isInGrace: false, atMs: 0 };
 }
 
 test("what cannot be reported is kept until the database is back", async ({ url }) => {

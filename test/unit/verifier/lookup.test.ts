@@ -28,22 +28,23 @@ function aWorld(hasher: TokenHasher = createTokenHasher()) {
   let nowMs = NOW_MS;
   const asked: string[] = [];
   let finding = AWAY;
-  const lookup = createLookup({
+  const lookupParts = {
     memory,
     blockages,
     truth,
     prover: createProver(0),
     finder: {
-      find(id) {
+      find(id: string) {
         asked.push(id);
         return Promise.resolve(finding);
       },
       isAway: false,
     },
-    clock: { nowMs: () => nowMs, set: () => {}, aheadMs: 0, isSet: true },
+    clock: { nowMs: () => nowMs, at: () => nowMs, set: () => {}, aheadMs: 0, isSet: true },
     hasher,
     keyring: () => keyring,
-  });
+  };
+  const lookup = createLookup(lookupParts, () => monotonicMs);
   return {
     memory,
     blockages,

@@ -31,7 +31,7 @@ const token = new KnownToken(
   },
   ISSUED.getTime(),
 );
-const YES = { kind: "yes", token, scopes: token.scopes, isInGrace: false } as const;
+const YES = { kind: "yes", token, scopes: token.scopes, isInGrace: false, atMs: 0 } as const;
 const ROUTE = { scopes: ["orders:read"], isShadow: false, removesAuthorization: false, audience: undefined };
 const NO_LOOKALIKES = { lookalikes: [] };
 

@@ -48,7 +48,7 @@ const valuesOf = ({ headers }: { readonly headers: readonly string[] }, name: st
   headers.flatMap((text, place) => (place % 2 === 0 && text === name ? [headers[place + 1]] : []));
 
 test("a good token with a limit shows how much is left, and gateways must ask again for each request", () => {
-  const yes = { kind: "yes", token, scopes: ["read"], isInGrace: false } as const;
+  const yes = { kind: "yes", token, scopes: ["read"], isInGrace: false, atMs: 0 } as const;
   for (const left of [7, 6]) {
     const answer = answerGateway(ROUTE, { ...yes, rate: { ...rate, left } }, FRESHNESS);
     expect(answer.status).toBe(200);

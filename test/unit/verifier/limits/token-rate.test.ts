@@ -8,7 +8,13 @@ import { aVerifiableToken, NOW } from "../../../support/builders.ts";
 const LIMIT: RateLimit = { requests: 2, seconds: 10 };
 const known = (rateLimit: RateLimit | undefined, before?: KnownToken, id = "abcdefghijkl") =>
   new KnownToken(aVerifiableToken(id, { rateLimit }), NOW.getTime(), before);
-const good = (token: ReturnType<typeof known>): Answer => ({ kind: "yes", token, scopes: [], isInGrace: false });
+const good = (token: ReturnType<typeof known>): Answer => ({
+  kind: "yes",
+  token,
+  scopes: [],
+  isInGrace: false,
+  atMs: 0,
+});
 
 /** A client that shows tokens, each with the answer that the look-up gives, at a time that the test moves. */
 function aClient() {

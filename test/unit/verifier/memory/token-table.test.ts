@@ -4,9 +4,10 @@ import { KnownToken } from "../../../../src/verifier/memory/known-token.ts";
 import { createTokenTable } from "../../../../src/verifier/memory/token-table.ts";
 import { aVerifiableToken as aRow, NOW } from "../../../support/builders.ts";
 
-/** Ids that begin alike share a place on the short way; so do some that do not, now and then. */
+/** Digests that begin alike share a place on the short way. */
+const aSeen = (id: string, version: number) => `${id.slice(0, 3)}-${id}-${version}`;
 const anId = fc.tuple(fc.constantFrom("abc", "xyz"), fc.constantFrom("1", "2", "3")).map(([start, end]) => start + end);
-const aStep = fc.record({ what: fc.constantFrom("use", "set", "delete"), id: anId });
+const aStep = fc.record({ what: fc.constantFrom("use", "show", "set", "delete"), id: anId });
 
 test("what is done with it, it answers as a Map does", () => {
   fc.assert(
@@ -31,6 +32,19 @@ test("what is done with it, it answers as a Map does", () => {
           expect(used?.expiresAt).toEqual(model.get(id)?.expiresAt);
           expect(table.use(id)).toBe(used);
           if (used !== undefined) model.set(id, used);
+        }
+        if (what === "show") {
+          const used = table.use(id);
+          if (used !== undefined) {
+            used.seen ??= aSeen(id, expires);
+            table.note(used);
+            expect(table.recall(used.seen)).toBe(used);
+            model.set(id, used);
+          }
+        }
+        for (let version = 0; version <= expires; version += 1) {
+          const recalled = table.recall(aSeen(id, version));
+          if (recalled !== undefined) expect([recalled, recalled.seen]).toEqual([model.get(id), aSeen(id, version)]);
         }
         expect(table.get(id)).toBe(model.get(id));
         expect(table.has(id)).toBe(model.has(id));

@@ -37,7 +37,7 @@ function aVerifier(folder: string, { startId = "this start", database = "tokens"
     memory,
     blockages,
     truth,
-    clock: { nowMs: () => NOW.getTime(), set: () => {}, aheadMs: 0, isSet: true },
+    clock: { nowMs: () => NOW.getTime(), at: () => NOW.getTime(), set: () => {}, aheadMs: 0, isSet: true },
     machine: { startId, nowMs: () => time.ms },
     database,
     outageMs: OUTAGE_MS,
