@@ -12,18 +12,20 @@ export function readClient(authorization: readonly string[] | undefined, form: F
   const shown = authorization ?? [];
   if (shown.length + posted.length > 1) return { kind: "faulty" };
   if (posted[0] !== undefined) return { kind: "token", token: posted[0] };
-  if (/^basic /i.test(shown[0] ?? "")) return readBasic(shown[0] ?? "");
+  const [value = ""] = shown;
+  if (value.startsWith("Basic ") || /^basic /i.test(value)) return readBasic(value);
   const shownToken = readBearer(authorization);
   return shownToken.kind === "token" && !isBearerToken(shownToken.token) ? { kind: "faulty" } : shownToken;
 }
 
-/** User name and password are form-encoded before they are put into the header. */
+/** User name and password are form-encoded before they are put into the header. Whatever is not ASCII then is no token. */
 function readBasic(value: string): Credentials {
-  const text = Buffer.from(value.slice("Basic ".length).trim(), "base64").toString("utf8");
-  const colon = text.indexOf(":");
   try {
+    const text = atob(value.slice("Basic ".length).trim());
+    const colon = text.indexOf(":");
     const secret = text.slice(colon + 1);
-    const token = /[%+]/.test(secret) ? decodeURIComponent(secret.replaceAll("+", " ")) : secret;
+    const isEncoded = secret.includes("%") || secret.includes("+");
+    const token = isEncoded ? decodeURIComponent(secret.replaceAll("+", " ")) : secret;
     return colon < 0 || token === "" ? { kind: "faulty" } : { kind: "token", token };
   } catch {
     return { kind: "faulty" };

@@ -6,11 +6,12 @@ import { unescape as decodePercents } from "node:querystring";
 /** A form that was read: names and values in turn. */
 export type Form = readonly string[];
 
+const FORM = "application/x-www-form-urlencoded";
 const FORM_TYPE = /^application\/x-www-form-urlencoded *(;|$)/i;
 
 /** Reads a body by its header Content-Type; undefined if it is not a form. */
 export function readForm(body: string, contentType = ""): Form | undefined {
-  if (!FORM_TYPE.test(contentType)) return undefined;
+  if (contentType !== FORM && !FORM_TYPE.test(contentType)) return undefined;
   const form: string[] = [];
   for (const field of body.split("&")) {
     if (field === "") continue;
@@ -24,7 +25,7 @@ export function readForm(body: string, contentType = ""): Form | undefined {
 /** Tokens and the names of their fields need no encoding. */
 function decode(text: string): string {
   const spaced = text.includes("+") ? text.replaceAll("+", " ") : text;
-  return /%[\da-f]{2}/i.test(spaced) ? decodePercents(spaced) : spaced;
+  return spaced.includes("%") && /%[\da-f]{2}/i.test(spaced) ? decodePercents(spaced) : spaced;
 }
 
 /** All values of a field. */
@@ -38,6 +39,11 @@ export function valuesOf(form: Form, field: string): readonly string[] {
 
 /** RFC 6749, 3.1: a field must not be given twice, and one without a value counts as left out. */
 export function onlyValue(form: Form, field: string): string | undefined {
-  const [value = "", ...others] = valuesOf(form, field);
-  return others.length === 0 && value !== "" ? value : undefined;
+  let only: string | undefined;
+  for (let place = 0; place < form.length; place += 2) {
+    if (form[place] !== field) continue;
+    if (only !== undefined) return undefined;
+    only = form[place + 1];
+  }
+  return only === "" ? undefined : only;
 }

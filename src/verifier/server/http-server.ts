@@ -141,16 +141,14 @@ export function readBody(request: IncomingMessage, limitBytes: number, take: (bo
     isTaken = true;
     take(body);
   };
-  const breakOff = () => end(undefined);
   request.on("data", (part: Buffer) => {
     bytes += part.length;
     if (bytes <= limitBytes) parts.push(part);
     else {
       request.pause();
-      breakOff();
+      end(undefined);
     }
   });
   request.on("end", () => end((parts.length === 1 ? parts[0] : Buffer.concat(parts))?.toString("utf8")));
-  request.on("error", breakOff);
-  request.on("close", breakOff);
+  request.on("close", () => end(undefined)); // Node tells of an error only those who listen for it
 }

@@ -17,6 +17,14 @@ test.each([
   ["HTTP Basic without a colon", basic("secret"), form(""), { kind: "faulty" }],
   ["HTTP Basic without a secret", basic("id:"), form(""), { kind: "faulty" }],
   ["HTTP Basic that cannot be decoded", basic("id:%E0%A4%A"), form(""), { kind: "faulty" }],
+  ["HTTP Basic that is not Base64", ["Basic id:secret"], form(""), { kind: "faulty" }],
+  ["HTTP Basic without padding", ["Basic aWQ6c2VjcmV0cw"], form(""), { kind: "token", token: "secrets" }],
+  [
+    "the scheme in other letters (RFC 9110, 11.1)",
+    ["bASIC  aWQ6c2VjcmV0cw=="],
+    form(""),
+    { kind: "token", token: "secrets" },
+  ],
 ])("%s", (_, authorization, body, expected) => {
   expect(readClient(authorization, body)).toEqual(expected);
 });
