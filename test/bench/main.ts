@@ -5,6 +5,7 @@ import { writeFileSync } from "node:fs";
 import { benchBystander } from "./bystander.ts";
 import { benchCleanup } from "./cleanup.ts";
 import { benchCleanupLarge } from "./cleanup-large.ts";
+import { benchCores } from "./cores.ts";
 import { benchCreate } from "./create.ts";
 import { benchFairness } from "./fairness.ts";
 import type { Bench, Figures } from "./figures.ts";
@@ -35,6 +36,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   bystander: benchBystander,
   partition: benchPartition,
   verify: benchVerify,
+  cores: benchCores,
   grpc: benchGrpc,
   revoked: benchRevoked,
   kubectl: benchKubectl,

@@ -28,6 +28,7 @@ const BARS: Readonly<Record<string, readonly ["≤" | "≥", number]>> = {
   verifier_warm_start_seconds: ["≤", 3],
   revoked_seen_p99_ms: ["≤", 50],
   verify_over_bare: ["≥", 0.8],
+  verify_all_cores_over_bare: ["≥", 0.8],
   verify_p99_over_bare: ["≤", 2],
   verify_statements_per_1000: ["≤", 1],
   introspect_over_bare: ["≥", 0.6],

@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
+import { constants, setPriority } from "node:os";
 import { fileURLToPath } from "node:url";
 
 /** What is to be sent. */
@@ -38,9 +39,10 @@ export interface Generator {
   stop(): void;
 }
 
-/** Starts a generator; it sends one load after the other. */
-export function startGenerator(): Generator {
+/** Starts a generator; it sends one load after the other. With `isModest`, all others go first on the cores that they share. */
+export function startGenerator({ isModest = false } = {}): Generator {
   const child = start("generator.ts");
+  if (isModest && child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW);
   return {
     async send(load) {
       child.send(load);
@@ -84,4 +86,11 @@ export function httpRequest(
   };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
   return `${form === undefined ? "GET" : "POST"} ${path} HTTP/1.1\r\n${lines.join("")}\r\n${body}`;
+}
+
+/** Throws if anything but 200 came back: refusals are cheaper, or dearer, than answers. */
+export function requireGood(result: LoadResult): LoadResult {
+  const others = Object.entries(result.statuses).filter(([status]) => status !== "200");
+  if (others.length > 0) throw new Error(`not all answers were 200: ${JSON.stringify(result.statuses)}`);
+  return result;
 }
