@@ -30,9 +30,9 @@ const IN_TEXT = new RegExp(`(${PREFIX}_[0-9A-Za-z]{${ID_LENGTH}})[0-9A-Za-z]{8,}
 /** What `isTokenPrefix` demands, as it continues a fault. */
 export const TOKEN_PREFIX_RULE = "must be 2 to 16 lower-case letters and digits, and begin with a letter";
 
-/** Where the id of a token string is, for `slice`: it says nothing about other strings. */
-export const ID_START = -TAIL_LENGTH;
-export const ID_END = ID_LENGTH - TAIL_LENGTH;
+/** Where the id of a token string is, for `slice`. */
+const ID_START = -TAIL_LENGTH;
+const ID_END = ID_LENGTH - TAIL_LENGTH;
 
 /** How a token is written, for whoever looks for tokens in texts. */
 export const TOKEN_FORMAT = {

@@ -10,7 +10,7 @@ import { chain, type Soon } from "../runtime/chain.ts";
 import type { TokenHasher } from "../runtime/token-hash.ts";
 import { findPepper, hashToken, type Keyring } from "../token/keyring.ts";
 import type { RateStanding } from "../token/rate-limit.ts";
-import { ID_END, ID_START, parseTokenId } from "../token/token-string.ts";
+import { parseTokenId } from "../token/token-string.ts";
 import { type InactiveReason, judgePrepared, type TokenRequest } from "../token/verdict.ts";
 import type { VerifierClock } from "./clock.ts";
 import { createAllowance } from "./limits/allowance.ts";
@@ -84,7 +84,7 @@ export interface LookupParts {
 export type Effort = "usual" | "sparing" | "thorough";
 
 /** Says what the token with this plaintext is worth for a request; at once if memory suffices. Never rejects. */
-export type Lookup = (plaintext: string, request: TokenRequest, effort?: Effort) => Answer | Promise<Answer>;
+export type Lookup = (plaintext: string, request: TokenRequest, effort?: Effort) => Soon<Answer>;
 
 const MALFORMED: Answer = { kind: "no", why: "Malformed" };
 const UNKNOWN_TOKEN: Answer = { kind: "no", why: "Unknown" };
@@ -132,9 +132,8 @@ export function createLookup(parts: LookupParts, now = () => performance.now()):
       : { kind: "no", why: verdict.why, token: known };
   };
 
-  /** The full check, which every token passes once: checksum, and the hash of its row. */
+  /** The full check, which every token passes once: against the hash of its row. */
   const check = ({ plaintext, digest }: Shown, known: KnownToken): Soon<boolean> | Obstacle => {
-    if (parseTokenId(plaintext) === undefined) return false;
     const pepper = findPepper(parts.keyring(), known.keyId);
     if (pepper === undefined) return "KeyUnknown";
     if (known.hashAlgorithm === "bcrypt" && bcrypts >= BCRYPTS_AT_ONCE) return "Overloaded";
@@ -150,11 +149,18 @@ export function createLookup(parts: LookupParts, now = () => performance.now()):
     });
   };
 
-  const judge = (known: KnownToken, blockedFromMs: number, shown: Shown, request: TokenRequest, moment?: number) => {
+  /** What a token is worth that has the id of the one that was shown. */
+  const judge = (
+    known: KnownToken,
+    blockedFromMs: number,
+    shown: Shown,
+    request: TokenRequest,
+    moment?: number,
+  ): Soon<Answer> => {
     known.isRecent = true;
     if (known.seen === shown.digest) return decide(known, blockedFromMs, request, moment);
     const checked = known.seen === undefined ? check(shown, known) : false;
-    if (typeof checked === "string") return { kind: "unknown", why: checked } as const;
+    if (typeof checked === "string") return { kind: "unknown", why: checked };
     const settle = (isMatch: boolean): Answer =>
       isMatch ? decide(known, blockedFromMs, request) : { kind: "no", why: "WrongSecret", claimed: known };
     return chain(checked, settle);
@@ -182,9 +188,10 @@ export function createLookup(parts: LookupParts, now = () => performance.now()):
   /** Asks about a token that is not in memory, while that is cheap; otherwise waits for the proof that it does not exist. */
   const askAboutStranger = async (id: string, shown: Shown, request: TokenRequest, effort: Effort): Promise<Answer> => {
     const isAbsent = () => standing() === "fresh" && memory.isAbsent(id);
-    const mustSave = effort === "sparing" || (effort === "usual" && isAbsent());
+    const wasAbsent = isAbsent();
+    const mustSave = effort === "sparing" || (effort === "usual" && wasAbsent);
     if (!mustSave || strangers.take()) return ask(id, shown, request);
-    if (!isAbsent()) return { kind: "no", why: "TooManyFailures" };
+    if (!wasAbsent) return { kind: "no", why: "TooManyFailures" };
     const isProved = await prover.whenProved();
     if (!isAbsent()) return ask(id, shown, request);
     if (!isProved) return { kind: "unknown", why: "DatabaseUnavailable" };
@@ -193,18 +200,19 @@ export function createLookup(parts: LookupParts, now = () => performance.now()):
   };
 
   /** The token with this id; if it is the one that was shown, it is found by its digest from now on. */
-  const find = (id: string, digest: string): KnownToken | undefined => {
+  const find = (id: string, seen: string): KnownToken | undefined => {
     const known = use(id);
-    if (known !== undefined && known.seen === digest) note(known);
+    if (known !== undefined && known.seen === seen) note(known);
     return known;
   };
 
   return (plaintext, request, effort = "usual") => {
     const shown = { plaintext, digest: digest(plaintext) };
-    const known = recall(shown.digest) ?? find(plaintext.slice(ID_START, ID_END), shown.digest);
+    const recalled = recall(shown.digest);
+    const id = recalled?.id ?? parseTokenId(plaintext);
+    if (id === undefined) return MALFORMED;
+    const known = recalled ?? find(id, shown.digest);
     if (known === undefined) {
-      if (parseTokenId(plaintext) === undefined) return MALFORMED;
-      const id = plaintext.slice(ID_START, ID_END);
       return breakGlass?.judge(id, plaintext, request) ?? askAboutStranger(id, shown, request, effort);
     }
     if (known.isEnded) return judge(known, Number.POSITIVE_INFINITY, shown, request);
@@ -217,9 +225,9 @@ export function createLookup(parts: LookupParts, now = () => performance.now()):
       }
     }
     if (finder.isAway) {
-      const answer = fromMemoryAlone(known.id, shown, request);
+      const answer = fromMemoryAlone(id, shown, request);
       if (answer !== undefined) return answer;
     }
-    return ask(known.id, shown, request);
+    return ask(id, shown, request);
   };
 }

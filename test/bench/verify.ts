@@ -183,7 +183,6 @@ async function flood({ stage }: Scene, port: number, seconds: number) {
     requests: badRequests(BAD_TOKENS),
     connections: FLOOD_CONNECTIONS,
     perSecond: FLOOD_PER_MINUTE / 60,
-    isBursty: true,
   };
   const usual = { requests: verifyRequests(busyTokens(stage)), connections: 8, perSecond: 200 };
   try {

@@ -26,8 +26,6 @@ export class KeptAnswer implements HttpAnswer {
   #afterDate = "";
 
   constructor({ status, headers, body, isAscii = body === undefined }: HttpAnswer) {
-    this.#sent = undefined;
-    this.#date = undefined;
     this.isAscii = isAscii;
     this.status = status;
     this.headers = headers;

@@ -18,7 +18,7 @@ export function readClient(authorization: readonly string[] | undefined, form: F
   return shownToken.kind === "token" && !isBearerToken(shownToken.token) ? { kind: "faulty" } : shownToken;
 }
 
-/** User name and password are form-encoded before they are put into the header. Whatever is not ASCII then is no token. */
+/** User name and password are form-encoded before they are put into the header. Whatever is not ASCII then is not a token. */
 function readBasic(value: string): Credentials {
   try {
     const text = atob(value.slice("Basic ".length).trim());

@@ -42,7 +42,7 @@ export class KnownToken implements VerifiableToken, PreparedToken {
   /** The number of the reading that it comes from. */
   readIn = 0;
   #answers: Answers | undefined;
-  /** The keyed digest of the plaintext that has passed the full check, as bytes in a text; undefined before. */
+  /** The keyed digest of the plaintext that has passed the full check, as bytes in a text; undefined before. It is set once. */
   seen: string | undefined;
   readonly #hash: string;
   /** Whole seconds are small integers, which take no memory of their own. Nobody needs to know it better. */

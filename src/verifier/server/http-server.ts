@@ -150,5 +150,5 @@ export function readBody(request: IncomingMessage, limitBytes: number, take: (bo
     }
   });
   request.on("end", () => end((parts.length === 1 ? parts[0] : Buffer.concat(parts))?.toString("utf8")));
-  request.on("close", () => end(undefined)); // Node tells of an error only those who listen for it
+  request.on("close", () => end(undefined)); // an error, too: Node emits it only to those who listen
 }
