@@ -5,7 +5,7 @@
  */
 import { once } from "node:events";
 import { createServer } from "node:http";
-import { type AddressInfo, connect } from "node:net";
+import { type AddressInfo, Socket } from "node:net";
 import { unifySockets } from "../../runtime/shapes.ts";
 
 /** More than the seven, so that none of them is an exception. */
@@ -22,16 +22,18 @@ export async function settleShapes(): Promise<void> {
   const server = createServer((_, response) => response.writeHead(200, { "Content-Length": "0" }).end());
   unifySockets(server);
   const signal = AbortSignal.timeout(LONGEST_MS);
+  const socket = new Socket();
+  socket.on("error", () => {}); // also when nobody waits for an answer any more
   try {
     await once(server.listen(0, "127.0.0.1"), "listening");
-    const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+    socket.connect((server.address() as AddressInfo).port, "127.0.0.1");
     for (let sent = 0; sent < REQUESTS; sent += 1) {
       socket.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
       await once(socket, "data", { signal });
     }
-    socket.destroy();
   } catch {
   } finally {
+    socket.destroy();
     server.close();
   }
 }

@@ -41,3 +41,22 @@ test("requests keep their shape, whatever the garbage collector does between the
 test("without that they do not", () => {
   expect(run("")).toBe("false");
 });
+
+/** A process that is busy for longer than the start waits, at each point of its work. An error that nobody takes ends it. */
+const BUSY = `
+import { settleShapes } from ${JSON.stringify(SHAPES)};
+for (let turns = 0; turns < 12; turns += 1) {
+  const settled = settleShapes();
+  for (let turn = 0; turn < turns; turn += 1) await new Promise(setImmediate);
+  const untilMs = performance.now() + 230;
+  while (performance.now() < untilMs);
+  await settled;
+}
+console.log("lives");
+`;
+
+test("a machine that is too slow for it costs speed, and nothing else", () => {
+  expect(execFileSync(process.execPath, ["--input-type=module", "-e", BUSY], { encoding: "utf8" }).trim()).toBe(
+    "lives",
+  );
+});
