@@ -30,9 +30,12 @@ const IN_TEXT = new RegExp(`(${PREFIX}_[0-9A-Za-z]{${ID_LENGTH}})[0-9A-Za-z]{8,}
 /** What `isTokenPrefix` demands, as it continues a fault. */
 export const TOKEN_PREFIX_RULE = "must be 2 to 16 lower-case letters and digits, and begin with a letter";
 
-/** Where the id of a token string is, for `slice`. */
-const ID_START = -TAIL_LENGTH;
-const ID_END = ID_LENGTH - TAIL_LENGTH;
+/** Where the id of a token string is, for `slice`: it says nothing about other strings. */
+export const ID_START = -TAIL_LENGTH;
+export const ID_END = ID_LENGTH - TAIL_LENGTH;
+
+/** No token string is longer than this. */
+export const LONGEST_TOKEN = 16 + 1 + TAIL_LENGTH;
 
 /** How a token is written, for whoever looks for tokens in texts. */
 export const TOKEN_FORMAT = {
@@ -68,6 +71,11 @@ export function createToken(prefix = DEFAULT_PREFIX): NewToken {
   const secret = encodeBase62(BigInt(`0x${randomBytes(SECRET_BYTES).toString("hex")}`), SECRET_LENGTH);
   const body = `${prefix}_${id}${secret}`;
   return { id, plaintext: body + checksum(body) };
+}
+
+/** Whether the header of a request can hold this text as a token, anybody's: b64token (RFC 6750, 2.1). */
+export function isBearerToken(text: string): boolean {
+  return /^[A-Za-z0-9._~+/-]+=*$/.test(text);
 }
 
 /**

@@ -16,13 +16,13 @@ export interface HttpAnswer {
 
 /** An answer that is sent many times, and all of it as it was sent last. A copy of it is not kept. */
 export class KeptAnswer implements HttpAnswer {
-  #sent: string | undefined;
+  #beforeDate: string | undefined;
   #date: string | undefined;
+  #sent: string | undefined;
   readonly isAscii: boolean;
   readonly status: number;
   readonly headers: readonly string[];
   readonly body?: string;
-  #beforeDate = "";
   #afterDate = "";
 
   constructor({ status, headers, body, isAscii = body === undefined }: HttpAnswer) {
@@ -36,13 +36,11 @@ export class KeptAnswer implements HttpAnswer {
   keep(beforeDate: string, afterDate: string): void {
     this.#beforeDate = beforeDate;
     this.#afterDate = afterDate;
-    this.#date = undefined;
-    this.#sent = "";
   }
 
   /** All of it with this date; undefined before it was kept. */
   at(date: string): string | undefined {
-    if (this.#date !== date && this.#sent !== undefined) {
+    if (this.#beforeDate !== undefined && this.#date !== date) {
       this.#date = date;
       this.#sent = this.#beforeDate + date + this.#afterDate;
     }

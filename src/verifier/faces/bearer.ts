@@ -2,6 +2,7 @@
  * How a token is presented, and how it is refused: RFC 6750, sections 2.1 and 3.
  */
 import type { RateStanding } from "../../token/rate-limit.ts";
+import { isBearerToken } from "../../token/token-string.ts";
 import type { CountedAnswer } from "../lookup.ts";
 import {
   DONT_KNOW,
@@ -19,7 +20,7 @@ export type Credentials =
   | { readonly kind: "token"; readonly token: string }
   /** Nothing, or another scheme than Bearer. */
   | { readonly kind: "none" }
-  /** More than one, or a malformed one. */
+  /** More than one, or what cannot be one (`orFaulty`). */
   | { readonly kind: "faulty" };
 
 /** The request has no token, or it is not clear which one. */
@@ -39,11 +40,6 @@ export function readBearer(values: readonly string[] | undefined): Credentials {
   const isBearer = value.startsWith("Bearer ") || /^bearer(?: |$)/i.test(value);
   if (!isBearer) return NONE;
   return { kind: "token", token: value.slice("Bearer ".length).trimStart() };
-}
-
-/** Whether a token may look like this: b64token (RFC 6750, 2.1). */
-export function isBearerToken(text: string): boolean {
-  return /^[A-Za-z0-9._~+/-]+=*$/.test(text);
 }
 
 /** What is known of the token in a header, if that can hold one. A good token can, and to look at all of it takes as long as to find it. */

@@ -5,6 +5,7 @@
 import { isIPv6 } from "node:net";
 import { chain } from "../../runtime/chain.ts";
 import { networkOf } from "../../token/network.ts";
+import { isBearerToken } from "../../token/token-string.ts";
 import type { Answer, Lookup } from "../lookup.ts";
 
 export interface FailureLimits {
@@ -82,20 +83,21 @@ const TOO_MANY: Answer = { kind: "no", why: "TooManyFailures" };
 
 /** Puts the limit in front of a look-up. */
 export function guardLookup(lookup: Lookup, limit: FailureLimit): GuardedLookup {
-  const settle = (answer: Answer, address: string, isOver: boolean): Answer => {
+  const settle = (answer: Answer, plaintext: string, address: string, isOver: boolean): Answer => {
     if (answer.kind !== "no") return answer;
-    if (isGuess(answer)) limit.note(address);
+    if (isGuess(answer) && isBearerToken(plaintext)) limit.note(address);
     // Every refusal that looks the same otherwise looks the same now, too.
     return isOver && answer.why !== "ScopeMissing" ? TOO_MANY : answer;
   };
   return (plaintext, request) => {
     const { address } = request;
     const isOver = limit.isOver(address);
-    return chain(lookup(plaintext, request, isOver ? "sparing" : "usual"), (answer) => settle(answer, address, isOver));
+    const looked = lookup(plaintext, request, isOver ? "sparing" : "usual");
+    return chain(looked, (answer) => settle(answer, plaintext, address, isOver));
   };
 }
 
-/** Whether somebody may be trying tokens. Whoever shows a dead one has held it. */
+/** Whether somebody may be trying tokens. Whoever shows a dead one has held it, and what no header may hold is a mistake. */
 function isGuess({ why }: Answer & { kind: "no" }): boolean {
   return why === "Malformed" || why === "Unknown" || why === "WrongSecret";
 }

@@ -64,7 +64,7 @@ async function check(options: SpotCheckOptions, ids: readonly string[]): Promise
     const { now, items } = await findTokens(db, ids);
     const rows = new Map(items.map(({ token }) => [token.id, token]));
     const different = ids.flatMap((id) => {
-      const known = memory.get(id);
+      const known = memory.use(id);
       const row = rows.get(id);
       return known === undefined || (row !== undefined && known.isLike(row)) ? [] : [{ known, row }];
     });

@@ -1,7 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { buildLeakRules } from "../../../src/token/leak-rules.ts";
-import { createToken, hideTokens, isTokenPrefix, parseTokenId } from "../../../src/token/token-string.ts";
+import {
+  createToken,
+  hideTokens,
+  ID_END,
+  ID_START,
+  isTokenPrefix,
+  LONGEST_TOKEN,
+  parseTokenId,
+} from "../../../src/token/token-string.ts";
 
 const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -99,6 +107,8 @@ describe("with any prefix that an installation may have", () => {
         expect(plaintext.slice(0, prefix.length + 1)).toBe(`${prefix}_`);
         expect(plaintext).toHaveLength(prefix.length + 62);
         expect(parseTokenId(plaintext)).toBe(id);
+        expect(plaintext.slice(ID_START, ID_END)).toBe(id);
+        expect(plaintext.length).toBeLessThanOrEqual(LONGEST_TOKEN);
         const swapped = other + plaintext.slice(prefix.length);
         expect(parseTokenId(swapped)).toBe(other === prefix ? id : undefined);
       }),

@@ -57,9 +57,9 @@ function aClient() {
     return next.answer;
   };
   const guarded = guardLookup(lookup, limit);
-  const show = (answer: Answer) => {
+  const show = (answer: Answer, plaintext = "token") => {
     next.answer = answer;
-    return guarded("token", { address: ADDRESS, scopes: [] });
+    return guarded(plaintext, { address: ADDRESS, scopes: [] });
   };
   return { show, efforts };
 }
@@ -77,6 +77,12 @@ test.each(["Malformed", "Unknown", "WrongSecret"] as const)(
     expect(show(no("Revoked"))).toEqual(no("TooManyFailures"));
   },
 );
+
+test("what a header cannot hold is a mistake, not a guess", () => {
+  const { show } = aClient();
+  for (const text of ["", "a, Bearer b", "a:b"]) show(no("Malformed"), text);
+  expect(show(no("Malformed"))).toEqual(no("Malformed"));
+});
 
 test("a good token is good, whatever others have done from the same address", () => {
   const { show, efforts } = aClient();
