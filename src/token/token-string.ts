@@ -20,7 +20,8 @@ const SECRET_BYTES = 32;
 const SECRET_LENGTH = 43; // 62⁴³ > 2²⁵⁶
 const CRC_LENGTH = 6; // 62⁶ > 2³²
 const TAIL_LENGTH = ID_LENGTH + SECRET_LENGTH + CRC_LENGTH;
-const PREFIX = "[a-z][a-z0-9]{1,15}";
+const LONGEST_PREFIX = 16;
+const PREFIX = `[a-z][a-z0-9]{1,${LONGEST_PREFIX - 1}}`;
 const PREFIX_ALONE = new RegExp(`^${PREFIX}$`);
 const PATTERN = new RegExp(`^${PREFIX}_[0-9A-Za-z]{${TAIL_LENGTH}}$`);
 
@@ -28,14 +29,14 @@ const PATTERN = new RegExp(`^${PREFIX}_[0-9A-Za-z]{${TAIL_LENGTH}}$`);
 const IN_TEXT = new RegExp(`(${PREFIX}_[0-9A-Za-z]{${ID_LENGTH}})[0-9A-Za-z]{8,}`, "g");
 
 /** What `isTokenPrefix` demands, as it continues a fault. */
-export const TOKEN_PREFIX_RULE = "must be 2 to 16 lower-case letters and digits, and begin with a letter";
+export const TOKEN_PREFIX_RULE = `must be 2 to ${LONGEST_PREFIX} lower-case letters and digits, and begin with a letter`;
 
 /** Where the id of a token string is, for `slice`: it says nothing about other strings. */
 export const ID_START = -TAIL_LENGTH;
 export const ID_END = ID_LENGTH - TAIL_LENGTH;
 
 /** No token string is longer than this. */
-export const LONGEST_TOKEN = 16 + 1 + TAIL_LENGTH;
+export const LONGEST_TOKEN = LONGEST_PREFIX + "_".length + TAIL_LENGTH;
 
 /** How a token is written, for whoever looks for tokens in texts. */
 export const TOKEN_FORMAT = {

@@ -3,7 +3,7 @@
  * servers. The generators take their share of the same cores, from both sides.
  */
 import { availableParallelism } from "node:os";
-import { type Figures, median } from "./figures.ts";
+import { type Figures, inTurn, median } from "./figures.ts";
 import { readImageCommand } from "./image.ts";
 import { httpRequest, requireGood, startBareServer, startGenerator } from "./load/load.ts";
 import { startVerifyStage } from "./verify-stage.ts";
@@ -36,11 +36,11 @@ export async function benchCores(tell: (text: string) => void): Promise<Figures>
   const [ours, theirs] = [verifiers.map(({ gatewayPort }) => gatewayPort), bares.map(({ port }) => port)];
   try {
     for (const ports of [ours, theirs]) await load(ports, WARM_UP_SECONDS);
-    const rates: Record<"ours" | "theirs", number[]> = { ours: [], theirs: [] };
-    for (let round = 0; round < ROUNDS; round += 1) {
-      rates.ours.push(await load(ours, ROUND_SECONDS));
-      rates.theirs.push(await load(theirs, ROUND_SECONDS));
-    }
+    const rates = await inTurn(
+      ROUNDS,
+      () => load(ours, ROUND_SECONDS),
+      () => load(theirs, ROUND_SECONDS),
+    );
     const [our, their] = [median(rates.ours), median(rates.theirs)];
     tell(
       `${each.length} verifiers: ${our.toFixed(0)} a second together, ${each.length} empty servers ${their.toFixed(0)}`,

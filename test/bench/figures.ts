@@ -1,5 +1,5 @@
 /*
- * What every bench needs: its type, the median, and a stopwatch.
+ * What every bench needs: its type, the median, a stopwatch, and rounds in turn.
  */
 /** Results by key: flat, so that two runs can be compared line by line. */
 export type Figures = Record<string, number>;
@@ -19,4 +19,19 @@ export async function time(work: () => Promise<unknown>): Promise<number> {
   const startedAtMs = performance.now();
   await work();
   return performance.now() - startedAtMs;
+}
+
+/** Measures us and the others in turn, so many times, because a machine is faster in one minute than in the next. */
+export async function inTurn<Result>(
+  rounds: number,
+  measureOurs: () => Promise<Result>,
+  measureTheirs: () => Promise<Result>,
+): Promise<{ ours: Result[]; theirs: Result[] }> {
+  const ours: Result[] = [];
+  const theirs: Result[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    ours.push(await measureOurs());
+    theirs.push(await measureTheirs());
+  }
+  return { ours, theirs };
 }

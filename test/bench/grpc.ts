@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { findFreePorts } from "../../local/processes.ts";
 import { CHECK_PATH, writeCheckRequest } from "../support/verifier/check-client.ts";
-import { type Figures, median } from "./figures.ts";
+import { type Figures, inTurn, median } from "./figures.ts";
 import { readImageCommand } from "./image.ts";
 import type { GrpcLoad, GrpcLoadResult } from "./load/grpc-generator.ts";
 import { startVerifyStage } from "./verify-stage.ts";
@@ -59,14 +59,13 @@ export async function benchGrpc(tell: (text: string) => void): Promise<Figures> 
   };
   try {
     const [barePort] = (await once(bare, "message")) as [number];
-    const ours: GrpcLoadResult[] = [];
-    const theirs: GrpcLoadResult[] = [];
     await sendGood(WARM_UP_SECONDS);
     await send({ port: barePort, seconds: WARM_UP_SECONDS });
-    for (let round = 0; round < ROUNDS; round += 1) {
-      ours.push(await sendGood(ROUND_SECONDS));
-      theirs.push(await send({ port: barePort, seconds: ROUND_SECONDS }));
-    }
+    const { ours, theirs } = await inTurn(
+      ROUNDS,
+      () => sendGood(ROUND_SECONDS),
+      () => send({ port: barePort, seconds: ROUND_SECONDS }),
+    );
     const rate = (those: readonly GrpcLoadResult[]) => median(those.map(({ perSecond }) => perSecond));
     const busy = Math.max(...theirs.map((result) => result.busy));
     tell(`${rate(ours).toFixed(0)} calls a second, bare ${rate(theirs).toFixed(0)}`);

@@ -3,7 +3,7 @@
  * 100,000 tokens in its memory.
  */
 import { createToken } from "../../src/token/token-string.ts";
-import { type Figures, median } from "./figures.ts";
+import { type Figures, inTurn, median } from "./figures.ts";
 import { readImageCommand } from "./image.ts";
 import {
   type BareServer,
@@ -126,18 +126,19 @@ async function measureIntrospection(scene: Scene): Promise<Figures> {
 }
 
 /** Sends the same load to the verifier and to the empty server, in turn. */
-async function alternate(
+function alternate(
   { bare, generator }: Scene,
   port: number,
   load: Omit<Load, "port" | "connections">,
   rounds = ROUNDS,
 ) {
-  const results: Record<"ours" | "theirs", LoadResult[]> = { ours: [], theirs: [] };
-  for (let round = 0; round < rounds; round += 1) {
-    results.ours.push(requireGood(await generator.send({ ...load, connections: CONNECTIONS, port })));
-    results.theirs.push(requireGood(await generator.send({ ...load, connections: CONNECTIONS, port: bare.port })));
-  }
-  return results;
+  const sendTo = async (to: number) =>
+    requireGood(await generator.send({ ...load, connections: CONNECTIONS, port: to }));
+  return inTurn(
+    rounds,
+    () => sendTo(port),
+    () => sendTo(bare.port),
+  );
 }
 
 /** Requests per second of the verifier and of the empty server: medians of rounds that alternate, after a warm-up. */
